@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What happens, as events. Makers say it, reporters subscribe; a maker never prints.
+
+    with step("Building v6.12 for arm64") as s:
+        s.progress(120, 900, "objects")
+        s.note("reused 3 objects")
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Literal
+
+Kind = Literal["begin", "progress", "note", "end", "fail"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    kind: Kind
+    step: int
+    """Number of the step, unique in the process."""
+    parent: int
+    """The step this one is part of; 0 for none."""
+    title: str
+    text: str = ""
+    done: float = 0
+    total: float = 0
+    """0 where the end is not known."""
+    seconds: float = 0
+    """Since the step began."""
+
+
+Subscriber = Callable[[Event], None]
+
+_subscribers: list[Subscriber] = []
+_numbers = count(1)
+_current: ContextVar[int] = ContextVar("rig_step", default=0)
+
+
+@contextlib.contextmanager
+def subscribed(subscriber: Subscriber) -> Iterator[None]:
+    """Hand every event to `subscriber` while the context lasts."""
+    _subscribers.append(subscriber)
+    try:
+        yield
+    finally:
+        _subscribers.remove(subscriber)
+
+
+@dataclass(slots=True)
+class Step:
+    """A running step; its methods may be called from any thread."""
+
+    title: str
+    number: int
+    parent: int
+    began: float = field(default_factory=time.monotonic)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def _emit(self, kind: Kind, text: str = "", done: float = 0, total: float = 0) -> None:
+        event = Event(
+            kind=kind,
+            step=self.number,
+            parent=self.parent,
+            title=self.title,
+            text=text,
+            done=done,
+            total=total,
+            seconds=time.monotonic() - self.began,
+        )
+        with self._lock:
+            for subscriber in tuple(_subscribers):
+                subscriber(event)
+
+    def progress(self, done: float, total: float = 0, text: str = "") -> None:
+        self._emit("progress", text, done, total)
+
+    def note(self, text: str) -> None:
+        self._emit("note", text)
+
+
+@contextlib.contextmanager
+def step(title: str) -> Iterator[Step]:
+    """A piece of work a user may wait for; steps nest."""
+    this = Step(title, next(_numbers), _current.get())
+    token = _current.set(this.number)
+    this._emit("begin")
+    try:
+        yield this
+    except BaseException as error:
+        this._emit("fail", str(error) or type(error).__name__)
+        raise
+    else:
+        this._emit("end")
+    finally:
+        _current.reset(token)
+
+
+def note(text: str) -> None:
+    """Say something that belongs to no step of its own."""
+    Step("", _current.get(), 0).note(text)
