@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Literal
 
-Kind = Literal["begin", "progress", "note", "end", "fail"]
+Kind = Literal["begin", "progress", "note", "command", "end", "fail"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,5 +101,10 @@ def step(title: str) -> Iterator[Step]:
 
 
 def note(text: str) -> None:
-    """Say something that belongs to no step of its own."""
+    """Say something about the step that is running."""
     Step("", _current.get(), 0).note(text)
+
+
+def command(line: str) -> None:
+    """Say which command is run, as a line that can be pasted into a shell."""
+    Step("", _current.get(), 0)._emit("command", line)

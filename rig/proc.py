@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The one door to other programs.
+
+Every command is a list (no shell), has its stdin closed, a deadline, a session of its own and dies
+with the rig, on SIGKILL too. What was run is said as a line that can be pasted into a shell.
+"""
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from rig import log
+from rig.errors import InfraError
+
+Argv = Sequence[str | Path]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """A command that has ended; `status` is negative for a signal."""
+
+    argv: tuple[str, ...]
+    status: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+
+class CommandFailed(InfraError):
+    """A command ended with a status other than 0; callers that know whose fault it is say so."""
+
+    def __init__(self, done: Done, line: str) -> None:
+        tail = (done.stderr.strip() or done.stdout.strip())[-2000:]
+        super().__init__(
+            f"{done.argv[0]} ended with status {done.status}",
+            hint=f"run it by hand: {line}",
+            detail=tail,
+        )
+        self.done = done
+
+
+class DeadlineExceeded(InfraError):
+    """A command was killed because it took too long."""
+
+
+def which(program: str) -> Path | None:
+    found = shutil.which(program)
+    return Path(found) if found else None
+
+
+def paste(argv: Argv, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
+    """The command as a line for a shell."""
+    words = [f"{key}={shlex.quote(value)}" for key, value in (env or {}).items()]
+    line = " ".join([*words, shlex.join(str(arg) for arg in argv)])
+    return f"cd {shlex.quote(str(cwd))} && {line}" if cwd else line
+
+
+def _popen(
+    argv: Argv,
+    *,
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    stdin: int,
+    stdout: int | IO[bytes],
+    stderr: int | IO[bytes],
+) -> subprocess.Popen[bytes]:
+    program = which(str(argv[0]))
+    if program is None:
+        raise InfraError(
+            f"{argv[0]} is not installed", hint="`rig doctor --fix` installs what is missing"
+        )
+    log.command(paste(argv, cwd, env))
+    # setpriv rather than preexec_fn: running Python between fork and exec is not safe once there
+    # are threads. The signal comes when the *thread* that started the command ends
+    # (PR_SET_PDEATHSIG, prctl(2)), so a command must not outlive the thread that asked for it.
+    return subprocess.Popen(
+        ["setpriv", "--pdeathsig", "KILL", "--", str(program), *(str(a) for a in argv[1:])],
+        cwd=cwd,
+        env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=True,
+    )
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _text(data: bytes | None) -> str:
+    return (data or b"").decode("utf-8", "replace")
+
+
+def run(
+    argv: Argv,
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    deadline: float = 600,
+    check: bool = True,
+    stdin: bytes | None = None,
+    on_line: Callable[[str], None] | None = None,
+) -> Done:
+    """Run a command to its end.
+
+    With `on_line`, stdout and stderr are one stream and each line is handed over as it comes.
+    Raises CommandFailed (unless `check` is off), DeadlineExceeded, InfraError.
+    """
+    began = time.monotonic()
+    process = _popen(
+        argv,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT if on_line else subprocess.PIPE,
+    )
+    expired = threading.Event()
+
+    def expire() -> None:
+        expired.set()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    timer = threading.Timer(deadline, expire)
+    timer.daemon = True
+    timer.start()
+    try:
+        if on_line:
+            out, err = _lines(process, on_line), b""
+        else:
+            out, err = process.communicate(stdin)
+        process.wait()
+    except BaseException:
+        _kill(process)
+        raise
+    finally:
+        timer.cancel()
+        for stream in (process.stdout, process.stderr, process.stdin):
+            if stream:
+                stream.close()
+    done = Done(
+        argv=tuple(str(arg) for arg in argv),
+        status=process.returncode,
+        stdout=_text(out),
+        stderr=_text(err),
+        seconds=time.monotonic() - began,
+    )
+    if expired.is_set():
+        raise DeadlineExceeded(
+            f"{argv[0]} took more than {deadline:.0f} s and was stopped",
+            hint=f"run it by hand: {paste(argv, cwd, env)}",
+            detail=(done.stderr or done.stdout)[-2000:],
+        )
+    if check and done.status:
+        raise CommandFailed(done, paste(argv, cwd, env))
+    return done
+
+
+def _lines(process: subprocess.Popen[bytes], on_line: Callable[[str], None]) -> bytes:
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        on_line(_text(line).rstrip("\r\n"))
+    return b"".join(lines)
+
+
+@contextlib.contextmanager
+def spawn(
+    argv: Argv,
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdout: int | IO[bytes] = subprocess.PIPE,
+    stderr: int | IO[bytes] = subprocess.STDOUT,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A command that runs beside us; it is killed when the context ends."""
+    process = _popen(argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
+    try:
+        yield process
+    finally:
+        _kill(process)
+        if process.stdout:
+            process.stdout.close()
+
+
+def interactive(argv: Argv) -> int:
+    """Give the user's terminal to a command and return its status."""
+    log.command(paste(argv))
+    return subprocess.run([str(arg) for arg in argv], check=False).returncode
