@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the rig must know of an architecture: facts, in fields. One file each under `rig/arches/`."""
+
+import platform
+from dataclasses import dataclass
+
+import rig.arches
+from rig import discover
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arch:
+    name: str
+    aliases: tuple[str, ...]
+    """What else people call it, `uname -m` of such a host among it."""
+    kernel: str
+    """ARCH= of the kernel's Makefile."""
+    cross: str
+    """Prefix of the tools on a host of another architecture."""
+    packages: tuple[str, ...]
+    """Debian packages a host of another architecture needs to build for this one."""
+    target: str
+    """make target of the bootable image."""
+    image: str
+    """Path of that image in the build directory."""
+    deb_arch: str
+    qemu: str
+    qemu_package: str
+    machine: str
+    """QEMU's -M, without the accelerator."""
+    cpu: str
+    """QEMU's -cpu under TCG."""
+    console: str
+    """The serial console's device, as in console= on the kernel command line."""
+    cmdline: tuple[str, ...]
+    virtio: str
+    """Suffix of QEMU's virtio devices on this machine: virtio-net-<suffix>."""
+
+    def is_host(self) -> bool:
+        return platform.machine() in (self.name, *self.aliases)
+
+    def tool(self, name: str) -> str:
+        """A compiler or binutils program for this architecture on this host."""
+        return name if self.is_host() else f"{self.cross}{name}"
+
+
+def known() -> dict[str, Arch]:
+    return discover.constants(rig.arches, "ARCH", Arch)
+
+
+def pick(name: str) -> Arch:
+    """By name or alias; a ConfigError has the nearest names."""
+    for arch in known().values():
+        if name in arch.aliases:
+            return arch
+    return discover.pick(rig.arches, "ARCH", Arch, name, "architecture")

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The one way git is called, and the rig's own repository of kernel trees in the store."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from rig import proc
+from rig.store import Store
+
+# Nothing of the user's configuration (hooks, signing, aliases, autocrlf) may change a tree, and the
+# same input must give the same commit, whoever runs it.
+ENV = {
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_AUTHOR_NAME": "rig",
+    "GIT_AUTHOR_EMAIL": "rig@localhost",
+    "GIT_AUTHOR_DATE": "2020-01-01T00:00:00Z",
+    "GIT_COMMITTER_NAME": "rig",
+    "GIT_COMMITTER_EMAIL": "rig@localhost",
+    "GIT_COMMITTER_DATE": "2020-01-01T00:00:00Z",
+}
+SETTINGS = {
+    "core.hooksPath": "/dev/null",
+    "commit.gpgSign": "false",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    "core.fsync": "none",
+    "core.looseCompression": "1",
+    "advice.detachedHead": "false",
+    "safe.directory": "*",
+}
+
+
+def git(
+    *args: str | Path,
+    cwd: Path,
+    check: bool = True,
+    stdin: bytes | None = None,
+    env: Mapping[str, str] | None = None,
+) -> proc.Done:
+    settings = [word for key, value in SETTINGS.items() for word in ("-c", f"{key}={value}")]
+    argv = ["git", *settings, *args]
+    return proc.run(argv, cwd=cwd, check=check, stdin=stdin, env={**ENV, **(env or {})}, deadline=900)
+
+
+def text(*args: str | Path, cwd: Path) -> str:
+    """What a git command prints, stripped."""
+    return git(*args, cwd=cwd).stdout.strip()
+
+
+def repository(store: Store) -> Path:
+    """The rig's bare linux.git, made on first use."""
+    path = store.root / "linux.git"
+    if not (path / "rig-ready").is_file():
+        with store.lock("linux.git"):
+            git("init", "--quiet", "--bare", path, cwd=store.root)
+            git("config", "extensions.worktreeConfig", "true", cwd=path)
+            (path / "rig-ready").touch()
+    return path
+
+
+def import_tree(store: Store, directory: Path, message: str) -> str:
+    """Commit a plain directory into linux.git and return the commit."""
+    repo = repository(store)
+    env = {"GIT_DIR": str(repo), "GIT_WORK_TREE": str(directory)}
+    with store.scratch() as scratch:
+        env["GIT_INDEX_FILE"] = str(scratch / "index")
+        git("add", "--all", "--force", ".", cwd=directory, env=env)
+        tree = git("write-tree", cwd=directory, env=env).stdout.strip()
+        done = git("commit-tree", tree, cwd=directory, env=env, stdin=message.encode())
+    return done.stdout.strip()
+
+
+def borrow(store: Store, tree: Path) -> None:
+    """Let linux.git read the objects of a user's repository, which is never written to."""
+    common = Path(text("rev-parse", "--path-format=absolute", "--git-common-dir", cwd=tree))
+    repo = repository(store)
+    alternates = repo / "objects" / "info" / "alternates"
+    line = f"{common / 'objects'}\n"
+    with store.lock("linux.git"):
+        known = alternates.read_text() if alternates.is_file() else ""
+        if line not in known:
+            fresh = alternates.with_suffix(f".{os.getpid()}")
+            fresh.write_text(known + line)
+            fresh.rename(alternates)
+
+
+def keep(store: Store, name: str, commit: str) -> None:
+    """Name a commit, so that no garbage collection takes it."""
+    git("update-ref", f"refs/rig/{name}", commit, cwd=repository(store))
+
+
+@contextlib.contextmanager
+def sparse_worktree(store: Store, commit: str, files: tuple[str, ...]) -> Iterator[Path]:
+    """A throw-away work tree of `commit` that holds only `files` (85,000 others are not needed)."""
+    repo = repository(store)
+    with store.lock("linux.git"), store.scratch() as scratch:
+        path = scratch / "wt"
+        git("worktree", "prune", cwd=repo)
+        git("worktree", "add", "--quiet", "--detach", "--no-checkout", path, commit, cwd=repo)
+        try:
+            patterns = "".join(f"/{file}\n" for file in files)
+            git("sparse-checkout", "set", "--no-cone", "--stdin", cwd=path, stdin=patterns.encode())
+            git("read-tree", "-mu", "HEAD", cwd=path)
+            yield path
+        finally:
+            git("worktree", "remove", "--force", path, cwd=repo, check=False)

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Patch series as b4 writes them: one mbox a revision, `patches/<series>/vN.mbx`."""
+
+import email
+import email.header
+import email.policy
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rig.errors import ConfigError, unknown
+
+# What git and b4 put before each mail of an mbox (git-mailsplit(1)).
+FROM_LINE = re.compile(rb"^From \S+ .*\d{1,2}:\d{2}:\d{2} \d{4}\r?$", re.MULTILINE)
+SUBJECT_TAG = re.compile(r"^\s*(?:Re:\s*)?\[(?P<tag>[^\]]*\bPATCH\b[^\]]*)\]\s*(?P<subject>.*)$", re.I)
+HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+TRAILER = re.compile(r"^(base-commit|change-id):\s*(\S+)\s*$", re.MULTILINE)
+FILE_NAME = re.compile(r"^v(?P<revision>\d+)(?:\.on-(?P<base>.+))?\.mbx$")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patch:
+    number: int
+    subject: str
+    author: str
+    files: tuple[str, ...]
+    mail: bytes
+    """The mail as it was sent, without the mbox's From line."""
+
+    def hunk(self, file: str, line: int) -> str:
+        """The hunk of `file` whose old side begins at `line`, or nothing."""
+        found: list[str] = []
+        here = ""
+        for text in body_of(self.mail).splitlines():
+            if text.startswith("diff --git "):
+                here, found = text.split(" b/", 1)[-1], []
+            elif here == file and (match := HUNK.match(text)):
+                if found:
+                    break
+                if int(match[1]) == line:
+                    found = [text]
+            elif found:
+                found.append(text)
+        return "\n".join(found)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeriesVersion:
+    name: str
+    revision: int
+    change_id: str
+    base: str
+    """A base of the rig (from the file's name), or a base-commit; empty where none is named."""
+    cover: str
+    patches: tuple[Patch, ...]
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}@v{self.revision}"
+
+    def first(self, count: int) -> tuple[Patch, ...]:
+        if not 1 <= count <= len(self.patches):
+            raise ConfigError(
+                f"{self.label} has patches 1 to {len(self.patches)}, not {count}",
+                hint=f"{self.label}:{len(self.patches)} is the whole series",
+            )
+        return self.patches[:count]
+
+
+def digest(patches: tuple[Patch, ...]) -> str:
+    return hashlib.sha256(b"\0".join(patch.mail for patch in patches)).hexdigest()
+
+
+def body_of(mail: bytes) -> str:
+    """The text of a mail, its transfer encoding undone."""
+    message = email.message_from_bytes(mail, policy=email.policy.default)
+    part = message.get_body(preferencelist=("plain",))
+    return str(part.get_content()) if part is not None else ""
+
+
+def parse(name: str, data: bytes, *, revision: int = 0, base: str = "", where: str = "") -> SeriesVersion:
+    """Read an mbox. `revision` and `base`, where given, are what the file's name promised.
+
+    Raises ConfigError for what is not a whole series: no mail, a mail without a patch, a hunk cut
+    short, a number missing.
+    """
+    where = where or name
+    mails = _split(data, where)
+    cover = ""
+    patches: dict[int, Patch] = {}
+    revisions: set[int] = set()
+    total = 0
+    for mail in mails:
+        number, count, mail_revision, subject, author = _headers(mail, where)
+        body = body_of(mail)
+        revisions.add(mail_revision)
+        if count and total and count != total:
+            raise ConfigError(f"{where}: one mail says {total} patches, another {count}")
+        total = count or total
+        if number == 0 and count:
+            cover = f"{subject}\n\n{body.strip()}\n"
+            continue
+        number = number or 1
+        if number in patches:
+            raise ConfigError(f"{where}: patch {number} is there twice")
+        patches[number] = Patch(
+            number=number,
+            subject=subject,
+            author=author,
+            files=_check_diff(body, f"{where}: patch {number} ({subject})"),
+            mail=mail,
+        )
+    _check_numbers(patches, total, where)
+    _check_revision(revisions, revision, where)
+    texts = [cover, *(body_of(patches[number].mail) for number in sorted(patches))]
+    trailers: Mapping[str, str] = dict(m for text in reversed(texts) for m in TRAILER.findall(text))
+    return SeriesVersion(
+        name=name,
+        revision=revision or revisions.pop(),
+        change_id=trailers.get("change-id", ""),
+        base=base or trailers.get("base-commit", ""),
+        cover=cover,
+        patches=tuple(patches[number] for number in sorted(patches)),
+    )
+
+
+def _split(data: bytes, where: str) -> list[bytes]:
+    if not data.strip():
+        raise ConfigError(f"{where} is empty", hint="write it with `b4 am -o - MESSAGE-ID`")
+    starts = [match.start() for match in FROM_LINE.finditer(data)]
+    if not starts or data[: starts[0]].strip():
+        raise ConfigError(
+            f"{where} is not an mbox: it does not begin with a From line",
+            hint="write it with `b4 am` or `git format-patch --stdout`",
+        )
+    parts = [data[a:b] for a, b in zip(starts, [*starts[1:], len(data)], strict=True)]
+    return [part.split(b"\n", 1)[1] if b"\n" in part else b"" for part in parts]
+
+
+def _headers(mail: bytes, where: str) -> tuple[int, int, int, str, str]:
+    """Number, count, revision, subject, author of a mail."""
+    message = email.message_from_bytes(mail, policy=email.policy.default)
+    subject = " ".join(str(message.get("Subject", "")).split())
+    if not subject:
+        raise ConfigError(f"{where}: a mail has no Subject: it is truncated, or no mail")
+    match = SUBJECT_TAG.match(subject)
+    if not match:
+        raise ConfigError(
+            f"{where}: {subject!r} is not a patch", hint="a subject looks like [PATCH v2 3/5] mm: …"
+        )
+    number = count = 0
+    if numbering := re.search(r"(\d+)/(\d+)", match["tag"]):
+        number, count = int(numbering[1]), int(numbering[2])
+    revision = re.search(r"\bv(\d+)\b", match["tag"], re.I)
+    author = str(message.get("From", ""))
+    return number, count, int(revision[1]) if revision else 1, match["subject"], author
+
+
+def _check_diff(body: str, where: str) -> tuple[str, ...]:
+    """The files a mail's patch touches, once every hunk has the lines its header promises."""
+    files: list[str] = []
+    old = new = 0
+    for line in body.splitlines():
+        if old > 0 or new > 0:
+            kind = line[:1] or " "
+            if kind not in " +-\\":
+                break
+            old -= kind in " -"
+            new -= kind in " +"
+        elif line.startswith("diff --git "):
+            files.append(line.split(" b/", 1)[-1])
+        elif match := HUNK.match(line):
+            old, new = int(match[2] or 1), int(match[4] or 1)
+    if not files:
+        raise ConfigError(f"{where}: there is no diff in the mail")
+    if old > 0 or new > 0:
+        raise ConfigError(
+            f"{where} is truncated: the last hunk of {files[-1]} lacks {max(old, new)} lines",
+            hint="fetch the series again",
+        )
+    return tuple(dict.fromkeys(files))
+
+
+def _check_numbers(patches: Mapping[int, Patch], total: int, where: str) -> None:
+    if not patches:
+        raise ConfigError(f"{where}: a cover letter, but no patch")
+    last = total or max(patches)
+    absent = [str(n) for n in range(1, last + 1) if n not in patches]
+    if absent:
+        raise ConfigError(
+            f"{where}: patch {', '.join(absent)} of {last} is missing", hint="fetch the series again"
+        )
+
+
+def _check_revision(found: set[int], promised: int, where: str) -> None:
+    if len(found) > 1:
+        raise ConfigError(f"{where}: mails of more than one revision: {sorted(found)}")
+    if promised and found != {promised}:
+        raise ConfigError(f"{where}: the file's name says v{promised}, its mails v{found.pop()}")
+
+
+# --- the shelf: patches/<series>/vN.mbx and vN.on-<base>.mbx -----------------------------------
+
+
+def names(shelf: Path) -> tuple[str, ...]:
+    """The series there are, those directories that hold a revision."""
+    return tuple(sorted({path.parent.name for path in shelf.glob("*/v*.mbx")}))
+
+
+def revisions(shelf: Path, name: str) -> tuple[int, ...]:
+    if name not in names(shelf):
+        raise unknown("series", name, names(shelf))
+    matches = (FILE_NAME.match(path.name) for path in (shelf / name).iterdir())
+    return tuple(sorted({int(match["revision"]) for match in matches if match}))
+
+
+def load(shelf: Path, name: str, revision: int | None = None, base: str = "") -> SeriesVersion:
+    """A revision from the shelf, the newest by default, in its variant for `base` if it has one."""
+    known = revisions(shelf, name)
+    revision = revision if revision is not None else known[-1]
+    if revision not in known:
+        raise unknown(f"revision of {name}", f"v{revision}", (f"v{number}" for number in known))
+    variant = shelf / name / f"v{revision}.on-{base}.mbx"
+    path = variant if base and variant.is_file() else shelf / name / f"v{revision}.mbx"
+    return read(path, name)
+
+
+def read(path: Path, name: str = "") -> SeriesVersion:
+    """A series from any mbox; on the shelf the file's name says revision and base."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    match = FILE_NAME.match(path.name)
+    return parse(
+        name or path.stem,
+        data,
+        revision=int(match["revision"]) if match else 0,
+        base=(match["base"] or "") if match else "",
+        where=str(path),
+    )

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The target grammar, the one thing every verb takes.
+
+    v6.12            a base
+    SERIES           its newest revision
+    SERIES@v2        a revision
+    SERIES@v2:3      its first three patches
+    ./series.mbx     a series that is not on the shelf (`./series.mbx:3` too)
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from rig.errors import ConfigError
+
+BASE = re.compile(r"^v\d+\.\d+(?:\.\d+)?(?:-rc\d+)?$")
+SERIES = re.compile(r"^(?P<name>[A-Za-z0-9][\w.-]*)(?:@v(?P<revision>\d+))?(?::(?P<upto>\d+))?$")
+FILE = re.compile(r"^(?P<path>.*(?:/.*|\.(?:mbx|mbox|patch)))(?::(?P<upto>\d+))?$")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """Exactly one of `base`, `series` and `file` is set."""
+
+    base: str = ""
+    series: str = ""
+    file: Path | None = None
+    revision: int | None = None
+    upto: int | None = None
+
+
+def parse(text: str) -> Target:
+    if BASE.match(text):
+        return Target(base=text)
+    if match := SERIES.match(text):
+        if not text.endswith((".mbx", ".mbox", ".patch")):
+            return Target(
+                series=match["name"],
+                revision=int(match["revision"]) if match["revision"] else None,
+                upto=int(match["upto"]) if match["upto"] else None,
+            )
+    if match := FILE.match(text):
+        return Target(
+            file=Path(match["path"]), upto=int(match["upto"]) if match["upto"] else None
+        )
+    raise ConfigError(
+        f"{text!r} is no target",
+        hint="a target is v6.12, SERIES, SERIES@v2, SERIES@v2:3 or ./series.mbx",
+    )

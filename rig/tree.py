@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`TreeSpec` -> `KernelTree`: a base with a series, or its first patches, on top."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from rig import git, log, series
+from rig.base import Base
+from rig.errors import ApplyError
+from rig.series import Patch, SeriesVersion
+from rig.store import Store, digest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TreeSpec:
+    base: Base
+    series: SeriesVersion | None = None
+    upto: int | None = None
+    """How many of the series' patches; all by default."""
+
+    @property
+    def patches(self) -> tuple[Patch, ...]:
+        if self.series is None:
+            return ()
+        return self.series.first(self.upto or len(self.series.patches))
+
+    @property
+    def label(self) -> str:
+        if self.series is None:
+            return self.base.name
+        part = f":{self.upto}" if self.upto else ""
+        return f"{self.series.label}{part} on {self.base.name}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KernelTree:
+    label: str
+    base: Base
+    commit: str
+    tree: str
+    """git's hash of the content: what a build is named after."""
+
+
+def materialize(store: Store, spec: TreeSpec) -> KernelTree:
+    """The tree as a commit of linux.git. Raises ApplyError, naming patch, file and hunk."""
+    commit = spec.base.commit
+    if spec.patches:
+        inputs = {"base": commit, "patches": series.digest(spec.patches)}
+        name = digest(inputs)
+
+        def apply(_: Path) -> dict[str, str]:
+            with log.step(f"Applying {spec.label}"):
+                applied = _apply(store, spec)
+            git.keep(store, f"trees/{name}", applied)
+            return {"commit": applied, "label": spec.label}
+
+        store.make("trees", name, inputs, apply)
+        commit = store.manifest("trees", name)["commit"]
+    return KernelTree(
+        label=spec.label, base=spec.base, commit=commit, tree=tree_of(store, commit)
+    )
+
+
+def tree_of(store: Store, commit: str) -> str:
+    return git.text("rev-parse", f"{commit}^{{tree}}", cwd=git.repository(store))
+
+
+def _apply(store: Store, spec: TreeSpec) -> str:
+    files = tuple(dict.fromkeys(file for patch in spec.patches for file in patch.files))
+    with git.sparse_worktree(store, spec.base.commit, files) as work:
+        for patch in spec.patches:
+            mail = b"From rig Thu Jan  1 00:00:00 1970\n" + patch.mail
+            # --keep-cr as b4 does; the committer's date is the author's, so that the same mails on
+            # the same base are the same commit.
+            done = git.git(
+                "am", "--3way", "--quiet", "--keep-cr", "--committer-date-is-author-date", cwd=work,
+                stdin=mail, check=False,
+            )  # fmt: skip
+            if done.status:
+                raise _rejected(spec, patch, done.stdout + done.stderr, work)
+        return git.text("rev-parse", "HEAD", cwd=work)
+
+
+def _rejected(spec: TreeSpec, patch: Patch, said: str, work: Path) -> ApplyError:
+    """Name the first hunk git could not place, and show it."""
+    git.git("am", "--abort", cwd=work, check=False)
+    diff = series.body_of(patch.mail).encode()
+    check = git.git("apply", "--check", "--verbose", cwd=work, stdin=diff, check=False)
+    output = check.stderr + said
+    where, hunk = "", ""
+    if failed := re.search(r"error: patch failed: (.+):(\d+)", output):
+        file, line = failed[1], int(failed[2])
+        where, hunk = f": {file}, the hunk at line {line}", patch.hunk(file, line)
+    elif absent := re.search(r"error: (.+): (No such file or directory|does not exist in index)", output):
+        where = f": {absent[1]} is not in {spec.base.name}"
+    total = len(spec.series.patches) if spec.series else 0
+    return ApplyError(
+        f"patch {patch.number}/{total} ({patch.subject}) does not apply to {spec.base.name}{where}",
+        hint="name the base it was made for: --base v7.2, or --base COMMIT with --tree PATH",
+        detail=hunk or said.strip()[-2000:],
+    )
