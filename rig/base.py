@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rig import git, log, proc
+from rig import debian, git, log, proc
 from rig.errors import ConfigError, InfraError
 from rig.store import Store, file_digest, host_trouble
 
@@ -23,7 +23,6 @@ UPSTREAM = {"adc218676eef25575469234709c2d87185ca223a": "v6.12"}
 # In this order: the nearer to the user's own release, the better tested.
 SUITES = ("{own}-security", "{own}-updates", "{own}-backports", "trixie-backports", "trixie-security",
           "trixie", "forky", "sid", "experimental")  # fmt: skip
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 KERNEL_ORG = "https://cdn.kernel.org/pub/linux/kernel"
 
 
@@ -89,72 +88,28 @@ def _from_tree(store: Store, name: str, tree: Path) -> Base:
 
 def _from_debian(store: Store, name: str, step: log.Step) -> Base | None:
     package = f"linux-source-{name.removeprefix('v')}"
-    mirrors = _mirrors()
-    if not mirrors or not KEYRING.is_file():
-        step.note("no Debian mirror is configured here (apt-get indextargets), or no Debian keyring")
+    mirror = debian.mirror()
+    if mirror is None:
+        step.note("apt knows no Debian archive here, or Debian's keyring is missing")
         return None
-    own = next(iter(mirrors))
-    for suite in dict.fromkeys(pattern.format(own=own) for pattern in SUITES):
-        main, security = mirrors[own]
-        uri = security if suite.endswith("-security") else main
-        if not uri:
-            continue
-        apt = _private_apt(store, uri, suite)
-        done = proc.run(["apt-get", *apt, "update"], check=False, deadline=300)
-        if done.status:
-            step.note(f"{suite}: not on this mirror")
-            continue
-        shown = proc.run(["apt-cache", *apt, "show", "--no-all-versions", package], check=False).stdout
-        version = re.search(r"^Version: (\S+)$", shown, re.MULTILINE)
-        if version:
-            step.note(f"{package} {version[1]} from Debian {suite}")
-            return _import_package(store, name, apt, f"{package}={version[1]}", step)
+    for suite in dict.fromkeys(pattern.format(own=mirror.codename) for pattern in SUITES):
+        if uri := mirror.uri_of(suite):
+            apt = debian.private_apt(store, uri, suite)
+            if version := debian.newest(apt, package):
+                step.note(f"{package} {version} from Debian {suite}")
+                return _import_package(store, name, apt, package, version, step)
     return None
 
 
-def _mirrors() -> dict[str, tuple[str, str]]:
-    """Codename of this Debian -> (URI of its archive, URI of its security archive or nothing)."""
-    if proc.which("apt-get") is None:
-        return {}
-    form = "$(CREATED_BY) $(ORIGIN) $(CODENAME) $(REPO_URI)"
-    done = proc.run(["apt-get", "indextargets", "--format", form], check=False)
-    rows = {tuple(line.split()[1:]) for line in done.stdout.splitlines() if line.startswith("Packages ")}
-    debian = {row[1]: row[2] for row in sorted(rows) if len(row) == 3 and row[0] == "Debian"}
-    return {
-        codename: (uri, debian.get(f"{codename}-security", ""))
-        for codename, uri in debian.items()
-        if "-" not in codename
-    }
-
-
-def _private_apt(store: Store, uri: str, suite: str) -> list[str]:
-    """Options that give apt a root of its own: the machine's configuration is left alone."""
-    root = store.root / "apt" / suite
-    for directory in ("lists/partial", "cache/archives/partial"):
-        (root / directory).mkdir(parents=True, exist_ok=True)
-    sources = root / "sources.list"
-    sources.write_text(f"deb [signed-by={KEYRING}] {uri} {suite} main\n")
-    options = {
-        "Dir::Etc::SourceList": sources,
-        "Dir::Etc::SourceParts": "/dev/null",
-        "Dir::State::Lists": root / "lists",
-        "Dir::Cache": root / "cache",
-        "Dir::State::Status": "/dev/null",
-        "APT::Sandbox::User": "",
-        "APT::Update::Error-Mode": "any",
-        "Acquire::Languages": "none",
-    }
-    return [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
-
-
-def _import_package(store: Store, name: str, apt: list[str], package: str, step: log.Step) -> Base:
+def _import_package(
+    store: Store, name: str, apt: list[str], package: str, version: str, step: log.Step
+) -> Base:
     with store.scratch() as scratch:
-        proc.run(["apt-get", *apt, "download", package], cwd=scratch, deadline=1800)
-        deb = next(scratch.glob("*.deb"))
+        deb = debian.download(apt, package, version, scratch)
         step.note(f"unpacking {deb.name}")
         proc.run(["dpkg-deb", "-x", deb, scratch / "deb"])
         archive = next((scratch / "deb" / "usr" / "src").glob("linux-source-*.tar.*"))
-        origin = f"Debian {package.replace('=', ' ')}, sha256 {file_digest(deb)}"
+        origin = f"Debian {package} {version}, sha256 {file_digest(deb)}"
         return _import_tarball(store, name, archive, origin, step)
 
 

@@ -123,10 +123,17 @@ class Store:
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A directory on the store's file system that is gone afterwards."""
+        """A directory on the store's file system that is gone afterwards.
+
+        What a killed rig left behind goes with the next call: the name holds the owner's pid.
+        """
         parent = self.root / "tmp"
         parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as name:
+        for stale in parent.iterdir():
+            if not Path("/proc", stale.name.split("-")[0]).exists():
+                shutil.rmtree(stale, ignore_errors=True)
+        prefix = f"{os.getpid()}-"
+        with tempfile.TemporaryDirectory(dir=parent, prefix=prefix, ignore_cleanup_errors=True) as name:
             yield Path(name)
 
 

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""arm64 on QEMU's virt."""
+
+from rig.arch import Arch
+
+ARCH = Arch(
+    name="arm64",
+    aliases=("aarch64",),
+    kernel="arm64",
+    cross="aarch64-linux-gnu-",
+    packages=("gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"),
+    target="Image",
+    image="arch/arm64/boot/Image",
+    deb_arch="arm64",
+    qemu="qemu-system-aarch64",
+    qemu_package="qemu-system-arm",
+    machine="virt",
+    # The architected pointer-authentication algorithm costs half of TCG's time; the implementation
+    # defined one is as good for us (QEMU docs/system/arm/cpu-features.rst).
+    cpu="max,pauth-impdef=on",
+    console="ttyAMA0",
+    cmdline=(),
+    virtio="pci",
+)

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Debian's archive, as this machine is set up to reach it, without touching its configuration."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from rig import proc
+from rig.store import Store
+
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mirror:
+    codename: str
+    """Of the machine's own release."""
+    uri: str
+    security: str
+    """URI of the security archive; empty where none is configured."""
+
+    def uri_of(self, suite: str) -> str:
+        return self.security if suite.endswith("-security") else self.uri
+
+
+def mirror() -> Mirror | None:
+    """What apt is configured with; None where that is not Debian."""
+    if proc.which("apt-get") is None or not KEYRING.is_file():
+        return None
+    form = "$(CREATED_BY) $(ORIGIN) $(CODENAME) $(REPO_URI)"
+    done = proc.run(["apt-get", "indextargets", "--format", form], check=False)
+    rows = {tuple(line.split()[1:]) for line in done.stdout.splitlines() if line.startswith("Packages ")}
+    debian = {row[1]: row[2] for row in sorted(rows) if len(row) == 3 and row[0] == "Debian"}
+    own = next((codename for codename in debian if "-" not in codename), None)
+    if own is None:
+        return None
+    return Mirror(codename=own, uri=debian[own], security=debian.get(f"{own}-security", ""))
+
+
+def private_apt(store: Store, uri: str, suite: str) -> list[str]:
+    """Options that give apt a root of its own for one suite, signatures checked."""
+    root = store.root / "apt" / suite
+    for directory in ("lists/partial", "cache/archives/partial"):
+        (root / directory).mkdir(parents=True, exist_ok=True)
+    sources = root / "sources.list"
+    sources.write_text(f"deb [signed-by={KEYRING}] {uri} {suite} main\n")
+    options = {
+        "Dir::Etc::SourceList": sources,
+        "Dir::Etc::SourceParts": "/dev/null",
+        "Dir::State::Lists": root / "lists",
+        "Dir::Cache": root / "cache",
+        "Dir::State::Status": "/dev/null",
+        "APT::Sandbox::User": "",
+        "APT::Update::Error-Mode": "any",
+        "Acquire::Languages": "none",
+    }
+    return [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
+
+
+def newest(apt: list[str], package: str) -> str | None:
+    """The newest version of a package in a private root, its lists refreshed; None if it is not there."""
+    if proc.run(["apt-get", *apt, "update"], check=False, deadline=300).status:
+        return None
+    shown = proc.run(["apt-cache", *apt, "show", "--no-all-versions", package], check=False).stdout
+    version = re.search(r"^Version: (\S+)$", shown, re.MULTILINE)
+    return version[1] if version else None
+
+
+def download(apt: list[str], package: str, version: str, directory: Path) -> Path:
+    """The package file; apt has checked it against the signed lists."""
+    proc.run(["apt-get", *apt, "download", f"{package}={version}"], cwd=directory, deadline=1800)
+    return next(directory.glob("*.deb"))

@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`BuildSpec` -> `KernelBuild`: configure and compile a tree in its lane, keep the result for good.
+
+A lane is a work tree and an O= directory for each (architecture, flavour, base). Going from one
+tree to the next in a lane is a `git checkout`, so make sees only the files that differ.
+"""
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rig import git, kconfig, log, proc
+from rig.arch import Arch
+from rig.errors import BuildError, ConfigError, InfraError, unknown
+from rig.kconfig import Setting
+from rig.store import Store, digest, host_trouble
+from rig.tree import KernelTree
+
+COMPILED = re.compile(r"^  (?:CC|AS) +(?!\[M\])(\S+)$")
+WARNING = re.compile(r"^\S+:\d+(?::\d+)?: warning: ")
+ERROR = re.compile(r"(^\S+:\d+(?::\d+)?: (?:fatal )?error: |^ld: |: undefined reference to |^ERROR: )")
+ARTEFACTS = ("vmlinux", "System.map", ".config")
+# The same content gives the same bytes (Documentation/kbuild/reproducible-builds.rst).
+REPRODUCIBLE = {
+    "KBUILD_BUILD_TIMESTAMP": "2020-01-01T00:00:00Z",
+    "KBUILD_BUILD_USER": "rig",
+    "KBUILD_BUILD_HOST": "rig",
+    "KBUILD_BUILD_VERSION": "1",
+    "LOCALVERSION": "-rig",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KernelConfig:
+    arch: Arch
+    flavour: str
+    requested: tuple[Setting, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildSpec:
+    tree: KernelTree
+    config: KernelConfig
+
+    @property
+    def lane(self) -> str:
+        return f"{self.config.arch.name}-{self.config.flavour}-{self.tree.base.name}".replace("/", "_")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KernelBuild:
+    digest: str
+    label: str
+    release: str
+    directory: Path
+    image: Path
+    vmlinux: Path
+    warnings: tuple[str, ...]
+    seconds: float
+    objects: int
+    """Compiled for it; 0 for a build that was there."""
+    reused: bool
+
+
+def fragments(kconfigs: Path, arch: Arch, flavour: str, extra: tuple[Path, ...]) -> KernelConfig:
+    """The configuration of a flavour plus the suites' own fragments."""
+    flavours = sorted(path.stem for path in (kconfigs / "flavour").glob("*.config"))
+    if flavour not in flavours:
+        raise unknown("flavour", flavour, flavours)
+    paths = (
+        kconfigs / "base.config",
+        kconfigs / "arch" / f"{arch.name}.config",
+        kconfigs / "flavour" / f"{flavour}.config",
+        *(path for path in extra if path.is_file()),
+    )
+    parsed = []
+    for path in paths:
+        shown = str(path.relative_to(kconfigs.parent)) if path.is_relative_to(kconfigs.parent) else str(path)
+        parsed.append(kconfig.parse_fragment(shown, path.read_text()))
+    return KernelConfig(arch=arch, flavour=flavour, requested=kconfig.merge(parsed))
+
+
+def toolchain(arch: Arch) -> str:
+    """The compiler's own first line: what it is, and its exact version."""
+    return proc.run([arch.tool("gcc"), "--version"]).stdout.splitlines()[0]
+
+
+def build(store: Store, spec: BuildSpec) -> KernelBuild:
+    """The kernel, compiled unless the same content was compiled before.
+
+    Raises BuildError (the compiler's first error first), ConfigError for a symbol that cannot be had.
+    """
+    compiler = toolchain(spec.config.arch)
+    request = digest(
+        {
+            "kconfig": _kconfig_digest(store, spec.tree),
+            "requested": kconfig.render(spec.config.requested),
+            "arch": spec.config.arch.kernel,
+            "toolchain": compiler,
+        }
+    )
+    config = store.find("configs", request) or _configure(store, spec, request)
+    text = (config / ".config").read_text()
+    inputs = {"tree": spec.tree.tree, "config": digest({"config": text}), "toolchain": compiler}
+    name = digest(inputs)
+    reused = store.find("builds", name) is not None
+    if not reused:
+        store.make("builds", name, inputs, lambda out: _compile(store, spec, text, out))
+    path, facts = store.path("builds", name), store.manifest("builds", name)
+    return KernelBuild(
+        digest=name,
+        label=spec.tree.label,
+        release=facts["release"],
+        directory=path,
+        image=path / facts["image"],
+        vmlinux=path / "vmlinux",
+        warnings=tuple(facts["warnings"]),
+        seconds=facts["seconds"],
+        objects=0 if reused else facts["objects"],
+        reused=reused,
+    )
+
+
+def _kconfig_digest(store: Store, tree: KernelTree) -> str:
+    """Everything a configuration depends on: the Kconfig files, and what scripts they ask."""
+    listing = git.git("ls-tree", "-r", tree.commit, cwd=git.repository(store)).stdout
+    wanted = [
+        line for line in listing.splitlines() if "/Kconfig" in line or "\tKconfig" in line or "\tscripts/" in line
+    ]
+    return digest({"files": wanted})
+
+
+# --- the lane ----------------------------------------------------------------------------------
+
+
+@contextmanager
+def _lane(store: Store, spec: BuildSpec) -> Iterator[Path]:
+    """The lane, locked, with the tree checked out in `src`; builds go to `out`."""
+    repo = git.repository(store)
+    lane = store.root / "lanes" / spec.lane
+    with store.lock(f"lane-{spec.lane}"):
+        source = lane / "src"
+        (lane / "out").mkdir(parents=True, exist_ok=True)
+        ready = lane / "checked-out"
+        if not ready.is_file() or ready.read_text() != spec.tree.commit:
+            with log.step(f"Checking out {spec.tree.label}"):
+                if not (lane / "ready").is_file():
+                    shutil.rmtree(source, ignore_errors=True)
+                    with store.lock("linux.git"):
+                        git.git("worktree", "prune", cwd=repo)
+                        git.git(
+                            "worktree", "add", "--quiet", "--detach", "--no-checkout", source,
+                            spec.tree.commit, cwd=repo,
+                        )  # fmt: skip
+                    (lane / "ready").touch()
+                ready.unlink(missing_ok=True)
+                for stale in (repo / "worktrees").glob("*/index.lock"):
+                    if _worktree_of(stale.parent) == source:  # left by a rig that was killed: we hold the lane
+                        stale.unlink()
+                git.git("checkout", "--quiet", "--force", "--detach", spec.tree.commit, cwd=source)
+                ready.write_text(spec.tree.commit)
+        yield lane
+
+
+def _worktree_of(admin: Path) -> Path:
+    return Path((admin / "gitdir").read_text().strip()).parent
+
+
+def sandbox(lane: Path) -> list[str]:
+    """What a command runs under: no network, nothing writable but the lane.
+
+    A series may edit Makefiles and host scripts, so building it is running it.
+    """
+    if proc.which("bwrap") is None:
+        return []
+    argv = [
+        "bwrap", "--die-with-parent", "--unshare-all", "--ro-bind", "/", "/", "--dev", "/dev",
+        "--proc", "/proc", "--tmpfs", "/tmp", "--bind", str(lane), str(lane), "--chdir", str(lane),
+    ]  # fmt: skip
+    return argv if proc.run([*argv, "true"], check=False).status == 0 else []
+
+
+def make_command(spec: BuildSpec, lane: Path, *targets: str) -> list[str]:
+    arch = spec.config.arch
+    settings = {
+        "O": str(lane / "out"),
+        "ARCH": arch.kernel,
+        "CROSS_COMPILE": "" if arch.is_host() else arch.cross,
+        **REPRODUCIBLE,
+    }
+    jobs = (os.cpu_count() or 1) + 1
+    return ["make", "-C", str(lane / "src"), f"-j{jobs}", *(f"{k}={v}" for k, v in settings.items()), *targets]
+
+
+def _configure(store: Store, spec: BuildSpec, request: str) -> Path:
+    """Resolve the requested settings; every one must hold afterwards."""
+    inputs = {"requested": kconfig.render(spec.config.requested)}
+
+    def resolve(out: Path) -> None:
+        with _lane(store, spec) as lane, log.step(f"Configuring {spec.tree.label} for {spec.config.arch.name}"):
+            wanted = lane / "requested.config"
+            wanted.write_text(kconfig.render(spec.config.requested))
+            command = make_command(spec, lane, f"KCONFIG_ALLCONFIG={wanted}", "allnoconfig")
+            done = proc.run([*sandbox(lane), *command], check=False)
+            if done.status:
+                raise BuildError("make allnoconfig fails", detail=(done.stderr or done.stdout)[-3000:])
+            text = (lane / "out" / ".config").read_text()
+            _check_config(spec, lane, text)
+            (out / ".config").write_text(text)
+
+    return store.make("configs", request, inputs, resolve)
+
+
+def _check_config(spec: BuildSpec, lane: Path, text: str) -> None:
+    absent = kconfig.missing(spec.config.requested, kconfig.parse_config(text))
+    if not absent:
+        return
+    source = lane / "src"
+    texts = {str(path.relative_to(source)): path.read_text() for path in source.rglob("Kconfig*") if path.is_file()}
+    lines = []
+    for one in absent:
+        needs = kconfig.depends_on(one.setting.symbol, texts)
+        lines.append(f"{one}" + (f"\n    {needs}" if needs else ""))
+    raise ConfigError(
+        f"{len(absent)} of the settings asked for cannot be had in {spec.tree.label}",
+        hint="ask for what they depend on as well, or do not ask for them",
+        detail="\n".join(lines),
+    )
+
+
+# --- compiling ---------------------------------------------------------------------------------
+
+
+class _Meter:
+    """Follows make's output: what was compiled, what the compiler said."""
+
+    def __init__(self, step: log.Step, expected: int) -> None:
+        self.step, self.expected = step, expected
+        self.objects = 0
+        self.warnings: list[str] = []
+        self.lines: list[str] = []
+        self.first_error = -1
+
+    def __call__(self, line: str) -> None:
+        self.lines.append(line)
+        if match := COMPILED.match(line):
+            self.objects += 1
+            self.step.progress(self.objects, max(self.expected, self.objects) if self.expected else 0, match[1])
+        elif WARNING.match(line):
+            self.warnings.append(line)
+        elif self.first_error < 0 and ERROR.search(line):
+            self.first_error = len(self.lines) - 1
+
+    def error(self) -> str:
+        first = self.first_error if self.first_error >= 0 else max(0, len(self.lines) - 30)
+        return "\n".join(self.lines[first : first + 30])
+
+
+def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[str, Any]:
+    arch = spec.config.arch
+    began = time.monotonic()
+    with _lane(store, spec) as lane:
+        box = sandbox(lane)
+        with log.step(f"Building {spec.tree.label} for {arch.name}") as step, host_trouble("building"):
+            if not box:
+                step.note("bubblewrap does not work here: the build is not confined")
+            config_file = lane / "out" / ".config"
+            if not config_file.is_file() or config_file.read_text() != config:
+                config_file.write_text(config)
+            meter = _Meter(step, _expected(store, spec, lane))
+            command = make_command(spec, lane, arch.target, "vmlinux")
+            done = proc.run([*box, *command], check=False, on_line=meter, deadline=7200)
+            if done.status:
+                raise _failed(meter)
+            _remember(store, spec, meter)
+            for name in (*ARTEFACTS, arch.image):
+                shutil.copy2(lane / "out" / name, out / Path(name).name)
+            release = (lane / "out" / "include/config/kernel.release").read_text().strip()
+    return {
+        "release": release,
+        "label": spec.tree.label,
+        "arch": arch.name,
+        "flavour": spec.config.flavour,
+        "commit": spec.tree.commit,
+        "origin": spec.tree.base.origin,
+        "image": Path(arch.image).name,
+        "objects": meter.objects,
+        "warnings": meter.warnings,
+        "seconds": round(time.monotonic() - began, 1),
+        "sandboxed": bool(box),
+        "command": proc.paste([*box, *command]),
+    }
+
+
+def _failed(meter: _Meter) -> Exception:
+    text = "\n".join(meter.lines[-200:])
+    if "No space left on device" in text:
+        return InfraError("the disk is full", hint="free some room, or set RIG_STORE to a larger disk")
+    first = meter.lines[meter.first_error] if meter.first_error >= 0 else "make fails"
+    return BuildError(f"it does not compile: {first.strip()}", detail=meter.error())
+
+
+def _expected(store: Store, spec: BuildSpec, lane: Path) -> int:
+    """Objects of a full build, from the last one of this kind; 0 for a build on top of another."""
+    memory = store.root / "lanes" / f"{spec.config.arch.name}-{spec.config.flavour}.objects"
+    if (lane / "out" / "vmlinux").is_file() or not memory.is_file():
+        return 0
+    return int(memory.read_text())
+
+
+def _remember(store: Store, spec: BuildSpec, meter: _Meter) -> None:
+    memory = store.root / "lanes" / f"{spec.config.arch.name}-{spec.config.flavour}.objects"
+    if not memory.is_file() or int(memory.read_text()) < meter.objects:
+        memory.write_text(str(meter.objects))

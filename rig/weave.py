@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Mutants into a tree: one instrumented commit that holds all of them, each behind a number.
+
+The instrumentation is a header, one object in mm/ and the woven files, so clean and instrumented
+trees differ in a handful of files and one lane serves both.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rig import git, log, proc
+from rig.errors import ConfigError
+from rig.mutant import Mutant
+from rig.store import Store, digest
+from rig.tree import KernelTree, tree_of
+from rig.version import KernelVersion
+
+HEADER = "include/linux/rig_mutant.h"
+SOURCE = "mm/rig_mutant.c"
+MAKEFILE = "mm/Makefile"
+
+HEADER_TEXT = """\
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Made by the rig: which of its mutants is switched on. */
+#ifndef _LINUX_RIG_MUTANT_H
+#define _LINUX_RIG_MUTANT_H
+
+enum rig_mutant {{
+	RIG_MUTANT_NONE,
+{members}
+}};
+
+extern int rig_mutant_current;
+
+#define rig_mutant(name) unlikely(READ_ONCE(rig_mutant_current) == RIG_MUTANT_##name)
+
+#endif
+"""
+
+# An early_param is read before the first page can be reclaimed. The kernel says which mutant is on,
+# because a run without that line on the console has tested the clean kernel.
+SOURCE_TEXT = """\
+// SPDX-License-Identifier: GPL-2.0-only
+/* Made by the rig: rig.mutant=NAME on the command line. */
+#include <linux/cache.h>
+#include <linux/init.h>
+#include <linux/kernel.h>
+#include <linux/printk.h>
+#include <linux/string.h>
+#include <linux/rig_mutant.h>
+
+static const char * const rig_mutant_names[] __initconst = {{
+	"none",
+{names}
+}};
+
+int rig_mutant_current __read_mostly;
+
+static int __init rig_mutant_setup(char *arg)
+{{
+	int nr = arg ? match_string(rig_mutant_names, ARRAY_SIZE(rig_mutant_names), arg) : -EINVAL;
+
+	if (nr < 0) {{
+		pr_err("rig: there is no mutant %s in this kernel\\n", arg);
+		return nr;
+	}}
+	rig_mutant_current = nr;
+	pr_info("rig: mutant %s is on\\n", arg);
+	return 0;
+}}
+early_param("rig.mutant", rig_mutant_setup);
+"""
+
+
+def says_it_is_on(name: str) -> str:
+    """The line of the console that proves a mutant is switched on."""
+    return f"rig: mutant {name} is on"
+
+
+def instrument(
+    store: Store, tree: KernelTree, version: KernelVersion, mutants: Sequence[Mutant]
+) -> KernelTree:
+    """The tree with every mutant that applies to its version woven in.
+
+    Raises ConfigError, naming the file, for a semantic patch that does not parse or matches nothing.
+    """
+    woven = [mutant for mutant in mutants if not mutant.absent(version)]
+    inputs = {
+        "tree": tree.tree,
+        "mutants": {mutant.name: mutant.text for mutant in woven},
+        "support": HEADER_TEXT + SOURCE_TEXT,
+    }
+    name = digest(inputs)
+
+    def weave(_: Path) -> dict[str, str]:
+        with log.step(f"Weaving {len(woven)} mutants into {tree.label}") as step:
+            commit = _weave(store, tree, woven, step)
+        git.keep(store, f"instrumented/{name}", commit)
+        return {"commit": commit, "label": tree.label}
+
+    store.make("instrumented", name, inputs, weave)
+    commit = store.manifest("instrumented", name)["commit"]
+    return replace(
+        tree, label=f"{tree.label}, instrumented", commit=commit, tree=tree_of(store, commit)
+    )
+
+
+def _weave(store: Store, tree: KernelTree, mutants: Sequence[Mutant], step: log.Step) -> str:
+    files = dict.fromkeys(file for mutant in mutants for file in mutant.files)
+    with git.sparse_worktree(store, tree.commit, (*files, MAKEFILE)) as work:
+        for done, mutant in enumerate(mutants):
+            step.progress(done, len(mutants), mutant.name)
+            for file in mutant.files:
+                _apply(work, mutant, file)
+        for file in files:
+            path = work / file
+            path.write_text(_include_header(path.read_text()))
+        _add_support(work, mutants)
+        git.git("add", "--all", "--sparse", ".", cwd=work)
+        git.git("commit", "--quiet", "-m", f"rig: {len(mutants)} mutants", cwd=work)
+        return git.text("rev-parse", "HEAD", cwd=work)
+
+
+def _apply(work: Path, mutant: Mutant, file: str) -> None:
+    path = work / file
+    where = f"patches/mutants/{mutant.name}.cocci"
+    if not path.is_file():
+        raise ConfigError(f"{where}: there is no {file} in this tree", hint="say so with Not-On:")
+    cocci = work.parent / f"{mutant.name}.cocci"
+    cocci.write_text(mutant.text)
+    before = path.read_text()
+    argv = ["spatch", "--very-quiet", "--in-place", "--sp-file", cocci, path]
+    done = proc.run(argv, check=False, deadline=120)
+    if done.status:
+        raise ConfigError(f"{where}: spatch does not take it", detail=done.stderr.strip()[-2000:])
+    if path.read_text().count(f"rig_mutant({mutant.symbol})") <= before.count(
+        f"rig_mutant({mutant.symbol})"
+    ):
+        raise ConfigError(
+            f"{where} matches nothing in {file}", hint="say so with Not-On: if it is meant to be so"
+        )
+
+
+def _include_header(text: str) -> str:
+    """Include our header after the first #include, which is before anything that could use it."""
+    return re.sub(
+        r"^(#include [<\"].*)$", r"\1\n#include <linux/rig_mutant.h>", text, count=1, flags=re.MULTILINE
+    )
+
+
+def _add_support(work: Path, mutants: Sequence[Mutant]) -> None:
+    members = "\n".join(f"\tRIG_MUTANT_{mutant.symbol}," for mutant in mutants)
+    names = "\n".join(f'\t"{mutant.name}",' for mutant in mutants)
+    (work / HEADER).parent.mkdir(parents=True, exist_ok=True)
+    (work / HEADER).write_text(HEADER_TEXT.format(members=members))
+    (work / SOURCE).write_text(SOURCE_TEXT.format(names=names))
+    with (work / MAKEFILE).open("a") as makefile:
+        makefile.write("\nobj-y += rig_mutant.o\n")
