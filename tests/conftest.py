@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What every kind of test shares."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rig import log
+
+TOP = Path(__file__).parent.parent
+UNIT = TOP / "tests" / "unit"
+
+
+@pytest.fixture(autouse=True)
+def _no_home(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """A unit test leaves the user's home directory and store alone, and depends on neither."""
+    if not request.path.is_relative_to(UNIT):
+        yield
+        return
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("HOME", "RIG_STORE", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+            patch.setenv(name, str(home))
+        yield
+
+
+@pytest.fixture
+def events() -> Iterator[list[log.Event]]:
+    """Every event that is said during the test."""
+    seen: list[log.Event] = []
+    with log.subscribed(seen.append):
+        yield seen
