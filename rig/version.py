@@ -10,7 +10,8 @@ from rig.errors import ConfigError
 # 7.3~rc7 is how a Debian package spells v7.3-rc7: '~' sorts before everything there.
 VERSION = re.compile(
     r"v?(?P<major>\d{1,4})\.(?P<minor>\d{1,4})(?:\.(?P<patch>\d{1,6}))?(?:[-~]rc(?P<rc>\d{1,4}))?"
-    r"(?P<extra>[-+~.][\w.+~-]*)?"
+    r"(?P<extra>[-+~.][\w.+~-]*)?",
+    re.ASCII,
 )
 _Key = tuple[int, int, int, bool, int]
 
