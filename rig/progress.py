@@ -28,6 +28,8 @@ PLAIN_INTERVAL = 10.0
 RATE_WINDOW = 30.0
 """Seconds over which the rate is taken: compiling drivers/ says nothing about compiling mm/."""
 BAR_WIDTH = 24
+REFRESH = 5.0
+"""Times a second that the running steps are drawn; 0 draws at events only."""
 
 Clock = Callable[[], float]
 
@@ -121,10 +123,11 @@ class _Terminal:
     held for moments and never while printing, because Rich's own thread takes it to redraw.
     """
 
-    def __init__(self, console: Console, *, verbose: bool, clock: Clock) -> None:
+    def __init__(self, console: Console, *, verbose: bool, clock: Clock, refresh: float) -> None:
         self._console = console
         self._verbose = verbose
         self._clock = clock
+        self._rate = refresh
         self._output = threading.RLock()
         self._state = threading.Lock()
         self._steps: dict[int, Running] = {}
@@ -150,7 +153,7 @@ class _Terminal:
             if finished is not None:
                 self._console.print(*self._rows([finished]), sep="\n", soft_wrap=True)
             if busy:
-                self._start()
+                self._draw()
 
     def _change(self, event: Event) -> "Running | str | None":
         """Bring the trees up to date; the tree or line that is to be printed for good, if any."""
@@ -174,13 +177,17 @@ class _Terminal:
                 return step
         return None
 
-    def _start(self) -> None:
-        if self._live is None:
+    def _draw(self) -> None:
+        if self._live is not None:
+            if not self._rate:
+                self._live.refresh()
+        else:
             # stdout is not ours to redirect: results are printed there.
             self._live = Live(
                 console=self._console,
                 get_renderable=self._render,
-                refresh_per_second=5,
+                refresh_per_second=self._rate or 1,
+                auto_refresh=self._rate > 0,
                 transient=True,
                 redirect_stdout=False,
                 vertical_overflow="crop",
@@ -248,10 +255,14 @@ def _runs(line: Running | str) -> bool:
 
 @contextlib.contextmanager
 def terminal(
-    console: Console, *, verbose: bool = False, clock: Clock = time.monotonic
+    console: Console,
+    *,
+    verbose: bool = False,
+    clock: Clock = time.monotonic,
+    refresh: float = REFRESH,
 ) -> Iterator[None]:
     """Live progress on a terminal; ended steps stay as one line each, their notes under them."""
-    shown = _Terminal(console, verbose=verbose, clock=clock)
+    shown = _Terminal(console, verbose=verbose, clock=clock, refresh=refresh)
     try:
         with subscribed(shown):
             yield

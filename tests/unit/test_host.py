@@ -132,7 +132,8 @@ echo "$DEBIAN_FRONTEND dpkg $*" >>"{log}"
 """
 SUDO = """#!/bin/sh
 echo "sudo" >>"{log}"
-[ "$1 $2" = "-n --" ] && shift 2
+[ "$1 $2" = "-n --" ] || exit 1
+shift 2
 exec "$@"
 """
 
