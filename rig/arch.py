@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the rig must know of an architecture: facts, in fields. One file each under `rig/arches/`."""
+"""What the rig must know of an architecture: facts, in fields. One of each in `rig/arches/`."""
 
 import platform
 from dataclasses import dataclass
@@ -28,8 +28,12 @@ class Arch:
     qemu_package: str
     machine: str
     """QEMU's -M, without the accelerator."""
+    smp: str
+    """QEMU's -smp, with {cpus} in it."""
     cpu: str
-    """QEMU's -cpu under TCG."""
+    """QEMU's -cpu under TCG; under KVM it is always the host's own."""
+    probe: tuple[str, ...]
+    """QEMU's options for `rig/arches/<name>.S`, the smallest guest, with {} for its file."""
     console: str
     """The serial console's device, as in console= on the kernel command line."""
     cmdline: tuple[str, ...]

@@ -93,7 +93,8 @@ def _popen(
     )
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """End a command and everything it started in its session."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -144,7 +145,7 @@ def run(
             out, err = process.communicate(stdin)
         process.wait()
     except BaseException:
-        _kill(process)
+        kill(process)
         raise
     finally:
         timer.cancel()
@@ -192,7 +193,7 @@ def spawn(
     try:
         yield process
     finally:
-        _kill(process)
+        kill(process)
         if process.stdout:
             process.stdout.close()
 

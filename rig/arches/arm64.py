@@ -17,7 +17,9 @@ ARCH = Arch(
     machine="virt",
     # The architected pointer-authentication algorithm costs half of TCG's time; the implementation
     # defined one is as good for us (QEMU docs/system/arm/cpu-features.rst).
+    smp="{cpus}",
     cpu="max,pauth-impdef=on",
+    probe=("-kernel", "{}"),
     console="ttyAMA0",
     cmdline=(),
     virtio="pci",

@@ -15,7 +15,10 @@ ARCH = Arch(
     qemu="qemu-system-x86_64",
     qemu_package="qemu-system-x86",
     machine="q35",
+    # Without ACPI the CPUs are found in SeaBIOS's MP table, which lists one for each socket.
+    smp="{cpus},sockets={cpus}",
     cpu="max",
+    probe=("-bios", "{}", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
     console="ttyS0",
     # Without ACPI the kernel cannot calibrate the TSC under TCG and falls back to jiffies; lpj
     # spares the delay loop's calibration; reboot=t resets by triple fault, which -no-reboot turns

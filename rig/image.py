@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Root images: `images/<name>/image.toml` and the files of `images/<name>/tree`, as an initramfs."""
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pydantic
+
+from rig import cpio, debian, log, proc
+from rig.arch import Arch
+from rig.errors import ConfigError, InfraError, unknown
+from rig.store import Store, digest, file_digest
+
+
+class ImageSpec(pydantic.BaseModel, extra="forbid", frozen=True):
+    """image.toml."""
+
+    release: str
+    packages: tuple[str, ...]
+    keep: tuple[str, ...]
+
+
+def load(images: Path, name: str) -> ImageSpec:
+    path = images / name / "image.toml"
+    if not path.is_file():
+        raise unknown("image", name, (found.parent.name for found in images.glob("*/image.toml")))
+    try:
+        return ImageSpec.model_validate(tomllib.loads(path.read_text()))
+    except (tomllib.TOMLDecodeError, pydantic.ValidationError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def build(store: Store, images: Path, name: str, arch: Arch) -> Path:
+    """The image's archive for an architecture, uncompressed."""
+    spec = load(images, name)
+    tree = images / name / "tree"
+    inputs = {
+        "image": name,
+        "arch": arch.deb_arch,
+        "spec": spec.model_dump(mode="json"),
+        "tree": {
+            str(path.relative_to(tree)): [file_digest(path), path.stat().st_mode & 0o111]
+            for path in sorted(tree.rglob("*"))
+            if path.is_file()
+        },
+    }
+
+    def make(out: Path) -> dict[str, object]:
+        with log.step(f"Making the {name} image for {arch.name}"):
+            packages = _extract(store, spec, arch, out)
+            entries = [*_skeleton(), *_kept(out / "root", spec), *_tree(tree)]
+            (out / "rootfs.cpio").write_bytes(cpio.archive(entries))
+            proc.run(["rm", "-rf", out / "root", out / "root.tar"])
+        return {"packages": packages}
+
+    return store.make("images", digest(inputs), inputs, make) / "rootfs.cpio"
+
+
+def _extract(store: Store, spec: ImageSpec, arch: Arch, out: Path) -> str:
+    """Unpack the packages and what they depend on: no emulation, no root, nothing is configured."""
+    mirror = debian.mirror()
+    argv = [
+        "mmdebstrap", "--variant=extract", f"--architectures={arch.deb_arch}",
+        f"--include={','.join(spec.packages)}", "--skip=output/dev",
+        "--aptopt=Acquire::Languages \"none\"", spec.release, str(out / "root.tar"),
+    ]  # fmt: skip
+    if mirror:
+        argv.append(mirror.uri)
+    try:
+        proc.run(argv, deadline=900)
+    except proc.CommandFailed as error:
+        raise InfraError(
+            f"the packages of the image cannot be had: {', '.join(spec.packages)}",
+            hint=error.hint,
+            detail=error.detail,
+        ) from error
+    (out / "root").mkdir()
+    proc.run(["tar", "-C", out / "root", "--exclude=./dev/*", "-xf", out / "root.tar"])
+    status = out / "root" / "var" / "lib" / "dpkg" / "status"
+    return digest({"status": status.read_text() if status.is_file() else ""})
+
+
+def _kept(root: Path, spec: ImageSpec) -> Iterator[cpio.Entry]:
+    """The files `keep` names. A link to another name of the same file comes as the link."""
+    for pattern in spec.keep:
+        for path in sorted(root.glob(pattern)):
+            if path.is_file() or path.is_symlink():
+                yield cpio.of_path(path, str(path.relative_to(root)))
+
+
+def _tree(tree: Path) -> Iterator[cpio.Entry]:
+    for path in sorted(tree.rglob("*")):
+        if path.is_file():
+            yield cpio.of_path(path, str(path.relative_to(tree)))
+
+
+def _skeleton() -> Iterator[cpio.Entry]:
+    for path in ("proc", "sys", "dev", "tmp", "run", "var", "sbin", "usr/bin", "root/.ssh", "rig/bin"):
+        yield cpio.directory(path, 0o700 if path.startswith("root") else 0o755)
+    yield cpio.directory("root", 0o700)
+    # The kernel opens /dev/console for init before devtmpfs is mounted.
+    yield cpio.character("dev/console", 5, 1)
+    yield cpio.symlink("init", "bin/busybox")
+    yield cpio.symlink("bin/sh", "busybox")

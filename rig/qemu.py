@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`Machine` -> QEMU's command line. Pure: one function decides it, another module owns the process."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+from rig import arch as arches
+from rig.arch import Arch
+
+
+class Accel(StrEnum):
+    KVM = "kvm"
+    TCG = "tcg"
+
+    @property
+    def patience(self) -> float:
+        """How much longer things take than on hardware, for deadlines."""
+        return {Accel.KVM: 1, Accel.TCG: 6}[self]
+
+    @property
+    def option(self) -> str:
+        return {Accel.KVM: "kvm", Accel.TCG: "tcg,thread=multi"}[self]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Live:
+    """Real parallelism: a thread for each CPU, driven over SSH."""
+
+    kind: Literal["live"] = "live"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Swap:
+    """Where anonymous memory goes, in MiB; 0 is none of that kind."""
+
+    zram: int = 512
+    disk: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    arch: str
+    accel: Accel
+    cpus: int = 4
+    memory: int = 1024
+    """MiB."""
+    swap: Swap = Swap()
+    schedule: Live = Live()
+    lru_gen: bool | None = None
+    """Multi-generational LRU on, off, or as the kernel has it."""
+    cmdline: tuple[str, ...] = ()
+
+    @property
+    def where(self) -> str:
+        """What makes results comparable (outcome rule 6)."""
+        return f"{self.arch}/{self.accel}/{self.schedule.kind}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Files:
+    """What a machine is started with."""
+
+    kernel: Path
+    initrd: Path
+    qmp: Path
+    swap_disk: Path | None = None
+
+
+def kernel_cmdline(machine: Machine) -> str:
+    arch = arches.pick(machine.arch)
+    words = [
+        f"console={arch.console}",
+        # A dead guest resets at once, which -no-reboot turns into QEMU's exit.
+        "panic=-1",
+        "oops=panic",
+        # A vCPU that the host did not run for a while is not a lockup of the kernel's.
+        "watchdog_thresh=30",
+        "rcupdate.rcu_cpu_stall_timeout=90",
+        *arch.cmdline,
+        f"rig.zram={machine.swap.zram << 20}",
+        f"rig.swapdisk={int(machine.swap.disk > 0)}",
+    ]
+    if machine.lru_gen is not None:
+        words.append(f"rig.lru_gen={'y' if machine.lru_gen else 'n'}")
+    return " ".join([*words, *machine.cmdline])
+
+
+def argv(machine: Machine, files: Files) -> list[str]:
+    """The whole command line. The serial console is QEMU's stdout; nothing listens but loopback."""
+    arch = arches.pick(machine.arch)
+    return [
+        *base_argv(arch, machine.accel),
+        "-smp", arch.smp.format(cpus=machine.cpus),
+        "-m", f"{machine.memory}M",
+        "-kernel", str(files.kernel),
+        "-initrd", str(files.initrd),
+        "-append", kernel_cmdline(machine),
+        *_network(arch),
+        *_swap_disk(arch, files),
+        "-qmp", f"unix:{files.qmp},server=on,wait=off",
+    ]  # fmt: skip
+
+
+def base_argv(arch: Arch, accel: Accel) -> list[str]:
+    """What every guest shares, the accelerator's probe among them."""
+    return [
+        arch.qemu,
+        "-M", arch.machine,
+        "-accel", accel.option,
+        "-cpu", arch.cpu if accel is Accel.TCG else "host",
+        "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+        "-serial", "stdio", "-monitor", "none",
+    ]  # fmt: skip
+
+
+def probe_argv(arch: Arch, accel: Accel, rom: Path) -> list[str]:
+    """The smallest guest of `rig/arches/<name>.S`."""
+    return [*base_argv(arch, accel), "-m", "1024M", *(word.format(rom) for word in arch.probe)]
+
+
+def _network(arch: Arch) -> list[str]:
+    """A network that ends at this host, and one port of it; QEMU chooses the port's number."""
+    return [
+        "-netdev", "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:0-10.0.2.15:22",
+        "-device", f"virtio-net-{arch.virtio},netdev=net0,romfile=",
+    ]  # fmt: skip
+
+
+def _swap_disk(arch: Arch, files: Files) -> list[str]:
+    if files.swap_disk is None:
+        return []
+    return [
+        "-drive", f"file={files.swap_disk},if=none,id=swap,format=raw,cache=unsafe",
+        "-device", f"virtio-blk-{arch.virtio},drive=swap",
+    ]  # fmt: skip
