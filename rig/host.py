@@ -94,8 +94,9 @@ IMAGES = (
         # kernel source and the guest's packages.
         package="debian-archive-keyring",
         why="checks Debian's signatures on kernel source and guest packages",
-        files=("/usr/share/keyrings/debian-archive-keyring.*",),
+        files=("/usr/share/keyrings/debian-archive-keyring.gpg",),
     ),
+    Need(package="gpg", why="mmdebstrap chooses among keyrings with it", programs=("gpg",)),
     Need(
         package="ca-certificates",
         why="kernel.org and Debian mirrors may be reached by TLS",
@@ -103,6 +104,10 @@ IMAGES = (
     ),
     Need(package="e2fsprogs", why="makes disk images without mounting", programs=("mke2fs",)),
     Need(package="util-linux", why="ties QEMU's life to the rig's", programs=("setpriv",)),
+)
+
+UNPRIVILEGED = (
+    Need(package="uidmap", why="mmdebstrap works without root with it", programs=("newuidmap",)),
 )
 
 TESTS = (Need(package="shellcheck", why="the tests check shell scripts", programs=("shellcheck",)),)
@@ -114,6 +119,7 @@ def needs(arches: Iterable[Arch]) -> tuple[Need, ...]:
     return (
         *KERNEL,
         *IMAGES,
+        *(UNPRIVILEGED if os.geteuid() else ()),
         *(_emulator(arch) for arch in chosen),
         *(
             _cross(arch, package)

@@ -95,6 +95,14 @@ def test_an_architecture_brings_its_own_needs(monkeypatch: pytest.MonkeyPatch) -
     assert native == ["qemu-system-misc"], "a native build needs no cross tools"
 
 
+@pytest.mark.parametrize(("user", "needed"), [(0, False), (1000, True)])
+def test_only_without_root_users_are_mapped(
+    monkeypatch: pytest.MonkeyPatch, user: int, needed: bool
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    assert ("uidmap" in {need.package for need in host.needs([])}) == needed
+
+
 @pytest.mark.parametrize(
     ("text", "name", "version", "has_apt"),
     [
