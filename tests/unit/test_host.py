@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from rig import arch, host, proc
-from rig.arch import Arch
 from rig.errors import InfraError
 from rig.host import Need
 from rig.log import Event
@@ -18,22 +17,14 @@ UBUNTU = "PRETTY_NAME='Ubuntu 24.04 LTS'\nVERSION_ID=24.04\nID=ubuntu\nID_LIKE=d
 FEDORA = "# a comment\n\nNAME=Fedora\nPRETTY_NAME=Fedora\nVERSION_ID=41\nID=fedora\n"
 MINT = 'ID=linuxmint\nID_LIKE="ubuntu debian"\n'
 
-MOON = Arch(
+MOON = replace(
+    arch.pick("arm64"),
     name="moon",
     aliases=("moon32",),
-    kernel="moon",
     cross="moon-linux-gnu-",
     packages=("gcc-moon-linux-gnu", "libc6-dev-moon-cross"),
-    target="Image",
-    image="arch/moon/boot/Image",
-    deb_arch="moon",
     qemu="qemu-system-moon",
     qemu_package="qemu-system-misc",
-    machine="lunar",
-    cpu="max",
-    console="ttyS0",
-    cmdline=(),
-    virtio="device",
 )
 
 
