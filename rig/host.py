@@ -6,6 +6,7 @@ is for Debian and Ubuntu, by apt; elsewhere the rig names what is missing and do
 """
 
 import os
+import re
 import shutil
 import sys
 import time
@@ -21,6 +22,9 @@ APT_LISTS = Path("/var/lib/apt/lists")
 OS_RELEASE = Path("/etc/os-release")
 LISTS_OLD = 3 * 86400
 """Seconds after which a Debian mirror may have dropped versions that the lists still name."""
+
+STAGES = 3
+"""Lines apt has for each package: fetched, unpacked, set up."""
 
 SYSTEM_PATH = "/usr/sbin:/sbin"
 """Where mke2fs is; not on the PATH of Debian's ordinary users."""
@@ -263,12 +267,14 @@ def _as_root(title: str, *command: str) -> None:
 
 def _follow(title: str, argv: list[str]) -> None:
     with log.step(title) as step:
-        done = 0
+        done = total = 0
 
         def on_line(line: str) -> None:
-            nonlocal done
-            if line.startswith(("Get:", "Unpacking ", "Setting up ")):
+            nonlocal done, total
+            if planned := re.search(r"(\d+) upgraded, (\d+) newly installed", line):
+                total = STAGES * (int(planned[1]) + int(planned[2]))
+            elif line.startswith(("Get:", "Unpacking ", "Setting up ")):
                 done += 1
-                step.progress(done, text=line)
+                step.progress(done, max(done, total) if total else 0, "steps")
 
         proc.run(argv, deadline=3600, on_line=on_line)

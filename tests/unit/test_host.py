@@ -186,6 +186,19 @@ def test_install_says_which_and_why_before(apt: Apt, events: list[Event]) -> Non
     assert said[0] == "installing tool-package: it is a test"
 
 
+def test_install_shows_how_far_it_is(apt: Apt, path: Path, events: list[Event]) -> None:
+    apt()
+    program(path, "apt-get")
+    (path / "apt-get").write_text(
+        f"#!/bin/sh\ncp {path}/apt-get {path}/tool\n"
+        "echo '0 upgraded, 1 newly installed, 0 to remove and 5 not upgraded.'\n"
+        "echo 'Get:1 tool-package'; echo 'Unpacking tool-package'; echo 'Setting up tool-package'\n"
+    )
+    host.install([TOOL])
+    far = [(e.done, e.total) for e in events if e.kind == "progress"]
+    assert far == [(1, 3), (2, 3), (3, 3)]
+
+
 def test_nothing_missing_installs_nothing(apt: Apt) -> None:
     log = apt()
     host.install([])
