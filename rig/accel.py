@@ -39,7 +39,12 @@ def probe(store: Store, arch: Arch, accel: Accel) -> Probe:
     """Boot the smallest guest; remembered until the host's kernel, QEMU or the probe changes."""
     if accel is Accel.KVM:
         if not arch.is_host():
-            return Probe(arch=arch.name, accel=accel, works=False, why="KVM runs only the host's architecture")
+            return Probe(
+                arch=arch.name,
+                accel=accel,
+                works=False,
+                why="KVM runs only the host's architecture",
+            )
         if not Path("/dev/kvm").exists():
             return Probe(arch=arch.name, accel=accel, works=False, why="there is no /dev/kvm")
     source = Path(arches.__file__).parent / "arches" / f"{arch.name}.S"
@@ -84,10 +89,14 @@ def choose(store: Store, arch: Arch, asked: str = "auto") -> Accel:
         for accel in Accel:
             if probe(store, arch, accel).works:
                 return accel
-        raise InfraError(f"no accelerator runs {arch.name} guests here", hint="`rig doctor` says why")
+        raise InfraError(
+            f"no accelerator runs {arch.name} guests here", hint="`rig doctor` says why"
+        )
     if asked not in list(Accel):
         raise unknown("accelerator", asked, ["auto", *Accel])
     found = probe(store, arch, Accel(asked))
     if not found.works:
-        raise ConfigError(f"{asked} does not work for {arch.name} here: {found.why}", hint="--accel auto")
+        raise ConfigError(
+            f"{asked} does not work for {arch.name} here: {found.why}", hint="--accel auto"
+        )
     return found.accel

@@ -18,11 +18,14 @@ from rig.errors import ConfigError, InfraError
 from rig.store import Store, file_digest, host_trouble
 
 DEFAULT = "v6.12"
+RELEASE = re.compile(r"v\d+\.\d+(\.\d+)?(-rc\d+)?")
 # base-commit trailers name upstream's commits, which a distribution's source does not have.
 UPSTREAM = {"adc218676eef25575469234709c2d87185ca223a": "v6.12"}
 # In this order: the nearer to the user's own release, the better tested.
-SUITES = ("{own}-security", "{own}-updates", "{own}-backports", "trixie-backports", "trixie-security",
-          "trixie", "forky", "sid", "experimental")  # fmt: skip
+SUITES = (
+    *("{own}-security", "{own}-updates", "{own}-backports", "trixie-security", "trixie"),
+    *("trixie-backports", "forky", "sid", "experimental"),
+)
 KERNEL_ORG = "https://cdn.kernel.org/pub/linux/kernel"
 
 
@@ -34,9 +37,9 @@ class Base:
     """Where it came from, exactly: package and version, or the tree and its commit."""
 
 
-def named(base_commit: str) -> str:
-    """The rig's name of a base-commit, or nothing."""
-    return UPSTREAM.get(base_commit, "")
+def named(said: str) -> str:
+    """The rig's name of what a series says it is based on (a base-commit, or v7.2), or nothing."""
+    return said if RELEASE.fullmatch(said) else UPSTREAM.get(said, "")
 
 
 def resolve(store: Store, name: str, *, tree: Path | None = None) -> Base:
@@ -46,9 +49,10 @@ def resolve(store: Store, name: str, *, tree: Path | None = None) -> Base:
     """
     if tree is not None:
         return _from_tree(store, name, tree)
-    if not re.fullmatch(r"v\d+\.\d+(\.\d+)?(-rc\d+)?", name):
+    if not RELEASE.fullmatch(name):
         raise ConfigError(
-            f"there is no base named {name!r}", hint="a base is v6.12, or any revision with --tree PATH"
+            f"there is no base named {name!r}",
+            hint="a base is v6.12, or any revision with --tree PATH",
         )
 
     def fetch(_: Path) -> Mapping[str, Any]:
@@ -79,7 +83,9 @@ def _from_tree(store: Store, name: str, tree: Path) -> Base:
         )
     git.borrow(store, tree)
     commit = done.stdout.strip()
-    described = git.git("describe", "--tags", "--always", commit, cwd=tree, check=False).stdout.strip()
+    described = git.git(
+        "describe", "--tags", "--always", commit, cwd=tree, check=False
+    ).stdout.strip()
     return Base(name=name, commit=commit, origin=f"git tree {tree}, {described or commit}")
 
 
@@ -156,5 +162,3 @@ def _from_tarball(store: Store, name: str, step: log.Step) -> Base | None:
 def _download(url: str) -> bytes:
     with urllib.request.urlopen(url, timeout=60) as answer:
         return bytes(answer.read())
-
-

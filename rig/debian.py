@@ -29,7 +29,9 @@ def mirror() -> Mirror | None:
         return None
     form = "$(CREATED_BY) $(ORIGIN) $(CODENAME) $(REPO_URI)"
     done = proc.run(["apt-get", "indextargets", "--format", form], check=False)
-    rows = {tuple(line.split()[1:]) for line in done.stdout.splitlines() if line.startswith("Packages ")}
+    rows = {
+        tuple(line.split()[1:]) for line in done.stdout.splitlines() if line.startswith("Packages ")
+    }
     debian = {row[1]: row[2] for row in sorted(rows) if len(row) == 3 and row[0] == "Debian"}
     own = next((codename for codename in debian if "-" not in codename), None)
     if own is None:
@@ -58,7 +60,7 @@ def private_apt(store: Store, uri: str, suite: str) -> list[str]:
 
 
 def newest(apt: list[str], package: str) -> str | None:
-    """The newest version of a package in a private root, its lists refreshed; None if it is not there."""
+    """The newest version of a package in a private root; None if it is not there."""
     if proc.run(["apt-get", *apt, "update"], check=False, deadline=300).status:
         return None
     shown = proc.run(["apt-cache", *apt, "show", "--no-all-versions", package], check=False).stdout

@@ -3,7 +3,6 @@
 
 import importlib
 import pkgutil
-from functools import cache
 from types import ModuleType
 from typing import TypeVar
 
@@ -12,7 +11,6 @@ from rig.errors import InfraError, unknown
 T = TypeVar("T")
 
 
-@cache
 def constants(package: ModuleType, constant: str, kind: type[T]) -> dict[str, T]:
     """Module name -> its `constant`, for every module and package directly inside `package`.
 
@@ -25,7 +23,7 @@ def constants(package: ModuleType, constant: str, kind: type[T]) -> dict[str, T]
         if info.name.startswith("_"):
             continue
         module = importlib.import_module(f"{package.__name__}.{info.name}")
-        value = getattr(module, constant, None)
+        value: object = getattr(module, constant, None)
         if not isinstance(value, kind):
             raise InfraError(f"{module.__name__} must define {constant} = {kind.__name__}(…)")
         if getattr(value, "name", info.name) != info.name:

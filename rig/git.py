@@ -43,7 +43,9 @@ def git(
 ) -> proc.Done:
     settings = [word for key, value in SETTINGS.items() for word in ("-c", f"{key}={value}")]
     argv = ["git", *settings, *args]
-    return proc.run(argv, cwd=cwd, check=check, stdin=stdin, env={**ENV, **(env or {})}, deadline=900)
+    return proc.run(
+        argv, cwd=cwd, check=check, stdin=stdin, env={**ENV, **(env or {})}, deadline=900
+    )
 
 
 def text(*args: str | Path, cwd: Path) -> str:

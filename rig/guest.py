@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`boot()`: a guest that is up, watched on its console and driven over SSH, for as long as a `with`.
+"""`boot()`: a guest that is up, watched on its console and driven over SSH, within a `with`.
 
 SSH alone cannot see a panic: the connection just stops. So a thread reads the console all the time,
 and a splat closes the channel at once. A guest that is lost stays lost and says why.
@@ -8,6 +8,7 @@ and a splat closes the channel at once. A guest that is lost stays lost and says
 import asyncio
 import contextlib
 import io
+import logging
 import re
 import tempfile
 import threading
@@ -16,7 +17,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import Popen
 
 import fabric
 import paramiko
@@ -25,11 +25,12 @@ from qemu.qmp import QMPClient, QMPError
 from rig import keys, log, proc, qemu
 from rig.console import ConsoleScanner, Splat
 from rig.errors import BootError, GuestLost, InfraError, RigError
+from rig.proc import Popen, TimeoutExpired
 from rig.qemu import Files, Machine
 
 READY = b"rig: guest is ready"
 SETUP_FAILED = re.compile(rb"rig: setup failed: ([^\r\n]*)")
-BOOT_DEADLINE = 20.0
+BOOT_DEADLINE = 10.0
 """Seconds on hardware, from QEMU's start to SSH's first answer."""
 OUTPUT_LIMIT = 4 << 20
 """Bytes of a command's output that are kept; more than that ends the command."""
@@ -56,7 +57,7 @@ class Software:
 class Console:
     """Drains the serial console to a file, looks for splats, and knows when the guest is up."""
 
-    def __init__(self, process: "Popen[bytes]", path: Path) -> None:
+    def __init__(self, process: Popen[bytes], path: Path) -> None:
         self.path = path
         self.splats: list[Splat] = []
         self.ready = threading.Event()
@@ -67,10 +68,21 @@ class Console:
         self._scanner = ConsoleScanner()
         self._process = process
         self._tail = b""
+        self.failure: BaseException | None = None
+        """What stopped the reader itself: the rig's fault. Nothing goes on unwatched."""
         self.thread = threading.Thread(target=self._drain, name="console", daemon=True)
         self.thread.start()
 
     def _drain(self) -> None:
+        try:
+            self._read()
+        except BaseException as error:
+            self.failure = error
+            proc.kill(self._process)
+        self.ended.set()
+        self._alarm()
+
+    def _read(self) -> None:
         assert self._process.stdout is not None
         fd = self._process.stdout
         with self.path.open("wb", buffering=0) as file:
@@ -83,8 +95,6 @@ class Console:
                 if self._scanner.started and not self.trouble.is_set():
                     self._alarm()
             self.splats.extend(self._scanner.close())
-        self.ended.set()
-        self._alarm()
 
     def _alarm(self) -> None:
         self.trouble.set()
@@ -103,7 +113,9 @@ class Console:
 class Guest:
     """A booted guest. Any GuestLost is final: every later call raises it again."""
 
-    def __init__(self, machine: Machine, process: "Popen[bytes]", console: Console, qmp: Path) -> None:
+    def __init__(
+        self, machine: Machine, process: Popen[bytes], console: Console, qmp: Path
+    ) -> None:
         self.machine = machine
         self.console = console
         self.boot_seconds = 0.0
@@ -163,7 +175,9 @@ class Guest:
                 err += channel.recv_stderr(65536)
             if len(out) + len(err) > OUTPUT_LIMIT:
                 channel.close()
-                raise InfraError(f"a guest program printed more than {OUTPUT_LIMIT >> 20} MiB and was stopped")
+                raise InfraError(
+                    f"a guest program printed more than {OUTPUT_LIMIT >> 20} MiB and was stopped"
+                )
 
     def shell(self) -> None:
         """Give the user's terminal to a shell in the guest."""
@@ -172,7 +186,7 @@ class Guest:
         self._connection.shell()
 
     def diagnose(self) -> None:
-        """Have the kernel of a hung guest say on the console what its CPUs do (SysRq-l by NMI), and QEMU."""
+        """Keep what the CPUs of a hung guest are doing, from QEMU, in registers.txt."""
         said = self.monitor("info cpus") + self.monitor("info registers -a")
         self.console.path.with_name("registers.txt").write_text(said)
 
@@ -180,14 +194,14 @@ class Guest:
         """Ask QEMU's human monitor; empty when QEMU is gone."""
         try:
             return str(asyncio.run(_monitor(self._qmp, line)))
-        except (OSError, QMPError, asyncio.TimeoutError, EOFError):
+        except (TimeoutError, OSError, QMPError, EOFError):
             return ""
 
     # --- coming up and going down --------------------------------------------------------------
 
     def _transport(self) -> paramiko.Transport:
         assert self._connection is not None
-        transport = self._connection.transport
+        transport: paramiko.Transport | None = self._connection.transport
         if transport is None:
             raise paramiko.SSHException("the connection is closed")
         return transport
@@ -215,14 +229,18 @@ class Guest:
                     "auth_timeout": max(1.0, until - time.monotonic()),
                 },
             )
-            connection.client.get_host_keys().add(f"[127.0.0.1]:{port}", promised.get_name(), promised)
+            connection.client.get_host_keys().add(
+                f"[127.0.0.1]:{port}", promised.get_name(), promised
+            )
             connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
             try:
                 connection.open()
             except (paramiko.SSHException, OSError, EOFError) as error:
                 connection.close()
                 if self.console.trouble.is_set() or time.monotonic() > until:
-                    raise self._boot_failed(f"SSH is refused: {error or type(error).__name__}") from error
+                    raise self._boot_failed(
+                        f"SSH is refused: {error or type(error).__name__}"
+                    ) from error
                 self.console.trouble.wait(0.05)
             else:
                 self._connection = connection
@@ -242,10 +260,14 @@ class Guest:
         if self.console.trouble.is_set() or self._process.poll() is not None:
             # The splat's end, or QEMU's own exit, is moments away: panic=-1 resets at once.
             self.console.ended.wait(5)
-        with contextlib.suppress(Exception):
+        if self.console.failure:
+            return InfraError(f"the console's reader failed: {self.console.failure!r}")
+        with contextlib.suppress(TimeoutExpired):
             status = self._process.wait(timeout=1 if self.console.ended.is_set() else 0.01)
             if status < 0 and not self.console.fatal():
-                return InfraError(f"QEMU was killed by signal {-status}", detail=self.console.tail())
+                return InfraError(
+                    f"QEMU was killed by signal {-status}", detail=self.console.tail()
+                )
         if splat := self.console.fatal():
             lost = GuestLost(splat.title, detail="\n".join(splat.text))
         elif self.console.ended.is_set():
@@ -260,7 +282,9 @@ async def _monitor(path: Path, line: str) -> object:
     client = QMPClient("rig")
     await asyncio.wait_for(client.connect(str(path)), 5)
     try:
-        return await asyncio.wait_for(client.execute("human-monitor-command", {"command-line": line}), 10)
+        return await asyncio.wait_for(
+            client.execute("human-monitor-command", {"command-line": line}), 10
+        )
     finally:
         await client.disconnect()
 
@@ -272,6 +296,8 @@ def boot(machine: Machine, software: Software, directory: Path) -> Iterator[Gues
     Raises BootError when the kernel does not come up, InfraError when QEMU does not.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    # A cut connection is ours to explain; paramiko's threads would print a traceback of it.
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
     with ExitStack() as stack:
         # A short path: the QMP socket's name must fit in 108 bytes (unix(7)).
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rig-")))
@@ -306,7 +332,9 @@ def _await_ready(guest: Guest, began: float) -> None:
         if console.trouble.is_set():
             if not console.text().strip():
                 said = (console.path.with_name("qemu.log")).read_text(errors="replace").strip()
-                raise InfraError("QEMU does not start", detail=said[-2000:], hint="`rig doctor` looks into it")
+                raise InfraError(
+                    "QEMU does not start", detail=said[-2000:], hint="`rig doctor` looks into it"
+                )
             raise guest._boot_failed("the kernel does not boot")
         if time.monotonic() > deadline:
             guest.diagnose()
@@ -337,4 +365,3 @@ def _disconnect(guest: Guest) -> None:
     if guest._connection is not None:
         with contextlib.suppress(Exception):
             guest._connection.close()
-

@@ -27,12 +27,13 @@ def build(store: Store, arch: Arch, name: str, sources: Path) -> Path:
     def make(out: Path) -> None:
         with log.step(f"Compiling {name} for {arch.name}"):
             code = [path for path in files if path.suffix == ".c"]
-            include = ["-I", LIBRARY, f"-ffile-prefix-map={sources.parent}=."]
+            include: list[str | Path] = ["-I", LIBRARY, f"-ffile-prefix-map={sources.parent}=."]
             try:
                 proc.run([compiler, *CFLAGS, *include, "-o", out / name, *code])
             except proc.CommandFailed as error:
                 raise InfraError(
-                    f"the guest program {name} does not compile for {arch.name}", detail=error.detail
+                    f"the guest program {name} does not compile for {arch.name}",
+                    detail=error.detail,
                 ) from error
 
     return store.make("programs", digest(inputs), inputs, make) / name
@@ -40,4 +41,6 @@ def build(store: Store, arch: Arch, name: str, sources: Path) -> Path:
 
 def pack(programs: tuple[Path, ...]) -> bytes:
     """The programs as an archive that goes after the image's."""
-    return cpio.archive(cpio.file(f"rig/bin/{path.name}", path.read_bytes(), 0o755) for path in programs)
+    return cpio.archive(
+        cpio.file(f"rig/bin/{path.name}", path.read_bytes(), 0o755) for path in programs
+    )

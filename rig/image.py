@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Root images: `images/<name>/image.toml` and the files of `images/<name>/tree`, as an initramfs."""
+"""Root images: `images/<name>/image.toml` and its `tree`, as an initramfs."""
 
 import tomllib
 from collections.abc import Iterator
@@ -96,7 +96,18 @@ def _tree(tree: Path) -> Iterator[cpio.Entry]:
 
 
 def _skeleton() -> Iterator[cpio.Entry]:
-    for path in ("proc", "sys", "dev", "tmp", "run", "var", "sbin", "usr/bin", "root/.ssh", "rig/bin"):
+    for path in (
+        "proc",
+        "sys",
+        "dev",
+        "tmp",
+        "run",
+        "var",
+        "sbin",
+        "usr/bin",
+        "root/.ssh",
+        "rig/bin",
+    ):
         yield cpio.directory(path, 0o700 if path.startswith("root") else 0o755)
     yield cpio.directory("root", 0o700)
     # The kernel opens /dev/console for init before devtmpfs is mounted.

@@ -24,7 +24,9 @@ from rig.tree import KernelTree
 
 COMPILED = re.compile(r"^  (?:CC|AS) +(?!\[M\])(\S+)$")
 WARNING = re.compile(r"^\S+:\d+(?::\d+)?: warning: ")
-ERROR = re.compile(r"(^\S+:\d+(?::\d+)?: (?:fatal )?error: |^ld: |: undefined reference to |^ERROR: )")
+ERROR = re.compile(
+    r"(^\S+:\d+(?::\d+)?: (?:fatal )?error: |^ld: |: undefined reference to |^ERROR: )"
+)
 ARTEFACTS = ("vmlinux", "System.map", ".config")
 # The same content gives the same bytes (Documentation/kbuild/reproducible-builds.rst).
 REPRODUCIBLE = {
@@ -50,12 +52,15 @@ class BuildSpec:
 
     @property
     def lane(self) -> str:
-        return f"{self.config.arch.name}-{self.config.flavour}-{self.tree.base.name}".replace("/", "_")
+        return f"{self.config.arch.name}-{self.config.flavour}-{self.tree.base.name}".replace(
+            "/", "_"
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KernelBuild:
     digest: str
+    arch: str
     label: str
     release: str
     directory: Path
@@ -81,7 +86,11 @@ def fragments(kconfigs: Path, arch: Arch, flavour: str, extra: tuple[Path, ...])
     )
     parsed = []
     for path in paths:
-        shown = str(path.relative_to(kconfigs.parent)) if path.is_relative_to(kconfigs.parent) else str(path)
+        shown = (
+            str(path.relative_to(kconfigs.parent))
+            if path.is_relative_to(kconfigs.parent)
+            else str(path)
+        )
         parsed.append(kconfig.parse_fragment(shown, path.read_text()))
     return KernelConfig(arch=arch, flavour=flavour, requested=kconfig.merge(parsed))
 
@@ -94,7 +103,8 @@ def toolchain(arch: Arch) -> str:
 def build(store: Store, spec: BuildSpec) -> KernelBuild:
     """The kernel, compiled unless the same content was compiled before.
 
-    Raises BuildError (the compiler's first error first), ConfigError for a symbol that cannot be had.
+    Raises BuildError, the compiler's first error first; ConfigError for a symbol that cannot be
+    had.
     """
     compiler = toolchain(spec.config.arch)
     request = digest(
@@ -115,6 +125,7 @@ def build(store: Store, spec: BuildSpec) -> KernelBuild:
     path, facts = store.path("builds", name), store.manifest("builds", name)
     return KernelBuild(
         digest=name,
+        arch=spec.config.arch.name,
         label=spec.tree.label,
         release=facts["release"],
         directory=path,
@@ -131,7 +142,9 @@ def _kconfig_digest(store: Store, tree: KernelTree) -> str:
     """Everything a configuration depends on: the Kconfig files, and what scripts they ask."""
     listing = git.git("ls-tree", "-r", tree.commit, cwd=git.repository(store)).stdout
     wanted = [
-        line for line in listing.splitlines() if "/Kconfig" in line or "\tKconfig" in line or "\tscripts/" in line
+        line
+        for line in listing.splitlines()
+        if "/Kconfig" in line or "\tKconfig" in line or "\tscripts/" in line
     ]
     return digest({"files": wanted})
 
@@ -161,7 +174,9 @@ def _lane(store: Store, spec: BuildSpec) -> Iterator[Path]:
                     (lane / "ready").touch()
                 ready.unlink(missing_ok=True)
                 for stale in (repo / "worktrees").glob("*/index.lock"):
-                    if _worktree_of(stale.parent) == source:  # left by a rig that was killed: we hold the lane
+                    if (
+                        _worktree_of(stale.parent) == source
+                    ):  # left by a rig that was killed: we hold the lane
                         stale.unlink()
                 git.git("checkout", "--quiet", "--force", "--detach", spec.tree.commit, cwd=source)
                 ready.write_text(spec.tree.commit)
@@ -195,7 +210,14 @@ def make_command(spec: BuildSpec, lane: Path, *targets: str) -> list[str]:
         **REPRODUCIBLE,
     }
     jobs = (os.cpu_count() or 1) + 1
-    return ["make", "-C", str(lane / "src"), f"-j{jobs}", *(f"{k}={v}" for k, v in settings.items()), *targets]
+    return [
+        "make",
+        "-C",
+        str(lane / "src"),
+        f"-j{jobs}",
+        *(f"{k}={v}" for k, v in settings.items()),
+        *targets,
+    ]
 
 
 def _configure(store: Store, spec: BuildSpec, request: str) -> Path:
@@ -203,13 +225,18 @@ def _configure(store: Store, spec: BuildSpec, request: str) -> Path:
     inputs = {"requested": kconfig.render(spec.config.requested)}
 
     def resolve(out: Path) -> None:
-        with _lane(store, spec) as lane, log.step(f"Configuring {spec.tree.label} for {spec.config.arch.name}"):
+        with (
+            _lane(store, spec) as lane,
+            log.step(f"Configuring {spec.tree.label} for {spec.config.arch.name}"),
+        ):
             wanted = lane / "requested.config"
             wanted.write_text(kconfig.render(spec.config.requested))
             command = make_command(spec, lane, f"KCONFIG_ALLCONFIG={wanted}", "allnoconfig")
             done = proc.run([*sandbox(lane), *command], check=False)
             if done.status:
-                raise BuildError("make allnoconfig fails", detail=(done.stderr or done.stdout)[-3000:])
+                raise BuildError(
+                    "make allnoconfig fails", detail=(done.stderr or done.stdout)[-3000:]
+                )
             text = (lane / "out" / ".config").read_text()
             _check_config(spec, lane, text)
             (out / ".config").write_text(text)
@@ -222,7 +249,11 @@ def _check_config(spec: BuildSpec, lane: Path, text: str) -> None:
     if not absent:
         return
     source = lane / "src"
-    texts = {str(path.relative_to(source)): path.read_text() for path in source.rglob("Kconfig*") if path.is_file()}
+    texts = {
+        str(path.relative_to(source)): path.read_text()
+        for path in source.rglob("Kconfig*")
+        if path.is_file()
+    }
     lines = []
     for one in absent:
         needs = kconfig.depends_on(one.setting.symbol, texts)
@@ -251,7 +282,9 @@ class _Meter:
         self.lines.append(line)
         if match := COMPILED.match(line):
             self.objects += 1
-            self.step.progress(self.objects, max(self.expected, self.objects) if self.expected else 0, match[1])
+            self.step.progress(
+                self.objects, max(self.expected, self.objects) if self.expected else 0, match[1]
+            )
         elif WARNING.match(line):
             self.warnings.append(line)
         elif self.first_error < 0 and ERROR.search(line):
@@ -267,7 +300,10 @@ def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[s
     began = time.monotonic()
     with _lane(store, spec) as lane:
         box = sandbox(lane)
-        with log.step(f"Building {spec.tree.label} for {arch.name}") as step, host_trouble("building"):
+        with (
+            log.step(f"Building {spec.tree.label} for {arch.name}") as step,
+            host_trouble("building"),
+        ):
             if not box:
                 step.note("bubblewrap does not work here: the build is not confined")
             config_file = lane / "out" / ".config"
@@ -301,7 +337,9 @@ def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[s
 def _failed(meter: _Meter) -> Exception:
     text = "\n".join(meter.lines[-200:])
     if "No space left on device" in text:
-        return InfraError("the disk is full", hint="free some room, or set RIG_STORE to a larger disk")
+        return InfraError(
+            "the disk is full", hint="free some room, or set RIG_STORE to a larger disk"
+        )
     first = meter.lines[meter.first_error] if meter.first_error >= 0 else "make fails"
     return BuildError(f"it does not compile: {first.strip()}", detail=meter.error())
 

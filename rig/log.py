@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What happens, as events. Makers say it, reporters subscribe; a maker never prints.
 
-    with step("Building v6.12 for arm64") as s:
-        s.progress(120, 900, "objects")
-        s.note("reused 3 objects")
+with step("Building v6.12 for arm64") as s:
+    s.progress(120, 900, "objects")
+    s.note("reused 3 objects")
 """
 
 import contextlib

@@ -85,7 +85,9 @@ def parse(name: str, text: str, where: str = "") -> Mutant:
 def _reasons(lines: list[str], where: str) -> tuple[tuple[str, str], ...]:
     pairs = [line.split(":", 1) for line in lines]
     if bad := next((pair for pair in pairs if len(pair) != 2 or not pair[1].strip()), None):
-        raise ConfigError(f"{where}: {bad[0]!r} gives no reason", hint="write `Not-On: <v6.16: why`")
+        raise ConfigError(
+            f"{where}: {bad[0]!r} gives no reason", hint="write `Not-On: <v6.16: why`"
+        )
     return tuple((pair[0].strip(), pair[1].strip()) for pair in pairs)
 
 

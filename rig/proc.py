@@ -22,6 +22,8 @@ from rig import log
 from rig.errors import InfraError
 
 Argv = Sequence[str | Path]
+Popen = subprocess.Popen
+TimeoutExpired = subprocess.TimeoutExpired
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`Machine` -> QEMU's command line. Pure: one function decides it, another module owns the process."""
+"""`Machine` -> QEMU's command line. Pure: another module owns the process."""
 
 from dataclasses import dataclass
 from enum import StrEnum

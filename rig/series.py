@@ -14,7 +14,9 @@ from rig.errors import ConfigError, unknown
 
 # What git and b4 put before each mail of an mbox (git-mailsplit(1)).
 FROM_LINE = re.compile(rb"^From \S+ .*\d{1,2}:\d{2}:\d{2} \d{4}\r?$", re.MULTILINE)
-SUBJECT_TAG = re.compile(r"^\s*(?:Re:\s*)?\[(?P<tag>[^\]]*\bPATCH\b[^\]]*)\]\s*(?P<subject>.*)$", re.I)
+SUBJECT_TAG = re.compile(
+    r"^\s*(?:Re:\s*)?\[(?P<tag>[^\]]*\bPATCH\b[^\]]*)\]\s*(?P<subject>.*)$", re.I
+)
 HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 TRAILER = re.compile(r"^(base-commit|change-id):\s*(\S+)\s*$", re.MULTILINE)
 FILE_NAME = re.compile(r"^v(?P<revision>\d+)(?:\.on-(?P<base>.+))?\.mbx$")
@@ -80,7 +82,9 @@ def body_of(mail: bytes) -> str:
     return str(part.get_content()) if part is not None else ""
 
 
-def parse(name: str, data: bytes, *, revision: int = 0, base: str = "", where: str = "") -> SeriesVersion:
+def parse(
+    name: str, data: bytes, *, revision: int = 0, base: str = "", where: str = ""
+) -> SeriesVersion:
     """Read an mbox. `revision` and `base`, where given, are what the file's name promised.
 
     Raises ConfigError for what is not a whole series: no mail, a mail without a patch, a hunk cut
@@ -190,7 +194,8 @@ def _check_numbers(patches: Mapping[int, Patch], total: int, where: str) -> None
     absent = [str(n) for n in range(1, last + 1) if n not in patches]
     if absent:
         raise ConfigError(
-            f"{where}: patch {', '.join(absent)} of {last} is missing", hint="fetch the series again"
+            f"{where}: patch {', '.join(absent)} of {last} is missing",
+            hint="fetch the series again",
         )
 
 

@@ -47,13 +47,13 @@ class Store:
         root = Path(os.environ.get("RIG_STORE") or platformdirs.user_cache_path("rig"))
         try:
             root.mkdir(parents=True, exist_ok=True)
-            probe = tempfile.TemporaryFile(dir=root)
+            with tempfile.TemporaryFile(dir=root):
+                pass
         except OSError as error:
             raise InfraError(
                 f"the store {root} cannot be written: {error.strerror}",
                 hint="set RIG_STORE to a directory with some 20 GB of room",
             ) from error
-        probe.close()
         return cls(root.resolve())
 
     def path(self, kind: str, name: str) -> Path:
@@ -86,7 +86,9 @@ class Store:
                 return found
             final = self.path(kind, name)
             final.parent.mkdir(parents=True, exist_ok=True)
-            for stale in final.parent.glob(f".{name}.*"):  # of a maker that was killed: we hold the lock
+            for stale in final.parent.glob(
+                f".{name}.*"
+            ):  # of a maker that was killed: we hold the lock
                 shutil.rmtree(stale, ignore_errors=True)
             scratch = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=final.parent))
             try:
@@ -133,7 +135,9 @@ class Store:
             if not Path("/proc", stale.name.split("-")[0]).exists():
                 shutil.rmtree(stale, ignore_errors=True)
         prefix = f"{os.getpid()}-"
-        with tempfile.TemporaryDirectory(dir=parent, prefix=prefix, ignore_cleanup_errors=True) as name:
+        with tempfile.TemporaryDirectory(
+            dir=parent, prefix=prefix, ignore_cleanup_errors=True
+        ) as name:
             yield Path(name)
 
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The target grammar, the one thing every verb takes.
 
-    v6.12            a base
-    SERIES           its newest revision
-    SERIES@v2        a revision
-    SERIES@v2:3      its first three patches
-    ./series.mbx     a series that is not on the shelf (`./series.mbx:3` too)
+v6.12            a base
+SERIES           its newest revision
+SERIES@v2        a revision
+SERIES@v2:3      its first three patches
+./series.mbx     a series that is not on the shelf (`./series.mbx:3` too)
 """
 
 import re
@@ -33,17 +33,14 @@ class Target:
 def parse(text: str) -> Target:
     if BASE.match(text):
         return Target(base=text)
-    if match := SERIES.match(text):
-        if not text.endswith((".mbx", ".mbox", ".patch")):
-            return Target(
-                series=match["name"],
-                revision=int(match["revision"]) if match["revision"] else None,
-                upto=int(match["upto"]) if match["upto"] else None,
-            )
-    if match := FILE.match(text):
+    if (match := SERIES.match(text)) and not text.endswith((".mbx", ".mbox", ".patch")):
         return Target(
-            file=Path(match["path"]), upto=int(match["upto"]) if match["upto"] else None
+            series=match["name"],
+            revision=int(match["revision"]) if match["revision"] else None,
+            upto=int(match["upto"]) if match["upto"] else None,
         )
+    if match := FILE.match(text):
+        return Target(file=Path(match["path"]), upto=int(match["upto"]) if match["upto"] else None)
     raise ConfigError(
         f"{text!r} is no target",
         hint="a target is v6.12, SERIES, SERIES@v2, SERIES@v2:3 or ./series.mbx",

@@ -57,9 +57,7 @@ def materialize(store: Store, spec: TreeSpec) -> KernelTree:
 
         store.make("trees", name, inputs, apply)
         commit = store.manifest("trees", name)["commit"]
-    return KernelTree(
-        label=spec.label, base=spec.base, commit=commit, tree=tree_of(store, commit)
-    )
+    return KernelTree(label=spec.label, base=spec.base, commit=commit, tree=tree_of(store, commit))
 
 
 def tree_of(store: Store, commit: str) -> str:
@@ -92,7 +90,9 @@ def _rejected(spec: TreeSpec, patch: Patch, said: str, work: Path) -> ApplyError
     if failed := re.search(r"error: patch failed: (.+):(\d+)", output):
         file, line = failed[1], int(failed[2])
         where, hunk = f": {file}, the hunk at line {line}", patch.hunk(file, line)
-    elif absent := re.search(r"error: (.+): (No such file or directory|does not exist in index)", output):
+    elif absent := re.search(
+        r"error: (.+): (No such file or directory|does not exist in index)", output
+    ):
         where = f": {absent[1]} is not in {spec.base.name}"
     total = len(spec.series.patches) if spec.series else 0
     return ApplyError(

@@ -84,7 +84,7 @@ def instrument(
 ) -> KernelTree:
     """The tree with every mutant that applies to its version woven in.
 
-    Raises ConfigError, naming the file, for a semantic patch that does not parse or matches nothing.
+    Raises ConfigError, naming the file, for one that does not parse or matches nothing.
     """
     woven = [mutant for mutant in mutants if not mutant.absent(version)]
     inputs = {
@@ -131,7 +131,7 @@ def _apply(work: Path, mutant: Mutant, file: str) -> None:
     cocci = work.parent / f"{mutant.name}.cocci"
     cocci.write_text(mutant.text)
     before = path.read_text()
-    argv = ["spatch", "--very-quiet", "--in-place", "--sp-file", cocci, path]
+    argv: proc.Argv = ["spatch", "--very-quiet", "--in-place", "--sp-file", cocci, path]
     done = proc.run(argv, check=False, deadline=120)
     if done.status:
         raise ConfigError(f"{where}: spatch does not take it", detail=done.stderr.strip()[-2000:])
@@ -146,7 +146,11 @@ def _apply(work: Path, mutant: Mutant, file: str) -> None:
 def _include_header(text: str) -> str:
     """Include our header after the first #include, which is before anything that could use it."""
     return re.sub(
-        r"^(#include [<\"].*)$", r"\1\n#include <linux/rig_mutant.h>", text, count=1, flags=re.MULTILINE
+        r"^(#include [<\"].*)$",
+        r"\1\n#include <linux/rig_mutant.h>",
+        text,
+        count=1,
+        flags=re.MULTILINE,
     )
 
 

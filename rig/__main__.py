@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`rig`: errors become messages and exit statuses here, and nowhere else."""
+
+import os
+import signal
+import sys
+
+from rig import cli
+from rig.errors import ConfigError, RigError
+from rig.store import host_trouble
+from rig.verdict import Trouble
+
+
+def main() -> None:
+    # A terminated rig cleans up like an interrupted one.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with host_trouble("the rig"):
+            cli.app()
+    except RigError as error:
+        say(error)
+        sys.exit(exit_status(error))
+    except KeyboardInterrupt:
+        sys.stderr.write("rig: interrupted; nothing is left running\n")
+        sys.exit(130)
+    except BrokenPipeError:
+        os._exit(0)
+
+
+def say(error: RigError) -> None:
+    """Message, evidence, what to do next."""
+    lines = [f"rig: {error.message}", *(f"  | {line}" for line in error.detail.splitlines())]
+    if error.hint:
+        lines.append(f"  hint: {error.hint}")
+    sys.stderr.write("\n".join(lines) + "\n")
+
+
+def exit_status(error: RigError) -> int:
+    """2 for bad input; else what the fault's owner makes of it (outcome rule 2)."""
+    return 2 if isinstance(error, ConfigError) else Trouble.of(error).owner.outcome.exit_status
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command line: adapters without logic. Results go to stdout, all else to stderr."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rig import request, run
+from rig.errors import ConfigError
+from rig.progress import reporter
+from rig.request import Request, comma
+from rig.run import Shelves
+from rig.store import Store
+
+app = typer.Typer(
+    name="rig",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help="Runs a Linux mm patch series on emulated SMP machines and says whether it loses data.",
+    epilog="A TARGET is `v6.12`, `SERIES`, `SERIES@v2`, `SERIES@v2:3` (its first three patches), a "
+    "path to an mbox, or with `--tree` any git revision.  \nExit status: 0 pass, 1 fail, 2 bad input, "
+    "3 broken (host or rig), 4 inconclusive.",
+)
+
+TargetArg = Annotated[
+    str, typer.Argument(metavar="TARGET", help="v6.12, SERIES, SERIES@v2:3, ./series.mbx")
+]
+ArchOpt = Annotated[str, typer.Option("--arch", help="Architectures, comma-separated.")]
+BaseOpt = Annotated[
+    str, typer.Option("--base", help="Base to apply the series to, rather than its own.")
+]
+TreeOpt = Annotated[
+    Path | None,
+    typer.Option("--tree", help="Your git tree; bases are its revisions. It is never modified."),
+]
+FlavourOpt = Annotated[str, typer.Option("--flavour", help="Kernel flavour, of kconfigs/flavour/.")]
+AccelOpt = Annotated[str, typer.Option("--accel", help="auto, kvm or tcg.")]
+CpusOpt = Annotated[int, typer.Option("--cpus", help="The guest's CPUs.")]
+MemoryOpt = Annotated[int, typer.Option("--memory", help="The guest's memory, MiB.")]
+ZramOpt = Annotated[int, typer.Option("--zram", help="Swap on zram, MiB.")]
+DiskOpt = Annotated[int, typer.Option("--swap-disk", help="Swap on a virtio disk, MiB.")]
+LruOpt = Annotated[
+    bool | None, typer.Option("--lru-gen/--no-lru-gen", help="MGLRU or the classic LRU.")
+]
+VerboseOpt = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Show every command that is run.")
+]
+QuietOpt = Annotated[bool, typer.Option("--quiet", "-q", help="Results only.")]
+
+
+@app.command("run", epilog="Examples: `rig run batch-dirty-tlb-flush@v2 --arch x86_64,arm64`  \n"
+             "`rig run v6.12 --mutant no-remote-flush --suite stale_tlb`  \n"
+             "`rig run my-branch --tree ~/linux --json out.json`")  # fmt: skip
+def run_(
+    target: TargetArg,
+    arch: ArchOpt = "x86_64",
+    base: BaseOpt = "",
+    tree: TreeOpt = None,
+    suite: Annotated[
+        str, typer.Option("--suite", help="Suites, comma-separated; all by default.")
+    ] = "",
+    case: Annotated[
+        str, typer.Option("--case", help="Cases, comma-separated: CASE or SUITE/CASE.")
+    ] = "",
+    mutant: Annotated[
+        str, typer.Option("--mutant", help="Break this rule of the kernel first.")
+    ] = "",
+    seed: Annotated[int, typer.Option("--seed", help="Of the programs' random choices.")] = 1,
+    repeat: Annotated[int, typer.Option("--repeat", help="Boot and run this many times.")] = 1,
+    flavour: FlavourOpt = "base",
+    accel: AccelOpt = "auto",
+    cpus: CpusOpt = 4,
+    memory: MemoryOpt = 1024,
+    zram: ZramOpt = 512,
+    swap_disk: DiskOpt = 0,
+    lru_gen: LruOpt = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the results as JSON.")] = None,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", help="Write the results as JUnit XML.")
+    ] = None,
+    verbose: VerboseOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Apply, build, boot, test: a verdict on a series or a kernel."""
+    asked = Request(
+        target=target, arch=comma(arch), base=base, tree=tree, suites=comma(suite),
+        cases=comma(case), mutant=mutant, seed=seed, repeat=repeat, flavour=flavour, accel=accel,
+        cpus=cpus, memory=memory, zram=zram, swap_disk=swap_disk, lru_gen=lru_gen,
+    )  # fmt: skip
+    from rig.report import files, text
+
+    files.check(json, junit)
+    store, shelves = Store.default(), Shelves.default()
+    with reporter(verbose=verbose, quiet=quiet):
+        specs = request.specs(store, shelves, asked)
+        directory = run.new_directory(store, target)
+        results = run.campaign(store, shelves, specs, directory)
+    files.write(results, json, junit)
+    typer.echo(text.render(results, directory.name), nl=False)
+    raise typer.Exit(text.overall(results).exit_status)
+
+
+@app.command(epilog="Example: `rig build batch-dirty-tlb-flush@v2:3 --arch arm64`")
+def build(
+    target: TargetArg,
+    arch: ArchOpt = "x86_64",
+    base: BaseOpt = "",
+    tree: TreeOpt = None,
+    flavour: FlavourOpt = "base",
+    verbose: VerboseOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Build a kernel and say what was made, what was reused and where it is."""
+    from rig.report import builds
+
+    asked = Request(target=target, arch=comma(arch), base=base, tree=tree, flavour=flavour)
+    store, shelves = Store.default(), Shelves.default()
+    with reporter(verbose=verbose, quiet=quiet):
+        built = request.build(store, shelves, asked)
+    typer.echo(builds.render(built), nl=False)
+
+
+@app.command(
+    epilog="Examples: `rig shell v6.12`  \n`rig shell v6.12 --arch arm64 -- cat /proc/vmstat`"
+)
+def shell(
+    target: TargetArg,
+    command: Annotated[
+        list[str] | None, typer.Argument(help="Run this instead of a prompt.")
+    ] = None,
+    arch: ArchOpt = "x86_64",
+    base: BaseOpt = "",
+    tree: TreeOpt = None,
+    flavour: FlavourOpt = "base",
+    mutant: Annotated[
+        str, typer.Option("--mutant", help="Break this rule of the kernel first.")
+    ] = "",
+    accel: AccelOpt = "auto",
+    cpus: CpusOpt = 4,
+    memory: MemoryOpt = 1024,
+    zram: ZramOpt = 512,
+    swap_disk: DiskOpt = 0,
+    lru_gen: LruOpt = None,
+    verbose: VerboseOpt = False,
+) -> None:
+    """Boot a guest and give a prompt in it, the suites' programs on its PATH."""
+    asked = Request(
+        target=target, arch=comma(arch), base=base, tree=tree, flavour=flavour, mutant=mutant,
+        accel=accel, cpus=cpus, memory=memory, zram=zram, swap_disk=swap_disk, lru_gen=lru_gen,
+    )  # fmt: skip
+    store, shelves = Store.default(), Shelves.default()
+    with reporter(verbose=verbose):
+        specs = request.specs(store, shelves, asked)
+        if len(specs) != 1:
+            raise ConfigError("a shell is in one guest", hint="name one architecture")
+        prepared = run.prepare(store, shelves, specs[0])
+    raise typer.Exit(run.interact(prepared, command or [], sys.stdout, sys.stderr))
+
+
+@app.command(epilog="Examples: `rig report`  \n`rig report 20261120-1015 --junit out.xml`")
+def report(
+    name: Annotated[
+        str, typer.Argument(metavar="[RUN]", help="A run, or a part of its name; the newest.")
+    ] = "",
+    json: Annotated[Path | None, typer.Option("--json", help="Write the results as JSON.")] = None,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", help="Write the results as JUnit XML.")
+    ] = None,
+    runs: Annotated[bool, typer.Option("--list", help="List the stored runs.")] = False,
+) -> None:
+    """Print a stored run again, without booting."""
+    from rig.report import files, text
+
+    store = Store.default()
+    if runs:
+        typer.echo("".join(f"{path.name}\n" for path in run.runs(store)), nl=False)
+        return
+    files.check(json, junit)
+    directory = run.find(store, name)
+    results = run.load_all(directory)
+    files.write(results, json, junit)
+    typer.echo(text.render(results, directory.name), nl=False)
+    raise typer.Exit(text.overall(results).exit_status)
+
+
+@app.command("list")
+def list_() -> None:
+    """What there is: bases, series, suites and their cases, mutants, architectures, flavours."""
+    from rig.report import shelves
+
+    typer.echo(shelves.render(Shelves.default()), nl=False)
+
+
+@app.command(epilog="Example: `rig doctor --fix`")
+def doctor(
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Install what is missing, after saying what and why.")
+    ] = False,
+    verbose: VerboseOpt = False,
+) -> None:
+    """Say what this host lacks, and which accelerators work here."""
+    from rig import doctor as checks
+
+    with reporter(verbose=verbose):
+        findings = checks.examine(Store.default(), fix=fix)
+    typer.echo(checks.render(findings), nl=False)
+    raise typer.Exit(0 if findings.healthy else 3)

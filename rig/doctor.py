@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What this host lacks, and which accelerators work here."""
+
+from dataclasses import dataclass
+
+from rig import accel, arch, host
+from rig.accel import Probe
+from rig.host import Need
+from rig.qemu import Accel
+from rig.store import Store
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Findings:
+    missing: tuple[Need, ...]
+    probes: tuple[Probe, ...]
+    store: str
+
+    @property
+    def healthy(self) -> bool:
+        """Nothing needed is missing, and every architecture has an accelerator that works."""
+        works = {probe.arch for probe in self.probes if probe.works}
+        return all(need.optional for need in self.missing) and works == set(arch.known())
+
+
+def examine(store: Store, *, fix: bool) -> Findings:
+    """Look, after installing what is missing if that is wanted."""
+    wanted = host.needs(arch.known().values())
+    absent = host.missing(wanted)
+    if absent and fix:
+        host.install(absent)
+        absent = host.missing(wanted)
+    probes: list[Probe] = []
+    if all(need.optional for need in absent):
+        probes = [accel.probe(store, one, kind) for one in arch.known().values() for kind in Accel]
+    return Findings(missing=absent, probes=tuple(probes), store=str(store.root))
+
+
+def render(findings: Findings) -> str:
+    lines = [f"store: {findings.store}"]
+    for need in findings.missing:
+        kind = "optional" if need.optional else "MISSING"
+        lines.append(f"{kind}: {need.package}: {need.why}")
+    if not findings.missing:
+        lines.append("host: everything the rig needs is installed")
+    for probe in findings.probes:
+        lines.append(
+            f"{probe.arch:8} {probe.accel:4} {'yes' if probe.works else 'no':4} {probe.why}"
+        )
+    if not findings.healthy:
+        lines.append("`rig doctor --fix` installs what is missing")
+    return "\n".join(lines) + "\n"

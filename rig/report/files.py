@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Results into the files a user named."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pydantic
+
+from rig.errors import ConfigError
+from rig.report import junit as junit_xml
+from rig.run import RunResult
+
+_RESULTS = pydantic.TypeAdapter(tuple[RunResult, ...])
+
+
+def check(*paths: Path | None) -> None:
+    """Raise ConfigError before the work begins, rather than lose its result at the end."""
+    for path in filter(None, paths):
+        if path.is_dir() or not path.absolute().parent.is_dir():
+            raise ConfigError(
+                f"{path} cannot be written", hint="name a file in a directory that is there"
+            )
+
+
+def write(results: Sequence[RunResult], json: Path | None, junit: Path | None) -> None:
+    if json:
+        json.write_bytes(_RESULTS.dump_json(tuple(results), indent=1) + b"\n")
+    if junit:
+        junit.write_bytes(junit_xml.render(results))

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""JUnit XML, as CI systems read it: a testsuite for each machine and suite."""
+
+from collections.abc import Sequence
+from xml.etree import ElementTree as xml
+
+from rig.run import RunResult
+from rig.verdict import CaseResult, Outcome
+
+# JUnit has no other word for INCONCLUSIVE that is neither passed nor skipped.
+ELEMENT = {
+    Outcome.FAIL: "failure",
+    Outcome.BROKEN: "error",
+    Outcome.INCONCLUSIVE: "error",
+    Outcome.SKIP: "skipped",
+}
+
+
+def render(results: Sequence[RunResult]) -> bytes:
+    root = xml.Element("testsuites", name=results[0].provenance.label if results else "")
+    for result in results:
+        for suite in result.suites:
+            name = f"{suite.suite}.{result.machine.where.replace('/', '.')}"
+            _suite(root, name, suite.cases)
+        # What is not a case's (a build, a boot, a splat) is one of its own, so that it is not lost.
+        verdict = result.verdict
+        told = CaseResult(
+            name="verdict", outcome=verdict.outcome, reason=verdict.reason, seconds=result.seconds
+        )
+        detail = "\n".join(
+            [result.detail, *(line for splat in result.splats for line in splat.text)]
+        )
+        _suite(root, f"rig.{result.machine.where.replace('/', '.')}", (told,), detail)
+    xml.indent(root)
+    return bytes(xml.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
+
+
+def _suite(root: xml.Element, name: str, cases: Sequence[CaseResult], detail: str = "") -> None:
+    counts = [case.outcome for case in cases]
+    element = xml.SubElement(
+        root,
+        "testsuite",
+        name=name,
+        tests=str(len(cases)),
+        failures=str(counts.count(Outcome.FAIL)),
+        errors=str(counts.count(Outcome.BROKEN) + counts.count(Outcome.INCONCLUSIVE)),
+        skipped=str(counts.count(Outcome.SKIP)),
+        time=f"{sum(case.seconds for case in cases):.2f}",
+    )
+    for case in cases:
+        item = xml.SubElement(
+            element, "testcase", classname=name, name=case.name, time=f"{case.seconds:.2f}"
+        )
+        if tag := ELEMENT.get(case.outcome):
+            said = xml.SubElement(item, tag, message=_clean(f"{case.outcome}: {case.reason}"))
+            said.text = _clean("\n".join([*case.evidence, detail]).strip())
+        counters = "\n".join(f"{counter} {value}" for counter, value in case.counters)
+        xml.SubElement(item, "system-out").text = _clean(counters)
+
+
+def _clean(text: str) -> str:
+    """Without the control characters XML 1.0 has no way to write."""
+    return "".join(char for char in text if char in "\t\n\r" or ord(char) >= 0x20)

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What there is to name on the command line."""
+
+from collections.abc import Iterable
+
+from rig import arch, base, mutant, series, suite
+from rig.run import Shelves
+
+
+def render(shelves: Shelves) -> str:
+    flavours = sorted(path.stem for path in (shelves.kconfigs / "flavour").glob("*.config"))
+    lines = [
+        *_section("bases", [f"{base.DEFAULT} (default); any vX.Y Debian or kernel.org has"]),
+        *_section("series", (_revisions(shelves, name) for name in series.names(shelves.patches))),
+        *_section("architectures", arch.known()),
+        *_section("flavours", flavours),
+        *_section("mutants", (one.name for one in mutant.load_all(shelves.patches))),
+        *_section(
+            "cases",
+            (f"{one.name}/{case.name}" for one in suite.known().values() for case in one.cases),
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _revisions(shelves: Shelves, name: str) -> str:
+    return " ".join(f"{name}@v{number}" for number in series.revisions(shelves.patches, name))
+
+
+def _section(title: str, entries: Iterable[str]) -> list[str]:
+    return [title, *(f"  {entry}" for entry in entries)]

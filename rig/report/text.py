@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The verdict as text that can be pasted into a mail."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import jinja2
+
+from rig.run import RunResult
+from rig.verdict import Outcome
+
+# The kernel's mails are read at 80 columns, quoted twice.
+WIDTH = 76
+
+
+def render(results: Sequence[RunResult], name: str = "") -> str:
+    """All results of a campaign; `name` is what `rig report` knows it by."""
+    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
+    environment = jinja2.Environment(
+        loader=loader, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["counters"] = _counters
+    environment.filters["head"] = _head
+    template = environment.get_template("verdict.txt.j2")
+    return (
+        template.render(
+            results=results, name=name, overall=overall(results), tally=_tally(results)
+        ).rstrip()
+        + "\n"
+    )
+
+
+def overall(results: Sequence[RunResult]) -> Outcome:
+    return Outcome.worst(result.verdict.outcome for result in results)
+
+
+def _tally(results: Sequence[RunResult]) -> str:
+    """`20 of 20 PASS`, where a run was repeated."""
+    passed = sum(result.verdict.outcome is Outcome.PASS for result in results)
+    return f"{passed} of {len(results)} PASS"
+
+
+def _counters(counters: tuple[tuple[str, int], ...], indent: int) -> str:
+    """The counters, as many on a line as fit."""
+    lines, line = [], ""
+    for name, value in counters:
+        word = f"{name} {value:,}"
+        if line and indent + len(line) + len(word) + 2 > WIDTH:
+            lines.append(line)
+            line = ""
+        line = f"{line}  {word}" if line else word
+    return f"\n{' ' * indent}".join([*lines, line])
+
+
+def _head(text: str, lines: int) -> str:
+    """The first lines of something long."""
+    all_lines = text.splitlines()
+    more = [f"[{len(all_lines) - lines} more lines]"] if len(all_lines) > lines else []
+    return "\n".join([*all_lines[:lines], *more])

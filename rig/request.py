@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What somebody asked for, in their words -> `RunSpec`s; names are checked before work begins."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rig import accel, base, git, image, kbuild, log, mutant, run, series, suite, target
+from rig import arch as arches
+from rig.base import Base
+from rig.errors import ConfigError, unknown
+from rig.kbuild import KernelBuild
+from rig.qemu import Machine, Swap
+from rig.run import RunSpec, Shelves
+from rig.series import SeriesVersion
+from rig.store import Store
+from rig.target import Target
+from rig.tree import TreeSpec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    target: str
+    arch: tuple[str, ...] = ("x86_64",)
+    base: str = ""
+    tree: Path | None = None
+    accel: str = "auto"
+    cpus: int = 4
+    memory: int = 1024
+    zram: int = 512
+    swap_disk: int = 0
+    lru_gen: bool | None = None
+    flavour: str = "base"
+    suites: tuple[str, ...] = ()
+    cases: tuple[str, ...] = ()
+    mutant: str = ""
+    seed: int = suite.SEED
+    repeat: int = 1
+
+
+def comma(text: str) -> tuple[str, ...]:
+    """A comma-separated option."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def specs(store: Store, shelves: Shelves, request: Request) -> tuple[RunSpec, ...]:
+    """A spec for each repetition and architecture; ConfigError before the first long step."""
+    architectures = dict.fromkeys(arches.pick(name).name for name in request.arch)
+    if not architectures:
+        raise ConfigError("no architecture is named", hint=f"known: {', '.join(arches.known())}")
+    selections = suite.select(request.suites, request.cases)
+    if request.mutant:
+        mutant.pick(mutant.load_all(shelves.patches), request.mutant)
+    image.load(shelves.images, "test")
+    _check_numbers(request)
+    tree = tree_spec(store, shelves, request)
+    one_each = [
+        RunSpec(
+            tree=tree,
+            machine=_machine(store, request, name),
+            flavour=request.flavour,
+            suites=selections,
+            mutant=request.mutant,
+            seed=request.seed,
+        )
+        for name in architectures
+    ]
+    return tuple(spec for _ in range(request.repeat) for spec in one_each)
+
+
+def build(store: Store, shelves: Shelves, request: Request) -> tuple[KernelBuild, ...]:
+    """The kernel of a target for each architecture."""
+    return tuple(
+        kbuild.build(store, run.build_spec(store, shelves, spec))
+        for spec in specs(store, shelves, request)
+    )
+
+
+def _check_numbers(request: Request) -> None:
+    # The suites keep one CPU for reclaim and need at least one more to race with it; the kernels
+    # are built for 8.
+    limits = {"cpus": (2, 8), "memory": (512, 65536), "repeat": (1, 1000), "seed": (0, 2**63 - 1)}
+    for name, (least, most) in limits.items():
+        if not least <= (value := getattr(request, name)) <= most:
+            raise ConfigError(f"--{name} {value} is out of range", hint=f"{least} to {most}")
+    if not request.zram and not request.swap_disk:
+        raise ConfigError(
+            "a guest without swap has nowhere to reclaim to", hint="--zram or --swap-disk"
+        )
+
+
+def _machine(store: Store, request: Request, arch: str) -> Machine:
+    return Machine(
+        arch=arch,
+        accel=accel.choose(store, arches.pick(arch), request.accel),
+        cpus=request.cpus,
+        memory=request.memory,
+        swap=Swap(zram=request.zram, disk=request.swap_disk),
+        lru_gen=request.lru_gen,
+    )
+
+
+def tree_spec(store: Store, shelves: Shelves, request: Request) -> TreeSpec:
+    """The base and the series a target means; the base is fetched if need be."""
+    if request.tree is not None and not _is_series(shelves, request.target):
+        return TreeSpec(base=base.resolve(store, request.target, tree=request.tree))
+    wanted = target.parse(request.target)
+    if wanted.base:
+        return TreeSpec(base=base.resolve(store, request.base or wanted.base))
+    found = _series(shelves, wanted, request.base)
+    if wanted.upto is not None:
+        found.first(wanted.upto)  # a number that is too large is said before the base is fetched
+    return TreeSpec(base=_base_of(store, found, request), series=found, upto=wanted.upto)
+
+
+def _is_series(shelves: Shelves, text: str) -> bool:
+    try:
+        wanted = target.parse(text)
+    except ConfigError:
+        return False
+    return wanted.file is not None or wanted.series in series.names(shelves.patches)
+
+
+def _series(shelves: Shelves, wanted: Target, base_name: str) -> SeriesVersion:
+    if wanted.file is not None:
+        return series.read(wanted.file)
+    known = series.names(shelves.patches)
+    if wanted.series not in known:
+        raise unknown("series", wanted.series, (*known, base.DEFAULT))
+    return series.load(shelves.patches, wanted.series, wanted.revision, base_name)
+
+
+def _base_of(store: Store, found: SeriesVersion, request: Request) -> Base:
+    """--base, else what the series says, else the default; said in a note where it is a guess."""
+    if request.tree is not None:
+        name = request.base or found.base or "HEAD"
+        there = git.git("cat-file", "-e", f"{name}^{{commit}}", cwd=request.tree, check=False)
+        if there.status and not request.base:
+            log.note(
+                f"{found.label} is based on {name}, which {request.tree} does not have: using HEAD"
+            )
+            name = "HEAD"
+        return base.resolve(store, name, tree=request.tree)
+    if request.base:
+        return base.resolve(store, request.base)
+    if name := base.named(found.base):
+        return base.resolve(store, name)
+    if found.base:
+        log.note(
+            f"{found.label} is based on {found.base}, which is no known base: trying {base.DEFAULT}"
+        )
+    return base.resolve(store, base.DEFAULT)

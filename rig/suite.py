@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a suite is, and how one of its cases is run in a guest.
+
+A suite is a package under `rig/suites/`: its `SUITE`, its C program, its kernel `config`. The
+program finds out what happened; how much of it is enough is said here, in floors.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import rig.suites
+from rig import discover, ktap
+from rig.errors import GuestLost, unknown
+from rig.guest import Guest
+from rig.verdict import CaseResult, Floor, Outcome, Trouble, judge, not_run
+
+SEED = 1
+"""What a run uses unless it is told otherwise."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    name: str
+    guards: str
+    """The rule of the kernel it guards, and where that rule comes from."""
+    iterations: int
+    floors: tuple[Floor, ...]
+    deadline: float = 20
+    """Seconds on hardware."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Suite:
+    name: str
+    summary: str
+    cases: tuple[Case, ...]
+
+    @property
+    def directory(self) -> Path:
+        return Path(rig.suites.__file__).parent / self.name
+
+    @property
+    def config(self) -> Path:
+        """The kernel configuration it needs beyond the flavour's."""
+        return self.directory / "config"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Selection:
+    """Some of a suite's cases; all of them where none is named."""
+
+    suite: str
+    cases: tuple[str, ...] = ()
+
+
+def known() -> dict[str, Suite]:
+    return discover.constants(rig.suites, "SUITE", Suite)
+
+
+def pick(name: str) -> Suite:
+    return discover.pick(rig.suites, "SUITE", Suite, name, "suite")
+
+
+def cases_of(selection: Selection) -> tuple[Case, ...]:
+    suite = pick(selection.suite)
+    if not selection.cases:
+        return suite.cases
+    return tuple(case for case in suite.cases if case.name in selection.cases)
+
+
+def select(suites: Sequence[str], cases: Sequence[str]) -> tuple[Selection, ...]:
+    """What `--suite` and `--case` mean; a case may be written `suite/case`.
+
+    Raises ConfigError, with the nearest names, for what is not there.
+    """
+    chosen = [pick(name) for name in suites] if suites else list(known().values())
+    if not cases:
+        return tuple(Selection(suite=suite.name) for suite in chosen)
+    names = {case.name for suite in chosen for case in suite.cases}
+    names |= {f"{suite.name}/{case.name}" for suite in chosen for case in suite.cases}
+    for case in cases:
+        if case not in names:
+            raise unknown("case", case, names)
+    selections = (
+        Selection(
+            suite=suite.name,
+            cases=tuple(
+                case.name
+                for case in suite.cases
+                if {case.name, f"{suite.name}/{case.name}"} & set(cases)
+            ),
+        )
+        for suite in chosen
+    )
+    return tuple(selection for selection in selections if selection.cases)
+
+
+def run_case(guest: Guest, suite: Suite, case: Case, *, seed: int = SEED) -> CaseResult:
+    """Run one case over SSH and judge what it says.
+
+    A guest that is lost meanwhile is the case's failure; one that was lost before is not its fault,
+    and the case carries that cause without being run.
+    """
+    if guest.lost:
+        return not_run(case.name, Trouble.of(guest.lost))
+    options = {"iterations": case.iterations, "seed": seed, "cpus": guest.machine.cpus}
+    command = " ".join(
+        [suite.name, case.name, *(f"--{name} {value}" for name, value in options.items())]
+    )
+    try:
+        ran = guest.run(command, deadline=case.deadline)
+    except GuestLost as lost:
+        return CaseResult(name=case.name, outcome=Outcome.FAIL, reason=lost.message)
+    report = ktap.parse(ran.stdout)
+    return judge(report, case.name, case.floors, ran.status, round(ran.seconds, 2))

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "memcg.h"
+#include "ktap.h"
+#include "undo.h"
+#include "vmstat.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CGROUP_ROOT	"/sys/fs/cgroup"
+#define CONTROL		CGROUP_ROOT "/cgroup.subtree_control"
+
+static char directory[64];
+
+static void memcg_path(char *path, size_t size, const char *file)
+{
+	if (snprintf(path, size, "%s/%s", directory, file) >= (int)size)
+		bail("path too long: %s/%s", directory, file);
+}
+
+static void memcg_write(const char *file, const char *value)
+{
+	char path[128];
+
+	memcg_path(path, sizeof(path), file);
+	if (!write_file(path, value))
+		bail("cannot write %s to %s: %s", value, path, strerror(errno));
+}
+
+static void enable_controller(void)
+{
+	char text[256];
+
+	if (read_file(CONTROL, text, sizeof(text)) < 0)
+		bail("no cgroup v2 on " CGROUP_ROOT);
+	if (strstr(text, "memory"))
+		return;
+	undo_write(CONTROL, "-memory");
+	if (!write_file(CONTROL, "+memory"))
+		bail("no memory controller on " CGROUP_ROOT ": %s", strerror(errno));
+}
+
+void memcg_enter(void)
+{
+	enable_controller();
+	snprintf(directory, sizeof(directory), CGROUP_ROOT "/rig.%d", getpid());
+	if (mkdir(directory, 0755))
+		bail("cannot make %s: %s", directory, strerror(errno));
+	undo_rmdir(directory);
+	memcg_write("cgroup.procs", "0");
+}
+
+void memcg_set_max(size_t bytes)
+{
+	char value[32] = "max";
+
+	if (bytes != MEMCG_NO_LIMIT)
+		snprintf(value, sizeof(value), "%zu", bytes);
+	memcg_write("memory.max", value);
+}
+
+bool memcg_reclaim(size_t bytes)
+{
+	char path[128], value[32];
+
+	memcg_path(path, sizeof(path), "memory.reclaim");
+	snprintf(value, sizeof(value), "%zu", bytes);
+	if (write_file(path, value))
+		return true;
+	/* commit 94968384dde1 ("memcg: introduce per-memcg reclaim interface") (in v5.19) */
+	if (errno != EAGAIN && errno != EINTR)
+		bail("cannot write %s to %s: %s", value, path, strerror(errno));
+	return false;
+}
+
+uint64_t memcg_current(void)
+{
+	char path[128], text[32];
+
+	memcg_path(path, sizeof(path), "memory.current");
+	if (read_file(path, text, sizeof(text)) <= 0)
+		bail("cannot read %s", path);
+	return strtoull(text, NULL, 10);
+}
+
+uint64_t memcg_stat(const char *name)
+{
+	char path[128];
+
+	memcg_path(path, sizeof(path), "memory.stat");
+	return stat_file_value(path, name);
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "vmstat.h"
+#include "ktap.h"
+#include "undo.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+uint64_t stat_file_value(const char *path, const char *name)
+{
+	char text[16384];
+	size_t length = strlen(name);
+	const char *line;
+
+	if (read_file(path, text, sizeof(text)) < 0)
+		bail("cannot read %s: %s", path, strerror(errno));
+	for (line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (!strncmp(line, name, length) && strspn(line + length, ": "))
+			return strtoull(line + length + strspn(line + length, ": "), NULL, 10);
+	}
+	return 0;
+}
+
+uint64_t vmstat(const char *name)
+{
+	return stat_file_value("/proc/vmstat", name);
+}
+
+void vmstat_start(struct vmstat_delta *deltas, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		deltas[i].before = vmstat(deltas[i].name);
+}
+
+uint64_t vmstat_since(const struct vmstat_delta *deltas, size_t count, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (!strcmp(deltas[i].name, name))
+			return vmstat(name) - deltas[i].before;
+	bail("nobody started to count %s", name);
+}
+
+uint64_t swap_free(void)
+{
+	return stat_file_value("/proc/meminfo", "SwapFree") * 1024;
+}
+
+void swap_require(uint64_t bytes)
+{
+	uint64_t free = swap_free();
+
+	if (free < bytes)
+		bail("%" PRIu64 " MiB of swap are free, the case needs %" PRIu64,
+		     free >> 20, bytes >> 20);
+}

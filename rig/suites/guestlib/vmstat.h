@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The kernel's own account of what it reclaimed. */
+#ifndef VMSTAT_H
+#define VMSTAT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The value after NAME in a file of "NAME VALUE" lines; 0 when it has none. */
+uint64_t stat_file_value(const char *path, const char *name);
+
+/* A line of /proc/vmstat. */
+uint64_t vmstat(const char *name);
+
+/* How much a line of /proc/vmstat grew since vmstat_start(). */
+struct vmstat_delta {
+	const char *name;
+	uint64_t before;
+};
+
+void vmstat_start(struct vmstat_delta *deltas, size_t count);
+uint64_t vmstat_since(const struct vmstat_delta *deltas, size_t count, const char *name);
+
+/* Free swap in bytes, counted as SwapFree in /proc/meminfo is. */
+uint64_t swap_free(void);
+
+/* Bail out unless there is swap enough for `bytes`. */
+void swap_require(uint64_t bytes);
+
+#endif

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Reclaim: does memory come back as it went out?"""
+
+from rig.suite import Case, Suite
+from rig.verdict import Floor
+
+SUITE = Suite(
+    name="reclaim",
+    summary="what is reclaimed comes back byte for byte",
+    cases=(
+        Case(
+            name="anon_roundtrip",
+            guards="anonymous memory of every folio size survives swap-out and swap-in "
+            "(mm/vmscan.c, mm/page_io.c, mm/memory.c: do_swap_page())",
+            iterations=2,
+            floors=(Floor(counter="pswpout", at_least=2000),),
+        ),
+    ),
+)

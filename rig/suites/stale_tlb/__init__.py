@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Stale TLB entries: does a CPU go on writing through a translation the kernel has taken away?"""
+
+from rig.suite import Case, Suite
+from rig.verdict import Floor
+
+SUITE = Suite(
+    name="stale_tlb",
+    summary="no CPU uses a translation after the kernel has taken it away",
+    cases=(
+        Case(
+            name="anon_lost_write",
+            guards="a dirty folio's TLB entries are flushed on every CPU before it is written out "
+            "(mm/vmscan.c: shrink_folio_list(), try_to_unmap_flush_dirty())",
+            iterations=40,
+            floors=(
+                Floor(counter="pswpout", at_least=2000),
+                Floor(counter="writes", at_least=100000),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Stale TLB entries: what a CPU may still do to a page the kernel took away. */
+#include "stale_tlb.h"
+
+static const struct guest_case cases[] = {
+	{ "anon_lost_write", 240, anon_lost_write },
+};
+
+int main(int argc, char **argv)
+{
+	return guest_main(argc, argv, cases, sizeof(cases) / sizeof(*cases));
+}

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef STALE_TLB_H
+#define STALE_TLB_H
+
+#include "guest.h"
+
+enum outcome anon_lost_write(const struct guest_args *args);
+
+#endif

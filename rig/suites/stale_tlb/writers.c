@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "writers.h"
+
+#include <inttypes.h>
+#include <time.h>
+
+/* Words of two writers are a cache line apart. */
+#define WORD_STRIDE	64
+
+/*
+ * A writer rests after so many passes, for up to so long. Reclaim on x86-64 waits
+ * for an interrupt to be taken by each busy CPU for each page; where there are
+ * fewer host CPUs than guest CPUs, one that spins is seldom there to take it, and
+ * nothing gets reclaimed (measured: 30 times fewer pages a second). An idle CPU
+ * also has its flush deferred to its next switch_mm(), a rule of its own worth
+ * testing (commit 145f573b89a6 ("x86/mm/tlb: Make lazy TLB mode lazier") (in v4.20)).
+ */
+#define PASSES_BETWEEN_RESTS	8
+#define REST_NS_MAX		100000
+
+/*
+ * A word is the count below, and above it who wrote it and where, so that a
+ * page of somebody else's is told from an old copy of the right one.
+ */
+static uint64_t word_value(const struct writers *w, unsigned int cpu, unsigned int page,
+			   uint32_t count)
+{
+	uint32_t tag = (uint32_t)mix64(w->seed) + page * THREADS_MAX + cpu;
+
+	return (uint64_t)tag << 32 | count;
+}
+
+static volatile uint64_t *word_at(const struct writers *w, unsigned int cpu, unsigned int page)
+{
+	return (volatile uint64_t *)(w->region + page * page_size() + cpu * WORD_STRIDE);
+}
+
+static void report_lost(struct writers *w, struct writer *me, unsigned int page,
+			uint64_t wrote, uint64_t read)
+{
+	const char *how = atomic_load(&w->reclaiming) ? "during reclaim" : "after reclaim";
+
+	if (wrote >> 32 == read >> 32)
+		evidence("page %u: CPU %u wrote %u, read back %u (%s)", page, me->cpu,
+			 (uint32_t)wrote, (uint32_t)read, how);
+	else
+		evidence("page %u: CPU %u wrote %u, read back foreign 0x%" PRIx64 " (%s)", page,
+			 me->cpu, (uint32_t)wrote, read, how);
+	/* Count on from what is there: one lost write is reported once. */
+	me->book[page] = (uint32_t)(wrote >> 32 == read >> 32 ? read : wrote);
+	if (atomic_fetch_add(&w->lost, 1) + 1 >= LOST_MAX)
+		atomic_store(&w->stop, true);
+}
+
+static void count_up(struct writers *w, struct writer *me, unsigned int page)
+{
+	volatile uint64_t *word = word_at(w, me->cpu, page);
+	uint64_t wrote = word_value(w, me->cpu, page, me->book[page]);
+	uint64_t read = *word;
+
+	if (read != wrote)
+		report_lost(w, me, page, wrote, read);
+	*word = word_value(w, me->cpu, page, ++me->book[page]);
+}
+
+static void walk_window(struct writers *w, struct writer *me)
+{
+	unsigned int page = atomic_load(&w->window), end = page + w->window_pages;
+	uint64_t raced = 0;
+
+	for (; page < end; page++) {
+		count_up(w, me, page);
+		raced += atomic_load_explicit(&w->reclaiming, memory_order_relaxed);
+	}
+	me->writes += w->window_pages;
+	me->raced += raced;
+}
+
+static void pass_done(struct writers *w, struct writer *me)
+{
+	uint64_t passes = atomic_fetch_add(&me->passes, 1) + 1;
+	uint64_t wanted = atomic_load(&me->passes_wanted);
+
+	if (!wanted || passes < wanted)
+		return;
+	atomic_store(&me->passes_wanted, 0);
+	atomic_fetch_add(&w->arrived, 1);
+	futex_wake_all(&w->arrived);
+}
+
+static void rest(struct rng *rng)
+{
+	struct timespec time = { .tv_nsec = rng_below(rng, REST_NS_MAX) };
+
+	nanosleep(&time, NULL);
+}
+
+static void *write_on(void *arg)
+{
+	struct writer *me = arg;
+	struct writers *w = me->all;
+	struct rng rng = rng_fork(w->seed, me->cpu);
+	unsigned int pass = 0;
+
+	while (!atomic_load(&w->stop)) {
+		walk_window(w, me);
+		/*
+		 * What this pass has faulted in must get to the LRU. Not while
+		 * a reclaim call is under way: it may have an mmu_gather open, and
+		 * tlb_finish_mmu() of two at a time flushes everything, which
+		 * would mend what this test is here to find.
+		 */
+		if (!atomic_load(&w->reclaiming))
+			lru_drain_local();
+		pass_done(w, me);
+		if (++pass % PASSES_BETWEEN_RESTS == 0)
+			rest(&rng);
+	}
+	me->swap_ins = thread_major_faults();
+	/* CPU 0 may be waiting for a pass that will not come. */
+	atomic_fetch_add(&w->arrived, 1);
+	futex_wake_all(&w->arrived);
+	return NULL;
+}
+
+static void write_first(struct writers *w)
+{
+	unsigned int page, k;
+
+	for (page = 0; page < w->pages; page++)
+		for (k = 0; k < w->count; k++)
+			*word_at(w, w->writer[k].cpu, page) =
+				word_value(w, w->writer[k].cpu, page, 0);
+	lru_drain_local();
+}
+
+void writers_start(struct writers *w)
+{
+	unsigned int k;
+
+	if ((w->count + 1) * WORD_STRIDE > page_size())
+		bail("a page has no room for the words of %u CPUs", w->count);
+	for (k = 0; k < w->count; k++) {
+		w->writer[k].all = w;
+		w->writer[k].cpu = k + 1;
+		w->writer[k].book = locked_alloc(w->pages * sizeof(*w->writer[k].book));
+	}
+	write_first(w);
+	for (k = 0; k < w->count; k++)
+		w->writer[k].thread = thread_on(w->writer[k].cpu, write_on, &w->writer[k]);
+}
+
+bool writers_stopped(struct writers *w)
+{
+	return atomic_load(&w->stop);
+}
+
+void writers_wait(struct writers *w)
+{
+	uint32_t arrived;
+	unsigned int k;
+
+	atomic_store(&w->arrived, 0);
+	/* The pass under way ends as passes + 1, the first whole one as passes + 2. */
+	for (k = 0; k < w->count; k++)
+		atomic_store(&w->writer[k].passes_wanted,
+			     atomic_load(&w->writer[k].passes) + 2);
+	while ((arrived = atomic_load(&w->arrived)) < w->count && !writers_stopped(w))
+		futex_wait(&w->arrived, arrived);
+}
+
+void writers_join(struct writers *w)
+{
+	unsigned int k;
+
+	atomic_store(&w->stop, true);
+	for (k = 0; k < w->count; k++)
+		thread_join(w->writer[k].thread);
+}
+
+uint64_t writers_verify(struct writers *w)
+{
+	unsigned int page, k;
+	uint64_t words = 0;
+
+	for (k = 0; k < w->count; k++) {
+		struct writer *writer = &w->writer[k];
+
+		for (page = 0; page < w->pages; page++, words++) {
+			uint64_t wrote = word_value(w, writer->cpu, page, writer->book[page]);
+			uint64_t read = *word_at(w, writer->cpu, page);
+
+			if (read != wrote)
+				report_lost(w, writer, page, wrote, read);
+		}
+	}
+	return words;
+}

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Kernel stacks with file and line, from the build's own System.map and vmlinux."""
+
+import re
+from pathlib import Path
+
+from rig import proc
+from rig.arch import Arch
+
+FRAME = re.compile(r"\b([A-Za-z_][\w.]*)\+0x([0-9a-f]+)/0x([0-9a-f]+)")
+
+
+def decode(arch: Arch, directory: Path, lines: tuple[str, ...]) -> tuple[str, ...]:
+    """Each `function+0x12/0x34` of the lines followed by where that is in the source.
+
+    Lines come back as they are where the build has no symbols for them.
+    """
+    frames = {match[0]: match for line in lines for match in FRAME.finditer(line)}
+    if not frames:
+        return lines
+    symbols = _symbols(directory / "System.map")
+    addresses = {
+        frame: symbols[match[1]] + int(match[2], 16) - 1  # the return address is after the call
+        for frame, match in frames.items()
+        if match[1] in symbols
+    }
+    if not addresses:
+        return lines
+    argv: proc.Argv = [
+        arch.tool("addr2line"),
+        "-e",
+        directory / "vmlinux",
+        *(f"{a:#x}" for a in addresses.values()),
+    ]
+    places = proc.run(argv, check=False, deadline=120).stdout.splitlines()
+    where = {
+        frame: re.sub(r"^.*?/src/", "", place.split(" (", 1)[0])
+        for frame, place in zip(addresses, places, strict=False)
+        if not place.startswith("?")
+    }
+    return tuple(
+        FRAME.sub(lambda m: f"{m[0]} ({where[m[0]]})" if m[0] in where else m[0], line)
+        for line in lines
+    )
+
+
+def _symbols(path: Path) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for line in path.read_text().splitlines():
+        address, _, name = line.split(maxsplit=2)
+        found.setdefault(name, int(address, 16))
+    return found
