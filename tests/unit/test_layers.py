@@ -21,11 +21,16 @@ TOP = Path(__file__).parent.parent.parent
 LAYERS = {
     "L0 host": "errors log proc store git discover",
     "L1 nouns": (
-        "version kconfig arches arch arches.* series mutant target verdict ktap console cpio"
+        "version kconfig arches arch arches.* series mutant target ktap console verdict cpio keys"
     ),
-    "L2 makers": ("debian base intake tree weave host kbuild guestbin keys image qemu accel guest"),
+    "L2 makers": (
+        "debian base intake tree weave host kbuild guestbin image qemu accel guest symbolize doctor"
+    ),
     "L3 workloads": "suites suite suites.* benches bench benches.*",
-    "L4 campaigns": ("result run mutation explore compare bisect nightly history report report.*"),
+    "L4 campaigns": (
+        "run request mutation explore compare bisect nightly history"
+        " report report.text report.junit report.files report.*"
+    ),
     "L5 faces": "progress cli pytest_plugin __main__",
 }
 # The package itself, and the layer of programs to be started by hand (`python -m rig.benches.x`).
