@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rig import request, run
+from rig import campaign, request, run
 from rig.errors import ConfigError
 from rig.progress import reporter
 from rig.request import Request, comma
@@ -99,8 +99,8 @@ def run_(
     store, shelves = Store.default(), Shelves.default()
     with reporter(verbose=verbose, quiet=quiet):
         specs = request.specs(store, shelves, asked)
-        directory = run.new_directory(store, target)
-        results = run.campaign(store, shelves, specs, directory)
+        directory = campaign.new_directory(store, target)
+        results = campaign.execute(store, shelves, specs, directory)
     files.write(results, json, junit)
     typer.echo(text.render(results, directory.name), nl=False)
     raise typer.Exit(text.overall(results).exit_status)
@@ -179,11 +179,11 @@ def report(
 
     store = Store.default()
     if runs:
-        typer.echo("".join(f"{path.name}\n" for path in run.runs(store)), nl=False)
+        typer.echo("".join(f"{path.name}\n" for path in campaign.runs(store)), nl=False)
         return
     files.check(json, junit)
-    directory = run.find(store, name)
-    results = run.load_all(directory)
+    directory = campaign.find(store, name)
+    results = campaign.load_all(directory)
     files.write(results, json, junit)
     typer.echo(text.render(results, directory.name), nl=False)
     raise typer.Exit(text.overall(results).exit_status)

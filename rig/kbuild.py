@@ -73,11 +73,15 @@ class KernelBuild:
     reused: bool
 
 
-def fragments(kconfigs: Path, arch: Arch, flavour: str, extra: tuple[Path, ...]) -> KernelConfig:
-    """The configuration of a flavour plus the suites' own fragments."""
-    flavours = sorted(path.stem for path in (kconfigs / "flavour").glob("*.config"))
+def check_flavour(kconfigs: Path, flavour: str) -> None:
+    flavours = {path.stem for path in (kconfigs / "flavour").glob("*.config")}
     if flavour not in flavours:
         raise unknown("flavour", flavour, flavours)
+
+
+def fragments(kconfigs: Path, arch: Arch, flavour: str, extra: tuple[Path, ...]) -> KernelConfig:
+    """The configuration of a flavour plus the suites' own fragments."""
+    check_flavour(kconfigs, flavour)
     paths = (
         kconfigs / "base.config",
         kconfigs / "arch" / f"{arch.name}.config",

@@ -42,27 +42,39 @@ def comma(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def specs(store: Store, shelves: Shelves, request: Request) -> tuple[RunSpec, ...]:
-    """A spec for each repetition and architecture; ConfigError before the first long step."""
-    architectures = dict.fromkeys(arches.pick(name).name for name in request.arch)
-    if not architectures:
+def check(shelves: Shelves, request: Request) -> None:
+    """Raise ConfigError for any name or number that is not there, with the nearest that are."""
+    if not request.arch:
         raise ConfigError("no architecture is named", hint=f"known: {', '.join(arches.known())}")
-    selections = suite.select(request.suites, request.cases)
+    for name in request.arch:
+        arches.pick(name)
+    suite.select(request.suites, request.cases)
     if request.mutant:
         mutant.pick(mutant.load_all(shelves.patches), request.mutant)
+    kbuild.check_flavour(shelves.kconfigs, request.flavour)
     image.load(shelves.images, "test")
     _check_numbers(request)
+    if request.tree is None or _is_series(shelves, request.target):
+        wanted = target.parse(request.target)
+        if not wanted.base:
+            found = _series(shelves, wanted, request.base)
+            found.first(wanted.upto or 1)
+
+
+def specs(store: Store, shelves: Shelves, request: Request) -> tuple[RunSpec, ...]:
+    """A spec for each repetition and architecture; ConfigError before the first long step."""
+    check(shelves, request)
     tree = tree_spec(store, shelves, request)
     one_each = [
         RunSpec(
             tree=tree,
             machine=_machine(store, request, name),
             flavour=request.flavour,
-            suites=selections,
+            suites=suite.select(request.suites, request.cases),
             mutant=request.mutant,
             seed=request.seed,
         )
-        for name in architectures
+        for name in dict.fromkeys(arches.pick(name).name for name in request.arch)
     ]
     return tuple(spec for _ in range(request.repeat) for spec in one_each)
 
@@ -107,8 +119,6 @@ def tree_spec(store: Store, shelves: Shelves, request: Request) -> TreeSpec:
     if wanted.base:
         return TreeSpec(base=base.resolve(store, request.base or wanted.base))
     found = _series(shelves, wanted, request.base)
-    if wanted.upto is not None:
-        found.first(wanted.upto)  # a number that is too large is said before the base is fetched
     return TreeSpec(base=_base_of(store, found, request), series=found, upto=wanted.upto)
 
 

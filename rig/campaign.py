@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Campaigns: several specs run as one, and the runs that are stored."""
+
+import contextvars
+import os
+import re
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pydantic
+
+from rig import run
+from rig.errors import ConfigError, InfraError, RigError, unknown
+from rig.run import Prepared, RunResult, RunSpec, Shelves
+from rig.store import Store
+from rig.verdict import Trouble, conclude
+
+RESULT = "result.json"
+SAFE = re.compile(r"[^A-Za-z0-9@._-]+")
+
+_RESULT = pydantic.TypeAdapter(RunResult)
+
+
+def new_directory(store: Store, label: str) -> Path:
+    """A directory under `runs/` of its own, named after the time and what is run."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    parent = store.root / "runs"
+    parent.mkdir(parents=True, exist_ok=True)
+    for attempt in range(1, 1000):
+        path = parent / f"{stamp}-{SAFE.sub('-', label)}{f'-{attempt}' if attempt > 1 else ''}"
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+    raise InfraError(f"{parent} is full of runs of this second")
+
+
+def execute(
+    store: Store, shelves: Shelves, specs: Sequence[RunSpec], directory: Path
+) -> tuple[RunResult, ...]:
+    """Run the specs, in their order: kernels one after the other, guests side by side.
+
+    Each result is stored as soon as it is there. What is wrong with the request is raised; what is
+    wrong with a series or a kernel is a result.
+    """
+    with ThreadPoolExecutor(max_workers=_side_by_side(specs)) as pool:
+        futures = []
+        for spec in specs:
+            ready = _prepare_or_verdict(store, shelves, spec)
+            # A thread of its own has no log step unless it is handed ours.
+            context = contextvars.copy_context()
+            place = directory / _slot(spec, specs)
+            futures.append(pool.submit(context.run, _complete, ready, place))
+        return tuple(future.result() for future in futures)
+
+
+def _complete(ready: Prepared | RunResult, directory: Path) -> RunResult:
+    result = run.execute(ready, directory) if isinstance(ready, Prepared) else ready
+    store_result(result, directory)
+    return result
+
+
+def _slot(spec: RunSpec, specs: Sequence[RunSpec]) -> str:
+    """The spec's directory: its architecture, numbered where several share it."""
+    same = [other for other in specs if other.machine.arch == spec.machine.arch]
+    if len(same) == 1:
+        return spec.machine.arch
+    return f"{spec.machine.arch}-{next(n for n, other in enumerate(same, 1) if other is spec)}"
+
+
+def _side_by_side(specs: Sequence[RunSpec]) -> int:
+    """How many guests fit: one for each core, and in three quarters of the memory that is free."""
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+    largest = max(spec.machine.memory + 256 for spec in specs)
+    return max(1, min(os.cpu_count() or 1, free * 3 // 4 // largest, len(specs)))
+
+
+def _prepare_or_verdict(store: Store, shelves: Shelves, spec: RunSpec) -> Prepared | RunResult:
+    """A series that does not apply or compile has its verdict without a boot."""
+    began = time.monotonic()
+    try:
+        return run.prepare(store, shelves, spec)
+    except ConfigError:
+        raise
+    except RigError as error:
+        return RunResult(
+            machine=run.machine_of(spec),
+            provenance=run.provenance(spec),
+            seconds=round(time.monotonic() - began, 2),
+            ended=run.now(),
+            verdict=conclude((), (), Trouble.of(error)),
+            detail="\n".join(filter(None, (error.detail, error.hint))),
+        )
+
+
+def store_result(result: RunResult, directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    scratch = directory / f".{RESULT}"
+    scratch.write_bytes(_RESULT.dump_json(result, indent=1))
+    scratch.rename(directory / RESULT)
+
+
+def runs(store: Store) -> tuple[Path, ...]:
+    """The stored runs, newest last."""
+    return tuple(
+        sorted(path for path in (store.root / "runs").glob("*") if any(path.glob(f"*/{RESULT}")))
+    )
+
+
+def find(store: Store, name: str = "") -> Path:
+    """A stored run by its name, a unique part of it, or the newest."""
+    known = runs(store)
+    if not known:
+        raise ConfigError("there is no stored run yet", hint="rig run v6.12 makes one")
+    if not name:
+        return known[-1]
+    matches = [path for path in known if name == path.name] or [
+        path for path in known if name in path.name
+    ]
+    if not matches:
+        raise unknown("run", name, (path.name for path in known))
+    if len(matches) > 1:
+        raise ConfigError(
+            f"{name!r} is the name of {len(matches)} runs", hint=f"the newest is {matches[-1].name}"
+        )
+    return matches[0]
+
+
+def load(path: Path) -> RunResult:
+    return _RESULT.validate_json(path.read_bytes())
+
+
+def load_all(directory: Path) -> tuple[RunResult, ...]:
+    return tuple(load(path) for path in sorted(directory.glob(f"*/{RESULT}")))

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""pytest: every case of every suite is an item, and `def test_x(guest): guest.run("…")` works.
+
+pytest --pyargs rig.suites --series batch-dirty-tlb-flush --revision v2 --arch x86_64,arm64
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:  # an installed plugin is imported by every pytest run: keep that cheap
+    from rig.guest import Guest
+    from rig.kbuild import KernelBuild
+    from rig.request import Request
+    from rig.run import Prepared
+    from rig.suite import Case, Suite
+    from rig.verdict import CaseResult
+
+SUITES = Path(__file__).parent / "suites"
+ARCH = "x86_64"
+BENCH = pytest.StashKey["Bench"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("rig", "kernel under test (rig)")
+    group.addoption("--series", default="", help="series of patches/, or a path to an mbox")
+    group.addoption(
+        "--revision", default="", metavar="vN", help="its revision; the newest by default"
+    )
+    group.addoption("--base", default="", help="base kernel; the series' own, or v6.12")
+    group.addoption(
+        "--tree", default=None, type=Path, help="your git tree; bases are its revisions"
+    )
+    group.addoption("--arch", default=ARCH, help="architectures, comma-separated")
+    group.addoption("--accel", default="auto", choices=["auto", "kvm", "tcg"])
+    group.addoption("--schedule", default="live", choices=["live"])
+    group.addoption("--flavour", default="base", help="kernel flavour")
+    group.addoption("--mutant", default="", help="break this rule of the kernel first")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[BENCH] = Bench(config)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.stash[BENCH].check()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if BENCH in config.stash:
+        config.stash[BENCH].close()
+
+
+@dataclass(slots=True)
+class Running:
+    """A guest that is up, and what its cases have said so far."""
+
+    prepared: "Prepared"
+    guest: "Guest"
+    directory: Path
+    began: float = field(default_factory=time.monotonic)
+    cases: dict[str, list["CaseResult"]] = field(default_factory=dict)
+
+
+class Bench:
+    """The kernels and guests of a pytest session, made when the first test asks for them."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._options = config.option
+        self._stack = ExitStack()
+        self._prepared: dict[str, Prepared] = {}
+        self._running: dict[str, Running] = {}
+        self._directory: Path | None = None
+
+    def check(self) -> None:
+        """Say what is wrong with the options, if any is given, before anything is collected."""
+        from rig import request, run
+        from rig.errors import RigError
+
+        names = ("series", "revision", "base", "tree", "mutant")
+        if not any(getattr(self._options, name) for name in names) and self._options.arch == ARCH:
+            return
+        try:
+            request.check(run.Shelves.default(), self.request())
+        except RigError as error:
+            hint = f" ({error.hint})" if error.hint else ""
+            raise pytest.UsageError(f"{error.message}{hint}") from error
+
+    def architectures(self) -> tuple[str, ...]:
+        from rig import arch
+        from rig.request import comma
+
+        return tuple(arch.pick(name).name for name in comma(self._options.arch))
+
+    def request(self) -> "Request":
+        from rig.base import DEFAULT
+        from rig.request import Request, comma
+
+        options = self._options
+        revision = f"@{options.revision}" if options.revision else ""
+        target = f"{options.series}{revision}" if options.series else options.base or DEFAULT
+        return Request(
+            target=target,
+            arch=comma(options.arch),
+            base=options.base if options.series else "",
+            tree=options.tree,
+            accel=options.accel,
+            flavour=options.flavour,
+            mutant=options.mutant,
+        )
+
+    def prepared(self, arch: str) -> "Prepared":
+        from rig import campaign, request, run
+        from rig.progress import reporter
+        from rig.store import Store
+
+        if arch not in self._prepared:
+            store, shelves = Store.default(), run.Shelves.default()
+            with reporter():
+                for spec in request.specs(store, shelves, self.request()):
+                    if spec.machine.arch == arch:
+                        self._prepared[arch] = run.prepare(store, shelves, spec)
+            if self._directory is None:
+                self._directory = campaign.new_directory(store, f"pytest-{self.request().target}")
+        return self._prepared[arch]
+
+    def running(self, arch: str) -> Running:
+        from rig import guest, run
+
+        if arch not in self._running:
+            prepared = self.prepared(arch)
+            assert self._directory is not None
+            directory = self._directory / arch
+            run.explain(prepared, directory)
+            up = guest.boot(run.machine_of(prepared.spec), prepared.software, directory)
+            self._running[arch] = Running(prepared, self._stack.enter_context(up), directory)
+            run.check_mutant(self._running[arch].guest, prepared.spec)
+        return self._running[arch]
+
+    def close(self) -> None:
+        """Stop the guests, then store what they said, like every other result."""
+        from rig import campaign, run
+        from rig.verdict import SuiteResult, Trouble
+
+        self._stack.close()
+        for running in self._running.values():
+            suites = tuple(
+                SuiteResult(suite=name, cases=tuple(cases)) for name, cases in running.cases.items()
+            )
+            lost = running.guest.lost
+            result = run.finish(
+                running.prepared,
+                running.directory,
+                suites=suites,
+                trouble=Trouble.of(lost) if lost else None,
+                detail=lost.detail if lost else "",
+                boot_seconds=running.guest.boot_seconds,
+                began=running.began,
+            )
+            campaign.store_result(result, running.directory)
+        self._running.clear()
+
+
+# --- items -------------------------------------------------------------------------------------
+
+
+def pytest_collect_directory(path: Path, parent: pytest.Collector) -> "pytest.Collector | None":
+    if path.parent == SUITES and (path / "__init__.py").is_file():
+        return SuiteDirectory.from_parent(parent, path=path)
+    return None
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """A suite has no Python tests: what is in its directory is its program."""
+    return True if collection_path.parent.parent == SUITES else None
+
+
+class SuiteDirectory(pytest.Directory):
+    """A suite: an item for each case and architecture."""
+
+    def collect(self) -> "Iterator[pytest.Item]":
+        from rig import suite
+
+        chosen = suite.pick(self.path.name)
+        for arch in self.config.stash[BENCH].architectures():
+            for case in chosen.cases:
+                name = f"{case.name}[{arch}]"
+                yield CaseItem.from_parent(self, name=name, suite=chosen, case=case, arch=arch)
+
+
+class Inconclusive(Exception):
+    """The case ended well, and did too little to have proved anything."""
+
+
+class CaseItem(pytest.Item):
+    """One case on one architecture.
+
+    The case runs in the setup phase: what is not the kernel's fault is then an error in pytest's
+    words, and only a FAIL is a failure.
+    """
+
+    def __init__(self, *, suite: "Suite", case: "Case", arch: str, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.suite, self.case, self.arch = suite, case, arch
+        self.result: CaseResult | None = None
+        self.keywords[arch] = True
+        self.keywords[suite.name] = True
+
+    def setup(self) -> None:
+        from rig import suite
+        from rig.errors import RigError
+        from rig.verdict import Outcome
+
+        try:
+            running = self.config.stash[BENCH].running(self.arch)
+        except RigError as error:
+            raise _explained(error) from error
+        result = suite.run_case(running.guest, self.suite, self.case)
+        running.cases.setdefault(self.suite.name, []).append(result)
+        self.result = result
+        self.user_properties.extend(result.counters)
+        self.add_report_section("setup", "counters", _counters(result))
+        if result.outcome is Outcome.SKIP:
+            pytest.skip(result.reason)
+        if result.outcome in (Outcome.BROKEN, Outcome.INCONCLUSIVE):
+            raise Inconclusive(f"{result.outcome}: {result.reason}")
+
+    def runtest(self) -> None:
+        from rig.verdict import Outcome
+
+        assert self.result is not None
+        if self.result.outcome is Outcome.FAIL:
+            raise AssertionError("\n".join([self.result.reason, *self.result.evidence]))
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str:
+        """What was seen, not where in the plugin it was raised."""
+        return str(excinfo.value)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        return self.path, None, f"{self.suite.name}/{self.name}"
+
+
+def _counters(result: "CaseResult") -> str:
+    return "\n".join(f"{name} {value:,}" for name, value in result.counters)
+
+
+def _explained(error: Exception) -> Exception:
+    """A RigError with its evidence and hint in the text, as pytest shows nothing else."""
+    parts = [str(error), getattr(error, "detail", ""), getattr(error, "hint", "")]
+    return Inconclusive("\n".join(part for part in parts if part))
+
+
+# --- fixtures for tests of one's own -----------------------------------------------------------
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if {"kernel", "guest"} & set(metafunc.fixturenames) and "rig_arch" in metafunc.fixturenames:
+        names = metafunc.config.stash[BENCH].architectures()
+        metafunc.parametrize("rig_arch", names, scope="session")
+
+
+@pytest.fixture(scope="session")
+def kernel(rig_arch: str, pytestconfig: pytest.Config) -> "KernelBuild":
+    """The kernel under test, built."""
+    return pytestconfig.stash[BENCH].prepared(rig_arch).build
+
+
+@pytest.fixture(scope="session")
+def guest(rig_arch: str, pytestconfig: pytest.Config) -> "Guest":
+    """A guest running it: `guest.run("uname -r").stdout`."""
+    return pytestconfig.stash[BENCH].running(rig_arch).guest
