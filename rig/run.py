@@ -145,7 +145,7 @@ def prepare(store: Store, shelves: Shelves, spec: RunSpec) -> Prepared:
         qemu=accel.qemu_version(arch),
     )
     software = Software(kernel=built.image, initrd=(rootfs, guestbin.pack(programs)))
-    return Prepared(spec=spec, build=built, software=software, provenance=provenance)
+    return Prepared(spec=spec, build=built, software=software, provenance=known)
 
 
 def machine_of(spec: RunSpec) -> Machine:
