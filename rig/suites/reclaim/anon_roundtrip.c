@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * anon_roundtrip: anonymous memory comes back from swap as it went, byte for
+ * byte, whatever the size of the folio it went in.
+ *
+ * The rule: a page's content belongs to one address of one process until that
+ * process overwrites it. Between lie the swap entry of each page of a folio
+ * (consecutive ones, one per subpage: mm/rmap.c, try_to_unmap_one()), the split
+ * of folios that cannot go whole, the swap cache, and swap-in of one page or of
+ * many. commit 5ed890ce5147 ("mm: vmscan: avoid split during shrink_folio_list()")
+ * (in v6.10) swaps out mTHP whole.
+ *
+ * For order 0 and for each size of folio the kernel offers, one CPU fills a
+ * region twice the size of memory.max, so that one half is always in swap, and
+ * another reads all of it back. Each iteration is another pattern, over
+ * pages some of which are in swap when they are overwritten.
+ */
+#include "reclaim.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define REGION_BYTES	(16UL << 20)
+#define MEMORY_MAX	(REGION_BYTES / 2)
+
+/* No case needs more than this of a broken page to say what is wrong with it. */
+#define BAD_PAGES_MAX	64
+
+struct roundtrip {
+	char *region;
+	size_t pages;
+	unsigned int cpus;
+	unsigned int cpu;		/* of the next walk */
+	unsigned int size_kb;
+	uint64_t seed;
+	uint64_t generation;
+	uint64_t pages_verified;
+	uint64_t pages_bad;
+	uint64_t bytes_bad;
+	uint64_t order0_pages;
+	uint64_t folios;
+	uint64_t sizes_used;
+	uint64_t swapped_out_whole;
+};
+
+static uint64_t page_key(const struct roundtrip *r, size_t page)
+{
+	return pattern_key(r->seed, r->generation, page);
+}
+
+/*
+ * Another CPU for each walk, so that nothing depends on where a page was faulted
+ * in; but one at a time, for with several busy ones each page reclaimed on x86-64
+ * waits for an interrupt on all of them, and an emulated machine spends its time
+ * on that (measured: 1,000 pages a second, and many times that alone).
+ */
+static void next_cpu(struct roundtrip *r)
+{
+	pin_self(r->cpu++ % r->cpus);
+}
+
+static void fill(struct roundtrip *r)
+{
+	size_t page;
+
+	next_cpu(r);
+	for (page = 0; page < r->pages; page++)
+		pattern_fill(r->region + page * page_size(), page_size(), page_key(r, page));
+}
+
+static void verify_page(struct roundtrip *r, size_t page)
+{
+	const char *start = r->region + page * page_size();
+	struct pattern_fault fault;
+
+	if (!pattern_first_fault(start, page_size(), page_key(r, page), &fault))
+		return;
+	evidence("page %zu of a region of %u kB folios, offset %zu: wrote 0x%" PRIx64
+		 ", read back 0x%" PRIx64 " (pattern %" PRIu64 ")", page,
+		 r->size_kb ? r->size_kb : (unsigned int)(page_size() >> 10), fault.offset,
+		 fault.wrote, fault.read, r->generation);
+	r->pages_bad++;
+	r->bytes_bad += pattern_bad_bytes(start, page_size(), page_key(r, page));
+}
+
+static void verify(struct roundtrip *r)
+{
+	size_t page;
+
+	next_cpu(r);
+	for (page = 0; page < r->pages && r->pages_bad < BAD_PAGES_MAX; page++)
+		verify_page(r, page);
+	r->pages_verified += page;
+}
+
+static void note_folios(struct roundtrip *r, uint64_t allocated, uint64_t swapped_out)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "folios_%uk", r->size_kb);
+	counter(name, allocated);
+	r->folios += allocated;
+	r->sizes_used += allocated > 0;
+	r->swapped_out_whole += swapped_out;
+}
+
+static void one_size(struct roundtrip *r, unsigned int size_kb, uint64_t passes)
+{
+	uint64_t allocated, swapped_out, pass;
+
+	r->size_kb = size_kb;
+	r->region = region_map(REGION_BYTES, REGION_BYTES);
+	thp_choose(r->region, REGION_BYTES, size_kb);
+	allocated = thp_stat(size_kb, "anon_fault_alloc");
+	swapped_out = thp_stat(size_kb, "swpout");
+	for (pass = 0; pass < passes && r->pages_bad < BAD_PAGES_MAX; pass++) {
+		r->generation++;
+		fill(r);
+		verify(r);
+	}
+	if (size_kb)
+		note_folios(r, thp_stat(size_kb, "anon_fault_alloc") - allocated,
+			    thp_stat(size_kb, "swpout") - swapped_out);
+	else
+		r->order0_pages = r->pages_verified;
+	region_unmap(r->region, REGION_BYTES);
+}
+
+enum outcome anon_roundtrip(const struct guest_args *args)
+{
+	static struct roundtrip r;
+	struct vmstat_delta deltas[] = { { .name = "pswpout" }, { .name = "pswpin" } };
+	const size_t count = sizeof(deltas) / sizeof(*deltas);
+	unsigned int sizes_kb[THP_SIZES_MAX];
+	size_t i, sizes = thp_sizes(sizes_kb);
+
+	r.seed = args->seed;
+	r.cpus = args->cpus;
+	r.pages = REGION_BYTES / page_size();
+	swap_require(2 * REGION_BYTES);
+	lock_present();
+	memcg_enter();
+	memcg_set_max(MEMORY_MAX);
+	vmstat_start(deltas, count);
+	one_size(&r, 0, args->iterations);
+	for (i = 0; i < sizes; i++)
+		if ((size_t)sizes_kb[i] << 10 <= MEMORY_MAX)
+			one_size(&r, sizes_kb[i], args->iterations);
+	counter("pages_verified", r.pages_verified);
+	counter("order0_pages", r.order0_pages);
+	counter("mthp_sizes_offered", sizes);
+	counter("mthp_sizes_used", r.sizes_used);
+	counter("mthp_folios", r.folios);
+	counter("mthp_swapped_out_whole", r.swapped_out_whole);
+	counter("pswpout", vmstat_since(deltas, count, "pswpout"));
+	counter("pswpin", vmstat_since(deltas, count, "pswpin"));
+	counter("pages_bad", r.pages_bad);
+	counter("bytes_bad", r.bytes_bad);
+	return r.pages_bad ? NOT_OK : OK;
+}
