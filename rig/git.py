@@ -59,7 +59,6 @@ def repository(store: Store) -> Path:
     if not (path / "rig-ready").is_file():
         with store.lock("linux.git"):
             git("init", "--quiet", "--bare", path, cwd=store.root)
-            git("config", "extensions.worktreeConfig", "true", cwd=path)
             (path / "rig-ready").touch()
     return path
 
