@@ -52,9 +52,9 @@ class BuildSpec:
 
     @property
     def lane(self) -> str:
-        return f"{self.config.arch.name}-{self.config.flavour}-{self.tree.base.name}".replace(
-            "/", "_"
-        )
+        """By release as well: going from v6.12 to v7.2 and back would compile everything twice."""
+        config = self.config
+        return f"{config.arch.name}-{config.flavour}-{self.tree.version.base}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

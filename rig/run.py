@@ -26,7 +26,6 @@ from rig.store import Store, host_trouble
 from rig.suite import Selection
 from rig.tree import TreeSpec
 from rig.verdict import SuiteResult, Trouble, Verdict, conclude
-from rig.version import KernelVersion
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,8 +115,7 @@ def build_spec(store: Store, shelves: Shelves, spec: RunSpec) -> BuildSpec:
     """The tree, instrumented if a mutant is wanted, with the configuration all suites share."""
     made = tree.materialize(store, spec.tree)
     if spec.mutant:
-        version = KernelVersion.parse(spec.tree.base.name)
-        made = weave.instrument(store, made, version, mutant.load_all(shelves.patches))
+        made = weave.instrument(store, made, mutant.load_all(shelves.patches))
     # Every suite's fragment, whichever suites run: one kernel serves them all.
     extra = tuple(known.config for known in suite.known().values())
     config = kbuild.fragments(shelves.kconfigs, arches.pick(spec.machine.arch), spec.flavour, extra)

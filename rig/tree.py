@@ -7,9 +7,10 @@ from pathlib import Path
 
 from rig import git, log, series
 from rig.base import Base
-from rig.errors import ApplyError
+from rig.errors import ApplyError, ConfigError
 from rig.series import Patch, SeriesVersion
 from rig.store import Store, digest
+from rig.version import KernelVersion
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +41,8 @@ class KernelTree:
     commit: str
     tree: str
     """git's hash of the content: what a build is named after."""
+    version: KernelVersion
+    """As the tree's own Makefile has it."""
 
 
 def materialize(store: Store, spec: TreeSpec) -> KernelTree:
@@ -57,7 +60,25 @@ def materialize(store: Store, spec: TreeSpec) -> KernelTree:
 
         store.make("trees", name, inputs, apply)
         commit = store.manifest("trees", name)["commit"]
-    return KernelTree(label=spec.label, base=spec.base, commit=commit, tree=tree_of(store, commit))
+    return KernelTree(
+        label=spec.label,
+        base=spec.base,
+        commit=commit,
+        tree=tree_of(store, commit),
+        version=_version_of(store, commit),
+    )
+
+
+def _version_of(store: Store, commit: str) -> KernelVersion:
+    makefile = git.git("show", f"{commit}:Makefile", cwd=git.repository(store)).stdout
+    field = dict(
+        re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION) *= *(\S*)$", makefile, re.M)
+    )
+    try:
+        number = f"{field['VERSION']}.{field['PATCHLEVEL']}.{field['SUBLEVEL']}"
+        return KernelVersion.parse(number + field.get("EXTRAVERSION", ""))
+    except (KeyError, ConfigError) as error:
+        raise ConfigError(f"{commit} is no kernel tree: its Makefile has no version") from error
 
 
 def tree_of(store: Store, commit: str) -> str:

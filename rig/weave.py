@@ -15,7 +15,6 @@ from rig.errors import ConfigError
 from rig.mutant import Mutant
 from rig.store import Store, digest
 from rig.tree import KernelTree, tree_of
-from rig.version import KernelVersion
 
 HEADER = "include/linux/rig_mutant.h"
 SOURCE = "mm/rig_mutant.c"
@@ -79,14 +78,12 @@ def says_it_is_on(name: str) -> str:
     return f"rig: mutant {name} is on"
 
 
-def instrument(
-    store: Store, tree: KernelTree, version: KernelVersion, mutants: Sequence[Mutant]
-) -> KernelTree:
+def instrument(store: Store, tree: KernelTree, mutants: Sequence[Mutant]) -> KernelTree:
     """The tree with every mutant that applies to its version woven in.
 
     Raises ConfigError, naming the file, for one that does not parse or matches nothing.
     """
-    woven = [mutant for mutant in mutants if not mutant.absent(version)]
+    woven = [mutant for mutant in mutants if not mutant.absent(tree.version)]
     inputs = {
         "tree": tree.tree,
         "mutants": {mutant.name: mutant.text for mutant in woven},
