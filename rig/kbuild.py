@@ -157,34 +157,34 @@ def _kconfig_digest(store: Store, tree: KernelTree) -> str:
 
 
 @contextmanager
-def _lane(store: Store, spec: BuildSpec) -> Iterator[Path]:
+def lane(store: Store, spec: BuildSpec) -> Iterator[Path]:
     """The lane, locked, with the tree checked out in `src`; builds go to `out`."""
-    repo = git.repository(store)
-    lane = store.root / "lanes" / spec.lane
+    place = store.root / "lanes" / spec.lane
     with store.lock(f"lane-{spec.lane}"):
-        source = lane / "src"
-        (lane / "out").mkdir(parents=True, exist_ok=True)
-        ready = lane / "checked-out"
-        if not ready.is_file() or ready.read_text() != spec.tree.commit:
+        (place / "out").mkdir(parents=True, exist_ok=True)
+        marker = place / "checked-out"
+        if not marker.is_file() or marker.read_text() != spec.tree.commit:
             with log.step(f"Checking out {spec.tree.label}"):
-                if not (lane / "ready").is_file():
-                    shutil.rmtree(source, ignore_errors=True)
-                    with store.lock("linux.git"):
-                        git.git("worktree", "prune", cwd=repo)
-                        git.git(
-                            "worktree", "add", "--quiet", "--detach", "--no-checkout", source,
-                            spec.tree.commit, cwd=repo,
-                        )  # fmt: skip
-                    (lane / "ready").touch()
-                ready.unlink(missing_ok=True)
-                for stale in (repo / "worktrees").glob("*/index.lock"):
-                    if (
-                        _worktree_of(stale.parent) == source
-                    ):  # left by a rig that was killed: we hold the lane
-                        stale.unlink()
-                git.git("checkout", "--quiet", "--force", "--detach", spec.tree.commit, cwd=source)
-                ready.write_text(spec.tree.commit)
-        yield lane
+                marker.unlink(missing_ok=True)
+                _check_out(store, place, spec.tree.commit)
+                marker.write_text(spec.tree.commit)
+        yield place
+
+
+def _check_out(store: Store, place: Path, commit: str) -> None:
+    repo, source = git.repository(store), place / "src"
+    if not (place / "ready").is_file():
+        shutil.rmtree(source, ignore_errors=True)
+        with store.lock("linux.git"):
+            git.git("worktree", "prune", cwd=repo)
+            add = ("worktree", "add", "--quiet", "--detach", "--no-checkout")
+            git.git(*add, source, commit, cwd=repo)
+        (place / "ready").touch()
+    for stale in (repo / "worktrees").glob("*/index.lock"):
+        # Left by a rig that was killed in the middle: we hold the lane, so nobody else's.
+        if _worktree_of(stale.parent) == source:
+            stale.unlink()
+    git.git("checkout", "--quiet", "--force", "--detach", commit, cwd=source)
 
 
 def _worktree_of(admin: Path) -> Path:
@@ -230,19 +230,19 @@ def _configure(store: Store, spec: BuildSpec, request: str) -> Path:
 
     def resolve(out: Path) -> None:
         with (
-            _lane(store, spec) as lane,
+            lane(store, spec) as place,
             log.step(f"Configuring {spec.tree.label} for {spec.config.arch.name}"),
         ):
-            wanted = lane / "requested.config"
+            wanted = place / "requested.config"
             wanted.write_text(kconfig.render(spec.config.requested))
-            command = make_command(spec, lane, f"KCONFIG_ALLCONFIG={wanted}", "allnoconfig")
-            done = proc.run([*sandbox(lane), *command], check=False)
+            command = make_command(spec, place, f"KCONFIG_ALLCONFIG={wanted}", "allnoconfig")
+            done = proc.run([*sandbox(place), *command], check=False)
             if done.status:
                 raise BuildError(
                     "make allnoconfig fails", detail=(done.stderr or done.stdout)[-3000:]
                 )
-            text = (lane / "out" / ".config").read_text()
-            _check_config(spec, lane, text)
+            text = (place / "out" / ".config").read_text()
+            _check_config(spec, place, text)
             (out / ".config").write_text(text)
 
     return store.make("configs", request, inputs, resolve)
@@ -302,26 +302,26 @@ class _Meter:
 def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[str, Any]:
     arch = spec.config.arch
     began = time.monotonic()
-    with _lane(store, spec) as lane:
-        box = sandbox(lane)
+    with lane(store, spec) as place:
+        box = sandbox(place)
         with (
             log.step(f"Building {spec.tree.label} for {arch.name}") as step,
             host_trouble("building"),
         ):
             if not box:
                 step.note("bubblewrap does not work here: the build is not confined")
-            config_file = lane / "out" / ".config"
+            config_file = place / "out" / ".config"
             if not config_file.is_file() or config_file.read_text() != config:
                 config_file.write_text(config)
-            meter = _Meter(step, _expected(store, spec, lane))
-            command = make_command(spec, lane, arch.target, "vmlinux")
+            meter = _Meter(step, _expected(store, spec, place))
+            command = make_command(spec, place, arch.target, "vmlinux")
             done = proc.run([*box, *command], check=False, on_line=meter, deadline=7200)
             if done.status:
                 raise _failed(meter)
             _remember(store, spec, meter)
             for name in (*ARTEFACTS, arch.image):
-                shutil.copy2(lane / "out" / name, out / Path(name).name)
-            release = (lane / "out" / "include/config/kernel.release").read_text().strip()
+                shutil.copy2(place / "out" / name, out / Path(name).name)
+            release = (place / "out" / "include/config/kernel.release").read_text().strip()
     return {
         "release": release,
         "label": spec.tree.label,

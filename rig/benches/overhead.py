@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the rig costs beside the bare tools: `python -m rig.benches.overhead`.
+
+Both sides of a ratio are taken in turns in one run, on one machine, so that it holds where the
+seconds do not. Prints a table; judges nothing.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from rig import accel, arch, base, git, guest, image, kbuild, proc, suite, tree
+from rig.guest import Software
+from rig.kbuild import BuildSpec
+from rig.progress import reporter
+from rig.qemu import Accel, Machine
+from rig.run import Shelves
+from rig.store import Store
+from rig.tree import KernelTree, TreeSpec
+
+FILE = "mm/vmscan.c"
+ARCH = "x86_64"
+
+
+def edited(store: Store, commit: str, number: int) -> str:
+    """The tree with one line more in mm/vmscan.c, never the same line twice."""
+    with git.sparse_worktree(store, commit, (FILE,)) as work:
+        with (work / FILE).open("a") as file:
+            file.write(f"static const int rig_overhead __maybe_unused = {time.time_ns()};\n")
+        git.git("commit", "--quiet", "-am", f"one line {number}", cwd=work)
+        return git.text("rev-parse", "HEAD", cwd=work)
+
+
+def build_spec(store: Store, known: KernelTree, flavour: str = "base") -> BuildSpec:
+    extra = tuple(one.config for one in suite.known().values())
+    config = kbuild.fragments(Shelves.default().kconfigs, arch.pick(ARCH), flavour, extra)
+    return BuildSpec(tree=known, config=config)
+
+
+def timed(work: Callable[[], object]) -> float:
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began
+
+
+def rig_command(*words: str) -> Callable[[], object]:
+    """`rig …` as a user types it: a process of its own."""
+    return lambda: proc.run([sys.executable, "-m", "rig", *words], deadline=3600)
+
+
+def bare_make(store: Store, spec: BuildSpec, commit: str) -> float:
+    """make in the rig's own lane, after a checkout that is not counted."""
+    with kbuild.lane(store, spec) as place:
+        git.git("checkout", "--quiet", "--force", "--detach", commit, cwd=place / "src")
+        (place / "checked-out").write_text(commit)
+        command = kbuild.make_command(spec, place, spec.config.arch.target, "vmlinux")
+        return timed(lambda: proc.run(command, deadline=3600))
+
+
+def builds(store: Store, rounds: int) -> list[str]:
+    """A one-line change: `rig build` against make; and nothing to do."""
+    known = tree.materialize(store, TreeSpec(base=base.resolve(store, base.DEFAULT)))
+    spec = build_spec(store, known)
+    kbuild.build(store, spec)
+    repo = str(git.repository(store))
+    ours, bare, idle = [], [], []
+    for number in range(rounds):
+        commit = edited(store, known.commit, number)
+        words = ("build", commit, "--tree", repo, "--arch", ARCH, "--quiet")
+        ours.append(timed(rig_command(*words)))
+        idle.append(timed(rig_command(*words)))
+        bare.append(bare_make(store, spec, edited(store, known.commit, number)))
+    return [
+        ratio("rig build after a one-line change / make", ours, bare),
+        f"rig build with nothing to do: {statistics.median(idle):.2f} s",
+    ]
+
+
+def boots(store: Store, rounds: int, vng: str) -> list[str]:
+    """Boot to the first answer over SSH under TCG, against virtme-ng running `true`."""
+    known = tree.materialize(store, TreeSpec(base=base.resolve(store, base.DEFAULT)))
+    built = kbuild.build(store, build_spec(store, known))
+    for_vng = kbuild.build(store, build_spec(store, known, flavour="vng"))
+    rootfs = image.build(store, Shelves.default().images, "test", arch.pick(ARCH))
+    machine = Machine(arch=ARCH, accel=Accel.TCG)
+    software = Software(kernel=built.image, initrd=(rootfs,))
+    accel.choose(store, arch.pick(ARCH), "tcg")
+
+    def ours() -> None:
+        with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
+            stack.enter_context(guest.boot(machine, software, Path(scratch))).run("true")
+
+    def theirs() -> None:
+        argv: proc.Argv = [
+            vng,
+            "-r",
+            for_vng.image,
+            "--disable-kvm",
+            "--cpus",
+            "4",
+            "--memory",
+            "1G",
+        ]
+        proc.run([*argv, "--", "true"], deadline=600)
+
+    rig_seconds, vng_seconds = [], []
+    for _ in range(rounds):
+        rig_seconds.append(timed(ours))
+        vng_seconds.append(timed(theirs))
+    return [ratio("boot to the first answer and away / vng running true", rig_seconds, vng_seconds)]
+
+
+def ratio(what: str, ours: list[float], theirs: list[float]) -> str:
+    mine, other = statistics.median(ours), statistics.median(theirs)
+    pairs = " ".join(f"{a:.1f}/{b:.1f}" for a, b in zip(ours, theirs, strict=True))
+    return f"{what}: {mine / other:.2f} (medians {mine:.1f} s / {other:.1f} s; {pairs})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=["builds", "boots"])
+    parser.add_argument("--vng", default=str(Path(sys.executable).parent / "vng"))
+    asked = parser.parse_args()
+    store = Store.default()
+    lines: list[str] = []
+    with reporter():
+        if asked.only != "boots":
+            lines += builds(store, asked.rounds)
+        if asked.only != "builds":
+            lines += boots(store, asked.rounds, asked.vng)
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
