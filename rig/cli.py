@@ -99,7 +99,7 @@ def run_(
     store, shelves = Store.default(), Shelves.default()
     with reporter(verbose=verbose, quiet=quiet):
         specs = request.specs(store, shelves, asked)
-        directory = campaign.new_directory(store, target)
+        directory = campaign.new_directory(store, specs[0].tree.label)
         results = campaign.execute(store, shelves, specs, directory)
     files.write(results, json, junit)
     typer.echo(text.render(results, directory.name), nl=False)

@@ -125,6 +125,11 @@ class Guest:
         self._connection: fabric.Connection | None = None
 
     @property
+    def pid(self) -> int:
+        """QEMU's; setpriv has become it."""
+        return self._process.pid
+
+    @property
     def lost(self) -> GuestLost | None:
         return self._lost
 

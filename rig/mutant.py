@@ -19,6 +19,8 @@ from rig.version import KernelVersion, VersionRange
 
 KEY = re.compile(r"^//\s*([A-Z][A-Za-z-]+):\s*(.*)$")
 MORE = re.compile(r"^//\s{2,}(\S.*)$")
+NONE = "none"
+"""The instrumented kernel with no mutant on: it must behave as the clean one."""
 SINGLE = ("Rule", "Files")
 MANY = ("Killed-By", "Equivalent-On", "Not-On")
 
@@ -97,8 +99,8 @@ def load_all(shelf: Path) -> tuple[Mutant, ...]:
     return tuple(parse(path.stem, path.read_text(), str(path)) for path in paths)
 
 
-def pick(mutants: tuple[Mutant, ...], name: str) -> Mutant:
-    for mutant in mutants:
-        if mutant.name == name:
-            return mutant
-    raise unknown("mutant", name, (mutant.name for mutant in mutants))
+def check_name(mutants: tuple[Mutant, ...], name: str) -> None:
+    """Raise ConfigError, with the nearest names, for what is no mutant."""
+    names = [NONE, *(mutant.name for mutant in mutants)]
+    if name not in names:
+        raise unknown("mutant", name, names)

@@ -50,7 +50,7 @@ def check(shelves: Shelves, request: Request) -> None:
         arches.pick(name)
     suite.select(request.suites, request.cases)
     if request.mutant:
-        mutant.pick(mutant.load_all(shelves.patches), request.mutant)
+        mutant.check_name(mutant.load_all(shelves.patches), request.mutant)
     kbuild.check_flavour(shelves.kconfigs, request.flavour)
     image.load(shelves.images, "test")
     _check_numbers(request)

@@ -35,7 +35,7 @@ class Patch:
         """The hunk of `file` whose old side begins at `line`, or nothing."""
         found: list[str] = []
         here = ""
-        for text in body_of(self.mail).splitlines():
+        for text in body_of(self.mail).split("\n-- \n")[0].splitlines():
             if text.startswith("diff --git "):
                 here, found = text.split(" b/", 1)[-1], []
             elif here == file and (match := HUNK.match(text)):

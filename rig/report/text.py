@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The verdict as text that can be pasted into a mail."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,8 @@ def render(results: Sequence[RunResult], name: str = "") -> str:
     )
     environment.filters["counters"] = _counters
     environment.filters["head"] = _head
+    environment.filters["fold"] = _fold
+    environment.filters["version"] = lambda text: text.removeprefix("QEMU emulator version ")
     template = environment.get_template("verdict.txt.j2")
     return (
         template.render(
@@ -50,6 +53,18 @@ def _counters(counters: tuple[tuple[str, int], ...], indent: int) -> str:
             line = ""
         line = f"{line}  {word}" if line else word
     return f"\n{' ' * indent}".join([*lines, line])
+
+
+def _fold(text: str, indent: int, first: int = 0) -> str:
+    """The text in lines that fit; `first` columns of the first one are taken, the rest indented."""
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=" " * first,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )[first:]
 
 
 def _head(text: str, lines: int) -> str:

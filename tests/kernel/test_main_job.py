@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The main job as a user types it: `rig run …` on real kernels of both architectures."""
+
+import json
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from rig import arch, proc, suite
+
+BOTH = ",".join(arch.known())
+CASES = [f"{one.name}/{case.name}" for one in suite.known().values() for case in one.cases]
+DATA = Path(__file__).parents[1] / "data" / "mbx" / "kernel"
+
+
+def rig(*words: str | Path) -> proc.Done:
+    return proc.run([sys.executable, "-m", "rig", *words], check=False, deadline=3600)
+
+
+def outcomes(file: Path) -> dict[str, dict[str, dict[str, object]]]:
+    """Architecture -> suite/case -> the case, from --json."""
+    return {
+        result["machine"]["arch"]: {
+            f"{one['suite']}/{case['name']}": case
+            for one in result["suites"]
+            for case in one["cases"]
+        }
+        for result in json.loads(file.read_text())
+    }
+
+
+@pytest.mark.parametrize(
+    "target", ["v6.12", "batch-dirty-tlb-flush@v1", "batch-dirty-tlb-flush@v2"]
+)
+def test_kernel_that_keeps_its_promises_passes(target: str, tmp_path: Path) -> None:
+    json_file, junit_file = tmp_path / "out.json", tmp_path / "out.xml"
+    done = rig("run", target, "--arch", BOTH, "--json", json_file, "--junit", junit_file)
+    assert done.status == 0, done.stdout + done.stderr
+    assert f"{target}" in done.stdout and "PASS" in done.stdout
+    for cases in outcomes(json_file).values():
+        assert list(cases) == CASES
+        assert {case["outcome"] for case in cases.values()} == {"PASS"}
+        assert all(case["counters"] for case in cases.values())
+    junit = ElementTree.parse(junit_file).getroot()
+    assert len(junit.findall(".//testcase")) == (len(CASES) + 1) * len(arch.known())
+    assert not junit.findall(".//failure") and not junit.findall(".//error")
+    name = done.stdout.rsplit("run ", 1)[1].split()[0]
+    assert rig("report", name).stdout == done.stdout
+
+
+def test_broken_kernel_fails_with_lost_writes(tmp_path: Path) -> None:
+    """The suite's own proof: without the remote flush, writes are lost, on both architectures."""
+    file = tmp_path / "out.json"
+    words = ("--mutant", "no-remote-flush", "--suite", "stale_tlb", "--arch", BOTH)
+    done = rig("run", "v6.12", *words, "--json", file)
+    assert done.status == 1, done.stdout + done.stderr
+    found = outcomes(file)
+    assert set(found) == set(arch.known())
+    for cases in found.values():
+        case = cases["stale_tlb/anon_lost_write"]
+        assert case["outcome"] == "FAIL"
+        counters = dict(case["counters"])  # type: ignore[call-overload]
+        assert counters["lost"] > 0
+        assert case["evidence"]
+
+
+def test_instrumented_kernel_with_no_mutant_passes(tmp_path: Path) -> None:
+    """Mutant 0 is the clean kernel: it is the mutant that fails, not the instrumentation."""
+    file = tmp_path / "out.json"
+    words = ("--mutant", "none", "--suite", "stale_tlb", "--arch", BOTH)
+    done = rig("run", "v6.12", *words, "--json", file)
+    assert done.status == 0, done.stdout + done.stderr
+
+
+def test_series_that_does_not_compile_fails_with_the_compilers_words() -> None:
+    done = rig("run", DATA / "does-not-compile.mbx")
+    assert done.status == 1, done.stdout + done.stderr
+    assert "it does not compile: " in done.stdout
+    first = next(line for line in done.stdout.splitlines() if "error:" in line)
+    assert "mm/vmscan.c" in first and "rig_no_such_function" in first
+
+
+def test_series_that_does_not_apply_names_patch_file_and_hunk() -> None:
+    done = rig("run", DATA / "does-not-apply.mbx")
+    assert done.status == 1, done.stdout + done.stderr
+    assert "patch 1/1" in done.stdout and "mm/vmscan.c, the hunk at line" in done.stdout
+    assert "+\trig_never_there();" in done.stdout
+
+
+def test_pytest_runs_the_suites_as_items(tmp_path: Path) -> None:
+    """The reviewer's other command: -k, --junitxml and -n as everyone expects."""
+    junit = tmp_path / "out.xml"
+    words = ("--series", "batch-dirty-tlb-flush", "--revision", "v2", "--arch", BOTH)
+    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--pyargs", "rig.suites"]
+    done = proc.run(
+        [*argv, *words, "-k", "anon_lost_write", "--junitxml", junit, "-n", "2", "-o", "addopts="],
+        cwd=tmp_path, check=False, deadline=3600,
+    )  # fmt: skip
+    assert done.status == 0, done.stdout + done.stderr
+    cases = ElementTree.parse(junit).getroot().findall(".//testcase")
+    assert len(cases) == len(arch.known())
+    assert all(case.find(".//property[@name='pswpout']") is not None for case in cases)
+
+
+def test_pytest_fails_on_a_broken_kernel(tmp_path: Path) -> None:
+    own = tmp_path / "test_own.py"
+    own.write_text(
+        'def test_own(guest, kernel):\n    assert kernel.release in guest.run("uname -r").stdout\n'
+    )
+    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--pyargs", "rig.suites", own]
+    done = proc.run(
+        [*argv, "--mutant", "no-remote-flush", "-k", "anon_lost_write or own"],
+        cwd=tmp_path, check=False, deadline=3600,
+    )  # fmt: skip
+    assert done.status == 1, done.stdout + done.stderr
+    assert "1 failed, 1 passed" in done.stdout
