@@ -19,7 +19,7 @@
 
 enum { STATUS_OK, STATUS_NOT_OK, STATUS_USAGE, STATUS_BAIL };
 
-static volatile sig_atomic_t running;
+static volatile sig_atomic_t running, stopped_by;
 
 static int usage(const char *program)
 {
@@ -68,7 +68,7 @@ static bool parse_options(int argc, char **argv, struct guest_args *args)
 
 static void stop_child(int signal)
 {
-	(void)signal;
+	stopped_by = signal;
 	if (running)
 		kill(running, SIGKILL);
 }
@@ -124,6 +124,8 @@ static int supervise(const struct guest_case *c, const struct guest_args *args)
 		;
 	running = 0;
 	undo_all();
+	if (stopped_by)
+		bail("stopped by signal %d (%s)", (int)stopped_by, strsignal(stopped_by));
 	return judge(status, c);
 }
 

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "lazyfree.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static uint64_t *page_words(const struct lazyfree *l, size_t page)
+{
+	return (uint64_t *)(l->region + page * page_size());
+}
+
+static uint64_t page_key(const struct lazyfree *l, size_t page)
+{
+	return pattern_key(l->seed, l->generation, page);
+}
+
+void lazyfree_init(struct lazyfree *l, size_t bytes, uint64_t seed)
+{
+	l->pages = bytes / page_size();
+	l->seed = seed;
+	l->page = locked_alloc(l->pages * sizeof(*l->page));
+	l->region = region_map(bytes, bytes);
+}
+
+void lazyfree_refill(struct lazyfree *l, unsigned int size_kb)
+{
+	size_t page, bytes = l->pages * page_size();
+
+	l->generation++;
+	if (!region_advise(l->region, bytes, MADV_DONTNEED))
+		bail("no MADV_DONTNEED");
+	thp_choose(l->region, bytes, size_kb);
+	for (page = 0; page < l->pages; page++)
+		pattern_fill(page_words(l, page), page_size(), page_key(l, page));
+	memset(l->page, 0, l->pages * sizeof(*l->page));
+}
+
+void lazyfree_write(struct lazyfree *l, size_t page, struct rng *rng)
+{
+	struct lazy_page *p = &l->page[page];
+
+	p->word = (uint16_t)rng_below(rng, (uint32_t)(page_size() / sizeof(uint64_t)));
+	/* Neither the old word nor zero. */
+	p->value = ~(page_key(l, page) + p->word * GOLDEN_RATIO);
+	p->value += !p->value;
+	*(volatile uint64_t *)(page_words(l, page) + p->word) = p->value;
+	p->written = true;
+}
+
+struct seen {
+	size_t old;
+	size_t zero;
+	size_t foreign;
+	size_t foreign_word;
+	size_t zero_word;
+};
+
+static struct seen look_at(const struct lazyfree *l, size_t page)
+{
+	const volatile uint64_t *words = page_words(l, page);
+	size_t i, count = page_size() / sizeof(*words);
+	uint64_t key = page_key(l, page), word;
+	struct seen seen = { };
+
+	for (i = 0; i < count; i++, key += GOLDEN_RATIO) {
+		if (l->page[page].written && i == l->page[page].word)
+			continue;
+		word = words[i];
+		if (word == key) {
+			seen.old++;
+		} else if (!word) {
+			seen.zero++;
+			seen.zero_word = i;
+		} else {
+			seen.foreign++;
+			seen.foreign_word = i;
+		}
+	}
+	return seen;
+}
+
+static enum rest judge(const struct lazyfree *l, size_t page, const char *when)
+{
+	const struct lazy_page *p = &l->page[page];
+	struct seen seen = look_at(l, page);
+	const char *what = p->written ? "written after MADV_FREE" : "lazyfree";
+
+	if (seen.foreign) {
+		evidence("page %zu, %s: %zu foreign words, word %zu read back 0x%" PRIx64 " (%s)",
+			 page, what, seen.foreign, seen.foreign_word,
+			 page_words(l, page)[seen.foreign_word], when);
+		return REST_BAD;
+	}
+	if (seen.old && seen.zero) {
+		evidence("page %zu, %s: %zu words old, %zu zero, of which word %zu (%s)",
+			 page, what, seen.old, seen.zero, seen.zero_word, when);
+		return REST_BAD;
+	}
+	return seen.old ? REST_OLD : REST_ZERO;
+}
+
+static bool rest_may_become(const struct lazy_page *p, enum rest now)
+{
+	if (p->rest == REST_UNSEEN || p->rest == now)
+		return true;
+	return p->rest == REST_OLD && now == REST_ZERO && !p->written;
+}
+
+static bool page_ok(struct lazyfree *l, size_t page, const char *when)
+{
+	struct lazy_page *p = &l->page[page];
+	uint64_t read = p->written ? *(volatile uint64_t *)(page_words(l, page) + p->word) : 0;
+	enum rest before = p->rest, now = judge(l, page, when);
+	bool ok = now != REST_BAD;
+
+	if (p->written && read != p->value) {
+		evidence("page %zu, word %u: wrote 0x%" PRIx64 " after MADV_FREE, read back 0x%"
+			 PRIx64 " (%s)", page, p->word, p->value, read, when);
+		ok = false;
+	}
+	if (ok && !rest_may_become(p, now)) {
+		evidence("page %zu, %s: was all %s, is all %s (%s)", page,
+			 p->written ? "written after MADV_FREE" : "lazyfree",
+			 before == REST_OLD ? "old" : "zero", now == REST_OLD ? "old" : "zero",
+			 when);
+		ok = false;
+	}
+	p->rest = ok ? now : REST_BAD;
+	return ok;
+}
+
+void lazyfree_verify(struct lazyfree *l, const char *when)
+{
+	size_t page;
+
+	for (page = 0; page < l->pages && l->bad < BAD_PAGES_MAX; page++) {
+		l->verified++;
+		/* What was bad once has been told of. */
+		if (l->page[page].rest != REST_BAD)
+			l->bad += !page_ok(l, page, when);
+	}
+}

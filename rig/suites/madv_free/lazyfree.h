@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The model a lazyfree region is checked against: what each page held before
+ * MADV_FREE, which word of it was written afterwards, and what was seen since.
+ */
+#ifndef LAZYFREE_H
+#define LAZYFREE_H
+
+#include "guest.h"
+
+enum rest {		/* the bytes of a page not written after MADV_FREE */
+	REST_UNSEEN,
+	REST_OLD,
+	REST_ZERO,
+	REST_BAD,
+};
+
+struct lazy_page {
+	uint16_t word;		/* its index */
+	bool written;
+	enum rest rest;
+	uint64_t value;
+};
+
+struct lazyfree {
+	char *region;
+	size_t pages;
+	uint64_t seed;
+	uint64_t generation;
+	struct lazy_page *page;
+
+	/* All generations together. */
+	uint64_t verified;
+	uint64_t bad;
+};
+
+/* More broken pages than that tell nothing new. */
+#define BAD_PAGES_MAX	64
+
+void lazyfree_init(struct lazyfree *l, size_t bytes, uint64_t seed);
+
+/* Drop the region, and fill it anew with folios of `size_kb` (0: order 0). */
+void lazyfree_refill(struct lazyfree *l, unsigned int size_kb);
+
+/* Write one word of a page, which by that is not lazyfree any more. */
+void lazyfree_write(struct lazyfree *l, size_t page, struct rng *rng);
+
+/*
+ * Check every page: its rest is all old or all zero, and zero for ever once it
+ * was zero, and whatever it was for ever once the page was written; the word
+ * written is as written.
+ */
+void lazyfree_verify(struct lazyfree *l, const char *when);
+
+#endif
