@@ -32,7 +32,6 @@ class SplatKind(StrEnum):
     BAD_PAGE = "bad_page"
     KASAN = "kasan"
     KFENCE = "kfence"
-    KMSAN = "kmsan"
     KCSAN = "kcsan"
     UBSAN = "ubsan"
     LOCKDEP = "lockdep"
@@ -97,7 +96,6 @@ HEADLINES: tuple[tuple[SplatKind, _End, re.Pattern[str]], ...] = tuple(
         (_K.PANIC, _E.NEVER, r"Kernel panic - not syncing"),
         (_K.KASAN, _E.FENCE, r"BUG: KASAN: "),
         (_K.KFENCE, _E.FENCE, r"BUG: KFENCE: "),
-        (_K.KMSAN, _E.FENCE, r"BUG: KMSAN: "),
         (_K.KCSAN, _E.FENCE, r"BUG: KCSAN: "),
         (_K.UBSAN, _E.TRACE_ID, r"UBSAN: "),
         (
@@ -125,8 +123,8 @@ HEADLINES: tuple[tuple[SplatKind, _End, re.Pattern[str]], ...] = tuple(
             _K.LOCKDEP,
             _E.BACKTRACE,
             r"WARNING: (?:possible (?:circular|recursive|irq lock)|inconsistent lock state"
-            r"|.*-safe -> |bad (?:unlock|contention)|held lock freed|lock held when|suspicious RCU usage"
-            r"|Nested lock was not taken|chain_key collision|.* still has locks held)"
+            r"|.*-safe -> |bad (?:unlock|contention)|held lock freed|lock held when"
+            r"|suspicious RCU usage|Nested lock was|chain_key collision|.* still has locks held)"
             r"|\[ BUG: Invalid wait context|INFO: trying to register non-static key"
             r"|BUG: MAX_(?:LOCKDEP|LOCK_DEPTH|STACK_TRACE)|BUG: looking up invalid subclass",
         ),
@@ -270,31 +268,30 @@ class ConsoleScanner:
         """Take what came, give the splats that are complete now."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
-            if not self._skipping:
-                self._line(line)
+            self._line(line)
             self._skipping = False
-        if len(self._rest) > LINE_MAX:
-            if not self._skipping:
-                self._line(self._rest)
+        if len(self._rest) > LINE_MAX and not self._skipping:
+            self._line(self._rest)
+            self._rest = self._rest[LINE_MAX:]
             self._skipping = True
-            self._rest = b""
-        return self._take()
-
-    def close(self) -> tuple[Splat, ...]:
-        """Nothing more will come: give what there is, complete or not."""
-        self.feed(b"\n")
-        for track in self._tracks.values():
-            self._close(track)
-        self._tracks.clear()
-        return self._take()
-
-    def _take(self) -> tuple[Splat, ...]:
+        self._rest = self._rest[-LINE_MAX:]
         done, self._done = tuple(self._done), []
         return done
 
+    def close(self) -> tuple[Splat, ...]:
+        """Nothing more will come: give what there is, complete or not."""
+        done = self.feed(b"\n") if self._rest else ()
+        for track in self._tracks.values():
+            self._close(track)
+        self._tracks.clear()
+        return done + self.feed(b"")
+
     def _line(self, raw: bytes) -> None:
-        for line in self._kernel_lines(raw[:LINE_MAX].decode(errors="replace")):
-            self._kernel_line(line)
+        """Of a line that never ends the beginning counts, and where the kernel broke in."""
+        cut = raw[-LINE_MAX:] if self._skipping else raw[:LINE_MAX]
+        for line in self._kernel_lines(cut.decode(errors="replace")):
+            if line.at is not None or not self._skipping:
+                self._kernel_line(line)
 
     def _kernel_lines(self, text: str) -> Iterator[_Line]:
         """Cut a line where the kernel began to speak in the middle of it.
@@ -392,7 +389,7 @@ _BYSTANDER = re.compile(
 _SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|llvm)\b.*")
 _AT = re.compile(r"(?:RIP: 0010:|pc : )(?P<function>[\w.$]+)\+0x")
 _IN = re.compile(r" (?:in|at)(?: \S+:\d+)? (?P<function>[A-Za-z_][\w.$]*)(?:\+0x| / )")
-_VARYING = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+")
+_VARYING = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{5,}\b|\d+")
 
 
 def fingerprint(splat: Splat) -> str:
