@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 from rig import ktap
 from rig.ktap import Directive, KtapReport
@@ -224,3 +225,9 @@ def test_an_indented_remark_nests_nothing() -> None:
     report = only("1..1", "    # indented", "ok 1 a")
     assert report.problems == ()
     assert report.tests[0].diagnostics == ("indented",)
+
+
+def test_a_report_survives_being_stored() -> None:
+    adapter = TypeAdapter(KtapReport)
+    report = read(DATA / "nested.txt")
+    assert adapter.validate_json(adapter.dump_json(report)) == report
