@@ -26,7 +26,8 @@ from rig.log import Event, subscribed
 PLAIN_INTERVAL = 10.0
 """Seconds between two lines of progress in a log."""
 RATE_WINDOW = 30.0
-"""Seconds over which the rate is taken: compiling drivers/ says nothing about compiling mm/."""
+"""Seconds over which the rate is taken, or the later half of the step where that is more: what
+went before says little (compiling drivers/ of compiling mm/), and less than a while is noise."""
 BAR_WIDTH = 24
 REFRESH = 5.0
 """Times a second that the running steps are drawn; 0 draws at events only."""
@@ -84,7 +85,8 @@ class Running:
         self.done, self.total, self.text = event.done, event.total, event.text
         now = self.clock()
         self.samples.append((now, event.done))
-        while len(self.samples) > 2 and now - self.samples[0][0] > RATE_WINDOW:
+        window = max(RATE_WINDOW, (now - self.began) / 2)
+        while len(self.samples) > 2 and now - self.samples[0][0] > window:
             self.samples.popleft()
 
     def rate(self) -> float:
@@ -105,7 +107,7 @@ class Running:
             return self.text
         words = _count(self.done) + (f"/{_count(self.total)}" if self.total else "")
         parts = [f"{words} {self.text}".rstrip()]
-        if rate := self.rate():
+        if (rate := self.rate()) >= 1:
             parts.append(f"{rate:.1f}/s" if rate < 10 else f"{_count(rate)}/s")
         left = self.left()
         if left is not None:

@@ -95,21 +95,34 @@ def test_progress_without_an_end_has_no_time_left() -> None:
     assert "Fetching: 50 files, 2.5/s, 0.0 s so far\n" in out.getvalue()
 
 
-def test_the_rate_is_that_of_the_last_seconds() -> None:
+def paced(*paces: tuple[int, float]) -> progress.Running:
+    """A step of 1000 that has run for so many times ten seconds at so much a second each."""
     clock = Clock()
     step = progress.Running("Compiling", clock, clock.now)
+    done = 0.0
+    step.progress(log.Event(kind="progress", step=1, parent=0, title="", total=1000))
+    for times, pace in paces:
+        for _ in range(times):
+            clock.now += 10
+            done += 10 * pace
+            event = log.Event(kind="progress", step=1, parent=0, title="", done=done, total=1000)
+            step.progress(event)
+    return step
 
-    def event(done: float) -> log.Event:
-        return log.Event(kind="progress", step=1, parent=0, title="", done=done, total=1000)
 
-    step.progress(event(0))
-    clock.now += 100
-    step.progress(event(500))  # the quick part
-    for _ in range(4):
-        clock.now += 10
-        step.progress(event(step.done + 10))
+def test_the_rate_is_that_of_the_last_seconds() -> None:
+    step = paced((3, 10), (3, 1))
     assert step.rate() == pytest.approx(1)
-    assert step.left() == pytest.approx(460)
+    assert step.left() == pytest.approx(670)
+
+
+def test_the_rate_of_a_long_step_is_that_of_its_later_half() -> None:
+    assert paced((10, 5), (8, 1), (2, 6)).rate() == pytest.approx(2)
+    assert paced((1, 10), (1, 20), (1, 0)).rate() == pytest.approx(10)
+
+
+def test_a_rate_below_one_says_nothing_and_is_not_said() -> None:
+    assert paced((10, 0.5)).numbers() == "50/1,000, 32 min left"
 
 
 def test_plain_does_not_stop_the_work_when_nobody_reads() -> None:
