@@ -317,7 +317,7 @@ def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[s
             command = make_command(spec, place, arch.target, "vmlinux")
             done = proc.run([*box, *command], check=False, on_line=meter, deadline=7200)
             if done.status:
-                raise _failed(meter)
+                raise _failed(meter, place)
             _remember(store, spec, meter)
             for name in (*ARTEFACTS, arch.image):
                 shutil.copy2(place / "out" / name, out / Path(name).name)
@@ -338,14 +338,18 @@ def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[s
     }
 
 
-def _failed(meter: _Meter) -> Exception:
+def _failed(meter: _Meter, place: Path) -> Exception:
     text = "\n".join(meter.lines[-200:])
     if "No space left on device" in text:
         return InfraError(
             "the disk is full", hint="free some room, or set RIG_STORE to a larger disk"
         )
     first = meter.lines[meter.first_error] if meter.first_error >= 0 else "make fails"
-    return BuildError(f"it does not compile: {first.strip()}", detail=meter.error())
+    here = f"{place / 'src'}/"
+    return BuildError(
+        f"it does not compile: {first.strip().replace(here, '')}",
+        detail=meter.error().replace(here, ""),
+    )
 
 
 def _expected(store: Store, spec: BuildSpec, lane: Path) -> int:

@@ -106,7 +106,8 @@ def instrument(store: Store, tree: KernelTree, mutants: Sequence[Mutant]) -> Ker
 
 def _weave(store: Store, tree: KernelTree, mutants: Sequence[Mutant], step: log.Step) -> str:
     files = dict.fromkeys(file for mutant in mutants for file in mutant.files)
-    with git.sparse_worktree(store, tree.commit, (*files, MAKEFILE)) as work:
+    touched = (*files, MAKEFILE, HEADER, SOURCE)
+    with git.sparse_worktree(store, tree.commit, touched) as work:
         for done, mutant in enumerate(mutants):
             step.progress(done, len(mutants), mutant.name)
             for file in mutant.files:
@@ -115,7 +116,8 @@ def _weave(store: Store, tree: KernelTree, mutants: Sequence[Mutant], step: log.
             path = work / file
             path.write_text(_include_header(path.read_text()))
         _add_support(work, mutants)
-        git.git("add", "--all", "--sparse", ".", cwd=work)
+        # By name: what the work tree does not show, `git add .` does not see.
+        git.git("add", "--sparse", "--force", *touched, cwd=work)
         git.git("commit", "--quiet", "-m", f"rig: {len(mutants)} mutants", cwd=work)
         return git.text("rev-parse", "HEAD", cwd=work)
 
