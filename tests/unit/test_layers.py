@@ -28,10 +28,10 @@ LAYERS = {
     ),
     "L3 workloads": "suites suite suites.* benches bench benches.*",
     "L4 campaigns": (
-        "run request mutation explore compare bisect nightly history"
+        "run campaign request mutation explore compare bisect nightly history"
         " report report.text report.junit report.files report.*"
     ),
-    "L5 faces": "progress cli pytest_plugin __main__",
+    "L5 faces": "progress cli pytest_plugin __main__ benches.overhead",
 }
 # The package itself, and the layer of programs to be started by hand (`python -m rig.benches.x`).
 PACKAGE = "rig"
