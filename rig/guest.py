@@ -144,7 +144,9 @@ class Guest:
         until = began + deadline * self.machine.accel.patience
         try:
             channel = self._transport().open_session(timeout=until - began)
-            channel.exec_command(f". /etc/profile; {command}")
+            # Without the exit the shell becomes its last command, and a signal that ends that one
+            # comes as no status at all.
+            channel.exec_command(f". /etc/profile; {command}\nexit $?")
             if stdin:
                 channel.sendall(stdin)
             channel.shutdown_write()
