@@ -63,7 +63,7 @@ def test_guest_does_not_reach_its_host(up: Guest) -> None:
     """restrict=on: without it 10.0.2.2 is the host's loopback, and this connection is made."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        assert up.run(f"nc -w 3 10.0.2.2 {port} </dev/null").status != 0
+        assert up.run(f"timeout 5 nc 10.0.2.2 {port} </dev/null").status != 0
 
 
 def test_flood_is_stopped(up: Guest) -> None:
