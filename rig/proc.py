@@ -80,6 +80,8 @@ def _popen(
         raise InfraError(
             f"{argv[0]} is not installed", hint="`rig doctor --fix` installs what is missing"
         )
+    if cwd and not cwd.is_dir():
+        raise InfraError(f"{argv[0]} cannot be run in {cwd}: there is no such directory")
     log.command(paste(argv, cwd, env))
     # setpriv rather than preexec_fn: running Python between fork and exec is not safe once there
     # are threads. The signal comes when the *thread* that started the command ends
@@ -118,9 +120,11 @@ def run(
 ) -> Done:
     """Run a command to its end.
 
-    With `on_line`, stdout and stderr are one stream and each line is handed over as it comes.
+    With `on_line`, stdout and stderr are one stream and each line is handed over as it comes;
+    `stdin` cannot be given then, as nobody would write it.
     Raises CommandFailed (unless `check` is off), DeadlineExceeded, InfraError.
     """
+    assert stdin is None or on_line is None
     began = time.monotonic()
     process = _popen(
         argv,
@@ -163,7 +167,7 @@ def run(
     )
     if expired.is_set():
         raise DeadlineExceeded(
-            f"{argv[0]} took more than {deadline:.0f} s and was stopped",
+            f"{argv[0]} took more than {deadline:g} s and was stopped",
             hint=f"run it by hand: {paste(argv, cwd, env)}",
             detail=(done.stderr or done.stdout)[-2000:],
         )

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: GPL-2.0-only
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rig import proc
+from rig.errors import InfraError
+from rig.log import Event
+from rig.proc import CommandFailed, DeadlineExceeded
+
+
+def test_what_a_command_says_and_how_it_ends() -> None:
+    done = proc.run(["sh", "-c", "echo out; echo err >&2; exit 3"], check=False)
+    assert (done.status, done.stdout, done.stderr) == (3, "out\n", "err\n")
+    assert done.argv[0] == "sh"
+    assert 0 < done.seconds < 60
+
+
+def test_a_signal_is_a_negative_status() -> None:
+    assert proc.run(["sh", "-c", "kill -TERM $$"], check=False).status == -signal.SIGTERM
+
+
+def test_a_failure_is_raised_with_its_evidence_and_a_line_to_paste(tmp_path: Path) -> None:
+    with pytest.raises(CommandFailed, match="sh ended with status 4") as raised:
+        proc.run(["sh", "-c", "echo 'no such thing' >&2; exit 4"], cwd=tmp_path, env={"A": "b c"})
+    assert raised.value.detail == "no such thing"
+    assert raised.value.done.status == 4
+    line = f"cd {tmp_path} && A='b c' sh -c 'echo '\"'\"'no such thing'\"'\"' >&2; exit 4'"
+    assert raised.value.hint == f"run it by hand: {line}"
+
+
+def test_a_failure_that_says_nothing_on_stderr_has_its_output_as_evidence() -> None:
+    with pytest.raises(CommandFailed) as raised:
+        proc.run(["sh", "-c", "echo '1 test failed'; exit 1"])
+    assert raised.value.detail == "1 test failed"
+
+
+def test_only_the_end_of_long_evidence_is_kept() -> None:
+    with pytest.raises(CommandFailed) as raised:
+        proc.run(["sh", "-c", "seq 10000 >&2; exit 1"])
+    assert raised.value.detail.endswith("9999\n10000")
+    assert len(raised.value.detail) <= 2000
+
+
+def test_a_missing_program_is_the_hosts_trouble_and_the_doctors_business() -> None:
+    with pytest.raises(InfraError, match="no-such-program is not installed") as raised:
+        proc.run(["no-such-program", "--version"])
+    assert "rig doctor" in raised.value.hint
+
+
+def test_a_missing_directory_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InfraError, match="gone"):
+        proc.run(["true"], cwd=tmp_path / "gone")
+
+
+def test_stdin_is_closed_unless_it_is_given() -> None:
+    ours, (reader, writer) = os.dup(0), os.pipe()
+    try:
+        os.dup2(reader, 0)  # a terminal, at which nobody types
+        assert proc.run(["cat"], deadline=5).stdout == ""
+    finally:
+        os.dup2(ours, 0)
+        for number in (ours, reader, writer):
+            os.close(number)
+    assert proc.run(["cat"], stdin=b"a mail", deadline=10).stdout == "a mail"
+
+
+def test_stdin_and_a_listener_exclude_each_other() -> None:
+    with pytest.raises(AssertionError):
+        proc.run(["cat"], stdin=b"", on_line=lambda line: None)
+
+
+def test_a_command_that_does_not_read_its_stdin_is_no_trouble() -> None:
+    assert proc.run(["true"], stdin=b"x" * 1_000_000).status == 0
+
+
+def test_the_environment_is_the_users_with_a_known_locale_and_what_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KEPT", "yes")
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    done = proc.run(["sh", "-c", 'echo "$KEPT $LC_ALL $NEW"'], env={"NEW": "too"})
+    assert done.stdout == "yes C.UTF-8 too\n"
+
+
+def test_output_that_is_no_text_is_no_trouble() -> None:
+    assert proc.run(["printf", r"a\377b"]).stdout == "a\N{REPLACEMENT CHARACTER}b"
+
+
+def test_a_line_is_handed_over_before_the_command_ends(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    lines: list[str] = []
+
+    def answer(line: str) -> None:
+        lines.append(line)
+        if line == "one":  # the command waits for this answer
+            os.write(os.open(fifo, os.O_RDWR | os.O_NONBLOCK), b"two\n")
+
+    body = f"echo one; read answer < {fifo}; echo $answer >&2; printf 'three'"
+    done = proc.run(["sh", "-c", body], on_line=answer, deadline=10)
+    assert lines == ["one", "two", "three"]
+    assert done.stdout == "one\ntwo\nthree"
+
+
+def test_a_command_is_said_as_a_line_a_shell_runs_again(
+    events: list[Event], tmp_path: Path
+) -> None:
+    done = proc.run(["sh", "-c", 'echo "$0 $A"; pwd', "it's"], cwd=tmp_path, env={"A": "$x *"})
+    (said,) = [event.text for event in events if event.kind == "command"]
+    again = subprocess.run(["sh", "-c", said], capture_output=True, text=True, check=True)
+    assert again.stdout == done.stdout == f"it's $x *\n{tmp_path}\n"
+
+
+# What must not outlive what.
+
+
+def test_a_deadline_ends_everything_the_command_started(
+    tmp_path: Path, alive: Callable[[int], bool], eventually: Callable[[Callable[[], object]], None]
+) -> None:
+    body = f"sleep 30 & echo $! > {tmp_path}/pid; echo evidence; wait"
+    began = time.monotonic()
+    with pytest.raises(DeadlineExceeded, match=r"sh took more than 0\.5 s") as raised:
+        proc.run(["sh", "-c", body], deadline=0.5)
+    assert time.monotonic() - began < 25
+    assert raised.value.detail.strip() == "evidence"
+    assert raised.value.hint.startswith("run it by hand: sh -c")
+    pid = int((tmp_path / "pid").read_text())
+    eventually(lambda: not alive(pid))
+
+
+def test_a_listener_that_fails_ends_the_command(
+    tmp_path: Path, alive: Callable[[int], bool], eventually: Callable[[Callable[[], object]], None]
+) -> None:
+    pids: list[int] = []
+
+    def interrupted(line: str) -> None:
+        pids.append(int(line))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        proc.run(["sh", "-c", "sleep 1000 & echo $!; wait"], on_line=interrupted)
+    eventually(lambda: not alive(pids[0]))
+
+
+RUNS = """
+import sys
+from rig import proc
+proc.run(["sh", "-c", "echo $$ > $0; exec sleep 1000", sys.argv[1]])
+"""
+LISTENS = RUNS.replace("sys.argv[1]]", "sys.argv[1]], on_line=print")
+SPAWNS = """
+import sys
+from rig import proc
+with proc.spawn(["sh", "-c", "echo $$ > $0; exec sleep 1000", sys.argv[1]]) as process:
+    process.wait()
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "number"),
+    [
+        (RUNS, signal.SIGKILL),
+        (RUNS, signal.SIGINT),
+        (RUNS, signal.SIGTERM),
+        (LISTENS, signal.SIGINT),
+        (SPAWNS, signal.SIGKILL),
+        (SPAWNS, signal.SIGINT),
+    ],
+    ids=["run-KILL", "run-INT", "run-TERM", "listen-INT", "spawn-KILL", "spawn-INT"],
+)
+def test_a_command_dies_with_the_rig(
+    source: str,
+    number: signal.Signals,
+    tmp_path: Path,
+    script: Callable[..., Any],
+    alive: Callable[[int], bool],
+    eventually: Callable[[Callable[[], object]], None],
+) -> None:
+    said = tmp_path / "pid"
+    rig = script(source, said)
+    eventually(lambda: rig.poll() is not None or (said.is_file() and said.read_text().strip()))
+    pid = int(said.read_text())
+    assert alive(pid)
+    rig.send_signal(number)
+    eventually(lambda: not alive(pid))
+    assert rig.wait(timeout=20) != 0
+
+
+def test_what_is_spawned_runs_beside_us_and_ends_with_the_context(
+    alive: Callable[[int], bool], eventually: Callable[[Callable[[], object]], None]
+) -> None:
+    with proc.spawn(["sh", "-c", "echo up; sleep 1000 & echo $!; wait"]) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        child = int(process.stdout.readline())
+        assert alive(child)
+        assert process.poll() is None
+    assert process.returncode == -signal.SIGKILL
+    eventually(lambda: not alive(child))
+
+
+def test_what_is_spawned_may_have_ended_before(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as log:
+        with proc.spawn(["sh", "-c", "echo out; echo err >&2; exit 5"], stderr=log) as process:
+            assert process.stdout is not None
+            assert process.stdout.read() == b"out\n"
+            assert process.wait() == 5
+    assert (tmp_path / "log").read_text() == "err\n"
+
+
+def test_the_users_terminal_is_given_away_and_the_status_comes_back(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert proc.interactive(["sh", "-c", "echo hello; exit 7"]) == 7
+    assert capfd.readouterr().out == "hello\n"
+
+
+def test_which() -> None:
+    found = proc.which("sh")
+    assert found is not None
+    assert found.name == "sh"
+    assert proc.which("no-such-program") is None
