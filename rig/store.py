@@ -6,6 +6,8 @@ or not at all, whoever is killed when. Once in place it never changes.
 """
 
 import contextlib
+import errno
+import glob
 import hashlib
 import json
 import os
@@ -21,7 +23,7 @@ import filelock
 import platformdirs
 
 from rig import log
-from rig.errors import InfraError, RigError
+from rig.errors import InfraError
 
 MANIFEST = "manifest.json"
 
@@ -86,11 +88,12 @@ class Store:
                 return found
             final = self.path(kind, name)
             final.parent.mkdir(parents=True, exist_ok=True)
-            for stale in final.parent.glob(
-                f".{name}.*"
-            ):  # of a maker that was killed: we hold the lock
+            # No entry's name has a ~ in it: what v6.12.3 is made in is no leftover of v6.12's.
+            prefix = f".{name}~"
+            # Of a maker that was killed, or an entry half removed: we hold the lock.
+            for stale in (final, *final.parent.glob(f"{glob.escape(prefix)}*")):
                 shutil.rmtree(stale, ignore_errors=True)
-            scratch = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=final.parent))
+            scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=final.parent))
             try:
                 facts = maker(scratch)
                 manifest = {
@@ -146,11 +149,10 @@ def host_trouble(doing: str) -> Iterator[None]:
     """Turn the operating system's refusals (disk full, no permission) into an InfraError."""
     try:
         yield
-    except RigError:
-        raise
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise InfraError(
             f"{doing}: {error.strerror or error}{where}",
-            hint="free some room, or set RIG_STORE to a larger disk" if error.errno == 28 else "",
+            hint="free some room, or set RIG_STORE to a larger disk" if full else "",
         ) from error

@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: GPL-2.0-only
+import errno
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rig import store as stores
+from rig.errors import ConfigError, InfraError
+from rig.log import Event
+from rig.store import Store, digest, host_trouble
+
+Eventually = Callable[[Callable[[], object]], None]
+
+# A maker that has written half of its entry and waits to be killed.
+HALF = """
+import sys, time
+from pathlib import Path
+from rig.store import Store
+
+def maker(out):
+    (out / "vmlinux").write_text("half")
+    Path(sys.argv[2]).write_text(str(out))
+    time.sleep(1000)
+
+Store(Path(sys.argv[1])).make(sys.argv[3], sys.argv[4], {}, maker)
+"""
+
+
+def whole(out: Path) -> Mapping[str, Any]:
+    (out / "vmlinux").write_text("whole")
+    return {"release": "6.12.0-rig"}
+
+
+def never(out: Path) -> None:
+    raise AssertionError("it is there already")
+
+
+# Digests
+
+
+def test_a_digest_is_stable() -> None:
+    """A change of this value throws away everything every user has ever built."""
+    inputs = {"tree": "0123", "config": ["A", 1, None, True], "ä": {"b": 1, "a": 2}}
+    assert digest(inputs) == "a42335df38b45166f5fdcd68c3d72a9a"
+
+
+def test_a_digest_does_not_depend_on_the_order_of_keys_but_on_everything_else() -> None:
+    one = digest({"a": 1, "b": [1, 2]})
+    assert digest({"b": [1, 2], "a": 1}) == one
+    others = [{"a": 1, "b": [2, 1]}, {"a": "1", "b": [1, 2]}, {"a": 1}, {}]
+    assert len({one, *map(digest, others)}) == 5
+
+
+def test_the_digest_of_a_file_is_its_sha256(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert stores.file_digest(tmp_path / "abc").startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+# Making
+
+
+def test_an_entry_is_made_once(store: Store) -> None:
+    path = store.make("builds", "b1", {"tree": "t"}, whole)
+    assert path == store.make("builds", "b1", {"tree": "t"}, never)
+    assert path == store.find("builds", "b1") == store.root / "builds" / "b1"
+    assert (path / "vmlinux").read_text() == "whole"
+    manifest = store.manifest("builds", "b1")
+    made = manifest.pop("made")
+    assert made.endswith("+00:00")
+    assert manifest == {
+        "kind": "builds",
+        "name": "b1",
+        "inputs": {"tree": "t"},
+        "release": "6.12.0-rig",
+    }
+
+
+def test_what_is_not_there_is_not_found(store: Store) -> None:
+    assert store.find("builds", "b1") is None
+
+
+def test_a_maker_that_fails_leaves_nothing(store: Store) -> None:
+    def fails(out: Path) -> None:
+        (out / "vmlinux").write_text("half")
+        raise ConfigError("no")
+
+    with pytest.raises(ConfigError):
+        store.make("builds", "b1", {}, fails)
+    assert list((store.root / "builds").iterdir()) == []
+    store.make("builds", "b1", {}, whole)
+
+
+def test_an_entry_that_others_may_read(store: Store) -> None:
+    """mkdtemp(3) makes directories for their owner alone."""
+    assert store.make("builds", "b1", {}, whole).stat().st_mode & 0o777 == 0o755
+
+
+def test_a_maker_that_was_killed_has_made_nothing(
+    store: Store, tmp_path: Path, script: Callable[..., Any], eventually: Eventually
+) -> None:
+    said = tmp_path / "said"
+    killed = script(HALF, store.root, said, "builds", "b1")
+    eventually(lambda: killed.poll() is not None or (said.is_file() and said.read_text()))
+    half = Path(said.read_text())
+    assert (half / "vmlinux").read_text() == "half"
+    assert store.find("builds", "b1") is None
+    killed.kill()
+    killed.wait()
+    assert store.find("builds", "b1") is None
+    path = store.make("builds", "b1", {}, whole)
+    assert (path / "vmlinux").read_text() == "whole"
+    assert list((store.root / "builds").iterdir()) == [path], "the half is gone"
+
+
+def test_another_entrys_maker_is_left_alone(
+    store: Store, tmp_path: Path, script: Callable[..., Any], eventually: Eventually
+) -> None:
+    """v6.12 is made while another rig makes v6.12.3: neither's scratch is the other's leftover."""
+    said = tmp_path / "said"
+    other = script(HALF, store.root, said, "bases", "v6.12.3")
+    eventually(lambda: other.poll() is not None or (said.is_file() and said.read_text()))
+    store.make("bases", "v6.12", {}, whole)
+    assert (Path(said.read_text()) / "vmlinux").is_file()
+
+
+def test_an_entry_that_was_half_removed_is_made_again(store: Store) -> None:
+    path = store.make("builds", "b1", {}, whole)
+    (path / "manifest.json").unlink()
+    assert store.find("builds", "b1") is None
+    (path / "vmlinux").write_text("half")
+    assert store.make("builds", "b1", {}, whole) == path
+    assert (path / "vmlinux").read_text() == "whole"
+
+
+def test_two_makers_at_once_make_once(store: Store, events: list[Event]) -> None:
+    made: list[int] = []
+    inside, go_on = threading.Event(), threading.Event()
+
+    def slow(out: Path) -> None:
+        made.append(threading.get_ident())
+        inside.set()
+        assert go_on.wait(20)
+
+    first = threading.Thread(target=store.make, args=("builds", "b1", {}, slow))
+    first.start()
+    assert inside.wait(20)
+    second = threading.Thread(target=store.make, args=("builds", "b1", {}, slow))
+    second.start()
+    try:
+        while not any("Waiting" in event.title for event in events):
+            assert second.is_alive()
+    finally:
+        go_on.set()
+    first.join(20)
+    second.join(20)
+    assert len(made) == 1
+    waited = next(event for event in events if "Waiting" in event.title)
+    assert waited.title == "Waiting for another rig to finish with builds-b1"
+
+
+def test_the_lock_holds_between_processes(
+    store: Store, script: Callable[..., Any], events: list[Event], tmp_path: Path
+) -> None:
+    source = """
+import sys
+from pathlib import Path
+from rig.store import Store
+with Store(Path(sys.argv[1])).lock("lane"):
+    print("held", flush=True)
+    Path(sys.argv[2]).read_text()
+"""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    other = script(source, store.root, fifo)
+    assert other.stdout.readline() == "held\n"
+    got = threading.Event()
+
+    def wait() -> None:
+        with store.lock("lane"):
+            got.set()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    while not any("Waiting" in event.title for event in events):
+        assert thread.is_alive()
+    assert not got.is_set()
+    fifo.write_text("go on")
+    assert got.wait(20)
+    thread.join(20)
+
+
+def test_a_killed_holder_holds_no_longer(store: Store, script: Callable[..., Any]) -> None:
+    source = """
+import sys, time
+from pathlib import Path
+from rig.store import Store
+with Store(Path(sys.argv[1])).lock("lane"):
+    print("held", flush=True)
+    time.sleep(1000)
+"""
+    other = script(source, store.root)
+    assert other.stdout.readline() == "held\n"
+    other.kill()
+    other.wait()
+    with store.lock("lane"):
+        pass
+
+
+# Scratch
+
+
+def test_scratch_is_gone_afterwards_and_so_is_what_the_dead_left(store: Store) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    leftover = store.root / "tmp" / f"{dead.pid}-abc"
+    leftover.mkdir(parents=True)
+    (leftover / "file").touch()
+    with store.scratch() as mine:
+        assert mine.is_dir()
+        assert mine.parent == store.root / "tmp"
+        assert not leftover.exists()
+        with store.scratch() as second:
+            assert mine.is_dir(), "its owner lives"
+            assert second != mine
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+def test_scratch_is_gone_after_an_error(store: Store) -> None:
+    with pytest.raises(ConfigError), store.scratch() as mine:
+        (mine / "sub").mkdir()
+        raise ConfigError("no")
+    assert not mine.exists()
+
+
+# A host that refuses
+
+
+def test_the_default_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RIG_STORE", str(tmp_path / "a" / "b"))
+    assert Store.default().root == tmp_path / "a" / "b"
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+    monkeypatch.delenv("RIG_STORE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert Store.default().root == tmp_path / "cache" / "rig"
+
+
+def test_a_relative_store_stays_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RIG_STORE", "here")
+    assert Store.default().root == tmp_path / "here"
+
+
+def test_a_store_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("RIG_STORE", str(tmp_path / "file" / "store"))
+    with pytest.raises(InfraError, match=r"file/store cannot be written: Not a directory") as bad:
+        Store.default()
+    assert "RIG_STORE" in bad.value.hint
+
+
+def test_the_systems_refusals_are_infra_errors() -> None:
+    with pytest.raises(InfraError, match=r"^building: Permission denied \(/x\)$") as denied:
+        with host_trouble("building"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/x")
+    assert denied.value.hint == ""
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_said_with_what_to_do(number: int) -> None:
+    with pytest.raises(InfraError) as full, host_trouble("building"):
+        raise OSError(number, os.strerror(number))
+    assert full.value.message == f"building: {os.strerror(number)}"
+    assert "free some room" in full.value.hint
+
+
+def test_our_own_errors_pass_through() -> None:
+    error = ConfigError("no")
+    with pytest.raises(ConfigError) as raised, host_trouble("building"):
+        raise error
+    assert raised.value is error
+
+
+def test_a_maker_on_a_full_disk(store: Store) -> None:
+    """A real refusal of the kernel's: /dev/full."""
+
+    def fills(out: Path) -> None:
+        Path("/dev/full").write_text("x")
+
+    with pytest.raises(InfraError, match="No space left on device"), host_trouble("making"):
+        store.make("builds", "b1", {}, fills)
+    assert store.find("builds", "b1") is None
+    assert list((store.root / "builds").iterdir()) == []
+
+
+def test_a_manifest_is_plain_json(store: Store) -> None:
+    path = store.make("runs", "r1", {"n": 1}, lambda out: {"warnings": ["ä"]})
+    assert json.loads((path / "manifest.json").read_text())["warnings"] == ["ä"]
