@@ -231,7 +231,7 @@ def install(wanted: Iterable[Need]) -> None:
 
 def _install(packages: list[str]) -> None:
     _apt(
-        f"Installing {len(packages)} packages",
+        f"Installing {packages[0] if len(packages) == 1 else f'{len(packages)} packages'}",
         *("install", "--yes", "--no-install-recommends"),
         *("-o", "DPkg::Lock::Timeout=300"),  # a fresh Ubuntu upgrades itself at first boot
         *packages,

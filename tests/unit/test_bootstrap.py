@@ -59,7 +59,7 @@ echo "sudo $1" >>"$LOG"
 exec "$@"
 """
 
-PIP_INSTALL = "pip --editable .[dev]"
+PIP_INSTALL = "pip --use-pep517 --editable .[dev]"
 DOCTOR = "rig doctor --fix"
 
 
