@@ -14,9 +14,9 @@ from pathlib import Path
 
 from rig.errors import ConfigError
 
-BASE = re.compile(r"^v\d+\.\d+(?:\.\d+)?(?:-rc\d+)?$")
-SERIES = re.compile(r"^(?P<name>[A-Za-z0-9][\w.-]*)(?:@v(?P<revision>\d+))?(?::(?P<upto>\d+))?$")
-FILE = re.compile(r"^(?P<path>.*(?:/.*|\.(?:mbx|mbox|patch)))(?::(?P<upto>\d+))?$")
+BASE = re.compile(r"v\d+\.\d+(?:\.\d+)?(?:-rc\d+)?")
+SERIES = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?:@v(?P<revision>\d+))?(?::(?P<upto>\d+))?")
+FILE = re.compile(r"(?P<path>.*(?:/.*?|\.(?:mbx|mbox|patch)))(?::(?P<upto>\d+))?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,15 +31,20 @@ class Target:
 
 
 def parse(text: str) -> Target:
-    if BASE.match(text):
+    if BASE.fullmatch(text):
         return Target(base=text)
-    if (match := SERIES.match(text)) and not text.endswith((".mbx", ".mbox", ".patch")):
+    if (match := SERIES.fullmatch(text)) and not FILE.fullmatch(text):
+        if BASE.fullmatch(match["name"]):
+            raise ConfigError(
+                f"{match['name']} is a base, which has neither revisions nor patches",
+                hint=f"{match['name']}, or SERIES{text.removeprefix(match['name'])}",
+            )
         return Target(
             series=match["name"],
             revision=int(match["revision"]) if match["revision"] else None,
             upto=int(match["upto"]) if match["upto"] else None,
         )
-    if match := FILE.match(text):
+    if match := FILE.fullmatch(text):
         return Target(file=Path(match["path"]), upto=int(match["upto"]) if match["upto"] else None)
     raise ConfigError(
         f"{text!r} is no target",

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-only
+from pathlib import Path
+
+import pytest
+
+from rig.errors import ConfigError
+from rig.target import Target, parse
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("v6.12", Target(base="v6.12")),
+        ("v6.12.117", Target(base="v6.12.117")),
+        ("v7.3-rc7", Target(base="v7.3-rc7")),
+        ("batch-dirty-tlb-flush", Target(series="batch-dirty-tlb-flush")),
+        ("s@v2", Target(series="s", revision=2)),
+        ("s@v12:3", Target(series="s", revision=12, upto=3)),
+        ("s:3", Target(series="s", upto=3)),
+        ("s:0", Target(series="s", upto=0)),
+        ("v6", Target(series="v6")),
+        ("v6.12-fixes", Target(series="v6.12-fixes")),
+        ("mm_2.0.x@v1", Target(series="mm_2.0.x", revision=1)),
+        ("./series.mbx", Target(file=Path("./series.mbx"))),
+        ("./series.mbx:3", Target(file=Path("./series.mbx"), upto=3)),
+        ("series.mbx", Target(file=Path("series.mbx"))),
+        ("series.mbx:3", Target(file=Path("series.mbx"), upto=3)),
+        ("v2.mbx", Target(file=Path("v2.mbx"))),
+        ("0001-mm-x.patch", Target(file=Path("0001-mm-x.patch"))),
+        ("../a b/t.mbox:12", Target(file=Path("../a b/t.mbox"), upto=12)),
+        ("/tmp/mails", Target(file=Path("/tmp/mails"))),
+        ("/tmp/mails:2", Target(file=Path("/tmp/mails"), upto=2)),
+    ],
+)
+def test_targets(text: str, target: Target) -> None:
+    assert parse(text) == target
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "s@2",
+        "s@v",
+        "s@v2:",
+        "s:x",
+        "s@v2:-1",
+        "@v2",
+        "-s",
+        "s v2",
+        "v6.12\n",
+        "s\n",
+        "HEAD~3",
+    ],
+)
+def test_no_targets(text: str) -> None:
+    with pytest.raises(ConfigError, match="is no target") as bad:
+        parse(text)
+    assert repr(text) in bad.value.message
+    assert "SERIES@v2:3" in bad.value.hint
+
+
+@pytest.mark.parametrize("text", ["v6.12:3", "v6.12@v2", "v7.3-rc7@v2:1"])
+def test_a_base_has_neither_revisions_nor_patches(text: str) -> None:
+    with pytest.raises(ConfigError, match="is a base, which has neither revisions nor patches"):
+        parse(text)
