@@ -59,7 +59,8 @@ def bare_make(store: Store, spec: BuildSpec, commit: str) -> float:
         git.git("checkout", "--quiet", "--force", "--detach", commit, cwd=place / "src")
         (place / "checked-out").write_text(commit)
         command = kbuild.make_command(spec, place, spec.config.arch.target, "vmlinux")
-        return timed(lambda: proc.run(command, deadline=3600))
+        env = kbuild.make_environment(place)
+        return timed(lambda: proc.run(command, env=env, deadline=3600))
 
 
 def builds(store: Store, rounds: int) -> list[str]:
