@@ -106,7 +106,7 @@ def test_series_that_does_not_compile_fails_with_the_compilers_words() -> None:
 
 @pytest.mark.parametrize("revision", ["v1", "v2"])
 def test_series_passes(revision: str, tmp_path: Path) -> None:
-    """After the tests of the base's own builds: v2 edits a header, which compiles everything anew."""
+    """After the base's own tests: v2 edits a header, which compiles everything anew."""
     passes(f"batch-dirty-tlb-flush@{revision}", tmp_path)
 
 
