@@ -16,7 +16,7 @@ SHELL = re.compile(rb"#!\s*/(usr/)?bin/(env )?(?P<busybox>busybox )?(?P<kind>ba|
 
 FORMAT = ("-m", "ruff", "format", "--check", "--diff")
 CHECK = ("-m", "ruff", "check")
-TYPES = ("-m", "mypy", "--strict")
+TYPES = ("-m", "mypy", "--strict", "--cache-dir", str(TOP / ".mypy_cache"))
 
 
 def lint(*command: str | Path, cwd: Path = TOP) -> tuple[int, str]:
