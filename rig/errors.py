@@ -51,6 +51,20 @@ class InfraError(RigError):
     """The rig or its host is at fault."""
 
 
+class DiskFull(InfraError):
+    """There is no room."""
+
+    # What tools say of it; apt counts before it begins.
+    WORDS = ("No space left on device", "Disk quota exceeded", "enough free space")
+
+    def __init__(self, doing: str, *, detail: str = "") -> None:
+        super().__init__(
+            f"the disk is full: {doing}",
+            hint="free some room, or set RIG_STORE to a directory on a larger disk",
+            detail=detail,
+        )
+
+
 def unknown(kind: str, name: str, known: Iterable[str], *, hint: str = "") -> ConfigError:
     """Say that `name` is no known `kind`, with the nearest names."""
     names = sorted(set(known))

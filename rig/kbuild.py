@@ -17,7 +17,7 @@ from typing import Any
 
 from rig import git, kconfig, log, proc
 from rig.arch import Arch
-from rig.errors import BuildError, ConfigError, InfraError, unknown
+from rig.errors import BuildError, ConfigError, DiskFull, unknown
 from rig.kconfig import Setting
 from rig.store import Store, digest, host_trouble
 from rig.tree import KernelTree
@@ -358,10 +358,8 @@ def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[s
 
 def _failed(meter: _Meter, place: Path) -> Exception:
     text = "\n".join(meter.lines[-200:])
-    if "No space left on device" in text:
-        return InfraError(
-            "the disk is full", hint="free some room, or set RIG_STORE to a larger disk"
-        )
+    if any(words in text for words in DiskFull.WORDS):
+        return DiskFull("building", detail=meter.error())
     first = meter.lines[meter.first_error] if meter.first_error >= 0 else "make fails"
     here = f"{place / 'src'}/"
     return BuildError(

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from rig import log
-from rig.errors import InfraError
+from rig.errors import DiskFull, InfraError
 
 Argv = Sequence[str | Path]
 Popen = subprocess.Popen
@@ -172,6 +172,8 @@ def run(
             detail=(done.stderr or done.stdout)[-2000:],
         )
     if check and done.status:
+        if any(words in done.stdout + done.stderr for words in DiskFull.WORDS):
+            raise DiskFull(str(argv[0]), detail=(done.stderr or done.stdout)[-2000:])
         raise CommandFailed(done, paste(argv, cwd, env))
     return done
 

@@ -23,7 +23,7 @@ import filelock
 import platformdirs
 
 from rig import log
-from rig.errors import InfraError
+from rig.errors import DiskFull, InfraError
 
 MANIFEST = "manifest.json"
 
@@ -151,8 +151,6 @@ def host_trouble(doing: str) -> Iterator[None]:
         yield
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise InfraError(
-            f"{doing}: {error.strerror or error}{where}",
-            hint="free some room, or set RIG_STORE to a larger disk" if full else "",
-        ) from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(f"{doing}{where}") from error
+        raise InfraError(f"{doing}: {error.strerror or error}{where}") from error

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The rig killed, doubled, and out of room: nothing half-made is ever used, nothing is lost."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rig import proc
+from rig.store import Store
+
+RIG = [sys.executable, "-m", "rig"]
+SERIES = "batch-dirty-tlb-flush@v1"
+LANE = "lanes/x86_64-base-v6.12"
+
+
+def until(happened: Callable[[], object], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, f"it did not happen in {seconds} s"
+        time.sleep(0.02)
+
+
+def working_in(place: Path) -> list[str]:
+    """Command lines of the processes that name a directory."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = entry.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+        except OSError:
+            continue
+        if str(place) in line:
+            found.append(line)
+    return found
+
+
+def test_killed_in_the_middle_of_a_build_then_two_at_once() -> None:
+    store = Store.default()
+    lane = store.root / LANE
+    with proc.spawn([*RIG, "build", SERIES]) as rig:
+        until(lambda: any("vmscan" in line for line in working_in(lane)), 600)
+        os.kill(rig.pid, signal.SIGKILL)
+        until(lambda: not working_in(lane), 20)
+    with proc.spawn([*RIG, "build", SERIES]) as one, proc.spawn([*RIG, "build", SERIES]) as two:
+        said = [side.communicate(timeout=1200)[0].decode() for side in (one, two)]
+        assert (one.returncode, two.returncode) == (0, 0), said
+    assert sorted("objects compiled in" in text for text in said) == [False, True], said
+    assert sorted(": reused" in text for text in said) == [False, True], said
+    assert not list((store.root / "builds").glob(".*")), "a killed build's scratch is gone"
+
+
+def test_disk_full_while_fetching_is_the_hosts_fault(tmp_path: Path) -> None:
+    """A store of 64 MiB, where a kernel's source does not fit."""
+    script = 'mount -t tmpfs -o size=64m none "$1" && shift && exec "$@"'
+    place = tmp_path / "small"
+    place.mkdir()
+    argv = ["unshare", "-rm", "sh", "-c", script, "sh", place, *RIG, "build", "v6.12"]
+    done = proc.run(argv, env={"RIG_STORE": str(place)}, check=False, deadline=300)
+    assert done.status == 3, done.stderr
+    assert "rig: the disk is full" in done.stderr
+    assert "RIG_STORE" in done.stderr
