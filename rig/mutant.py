@@ -17,8 +17,9 @@ from pathlib import Path
 from rig.errors import ConfigError, unknown
 from rig.version import KernelVersion, VersionRange
 
-KEY = re.compile(r"^//\s*([A-Z][A-Za-z-]+):\s*(.*)$")
-MORE = re.compile(r"^//\s{2,}(\S.*)$")
+KEY = re.compile(r"// ?([A-Z][A-Za-z-]+):\s*(.*)")
+MORE = re.compile(r"//\s{2,}(\S.*)")
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 NONE = "none"
 """The instrumented kernel with no mutant on: it must behave as the clean one."""
 SINGLE = ("Rule", "Files")
@@ -32,7 +33,7 @@ class Mutant:
     files: tuple[str, ...]
     """What it is woven into, relative to the kernel's top."""
     killed_by: tuple[str, ...]
-    """`suite/case`, or `splat:KIND` for a splat that counts as well."""
+    """`suite/case`, or `splat/KIND` for a splat that counts as well."""
     equivalent_on: tuple[tuple[str, str], ...]
     """(architecture, why)"""
     not_on: tuple[tuple[str, str], ...]
@@ -52,15 +53,17 @@ class Mutant:
 def parse(name: str, text: str, where: str = "") -> Mutant:
     """Raises ConfigError, naming the file, for a header that does not say enough."""
     where = where or name
+    if not NAME.fullmatch(name):
+        raise ConfigError(f"{where}: {name!r} is no name for a mutant", hint="like no-remote-flush")
     found: dict[str, list[str]] = {}
     last: list[str] | None = None
     for line in text.splitlines():
-        if match := KEY.match(line):
+        if match := KEY.fullmatch(line):
             if match[1] not in (*SINGLE, *MANY) and match[1] != "SPDX-License-Identifier":
                 raise unknown(f"key in the header of {where}", match[1], (*SINGLE, *MANY))
             last = found.setdefault(match[1], [])
             last.append(match[2])
-        elif last and (more := MORE.match(line)):
+        elif last and (more := MORE.fullmatch(line)):
             last[-1] += f" {more[1]}"
         else:
             last = None
@@ -73,7 +76,7 @@ def parse(name: str, text: str, where: str = "") -> Mutant:
         files=tuple(" ".join(found["Files"]).replace(",", " ").split()),
         killed_by=tuple(" ".join(found["Killed-By"]).replace(",", " ").split()),
         equivalent_on=_reasons(found.get("Equivalent-On", []), where),
-        not_on=_reasons(found.get("Not-On", []), where),
+        not_on=_ranges(_reasons(found.get("Not-On", []), where), where),
         text=text,
     )
     if f"rig_mutant({mutant.symbol})" not in text:
@@ -93,10 +96,20 @@ def _reasons(lines: list[str], where: str) -> tuple[tuple[str, str], ...]:
     return tuple((pair[0].strip(), pair[1].strip()) for pair in pairs)
 
 
+def _ranges(reasons: tuple[tuple[str, str], ...], where: str) -> tuple[tuple[str, str], ...]:
+    """The reasons, once each is for a range of versions."""
+    for span, _ in reasons:
+        try:
+            VersionRange.parse(span)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: Not-On: {error.message}", hint=error.hint) from error
+    return reasons
+
+
 def load_all(shelf: Path) -> tuple[Mutant, ...]:
     """Every mutant, by name: the order decides their numbers on the kernel's side."""
     paths = sorted((shelf / "mutants").glob("*.cocci"))
-    return tuple(parse(path.stem, path.read_text(), str(path)) for path in paths)
+    return tuple(parse(path.stem, path.read_text(errors="replace"), str(path)) for path in paths)
 
 
 def check_name(mutants: tuple[Mutant, ...], name: str) -> None:
