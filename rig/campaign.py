@@ -66,7 +66,7 @@ def _complete(ready: Prepared | RunResult, directory: Path) -> RunResult:
 
 def _slot(spec: RunSpec, specs: Sequence[RunSpec]) -> str:
     """The spec's directory: its architecture, numbered where several share it."""
-    same = [other for other in specs if other.machine.arch == spec.machine.arch]
+    same = [other for other in specs if other.machine.where == spec.machine.where]
     if len(same) == 1:
         return spec.machine.arch
     return f"{spec.machine.arch}-{next(n for n, other in enumerate(same, 1) if other is spec)}"

@@ -122,9 +122,9 @@ class Bench:
         if arch not in self._prepared:
             store, shelves = Store.default(), run.Shelves.default()
             with reporter():
-                for spec in request.specs(store, shelves, self.request()):
-                    if spec.machine.arch == arch:
-                        self._prepared[arch] = run.prepare(store, shelves, spec)
+                asked = request.specs(store, shelves, self.request())
+                spec = {spec.machine.arch: spec for spec in asked}[arch]
+                self._prepared[arch] = run.prepare(store, shelves, spec)
             if self._directory is None:
                 self._directory = campaign.new_directory(store, f"pytest-{self.request().target}")
         return self._prepared[arch]
