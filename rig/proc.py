@@ -134,16 +134,7 @@ def run(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT if on_line else subprocess.PIPE,
     )
-    expired = threading.Event()
-
-    def expire() -> None:
-        expired.set()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-
-    timer = threading.Timer(deadline, expire)
-    timer.daemon = True
-    timer.start()
+    timer, expired = _alarm(process, deadline)
     try:
         if on_line:
             out, err = _lines(process, on_line), b""
@@ -172,10 +163,31 @@ def run(
             detail=(done.stderr or done.stdout)[-2000:],
         )
     if check and done.status:
-        if any(words in done.stdout + done.stderr for words in DiskFull.WORDS):
-            raise DiskFull(str(argv[0]), detail=(done.stderr or done.stdout)[-2000:])
-        raise CommandFailed(done, paste(argv, cwd, env))
+        raise _failure(done, paste(argv, cwd, env))
     return done
+
+
+def _failure(done: Done, line: str) -> InfraError:
+    if any(words in done.stdout + done.stderr for words in DiskFull.WORDS):
+        return DiskFull(done.argv[0], detail=(done.stderr or done.stdout)[-2000:])
+    return CommandFailed(done, line)
+
+
+def _alarm(
+    process: subprocess.Popen[bytes], deadline: float
+) -> tuple[threading.Timer, threading.Event]:
+    """Kill the command when its time is up, and remember that it was so."""
+    expired = threading.Event()
+
+    def expire() -> None:
+        expired.set()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    timer = threading.Timer(deadline, expire)
+    timer.daemon = True
+    timer.start()
+    return timer, expired
 
 
 def _lines(process: subprocess.Popen[bytes], on_line: Callable[[str], None]) -> bytes:

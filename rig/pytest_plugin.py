@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # an installed plugin is imported by every pytest run: keep t
 
 SUITES = Path(__file__).parent / "suites"
 ARCH = "x86_64"
+NAMING = ("series", "revision", "base", "tree", "mutant", "arch")
+"""The options that name something which may not be there."""
 BENCH = pytest.StashKey["Bench"]()
 
 
@@ -82,8 +84,7 @@ class Bench:
         from rig import request, run
         from rig.errors import RigError
 
-        names = ("series", "revision", "base", "tree", "mutant")
-        if not any(getattr(self._options, name) for name in names) and self._options.arch == ARCH:
+        if all(getattr(self._options, name) in ("", None, ARCH) for name in NAMING):
             return
         try:
             request.check(run.Shelves.default(), self.request())
