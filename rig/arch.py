@@ -2,6 +2,7 @@
 """What the rig must know of an architecture: facts, in fields. One of each in `rig/arches/`."""
 
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import rig.arches
@@ -37,6 +38,8 @@ class Arch:
     console: str
     """The serial console's device, as in console= on the kernel command line."""
     cmdline: tuple[str, ...]
+    tcg_cmdline: Callable[[str], tuple[str, ...]]
+    """Words for the kernel that depend on the host under TCG, from its /proc/cpuinfo."""
     virtio: str
     """Suffix of QEMU's virtio devices on this machine: virtio-net-<suffix>."""
 

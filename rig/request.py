@@ -9,7 +9,7 @@ from rig import arch as arches
 from rig.base import Base
 from rig.errors import ConfigError, unknown
 from rig.kbuild import KernelBuild
-from rig.qemu import Machine, Swap
+from rig.qemu import Accel, Machine, Swap
 from rig.run import RunSpec, Shelves
 from rig.series import SeriesVersion
 from rig.store import Store
@@ -101,9 +101,13 @@ def _check_numbers(request: Request) -> None:
 
 
 def _machine(store: Store, request: Request, arch: str) -> Machine:
+    known = arches.pick(arch)
+    chosen = accel.choose(store, known, request.accel)
+    cpuinfo = Path("/proc/cpuinfo").read_text()
     return Machine(
         arch=arch,
-        accel=accel.choose(store, arches.pick(arch), request.accel),
+        accel=chosen,
+        cmdline=known.tcg_cmdline(cpuinfo) if chosen is Accel.TCG else (),
         cpus=request.cpus,
         memory=request.memory,
         swap=Swap(zram=request.zram, disk=request.swap_disk),

@@ -22,5 +22,6 @@ ARCH = Arch(
     probe=("-kernel", "{}"),
     console="ttyAMA0",
     cmdline=(),
+    tcg_cmdline=lambda cpuinfo: (),
     virtio="pci",
 )

@@ -88,7 +88,8 @@ def boots(store: Store, rounds: int, vng: str) -> list[str]:
     built = kbuild.build(store, build_spec(store, known))
     for_vng = kbuild.build(store, build_spec(store, known, flavour="vng"))
     rootfs = image.build(store, Shelves.default().images, "test", arch.pick(ARCH))
-    machine = Machine(arch=ARCH, accel=Accel.TCG)
+    host = Path("/proc/cpuinfo").read_text()
+    machine = Machine(arch=ARCH, accel=Accel.TCG, cmdline=arch.pick(ARCH).tcg_cmdline(host))
     software = Software(kernel=built.image, initrd=(rootfs,))
     accel.choose(store, arch.pick(ARCH), "tcg")
 

@@ -42,7 +42,8 @@ def boot(prepared: Prepared, tmp_path: Path) -> Boot:
     """boot(*words, initrd=…): a guest of its own, with more on its kernel command line."""
 
     def start(*words: str, initrd: tuple[bytes, ...] = ()) -> AbstractContextManager[Guest]:
-        machine = replace(prepared.spec.machine, cmdline=words)
+        machine = prepared.spec.machine
+        machine = replace(machine, cmdline=(*machine.cmdline, *words))
         software = prepared.software
         return guest.boot(
             machine,
