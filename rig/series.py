@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Patch series as b4 writes them: one mbox a revision, `patches/<series>/vN.mbx`."""
 
+import codecs
 import email
-import email.header
 import email.policy
 import hashlib
 import re
@@ -18,6 +18,9 @@ SUBJECT_TAG = re.compile(
     r"^\s*(?:Re:\s*)?\[(?P<tag>[^\]]*\bPATCH\b[^\]]*)\]\s*(?P<subject>.*)$", re.I
 )
 HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+STAT = re.compile(
+    r"^ (\d+) files? changed(?:, (\d+) insertions?\(\+\))?(?:, (\d+) deletions?\(-\))?$", re.M
+)
 TRAILER = re.compile(r"^(base-commit|change-id):\s*(\S+)\s*$", re.MULTILINE)
 FILE_NAME = re.compile(r"^v(?P<revision>\d+)(?:\.on-(?P<base>.+))?\.mbx$")
 
@@ -35,7 +38,7 @@ class Patch:
         """The hunk of `file` whose old side begins at `line`, or nothing."""
         found: list[str] = []
         here = ""
-        for text in body_of(self.mail).split("\n-- \n")[0].splitlines():
+        for text in _lines(body_of(self.mail).split("\n-- \n")[0]):
             if text.startswith("diff --git "):
                 here, found = text.split(" b/", 1)[-1], []
             elif here == file and (match := HUNK.match(text)):
@@ -45,7 +48,7 @@ class Patch:
                     found = [text]
             elif found:
                 found.append(text)
-        return "\n".join(found)
+        return "\n".join(found).rstrip("\n")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +82,20 @@ def body_of(mail: bytes) -> str:
     """The text of a mail, its transfer encoding undone."""
     message = email.message_from_bytes(mail, policy=email.policy.default)
     part = message.get_body(preferencelist=("plain",))
-    return str(part.get_content()) if part is not None else ""
+    payload = part.get_payload(decode=True) if part is not None else b""
+    charset = part.get_content_charset("utf-8") if part is not None else "utf-8"
+    try:
+        charset = codecs.lookup(charset).name
+    except LookupError:
+        charset = "utf-8"
+    # A mail that names no charset, or only ASCII, may hold UTF-8 all the same, as source code does.
+    charset = "utf-8" if charset == "ascii" else charset
+    return payload.decode(charset, "replace") if isinstance(payload, bytes) else ""
+
+
+def _lines(body: str) -> list[str]:
+    """As git sees them: a form feed, which source code may hold, is not the end of one."""
+    return [line.removesuffix("\r") for line in body.removesuffix("\n").split("\n")]
 
 
 def parse(
@@ -91,6 +107,8 @@ def parse(
     short, a number missing.
     """
     where = where or name
+    if data.count(b"\r\n") == data.count(b"\n"):  # a mailer's, not the patch's
+        data = data.replace(b"\r\n", b"\n")
     mails = _split(data, where)
     cover = ""
     patches: dict[int, Patch] = {}
@@ -106,6 +124,11 @@ def parse(
         if number == 0 and count:
             cover = f"{subject}\n\n{body.strip()}\n"
             continue
+        if not count and patches:
+            raise ConfigError(
+                f"{where}: more than one patch, and they are not numbered",
+                hint="`git format-patch --numbered` numbers them",
+            )
         number = number or 1
         if number in patches:
             raise ConfigError(f"{where}: patch {number} is there twice")
@@ -113,7 +136,8 @@ def parse(
             number=number,
             subject=subject,
             author=author,
-            files=_check_diff(body, f"{where}: patch {number} ({subject})"),
+            # A file that is cut short is cut in its last mail.
+            files=_check_diff(body, f"{where}: patch {number} ({subject})", mail is mails[-1]),
             mail=mail,
         )
     _check_numbers(patches, total, where)
@@ -146,7 +170,13 @@ def _split(data: bytes, where: str) -> list[bytes]:
 def _headers(mail: bytes, where: str) -> tuple[int, int, int, str, str]:
     """Number, count, revision, subject, author of a mail."""
     message = email.message_from_bytes(mail, policy=email.policy.default)
-    subject = " ".join(str(message.get("Subject", "")).split())
+    try:
+        subject = " ".join(str(message.get("Subject", "")).split())
+        author = str(message.get("From", ""))
+    except Exception as error:  # email's parser raises whatever comes (IndexError, for one)
+        raise ConfigError(
+            f"{where}: the header of a mail cannot be read: it is damaged, or no mail"
+        ) from error
     if not subject:
         raise ConfigError(f"{where}: a mail has no Subject: it is truncated, or no mail")
     match = SUBJECT_TAG.match(subject)
@@ -158,32 +188,52 @@ def _headers(mail: bytes, where: str) -> tuple[int, int, int, str, str]:
     if numbering := re.search(r"(\d+)/(\d+)", match["tag"]):
         number, count = int(numbering[1]), int(numbering[2])
     revision = re.search(r"\bv(\d+)\b", match["tag"], re.I)
-    author = str(message.get("From", ""))
     return number, count, int(revision[1]) if revision else 1, match["subject"], author
 
 
-def _check_diff(body: str, where: str) -> tuple[str, ...]:
-    """The files a mail's patch touches, once every hunk has the lines its header promises."""
+def _check_diff(body: str, where: str, last: bool) -> tuple[str, ...]:
+    """The files a mail's patch touches, once every hunk has the lines its header promises.
+
+    Of the last mail the diffstat is held against the diff as well: nothing else tells that whole
+    hunks are missing at its end.
+    """
     files: list[str] = []
-    old = new = 0
-    for line in body.splitlines():
+    old = new = diffs = added = removed = 0
+    for line in _lines(body):
         if old > 0 or new > 0:
             kind = line[:1] or " "
             if kind not in " +-\\":
                 break
             old -= kind in " -"
             new -= kind in " +"
+            added += kind == "+"
+            removed += kind == "-"
         elif line.startswith("diff --git "):
             files.append(line.split(" b/", 1)[-1])
+            diffs += 1
+        elif line.startswith("rename from ") and files:
+            files.insert(-1, line.removeprefix("rename from "))
         elif match := HUNK.match(line):
             old, new = int(match[2] or 1), int(match[4] or 1)
     if not files:
-        raise ConfigError(f"{where}: there is no diff in the mail")
+        raise ConfigError(
+            f"{where}: there is no diff in the mail",
+            hint="`b4 am` leaves out what is no patch; a mail may also be cut short",
+        )
     if old > 0 or new > 0:
         raise ConfigError(
-            f"{where} is truncated: the last hunk of {files[-1]} lacks {max(old, new)} lines",
+            f"{where} is truncated: the last hunk of {files[-1]} lacks lines: {max(old, new)}",
             hint="fetch the series again",
         )
+    if last and not body.endswith("\n"):
+        raise ConfigError(f"{where} is truncated: its last line has no end", hint="fetch it again")
+    if last and (stat := STAT.search(body.split("\ndiff --git ", 1)[0])):
+        promised = (int(number or 0) for number in stat.groups())
+        if any(a > b for a, b in zip(promised, (diffs, added, removed), strict=True)):
+            raise ConfigError(
+                f"{where} is truncated: it has less than its diffstat says, {stat[0].strip()!r}",
+                hint="fetch the series again, or correct the diffstat if it was edited by hand",
+            )
     return tuple(dict.fromkeys(files))
 
 
@@ -191,6 +241,8 @@ def _check_numbers(patches: Mapping[int, Patch], total: int, where: str) -> None
     if not patches:
         raise ConfigError(f"{where}: a cover letter, but no patch")
     last = total or max(patches)
+    if max(patches) > last:
+        raise ConfigError(f"{where}: patch {max(patches)} of {last}: there is no such number")
     absent = [str(n) for n in range(1, last + 1) if n not in patches]
     if absent:
         raise ConfigError(
@@ -211,7 +263,8 @@ def _check_revision(found: set[int], promised: int, where: str) -> None:
 
 def names(shelf: Path) -> tuple[str, ...]:
     """The series there are, those directories that hold a revision."""
-    return tuple(sorted({path.parent.name for path in shelf.glob("*/v*.mbx")}))
+    paths = shelf.glob("*/v*.mbx")
+    return tuple(sorted({path.parent.name for path in paths if FILE_NAME.match(path.name)}))
 
 
 def revisions(shelf: Path, name: str) -> tuple[int, ...]:
