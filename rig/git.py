@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -22,8 +23,19 @@ ENV = {
     "GIT_COMMITTER_EMAIL": "rig@localhost",
     "GIT_COMMITTER_DATE": "2020-01-01T00:00:00Z",
 }
+# `git rev-parse --local-env-vars` and the like. A hook, or `git rebase --exec`, runs us with the
+# repository it is about in GIT_DIR.
+STRAYS = (
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX"),
+    *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE"),
+    *("GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT", "GIT_ATTR_SOURCE", "GIT_TEMPLATE_DIR"),
+    *("GIT_SHALLOW_FILE", "GIT_GRAFT_FILE", "GIT_REPLACE_REF_BASE"),
+)
 SETTINGS = {
     "core.hooksPath": "/dev/null",
+    # Read from the home directory even where no configuration is (gitattributes(5)).
+    "core.attributesFile": "/dev/null",
+    "core.excludesFile": "/dev/null",
     "commit.gpgSign": "false",
     "gc.auto": "0",
     "maintenance.auto": "false",
@@ -42,7 +54,9 @@ def git(
     env: Mapping[str, str] | None = None,
 ) -> proc.Done:
     settings = [word for key, value in SETTINGS.items() for word in ("-c", f"{key}={value}")]
-    argv = ["git", *settings, *args]
+    strays = (name for name in STRAYS if name in os.environ and name not in (env or {}))
+    unset = [word for name in strays for word in ("-u", name)]
+    argv = [*(["env", *unset] if unset else []), "git", *settings, *args]
     return proc.run(
         argv, cwd=cwd, check=check, stdin=stdin, env={**ENV, **(env or {})}, deadline=900
     )
@@ -58,8 +72,10 @@ def repository(store: Store) -> Path:
     path = store.root / "linux.git"
     if not (path / "rig-ready").is_file():
         with store.lock("linux.git"):
-            git("init", "--quiet", "--bare", path, cwd=store.root)
-            (path / "rig-ready").touch()
+            if not (path / "rig-ready").is_file():
+                shutil.rmtree(path, ignore_errors=True)  # of a rig that was killed
+                git("init", "--quiet", "--bare", path, cwd=store.root)
+                (path / "rig-ready").touch()
     return path
 
 
@@ -83,15 +99,28 @@ def borrow(store: Store, tree: Path) -> None:
     line = f"{common / 'objects'}\n"
     with store.lock("linux.git"):
         known = alternates.read_text() if alternates.is_file() else ""
-        if line not in known:
+        if line not in known.splitlines(keepends=True):
             fresh = alternates.with_suffix(f".{os.getpid()}")
             fresh.write_text(known + line)
             fresh.rename(alternates)
 
 
 def keep(store: Store, name: str, commit: str) -> None:
-    """Name a commit, so that no garbage collection takes it."""
+    """Name a commit, so that no garbage collection takes it.
+
+    The caller holds the lock of what it is named after: a lock of git's is a killed rig's.
+    """
+    (repository(store) / "refs" / "rig" / f"{name}.lock").unlink(missing_ok=True)
     git("update-ref", f"refs/rig/{name}", commit, cwd=repository(store))
+
+
+def prune(store: Store) -> None:
+    """Forget work trees that are gone; the caller holds the lock of linux.git."""
+    repo = repository(store)
+    # `git worktree add` locks what it is adding: nobody is adding now, so it was killed.
+    for stale in (repo / "worktrees").glob("*/locked"):
+        stale.unlink()
+    git("worktree", "prune", cwd=repo)
 
 
 @contextlib.contextmanager
@@ -100,7 +129,7 @@ def sparse_worktree(store: Store, commit: str, files: tuple[str, ...]) -> Iterat
     repo = repository(store)
     with store.lock("linux.git"), store.scratch() as scratch:
         path = scratch / "wt"
-        git("worktree", "prune", cwd=repo)
+        prune(store)
         git("worktree", "add", "--quiet", "--detach", "--no-checkout", path, commit, cwd=repo)
         try:
             patterns = "".join(f"/{file}\n" for file in files)

@@ -24,13 +24,13 @@ class TreeSpec:
     def patches(self) -> tuple[Patch, ...]:
         if self.series is None:
             return ()
-        return self.series.first(self.upto or len(self.series.patches))
+        return self.series.first(len(self.series.patches) if self.upto is None else self.upto)
 
     @property
     def label(self) -> str:
         if self.series is None:
             return self.base.name
-        part = f":{self.upto}" if self.upto else ""
+        part = "" if self.upto is None else f":{self.upto}"
         return f"{self.series.label}{part} on {self.base.name}"
 
 
@@ -70,7 +70,8 @@ def materialize(store: Store, spec: TreeSpec) -> KernelTree:
 
 
 def _version_of(store: Store, commit: str) -> KernelVersion:
-    makefile = git.git("show", f"{commit}:Makefile", cwd=git.repository(store)).stdout
+    repo = git.repository(store)
+    makefile = git.git("show", f"{commit}:Makefile", cwd=repo, check=False).stdout
     field = dict(
         re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION) *= *(\S*)$", makefile, re.M)
     )
@@ -98,6 +99,9 @@ def _apply(store: Store, spec: TreeSpec) -> str:
             )  # fmt: skip
             if done.status:
                 raise _rejected(spec, patch, done.stdout + done.stderr, work)
+        new = int(git.text("rev-list", "--count", f"{spec.base.commit}..HEAD", cwd=work))
+        if new < len(spec.patches):
+            log.note(f"{len(spec.patches) - new} of its patches are in {spec.base.name} already")
         return git.text("rev-parse", "HEAD", cwd=work)
 
 
@@ -115,6 +119,8 @@ def _rejected(spec: TreeSpec, patch: Patch, said: str, work: Path) -> ApplyError
         r"error: (.+): (No such file or directory|does not exist in index)", output
     ):
         where = f": {absent[1]} is not in {spec.base.name}"
+    elif there := re.search(r"error: (.+): already exists in (index|working directory)", output):
+        where = f": {there[1]} is in {spec.base.name} already"
     total = len(spec.series.patches) if spec.series else 0
     return ApplyError(
         f"patch {patch.number}/{total} ({patch.subject}) does not apply to {spec.base.name}{where}",

@@ -2,6 +2,7 @@
 """What unit tests of several modules share: a store of their own, processes that must end."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -10,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from rig import git
+from rig.base import Base
 from rig.store import Store
 
 TOP = Path(__file__).parent.parent.parent
+KERNEL = TOP / "tests" / "data" / "kernel"
 PATIENCE = 20.0
 """Seconds until something that must happen is taken not to happen; nothing ever waits that long."""
 
@@ -95,3 +99,27 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
         return path
 
     return write
+
+
+# A kernel in miniature, tests/data/kernel
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Path:
+    """Its source, for a test to change."""
+    return Path(shutil.copytree(KERNEL, tmp_path / "kernel"))
+
+
+@pytest.fixture(scope="session")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A store that has it in linux.git, and its commit."""
+    store = Store(tmp_path_factory.mktemp("imported"))
+    return store.root, git.import_tree(store, KERNEL, "v6.12\n")
+
+
+@pytest.fixture
+def base(store: Store, imported: tuple[Path, str]) -> Base:
+    """It, as a base in the test's own store."""
+    root, commit = imported
+    shutil.copytree(root / "linux.git", store.root / "linux.git")
+    return Base(name="v6.12", commit=commit, origin="tests/data/kernel")

@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Nobody compiles it: a series removes it. */

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: GPL-2.0-only
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rig import git, proc
+from rig.base import Base
+from rig.store import Store
+
+Eventually = Callable[[Callable[[], object]], None]
+
+HOSTILE = """\
+[user]
+    name = Somebody
+    email = somebody@example.org
+    signingKey = 0123456789
+[commit]
+    gpgSign = true
+[tag]
+    gpgSign = true
+[core]
+    hooksPath = {home}/hooks
+    autocrlf = true
+    excludesFile = {home}/ignore
+    attributesFile = {home}/attributes
+    editor = false
+[init]
+    templateDir = {home}/template
+[alias]
+    worktree = !false
+[apply]
+    whitespace = error-all
+[am]
+    keepcr = false
+"""
+
+
+@pytest.fixture
+def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's home directory whose git would change everything; hooks leave `tripped`."""
+    home = tmp_path / "hostile"
+    for hooks in (home / "hooks", home / "template" / "hooks"):
+        hooks.mkdir(parents=True)
+        for name in (
+            "post-checkout",
+            "pre-commit",
+            "post-commit",
+            "applypatch-msg",
+            "post-applypatch",
+        ):
+            (hooks / name).write_text(f"#!/bin/sh\ntouch {home}/tripped\nexit 1\n")
+            (hooks / name).chmod(0o755)
+    (home / ".gitconfig").write_text(HOSTILE.format(home=home))
+    (home / "git").mkdir()
+    for directory, prefix in ((home, ""), (home / "git", "")):
+        (directory / f"{prefix}ignore").write_text("*.c\n")
+        (directory / f"{prefix}attributes").write_text("* text eol=crlf ident\n")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home))
+    monkeypatch.setenv("GIT_DIR", str(home / "elsewhere"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(home / "index"))
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "core.autocrlf")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "true")
+    monkeypatch.setenv("GIT_AUTHOR_NAME", "Somebody")
+    return home
+
+
+def special(source: Path) -> None:
+    """What a user's git would like to change."""
+    (source / "ident.c").write_text("/* $Id: kept $ */\n")
+    (source / "crlf.c").write_bytes(b"line\r\nline\n")
+    (source / ".gitignore").write_text("ignored\n")
+    (source / "ignored").write_text("kept\n")
+    (source / "script").write_text("#!/bin/sh\n")
+    (source / "script").chmod(0o755)
+    (source / "link").symlink_to("mm/rmap.c")
+
+
+def test_an_imported_tree_is_the_directory(store: Store, kernel: Path) -> None:
+    special(kernel)
+    commit = git.import_tree(store, kernel, "v6.12\n\nOrigin: here\n")
+    out = kernel.parent / "out"
+    git.git("worktree", "add", "--detach", out, commit, cwd=git.repository(store))
+    (out / ".git").unlink()
+    proc.run(["diff", "-r", "--no-dereference", kernel, out])
+    assert (out / "script").stat().st_mode & 0o111
+    assert not (out / "init.c").stat().st_mode & 0o111
+    message = git.text("log", "-1", "--format=%B%an%n%P", commit, cwd=git.repository(store))
+    assert message == "v6.12\n\nOrigin: here\nrig"
+    assert not (kernel / ".git").exists()
+
+
+def test_the_users_git_changes_nothing(
+    store: Store, kernel: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    special(kernel)
+    mine = git.import_tree(store, kernel, "v6.12\n")
+    home = request.getfixturevalue("hostile")
+    (tmp_path / "other").mkdir()
+    other = Store(tmp_path / "other")
+    assert git.import_tree(other, kernel, "v6.12\n") == mine
+    with git.sparse_worktree(other, mine, ("ident.c", "crlf.c")) as work:
+        assert (work / "ident.c").read_bytes() == b"/* $Id: kept $ */\n"
+        assert (work / "crlf.c").read_bytes() == b"line\r\nline\n"
+        (work / "ident.c").write_text("/* new */\n")
+        git.git("commit", "--quiet", "--all", "-m", "x", cwd=work)
+        assert git.text("log", "-1", "--format=%an %ad %cn %GK", cwd=work).startswith(
+            "rig Wed Jan 1"
+        )
+    assert not (home / "tripped").exists()
+    assert not (home / "elsewhere").exists()
+    assert {path.suffix for path in (git.repository(other) / "hooks").glob("*-*")} <= {".sample"}
+
+
+def test_a_line_that_is_said_can_be_pasted(
+    store: Store, hostile: Path, events: list[Any], base: Base
+) -> None:
+    commit = git.text("rev-parse", f"{base.commit}^{{tree}}", cwd=git.repository(store))
+    said = [event.text for event in events if "rev-parse" in event.text]
+    again = subprocess.run(["sh", "-c", said[-1]], capture_output=True, text=True, check=True)
+    assert again.stdout.strip() == commit
+
+
+def test_what_git_refuses_is_raised(store: Store) -> None:
+    with pytest.raises(proc.CommandFailed, match="git ended with status 128"):
+        git.git("rev-parse", "HEAD", cwd=store.root)
+    assert git.git("rev-parse", "HEAD", cwd=store.root, check=False).status == 128
+
+
+# linux.git
+
+
+def test_the_repository_is_made_once(store: Store) -> None:
+    path = git.repository(store)
+    (path / "mine").touch()
+    assert git.repository(store) == path == store.root / "linux.git"
+    assert (path / "mine").is_file()
+
+
+def test_a_repository_whose_maker_was_killed_is_made_again(store: Store) -> None:
+    (store.root / "linux.git" / "refs").mkdir(parents=True)
+    (store.root / "linux.git" / "config.lock").touch()
+    (store.root / "linux.git" / "config").write_text("[half")
+    assert git.text("rev-parse", "--is-bare-repository", cwd=git.repository(store)) == "true"
+
+
+def test_a_commit_that_is_kept_survives_the_garbage_collection(store: Store, kernel: Path) -> None:
+    kept = git.import_tree(store, kernel, "kept\n")
+    lost = git.import_tree(store, kernel, "lost\n")
+    git.keep(store, "trees/0123", kept)
+    git.git("-c", "gc.pruneExpire=now", "gc", "--quiet", "--prune=now", cwd=git.repository(store))
+    assert not git.git("cat-file", "-e", kept, cwd=git.repository(store), check=False).status
+    assert git.git("cat-file", "-e", lost, cwd=git.repository(store), check=False).status
+
+
+def test_a_lock_a_killed_rig_left_on_a_name_is_no_hindrance(store: Store, base: Base) -> None:
+    lock = git.repository(store) / "refs" / "rig" / "trees" / "0123.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    git.keep(store, "trees/0123", base.commit)
+    assert git.text("rev-parse", "refs/rig/trees/0123", cwd=git.repository(store)) == base.commit
+
+
+# A repository of the user's
+
+
+@pytest.fixture
+def theirs(kernel: Path) -> Path:
+    """The kernel as a git tree of the user's own, with one commit."""
+    for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "-m", "mine"]):
+        git.git(*words, cwd=kernel)
+    return kernel
+
+
+def listing(path: Path) -> dict[str, tuple[int, int]]:
+    return {
+        str(file): (file.lstat().st_mtime_ns, file.lstat().st_size)
+        for file in sorted(path.rglob("*"))
+    }
+
+
+def test_what_is_borrowed_is_read_and_never_written(store: Store, theirs: Path) -> None:
+    commit = git.text("rev-parse", "HEAD", cwd=theirs)
+    before = listing(theirs)
+    git.borrow(store, theirs)
+    git.borrow(store, theirs)
+    with git.sparse_worktree(store, commit, ("mm/rmap.c",)) as work:
+        assert (work / "mm" / "rmap.c").read_text() == (theirs / "mm" / "rmap.c").read_text()
+    alternates = git.repository(store) / "objects" / "info" / "alternates"
+    assert alternates.read_text() == f"{theirs}/.git/objects\n"
+    assert listing(theirs) == before
+
+
+def test_a_worktree_of_the_users_lends_its_repositorys_objects(store: Store, theirs: Path) -> None:
+    git.git("worktree", "add", "--quiet", "--detach", theirs.parent / "wt", cwd=theirs)
+    git.borrow(store, theirs.parent / "wt")
+    commit = git.text("rev-parse", "HEAD", cwd=theirs)
+    assert not git.git("cat-file", "-e", commit, cwd=git.repository(store), check=False).status
+
+
+def test_trees_whose_paths_end_alike_are_both_borrowed(store: Store, theirs: Path) -> None:
+    """/a/linux and /linux: the one's line is the end of the other's."""
+    alternates = git.repository(store) / "objects" / "info" / "alternates"
+    alternates.write_text(f"/elsewhere{theirs}/.git/objects\n")
+    git.borrow(store, theirs)
+    assert alternates.read_text().splitlines()[1:] == [f"{theirs}/.git/objects"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory to somebody else")
+def test_a_tree_that_is_somebody_elses_can_be_borrowed(store: Store, theirs: Path) -> None:
+    """A container's checkout often is; git refuses those by default (CVE-2022-24765)."""
+    for path in (theirs, theirs / ".git"):
+        os.chown(path, 12345, 12345)
+    git.borrow(store, theirs)
+
+
+# Throw-away work trees
+
+
+def worktrees(store: Store) -> list[str]:
+    shown = git.text("worktree", "list", "--porcelain", cwd=git.repository(store))
+    return [line for line in shown.splitlines() if line.startswith("worktree ")][1:]
+
+
+def test_a_sparse_worktree_holds_what_is_named_and_is_gone_afterwards(
+    store: Store, base: Base
+) -> None:
+    with git.sparse_worktree(store, base.commit, ("mm/rmap.c", "mm/Makefile", "gone.c")) as work:
+        files = {str(path.relative_to(work)) for path in work.rglob("*") if path.is_file()}
+        assert files == {".git", "mm/rmap.c", "mm/Makefile"}
+        assert git.text("status", "--porcelain", cwd=work) == ""
+        assert git.text("rev-parse", "HEAD", cwd=work) == base.commit
+        assert len(worktrees(store)) == 1
+    assert worktrees(store) == []
+    assert list((git.repository(store) / "worktrees").glob("*")) == []
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+def test_a_sparse_worktree_is_gone_after_an_error(store: Store, base: Base) -> None:
+    with pytest.raises(KeyboardInterrupt), git.sparse_worktree(store, base.commit, ("init.c",)):
+        raise KeyboardInterrupt
+    assert list((git.repository(store) / "worktrees").glob("*")) == []
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from rig import git
+from rig.store import Store
+with git.sparse_worktree(Store(Path(sys.argv[1])), sys.argv[2], ("init.c",)):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_rig_left_is_pruned(
+    store: Store, base: Base, script: Callable[..., Any]
+) -> None:
+    assert script(KILLED, store.root, base.commit).wait(20) == -signal.SIGKILL
+    (left,) = (git.repository(store) / "worktrees").iterdir()
+    (left / "locked").write_text("initializing\n")  # as `git worktree add` has it while it works
+    with git.sparse_worktree(store, base.commit, ("init.c",)):
+        assert len(worktrees(store)) == 1
+        assert len(list((store.root / "tmp").iterdir())) == 1
+    assert list((git.repository(store) / "worktrees").glob("*")) == []
