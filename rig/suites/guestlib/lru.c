@@ -7,8 +7,10 @@
 #define LRU_GEN	"/sys/kernel/mm/lru_gen/enabled"
 
 /*
- * madvise_cold() begins with lru_add_drain(); on a page never touched there is
- * nothing else for it to do, and no TLB entry to flush.
+ * madvise_willneed() of anonymous memory ends with lru_add_drain(), and on a page
+ * never touched it does nothing else. Not MADV_COLD, which drains too: it opens an
+ * mmu_gather, and where two of those meet tlb_finish_mmu() flushes all of the mm on
+ * every CPU, which would mend what stale_tlb is there to find.
  */
 void lru_drain_local(void)
 {
@@ -16,8 +18,8 @@ void lru_drain_local(void)
 
 	if (!untouched)
 		untouched = region_map(page_size(), page_size());
-	if (!region_advise(untouched, page_size(), MADV_COLD))
-		bail("no MADV_COLD");
+	if (!region_advise(untouched, page_size(), MADV_WILLNEED))
+		bail("no MADV_WILLNEED for anonymous memory");
 }
 
 bool lru_make_idle(void)

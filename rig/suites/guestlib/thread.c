@@ -5,11 +5,12 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <sched.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#define STACK_BYTES	(256UL << 10)
 
 unsigned int threads_online(void)
 {
@@ -46,27 +47,36 @@ struct pinned {
 	unsigned int cpu;
 	void *(*run)(void *arg);
 	void *arg;
+	void *stack;
 };
+
+/* A static table, for malloc() would take memory that can be reclaimed. */
+static struct pinned pinned[THREADS_MAX];
 
 static void *run_pinned(void *arg)
 {
-	struct pinned pinned = *(struct pinned *)arg;
+	struct pinned *p = arg;
 
-	free(arg);
-	pin_self(pinned.cpu);
-	return pinned.run(pinned.arg);
+	pin_self(p->cpu);
+	return p->run(p->arg);
 }
 
 pthread_t thread_on(unsigned int cpu, void *(*run)(void *), void *arg)
 {
-	struct pinned *pinned = malloc(sizeof(*pinned));
+	struct pinned *p = &pinned[cpu];
+	pthread_attr_t attributes;
 	pthread_t thread;
 	int error;
 
-	if (!pinned)
-		bail("no memory for a thread");
-	*pinned = (struct pinned){ .cpu = cpu, .run = run, .arg = arg };
-	error = pthread_create(&thread, NULL, run_pinned, pinned);
+	if (!p->stack)
+		p->stack = locked_alloc(STACK_BYTES);
+	p->cpu = cpu;
+	p->run = run;
+	p->arg = arg;
+	pthread_attr_init(&attributes);
+	pthread_attr_setstack(&attributes, p->stack, STACK_BYTES);
+	error = pthread_create(&thread, &attributes, run_pinned, p);
+	pthread_attr_destroy(&attributes);
 	if (error)
 		bail("cannot start a thread: %s", strerror(error));
 	return thread;
@@ -78,34 +88,6 @@ void thread_join(pthread_t thread)
 
 	if (error)
 		bail("cannot join a thread: %s", strerror(error));
-}
-
-struct each {
-	unsigned int cpu;
-	void (*run)(void *arg, unsigned int cpu);
-	void *arg;
-};
-
-static void *run_each(void *arg)
-{
-	struct each *each = arg;
-
-	each->run(each->arg, each->cpu);
-	return NULL;
-}
-
-void on_each_cpu(unsigned int cpus, void (*run)(void *arg, unsigned int cpu), void *arg)
-{
-	struct each each[THREADS_MAX];
-	pthread_t threads[THREADS_MAX];
-	unsigned int cpu;
-
-	for (cpu = 0; cpu < cpus; cpu++) {
-		each[cpu] = (struct each){ .cpu = cpu, .run = run, .arg = arg };
-		threads[cpu] = thread_on(cpu, run_each, &each[cpu]);
-	}
-	for (cpu = 0; cpu < cpus; cpu++)
-		thread_join(threads[cpu]);
 }
 
 uint64_t thread_major_faults(void)

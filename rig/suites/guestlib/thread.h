@@ -20,12 +20,13 @@ void threads_require(unsigned int cpus);
 
 void pin_self(unsigned int cpu);
 
-/* A thread on `cpu`; bails out when it cannot be had. */
+/*
+ * A thread on `cpu`, at most one there at a time. Its stack is locked: on a kernel
+ * that loses writes it would be the first to go, and the thread with it, before
+ * anybody can say what was lost.
+ */
 pthread_t thread_on(unsigned int cpu, void *(*run)(void *), void *arg);
 void thread_join(pthread_t thread);
-
-/* run(arg, k) on CPU k for all k < cpus, in parallel; returns when all have. */
-void on_each_cpu(unsigned int cpus, void (*run)(void *arg, unsigned int cpu), void *arg);
 
 /* Number of major faults, that is of swap-ins, this thread has taken. */
 uint64_t thread_major_faults(void);

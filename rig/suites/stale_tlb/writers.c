@@ -83,6 +83,8 @@ static void pass_done(struct writers *w, struct writer *me)
 
 	if (!wanted || passes < wanted)
 		return;
+	/* What this CPU has faulted in must get to the LRU to be reclaimed. */
+	lru_drain_local();
 	atomic_store(&me->passes_wanted, 0);
 	atomic_fetch_add(&w->arrived, 1);
 	futex_wake_all(&w->arrived);
@@ -104,14 +106,6 @@ static void *write_on(void *arg)
 
 	while (!atomic_load(&w->stop)) {
 		walk_window(w, me);
-		/*
-		 * What this pass has faulted in must get to the LRU. Not while
-		 * a reclaim call is under way: it may have an mmu_gather open, and
-		 * tlb_finish_mmu() of two at a time flushes everything, which
-		 * would mend what this test is here to find.
-		 */
-		if (!atomic_load(&w->reclaiming))
-			lru_drain_local();
 		pass_done(w, me);
 		if (++pass % PASSES_BETWEEN_RESTS == 0)
 			rest(&rng);
@@ -132,6 +126,8 @@ static void write_first(struct writers *w)
 			*word_at(w, w->writer[k].cpu, page) =
 				word_value(w, w->writer[k].cpu, page, 0);
 	lru_drain_local();
+	/* While nobody else uses it, so that what is resident later is the window. */
+	region_pageout(w->region, w->pages * page_size());
 }
 
 void writers_start(struct writers *w)

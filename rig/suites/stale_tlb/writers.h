@@ -49,7 +49,7 @@ struct writers {
 	struct writer writer[THREADS_MAX];
 };
 
-/* The region is populated when this returns. */
+/* The region is in swap when this returns, but for what the writers use. */
 void writers_start(struct writers *w);
 
 /* Until every writer has begun and ended a pass, or a loss has stopped them. */
