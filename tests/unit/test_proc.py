@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rig import proc
-from rig.errors import InfraError
+from rig.errors import DiskFull, InfraError
 from rig.log import Event
 from rig.proc import CommandFailed, DeadlineExceeded
 
@@ -39,6 +39,14 @@ def test_a_failure_that_says_nothing_on_stderr_has_its_output_as_evidence() -> N
     with pytest.raises(CommandFailed) as raised:
         proc.run(["sh", "-c", "echo '1 test failed'; exit 1"])
     assert raised.value.detail == "1 test failed"
+
+
+@pytest.mark.parametrize("where", [">&2", ""])
+def test_a_full_disk_is_said_as_such(where: str) -> None:
+    with pytest.raises(DiskFull, match="the disk is full: sh") as raised:
+        proc.run(["sh", "-c", f"echo 'cp: x: No space left on device' {where}; exit 1"])
+    assert "cp: x" in raised.value.detail
+    assert "free some room" in raised.value.hint
 
 
 def test_only_the_end_of_long_evidence_is_kept() -> None:
