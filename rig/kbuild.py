@@ -17,7 +17,7 @@ from typing import Any
 
 from rig import git, kconfig, log, proc
 from rig.arch import Arch
-from rig.errors import BuildError, ConfigError, DiskFull, unknown
+from rig.errors import BuildError, ConfigError, DiskFull, InfraError, unknown
 from rig.kconfig import Setting
 from rig.store import Store, digest, host_trouble
 from rig.tree import KernelTree
@@ -25,11 +25,16 @@ from rig.tree import KernelTree
 COMPILED = re.compile(r"^  (?:CC|AS) +(?!\[M\])(\S+)$")
 WARNING = re.compile(r"^\S+:\d+(?::\d+)?: warning: ")
 ERROR = re.compile(
-    r"(^\S+:\d+(?::\d+)?: (?:fatal )?error: |^ld: |: undefined reference to |^ERROR: )"
+    r"^\S+:\d+(?::\d+)?: (?:fatal )?error: |^\S*ld: (?!warning: )|: undefined reference |^ERROR: "
 )
+NO_MEMORY = re.compile(r"Killed signal terminated|virtual memory exhausted|annot allocate memory")
+WRITABLE = ("out", "ccache")
+"""What of a lane a build may write: the next build in it begins with the source it is given."""
 ARTEFACTS = ("vmlinux", "System.map", ".config")
 # The same content gives the same bytes (Documentation/kbuild/reproducible-builds.rst).
-REPRODUCIBLE = {
+SETTINGS = {
+    # Lines are all that stacks need: 6 % less to compile than what DEBUG_INFO_REDUCED gives.
+    "KCFLAGS": "-g1",
     "KBUILD_BUILD_TIMESTAMP": "2020-01-01T00:00:00Z",
     "KBUILD_BUILD_USER": "rig",
     "KBUILD_BUILD_HOST": "rig",
@@ -90,12 +95,9 @@ def fragments(kconfigs: Path, arch: Arch, flavour: str, extra: tuple[Path, ...])
     )
     parsed = []
     for path in paths:
-        shown = (
-            str(path.relative_to(kconfigs.parent))
-            if path.is_relative_to(kconfigs.parent)
-            else str(path)
-        )
-        parsed.append(kconfig.parse_fragment(shown, path.read_text()))
+        inside = path.is_relative_to(kconfigs.parent)
+        shown = path.relative_to(kconfigs.parent) if inside else path
+        parsed.append(kconfig.parse_fragment(str(shown), path.read_text()))
     return KernelConfig(arch=arch, flavour=flavour, requested=kconfig.merge(parsed))
 
 
@@ -121,7 +123,12 @@ def build(store: Store, spec: BuildSpec) -> KernelBuild:
     )
     config = store.find("configs", request) or _configure(store, spec, request)
     text = (config / ".config").read_text()
-    inputs = {"tree": spec.tree.tree, "config": digest({"config": text}), "toolchain": compiler}
+    inputs = {
+        "tree": spec.tree.tree,
+        "config": digest({"config": text}),
+        "toolchain": compiler,
+        "settings": SETTINGS,
+    }
     name = digest(inputs)
     reused = store.find("builds", name) is not None
     if not reused:
@@ -145,12 +152,8 @@ def build(store: Store, spec: BuildSpec) -> KernelBuild:
 def _kconfig_digest(store: Store, tree: KernelTree) -> str:
     """Everything a configuration depends on: the Kconfig files, and what scripts they ask."""
     listing = git.git("ls-tree", "-r", tree.commit, cwd=git.repository(store)).stdout
-    wanted = [
-        line
-        for line in listing.splitlines()
-        if "/Kconfig" in line or "\tKconfig" in line or "\tscripts/" in line
-    ]
-    return digest({"files": wanted})
+    asked = re.compile(r"[/\t]Kconfig|\tscripts/")
+    return digest({"files": [line for line in listing.splitlines() if asked.search(line)]})
 
 
 # --- the lane ----------------------------------------------------------------------------------
@@ -161,7 +164,8 @@ def lane(store: Store, spec: BuildSpec) -> Iterator[Path]:
     """The lane, locked, with the tree checked out in `src`; builds go to `out`."""
     place = store.root / "lanes" / spec.lane
     with store.lock(f"lane-{spec.lane}"):
-        (place / "out").mkdir(parents=True, exist_ok=True)
+        for name in WRITABLE:
+            (place / name).mkdir(parents=True, exist_ok=True)
         marker = place / "checked-out"
         if not marker.is_file() or marker.read_text() != spec.tree.commit:
             with log.step(f"Checking out {spec.tree.label}"):
@@ -176,11 +180,11 @@ def _check_out(store: Store, place: Path, commit: str) -> None:
     if not (place / "ready").is_file():
         shutil.rmtree(source, ignore_errors=True)
         with store.lock("linux.git"):
-            git.git("worktree", "prune", cwd=repo)
+            git.prune(store)
             add = ("worktree", "add", "--quiet", "--detach", "--no-checkout")
             git.git(*add, source, commit, cwd=repo)
         (place / "ready").touch()
-    for stale in (repo / "worktrees").glob("*/index.lock"):
+    for stale in (repo / "worktrees").glob("*/*.lock"):
         # Left by a rig that was killed in the middle: we hold the lane, so nobody else's.
         if _worktree_of(stale.parent) == source:
             stale.unlink()
@@ -192,7 +196,7 @@ def _worktree_of(admin: Path) -> Path:
 
 
 def sandbox(lane: Path) -> list[str]:
-    """What a command runs under: no network, nothing writable but the lane.
+    """What a command runs under: no network, nothing writable but the lane's output.
 
     A series may edit Makefiles and host scripts, so building it is running it.
     """
@@ -200,7 +204,9 @@ def sandbox(lane: Path) -> list[str]:
         return []
     argv = [
         "bwrap", "--die-with-parent", "--unshare-all", "--ro-bind", "/", "/", "--dev", "/dev",
-        "--proc", "/proc", "--tmpfs", "/tmp", "--bind", str(lane), str(lane), "--chdir", str(lane),
+        "--proc", "/proc", "--tmpfs", "/tmp", "--ro-bind", str(lane), str(lane),
+        *(word for name in WRITABLE for word in ("--bind", str(lane / name), str(lane / name))),
+        "--chdir", str(lane),
     ]  # fmt: skip
     return argv if proc.run([*argv, "true"], check=False).status == 0 else []
 
@@ -211,21 +217,13 @@ def make_command(spec: BuildSpec, lane: Path, *targets: str) -> list[str]:
         "O": str(lane / "out"),
         "ARCH": arch.kernel,
         "CROSS_COMPILE": "" if arch.is_host() else arch.cross,
-        # Lines are all that stacks need: 6 % less to compile than what DEBUG_INFO_REDUCED gives.
-        "KCFLAGS": "-g1",
-        **REPRODUCIBLE,
+        **SETTINGS,
     }
     if proc.which("ccache"):
         settings["CC"] = f"ccache {arch.tool('gcc')}"
     jobs = (os.cpu_count() or 1) + 1
-    return [
-        "make",
-        "-C",
-        str(lane / "src"),
-        f"-j{jobs}",
-        *(f"{k}={v}" for k, v in settings.items()),
-        *targets,
-    ]
+    words = (f"{k}={v}" for k, v in settings.items())
+    return ["make", "-C", str(lane / "src"), f"-j{jobs}", *words, *targets]
 
 
 def make_environment(lane: Path) -> dict[str, str]:
@@ -257,8 +255,9 @@ def _configure(store: Store, spec: BuildSpec, request: str) -> Path:
             env = make_environment(place)
             done = proc.run([*sandbox(place), *command], env=env, check=False)
             if done.status:
-                raise BuildError(
-                    "make allnoconfig fails", detail=(done.stderr or done.stdout)[-3000:]
+                said = done.stdout + done.stderr
+                raise _of_the_host(said) or BuildError(
+                    "make allnoconfig fails", detail=said[-3000:]
                 )
             text = (place / "out" / ".config").read_text()
             _check_config(spec, place, text)
@@ -272,19 +271,13 @@ def _check_config(spec: BuildSpec, lane: Path, text: str) -> None:
     if not absent:
         return
     source = lane / "src"
-    texts = {
-        str(path.relative_to(source)): path.read_text()
-        for path in source.rglob("Kconfig*")
-        if path.is_file()
-    }
-    lines = []
-    for one in absent:
-        needs = kconfig.depends_on(one.setting.symbol, texts)
-        lines.append(f"{one}" + (f"\n    {needs}" if needs else ""))
+    files = (path for path in source.rglob("Kconfig*") if path.is_file())
+    texts = {str(path.relative_to(source)): path.read_text() for path in files}
     raise ConfigError(
-        f"{len(absent)} of the settings asked for cannot be had in {spec.tree.label}",
+        f"{len(absent)} of the settings asked for cannot be had in {spec.tree.label}: "
+        + ", ".join(one.setting.symbol for one in absent),
         hint="ask for what they depend on as well, or do not ask for them",
-        detail="\n".join(lines),
+        detail="\n".join(kconfig.explain(one, texts) for one in absent),
     )
 
 
@@ -305,17 +298,21 @@ class _Meter:
         self.lines.append(line)
         if match := COMPILED.match(line):
             self.objects += 1
-            self.step.progress(
-                self.objects, max(self.expected, self.objects) if self.expected else 0, match[1]
-            )
+            total = max(self.expected, self.objects) if self.expected else 0
+            self.step.progress(self.objects, total, match[1])
         elif WARNING.match(line):
             self.warnings.append(line)
         elif self.first_error < 0 and ERROR.search(line):
             self.first_error = len(self.lines) - 1
 
-    def error(self) -> str:
-        first = self.first_error if self.first_error >= 0 else max(0, len(self.lines) - 30)
-        return "\n".join(self.lines[first : first + 30])
+    def error(self) -> tuple[str, str]:
+        """The compiler's first error, or what made make stop, and what was said around it."""
+        if (first := self.first_error) >= 0:
+            return self.lines[first], "\n".join(self.lines[first : first + 30])
+        last = max(0, len(self.lines) - 1)
+        stop = next((n for n, line in enumerate(self.lines) if "*** " in line), last)
+        around = self.lines[max(0, stop - 25) : stop + 5]
+        return self.lines[stop] if self.lines else "make says nothing", "\n".join(around)
 
 
 def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[str, Any]:
@@ -335,7 +332,12 @@ def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[s
             meter = _Meter(step, _expected(store, spec, place))
             command = make_command(spec, place, arch.target, "vmlinux")
             env = make_environment(place)
+            building = place / "building"
+            if building.is_file():
+                _tidy(place / "out")
+            building.touch()
             done = proc.run([*box, *command], env=env, check=False, on_line=meter, deadline=7200)
+            building.unlink()
             if done.status:
                 raise _failed(meter, place)
             _remember(store, spec, meter)
@@ -358,15 +360,35 @@ def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[s
     }
 
 
+def _tidy(out: Path) -> None:
+    """Remove what a killed make may have left half written: make goes by time stamps alone.
+
+    Kbuild writes .X.cmd when X is whole, and makes X again where there is none or where the command
+    has changed (scripts/Kbuild.include: if_changed). The youngest may be half written themselves.
+    """
+    times = {command: command.stat().st_mtime_ns for command in out.rglob(".*.cmd")}
+    young = max(times.values(), default=0) - 2_000_000_000
+    for command, when in times.items():
+        made = command.with_name(command.name[1:-4])
+        if when > young or (made.is_file() and made.stat().st_mtime_ns > when):
+            made.unlink(missing_ok=True)
+            command.unlink()
+
+
+def _of_the_host(said: str) -> InfraError | None:
+    """Why a build failed, if that is nobody's fault but the host's."""
+    if any(words in said for words in DiskFull.WORDS):
+        return DiskFull("building", detail=said[-3000:])
+    if NO_MEMORY.search(said):
+        return InfraError("there is not enough memory to build", detail=said[-3000:])
+    return None
+
+
 def _failed(meter: _Meter, place: Path) -> Exception:
-    text = "\n".join(meter.lines[-200:])
-    if any(words in text for words in DiskFull.WORDS):
-        return DiskFull("building", detail=meter.error())
-    first = meter.lines[meter.first_error] if meter.first_error >= 0 else "make fails"
+    first, around = meter.error()
     here = f"{place / 'src'}/"
-    return BuildError(
-        f"it does not compile: {first.strip().replace(here, '')}",
-        detail=meter.error().replace(here, ""),
+    return _of_the_host("\n".join(meter.lines[-200:])) or BuildError(
+        f"it does not compile: {first.strip().replace(here, '')}", detail=around.replace(here, "")
     )
 
 
