@@ -13,7 +13,12 @@ SUITE = Suite(
             guards="a lazyfree page is dropped only if it is clean, and a write after MADV_FREE is "
             "kept (madvise(2); mm/rmap.c: try_to_unmap_one())",
             iterations=2,
-            floors=(Floor(counter="pglazyfreed", at_least=500),),
+            floors=(
+                Floor(counter="pglazyfreed", at_least=1000),
+                Floor(counter="pages_freed_zero", at_least=1000),
+                Floor(counter="pages_redirtied", at_least=300),
+                Floor(counter="pages_redirtied_racing", at_least=300),
+            ),
         ),
     ),
 )

@@ -13,7 +13,13 @@ SUITE = Suite(
             guards="anonymous memory of every folio size survives swap-out and swap-in "
             "(mm/vmscan.c, mm/page_io.c, mm/memory.c: do_swap_page())",
             iterations=2,
-            floors=(Floor(counter="pswpout", at_least=2000),),
+            floors=(
+                Floor(counter="pages_verified", at_least=50_000),
+                Floor(counter="pswpout", at_least=50_000),
+                Floor(counter="pswpin", at_least=50_000),
+                Floor(counter="mthp_folios", at_least=500),
+                Floor(counter="mthp_swapped_out_whole", at_least=500),
+            ),
         ),
     ),
 )

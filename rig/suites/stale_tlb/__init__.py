@@ -14,8 +14,11 @@ SUITE = Suite(
             "(mm/vmscan.c: shrink_folio_list(), try_to_unmap_flush_dirty())",
             iterations=40,
             floors=(
-                Floor(counter="pswpout", at_least=2000),
-                Floor(counter="writes", at_least=100000),
+                Floor(counter="pswpout", at_least=4000),
+                Floor(counter="reclaimed_by_memory_reclaim", at_least=500),
+                Floor(counter="reclaimed_by_pageout", at_least=500),
+                Floor(counter="writes_raced", at_least=10_000),
+                Floor(counter="words_verified", at_least=4000),
             ),
         ),
     ),
