@@ -256,9 +256,8 @@ def _configure(store: Store, spec: BuildSpec, request: str) -> Path:
             done = proc.run([*sandbox(place), *command], env=env, check=False)
             if done.status:
                 said = done.stdout + done.stderr
-                raise _of_the_host(said) or BuildError(
-                    "make allnoconfig fails", detail=said[-3000:]
-                )
+                fails = BuildError("make allnoconfig fails", detail=said[-3000:])
+                raise _of_the_host(said) or fails
             text = (place / "out" / ".config").read_text()
             _check_config(spec, place, text)
             (out / ".config").write_text(text)
@@ -270,9 +269,8 @@ def _check_config(spec: BuildSpec, lane: Path, text: str) -> None:
     absent = kconfig.missing(spec.config.requested, kconfig.parse_config(text))
     if not absent:
         return
-    source = lane / "src"
-    files = (path for path in source.rglob("Kconfig*") if path.is_file())
-    texts = {str(path.relative_to(source)): path.read_text() for path in files}
+    files = (path for path in (lane / "src").rglob("Kconfig*") if path.is_file())
+    texts = {str(path.relative_to(lane / "src")): path.read_text() for path in files}
     raise ConfigError(
         f"{len(absent)} of the settings asked for cannot be had in {spec.tree.label}: "
         + ", ".join(one.setting.symbol for one in absent),
@@ -309,9 +307,8 @@ class _Meter:
         """The compiler's first error, or what made make stop, and what was said around it."""
         if (first := self.first_error) >= 0:
             return self.lines[first], "\n".join(self.lines[first : first + 30])
-        last = max(0, len(self.lines) - 1)
-        stop = next((n for n, line in enumerate(self.lines) if "*** " in line), last)
-        around = self.lines[max(0, stop - 25) : stop + 5]
+        stop = next((n for n, line in enumerate(self.lines) if "*** " in line), -1)
+        around = self.lines[max(0, stop - 25) : stop + 5] if stop >= 0 else self.lines[-30:]
         return self.lines[stop] if self.lines else "make says nothing", "\n".join(around)
 
 
@@ -320,10 +317,8 @@ def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[s
     began = time.monotonic()
     with lane(store, spec) as place:
         box = sandbox(place)
-        with (
-            log.step(f"Building {spec.tree.label} for {arch.name}") as step,
-            host_trouble("building"),
-        ):
+        title = f"Building {spec.tree.label} for {arch.name}"
+        with log.step(title) as step, host_trouble("building"):
             if not box:
                 step.note("bubblewrap does not work here: the build is not confined")
             config_file = place / "out" / ".config"
@@ -379,9 +374,8 @@ def _of_the_host(said: str) -> InfraError | None:
     """Why a build failed, if that is nobody's fault but the host's."""
     if any(words in said for words in DiskFull.WORDS):
         return DiskFull("building", detail=said[-3000:])
-    if NO_MEMORY.search(said):
-        return InfraError("there is not enough memory to build", detail=said[-3000:])
-    return None
+    lacks = InfraError("there is not enough memory to build", detail=said[-3000:])
+    return lacks if NO_MEMORY.search(said) else None
 
 
 def _failed(meter: _Meter, place: Path) -> Exception:

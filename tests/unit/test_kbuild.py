@@ -1,0 +1,471 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Builds of tests/data/kernel: four files, with the host's make, gcc and bubblewrap."""
+
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rig import arch, git, kbuild, kconfig, proc, tree
+from rig.base import Base
+from rig.errors import BuildError, ConfigError, DiskFull, InfraError
+from rig.kbuild import BuildSpec, KernelBuild, KernelConfig
+from rig.log import Event
+from rig.store import Store
+from rig.tree import TreeSpec
+
+Eventually = Callable[[Callable[[], object]], None]
+HOST = next(one for one in arch.known().values() if one.is_host())
+BOXED = proc.which("bwrap") is not None and not proc.run(
+    ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "true"], check=False
+).status  # fmt: skip
+
+
+def config(*lines: str) -> KernelConfig:
+    fragment = kconfig.parse_fragment("kconfigs/base.config", "\n".join(lines) + "\n")
+    return KernelConfig(arch=HOST, flavour="base", requested=fragment.settings)
+
+
+SMP = config("CONFIG_SMP=y", "# CONFIG_DEBUG_VM is not set")
+
+
+@pytest.fixture
+def spec(store: Store, base: Base) -> BuildSpec:
+    return BuildSpec(tree=tree.materialize(store, TreeSpec(base=base)), config=SMP)
+
+
+@pytest.fixture
+def edited(store: Store, base: Base, kernel: Path) -> Callable[..., BuildSpec]:
+    """The kernel with something else in some file, or appended to it."""
+
+    def edit(path: str, text: str, old: str = "") -> BuildSpec:
+        before = (kernel / path).read_text() if (kernel / path).is_file() else ""
+        assert old in before
+        (kernel / path).write_text(before.replace(old, text) if old else before + text)
+        commit = git.import_tree(store, kernel, f"{path}\n")
+        changed = Base(name=base.name, commit=commit, origin=base.origin)
+        return BuildSpec(tree=tree.materialize(store, TreeSpec(base=changed)), config=SMP)
+
+    return edit
+
+
+def makes(events: list[Event]) -> list[str]:
+    return [event.text for event in events if event.kind == "command" and " make -C " in event.text]
+
+
+def compiled(events: list[Event]) -> set[str]:
+    return {event.text for event in events if event.kind == "progress"}
+
+
+# What comes out
+
+
+def test_a_kernel_is_built_once(store: Store, spec: BuildSpec, events: list[Event]) -> None:
+    built = kbuild.build(store, spec)
+    assert (built.arch, built.label, built.reused) == (HOST.name, "v6.12", False)
+    assert built.release == "6.12.0-rig"
+    assert built.objects == 3
+    assert built.warnings == ()
+    assert built.vmlinux == built.directory / "vmlinux"
+    assert built.image == built.directory / Path(HOST.image).name
+    assert "CONFIG_SMP=y" in (built.directory / ".config").read_text()
+    assert "shrink_list" in (built.directory / "System.map").read_text()
+    manifest = store.manifest("builds", built.digest)
+    assert manifest["commit"] == spec.tree.commit
+    assert manifest["origin"] == "tests/data/kernel"
+    assert manifest["sandboxed"] == BOXED
+    assert "KBUILD_BUILD_TIMESTAMP=" in manifest["command"]
+    assert compiled(events) == {"init.o", "mm/rmap.o", "mm/vmscan.o"}
+
+    events.clear()
+    again = kbuild.build(store, spec)
+    assert makes(events) == [], "nothing to do is no make at all"
+    assert again == replace(built, reused=True, objects=0)
+
+
+def test_the_same_content_under_another_name_is_not_built_again(
+    store: Store, spec: BuildSpec, kernel: Path, events: list[Event]
+) -> None:
+    built = kbuild.build(store, spec)
+    commit = git.import_tree(store, kernel, "another commit of the same tree\n")
+    assert commit != spec.tree.commit
+    other = TreeSpec(base=Base(name="v6.12", commit=commit, origin="elsewhere"))
+    events.clear()
+    reused = kbuild.build(store, replace(spec, tree=tree.materialize(store, other)))
+    assert (reused.digest, reused.reused) == (built.digest, True)
+    assert makes(events) == []
+
+
+def test_in_a_lane_only_what_differs_is_compiled(
+    store: Store, spec: BuildSpec, edited: Callable[..., BuildSpec], events: list[Event]
+) -> None:
+    first = kbuild.build(store, spec)
+    events.clear()
+    changed = edited("mm/vmscan.c", "int more(void) { return 1; }\n")
+    second = kbuild.build(store, changed)
+    assert compiled(events) == {"mm/vmscan.o"}
+    assert second.objects == 1
+    assert second.digest != first.digest
+    assert "more" in (second.directory / "System.map").read_text()
+    assert "more" not in (first.directory / "System.map").read_text()
+    lanes = [path.name for path in (store.root / "lanes").iterdir() if path.is_dir()]
+    assert lanes == [f"{HOST.name}-base-v6.12"]
+
+
+def test_another_configuration_is_another_build(store: Store, spec: BuildSpec) -> None:
+    first = kbuild.build(store, spec)
+    other = kbuild.build(store, replace(spec, config=config("CONFIG_SWAP=y")))
+    assert other.digest != first.digest
+    assert "CONFIG_SWAP=y" in (other.directory / ".config").read_text()
+    assert "CONFIG_SMP=y" not in (other.directory / ".config").read_text()
+
+
+def test_another_compiler_is_another_build(
+    store: Store, spec: BuildSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = kbuild.build(store, spec)
+    monkeypatch.setattr(kbuild, "toolchain", lambda arch: "gcc (Another) 99.1")
+    assert kbuild.build(store, spec).digest != first.digest
+
+
+def test_warnings_are_kept(store: Store, edited: Callable[..., BuildSpec]) -> None:
+    built = kbuild.build(store, edited("mm/vmscan.c", "static int unused;\n"))
+    (warning,) = built.warnings
+    assert warning.startswith("mm/vmscan.c:")
+    assert "warning: ‘unused’ defined but not used" in warning
+    assert kbuild.build(store, edited("README", "x")).warnings == ()
+
+
+def test_progress_knows_its_end_from_the_last_full_build(
+    store: Store, spec: BuildSpec, events: list[Event]
+) -> None:
+    kbuild.build(store, spec)
+    assert {event.total for event in events if event.kind == "progress"} == {0}
+    shutil.rmtree(store.root / "builds")
+    for path in (store.root / "lanes").glob("*/out"):
+        shutil.rmtree(path)
+    events.clear()
+    kbuild.build(store, spec)
+    assert [(e.done, e.total) for e in events if e.kind == "progress"] == [(1, 3), (2, 3), (3, 3)]
+
+
+# Configuration
+
+
+def test_fragments_are_read_in_their_order(tmp_path: Path) -> None:
+    top = tmp_path / "kconfigs"
+    for name, text in {
+        "base.config": "CONFIG_SMP=y\n",
+        f"arch/{HOST.name}.config": "CONFIG_ARCH=y\n",
+        "flavour/base.config": "# nothing\n",
+        "flavour/debug.config": "CONFIG_DEBUG_VM=y\n",
+    }.items():
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_text(text)
+    suite = tmp_path / "suite.config"
+    suite.write_text("CONFIG_SWAP=y\n")
+    found = kbuild.fragments(top, HOST, "debug", (suite, tmp_path / "gone"))
+    assert [(str(one), one.fragment) for one in found.requested] == [
+        ("CONFIG_SMP=y", "kconfigs/base.config"),
+        ("CONFIG_ARCH=y", f"kconfigs/arch/{HOST.name}.config"),
+        ("CONFIG_DEBUG_VM=y", "kconfigs/flavour/debug.config"),
+        ("CONFIG_SWAP=y", "suite.config"),
+    ]
+    with pytest.raises(ConfigError, match="no flavour named 'debgu'") as bad:
+        kbuild.fragments(top, HOST, "debgu", ())
+    assert bad.value.hint == "did you mean debug?"
+    suite.write_text("# CONFIG_SMP is not set\n")
+    with pytest.raises(ConfigError, match=r"kconfigs/base\.config:1 contradicts"):
+        kbuild.fragments(top, HOST, "base", (suite,))
+
+
+def test_a_symbol_that_cannot_be_had_is_named_with_what_it_needs(
+    store: Store, spec: BuildSpec, events: list[Event]
+) -> None:
+    wanted = config("CONFIG_SMP=y", "CONFIG_ZSWAP=y", "CONFIG_SWAPP=y")
+    with pytest.raises(ConfigError) as bad:
+        kbuild.build(store, replace(spec, config=wanted))
+    assert bad.value.message == (
+        "2 of the settings asked for cannot be had in v6.12: CONFIG_ZSWAP, CONFIG_SWAPP"
+    )
+    asked, other = bad.value.detail.splitlines()
+    assert asked == (
+        "CONFIG_ZSWAP=y asked by kconfigs/base.config:2, it is absent; "
+        "it depends on SWAP && HAVE_ZPOOL"
+    )
+    assert "perhaps CONFIG_SWAP" in other
+    assert not [line for line in makes(events) if "vmlinux" in line], "nothing was compiled"
+    assert not (store.root / "builds").exists()
+    assert kbuild.build(store, spec), "the lane is none the worse"
+
+
+SED = "\t@sed"
+
+
+def test_a_configuration_that_fails_is_the_trees_fault(
+    store: Store, edited: Callable[..., BuildSpec]
+) -> None:
+    fails = "\t@echo 'Kconfig:3: syntax error' >&2; exit 1\n\t@sed"
+    with pytest.raises(BuildError, match="make allnoconfig fails") as bad:
+        kbuild.build(store, edited("Makefile", fails, SED))
+    assert "Kconfig:3: syntax error" in bad.value.detail
+
+
+# What does not compile
+
+
+def test_the_compilers_own_first_error_comes_first(
+    store: Store, edited: Callable[..., BuildSpec], spec: BuildSpec
+) -> None:
+    broken = edited("mm/vmscan.c", "int nonsense(void) { return missing; }\n")
+    with pytest.raises(BuildError) as bad:
+        kbuild.build(store, broken)
+    assert bad.value.message.startswith("it does not compile: mm/vmscan.c:")
+    assert "error: ‘missing’ undeclared" in bad.value.message
+    assert bad.value.detail.splitlines()[0] in f"{bad.value.message}"
+    assert not list((store.root / "builds").iterdir())
+    assert kbuild.build(store, spec).release, "the lane is none the worse"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "first", "around"),
+    [
+        ("aarch64-linux-gnu-ld: mm/x.o: file not recognized", "file not recognized", ""),
+        ("ld: warning: x has a LOAD segment with RWX permissions", "*** [Makefile", "ld: warning"),
+        ("x.c:(.text+0x5): undefined reference to `y'", "undefined reference to `y'", ""),
+        ("sh: 1: objtool: not found", "*** [Makefile", "objtool: not found"),
+        ("", "*** [Makefile", "LD      vmlinux"),
+    ],
+)
+def test_errors_of_other_tools(
+    store: Store, edited: Callable[..., BuildSpec], recipe: str, first: str, around: str
+) -> None:
+    link = "\t@$(LD) -r -o $@ $^\n"
+    broken = edited("Makefile", f'\t@echo "{recipe}"; exit 1\n'.replace("`", "\\`"), link)
+    with pytest.raises(BuildError) as bad:
+        kbuild.build(store, broken)
+    assert bad.value.message.startswith("it does not compile: ")
+    assert first in bad.value.message
+    assert around in bad.value.detail
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ("cc1: fatal error: error writing to /tmp/x.s: No space left on device", DiskFull),
+        ("gcc: fatal error: Killed signal terminated program cc1", InfraError),
+        ("virtual memory exhausted: Cannot allocate memory", InfraError),
+    ],
+)
+def test_what_the_host_lacks_is_not_the_series_fault(
+    store: Store, edited: Callable[..., BuildSpec], said: str, error: type[InfraError]
+) -> None:
+    link = "\t@$(LD) -r -o $@ $^\n"
+    with pytest.raises(InfraError) as bad:
+        kbuild.build(store, edited("Makefile", f"\t@echo 'x.c:1: error: {said}'; exit 1\n", link))
+    assert type(bad.value) is error
+    shutil.rmtree(store.root / "lanes")
+
+
+def test_a_full_disk_while_configuring(store: Store, edited: Callable[..., BuildSpec]) -> None:
+    """A real one: /dev/full."""
+    with pytest.raises(DiskFull):
+        kbuild.build(store, edited("Makefile", "\t@cat Makefile > /dev/full\n\t@sed", SED))
+
+
+# The sandbox
+
+
+@pytest.fixture
+def outside() -> Iterator[Path]:
+    """A directory of the host's that anybody may write, and that is no /tmp."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
+
+
+@pytest.mark.skipif(not BOXED, reason="bubblewrap does not work here")
+def test_a_build_writes_nothing_but_its_output(
+    store: Store, spec: BuildSpec, edited: Callable[..., BuildSpec], outside: Path
+) -> None:
+    lane = store.root / "lanes" / spec.lane
+    places = [lane / "src/mm/evil", lane / "evil", store.root / "evil", outside / "evil"]
+    places += [Path(os.environ["HOME"]) / "evil", lane / "out" / "evil"]
+    tries = "; ".join(f"echo evil > {place}" for place in places)
+    evil = edited("Makefile", f"release:\n\t@({tries}) || true\n", "release:\n")
+    assert kbuild.build(store, evil).release == "6.12.0-rig"
+    assert [place for place in places if place.exists()] == [lane / "out" / "evil"]
+
+
+@pytest.mark.skipif(not BOXED, reason="bubblewrap does not work here")
+def test_a_build_has_no_network_and_sees_no_other_process(tmp_path: Path) -> None:
+    for name in kbuild.WRITABLE:
+        (tmp_path / name).mkdir()
+    box = kbuild.sandbox(tmp_path)
+    devices = proc.run([*box, "cat", "/proc/net/dev"]).stdout
+    assert [line.split(":")[0].strip() for line in devices.splitlines()[2:]] == ["lo"]
+    assert int(proc.run([*box, "sh", "-c", "ls -d /proc/[0-9]* | wc -l"]).stdout) < 6
+    proc.run([*box, "touch", tmp_path / "out" / "mine"])
+    assert (tmp_path / "out" / "mine").is_file()
+
+
+def test_without_bubblewrap_it_is_said_that_nothing_is_confined(
+    store: Store, spec: BuildSpec, monkeypatch: pytest.MonkeyPatch, events: list[Event]
+) -> None:
+    monkeypatch.setattr(kbuild, "sandbox", lambda lane: [])
+    built = kbuild.build(store, spec)
+    assert "bubblewrap does not work here: the build is not confined" in [e.text for e in events]
+    assert not store.manifest("builds", built.digest)["sandboxed"]
+
+
+def test_a_bubblewrap_that_does_not_work_is_no_sandbox(
+    tmp_path: Path, program: Callable[[str, str], Path]
+) -> None:
+    for name in kbuild.WRITABLE:
+        (tmp_path / name).mkdir()
+    program("bwrap", "echo 'bwrap: Creating new namespace failed' >&2; exit 1")
+    assert kbuild.sandbox(tmp_path) == []
+
+
+# Killed, and two at once
+
+
+def test_two_builds_of_the_same_are_one_make(
+    store: Store, spec: BuildSpec, events: list[Event]
+) -> None:
+    results: list[KernelBuild] = []
+    threads = [
+        threading.Thread(target=lambda: results.append(kbuild.build(store, spec))) for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len([line for line in makes(events) if "vmlinux" in line]) == 1
+    assert results[0].digest == results[1].digest
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from rig import arch, kbuild, kconfig, tree
+from rig.base import Base
+from rig.kbuild import BuildSpec, KernelConfig
+from rig.store import Store
+from rig.tree import TreeSpec
+store = Store(Path(sys.argv[1]))
+base = Base(name="v6.12", commit=sys.argv[2], origin="")
+requested = kconfig.parse_fragment("x", "CONFIG_SMP=y\\n").settings
+config = KernelConfig(arch=arch.pick(sys.argv[3]), flavour="base", requested=requested)
+kbuild.build(store, BuildSpec(tree=tree.materialize(store, TreeSpec(base=base)), config=config))
+"""
+
+
+def test_a_killed_build_is_done_again_whole(
+    store: Store,
+    spec: BuildSpec,
+    edited: Callable[..., BuildSpec],
+    script: Callable[..., Any],
+    eventually: Eventually,
+    events: list[Event],
+) -> None:
+    """The compiler is killed when half of mm/vmscan.o is there, and kbuild has not noted it."""
+    compile_ = "\t@$(CC) -Wall -Iinclude -c -o $@ $<\n"
+    slow = (
+        "\t@if test $< = mm/vmscan.c; then head -c 100 mm/vmscan.c > $@; "
+        "echo half > $(O)/said; sleep 1000; fi\n"
+    )
+    hangs = edited("Makefile", slow + compile_, compile_)
+    rig = script(KILLED, store.root, hangs.tree.commit, HOST.name)
+    out = store.root / "lanes" / hangs.lane / "out"
+    eventually(lambda: rig.poll() is not None or (out / "said").exists())
+    rig.kill()
+    rig.wait(20)
+    eventually(lambda: not [p for p in Path("/proc").glob("[0-9]*/cmdline") if cmdline(p, out)])
+    assert (out / "mm" / "vmscan.o").is_file(), "the half is there, and younger than its source"
+    # What kbuild leaves beside every object it has finished, the last time it did.
+    for name in ("init.o", "mm/rmap.o", "mm/vmscan.o"):
+        command = (out / name).with_name(f".{Path(name).name}.cmd")
+        command.touch()
+        age = (out / name).stat().st_mtime if (out / name).exists() else 10**9
+        back = 60 if name == "mm/vmscan.o" else -60
+        os.utime(command, (age - back, age - back))
+    events.clear()
+    built = kbuild.build(store, replace(spec, config=config("CONFIG_SMP=y")))
+    assert "mm/vmscan.o" in compiled(events)
+    assert "shrink_list" in (built.directory / "System.map").read_text()
+    made = [path.name for path in (store.root / "builds").iterdir() if path.name[0] != "."]
+    assert made == [built.digest]
+
+
+def cmdline(path: Path, out: Path) -> bool:
+    try:
+        return str(out).encode() in path.read_bytes()
+    except OSError:
+        return False
+
+
+def test_what_a_killed_make_may_have_left_half_is_removed(tmp_path: Path) -> None:
+    for name, made, noted in [
+        ("old.o", 100, 100),  # finished long ago
+        ("half.o", 200, 100),  # written again, and not finished
+        ("young.o", 199, 199),  # finished just then: its note may be half
+        ("sub/deep.o", 200, 50),
+        ("gone.o", 0, 100),  # the compiler had removed it
+    ]:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        note = path.with_name(f".{path.name}.cmd")
+        note.touch()
+        os.utime(path, (made, made))
+        os.utime(note, (noted, noted))
+        if not made:
+            path.unlink()
+    (tmp_path / "no-note").touch()
+    kbuild._tidy(tmp_path)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"old.o", ".old.o.cmd", "no-note", ".gone.o.cmd"}
+
+
+def test_a_finished_make_is_not_tidied_up_after(
+    store: Store, spec: BuildSpec, edited: Callable[..., BuildSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(BuildError):
+        kbuild.build(store, edited("mm/vmscan.c", "int nonsense(void) { return missing; }\n"))
+
+    def tidied(out: Path) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(kbuild, "_tidy", tidied)
+    kbuild.build(store, spec)
+
+
+@pytest.mark.parametrize("lock", ["index.lock", "HEAD.lock"])
+def test_a_checkout_that_was_killed_is_done_again(
+    store: Store, spec: BuildSpec, edited: Callable[..., BuildSpec], lock: str
+) -> None:
+    kbuild.build(store, spec)
+    (admin,) = (git.repository(store) / "worktrees").iterdir()
+    (admin / lock).touch()
+    source = store.root / "lanes" / spec.lane / "src"
+    (source / "mm" / "vmscan.c").write_text("half a fi")
+    changed = edited("init.c", "int more;\n")
+    (store.root / "lanes" / spec.lane / "checked-out").unlink()
+    assert "more" in (kbuild.build(store, changed).directory / "System.map").read_text()
+    assert "shrink_list" in (source / "mm" / "vmscan.c").read_text()
+
+
+def test_a_lane_whose_worktree_was_being_added_is_made_again(store: Store, spec: BuildSpec) -> None:
+    source, repo = store.root / "lanes" / spec.lane / "src", git.repository(store)
+    add = ("worktree", "add", "--quiet", "--detach", "--no-checkout")
+    git.git(*add, source, spec.tree.commit, cwd=repo)
+    (admin,) = (repo / "worktrees").iterdir()
+    (admin / "locked").write_text("initializing\n")
+    assert kbuild.build(store, spec).release
