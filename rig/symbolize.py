@@ -20,7 +20,8 @@ def decode(arch: Arch, directory: Path, lines: tuple[str, ...]) -> tuple[str, ..
         return lines
     symbols = _symbols(directory / "System.map")
     addresses = {
-        frame: symbols[match[1]] + int(match[2], 16) - 1  # the return address is after the call
+        # The return address is after the call; at a function's start nothing was called yet.
+        frame: symbols[match[1]] + max(0, int(match[2], 16) - 1)
         for frame, match in frames.items()
         if match[1] in symbols
     }
@@ -46,7 +47,7 @@ def decode(arch: Arch, directory: Path, lines: tuple[str, ...]) -> tuple[str, ..
 
 def _symbols(path: Path) -> dict[str, int]:
     found: dict[str, int] = {}
-    for line in path.read_text().splitlines():
+    for line in path.read_text().splitlines() if path.is_file() else ():
         address, _, name = line.split(maxsplit=2)
         found.setdefault(name, int(address, 16))
     return found

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Whole command lines, against tests/data/argv: one word a line.
+
+RIG_GOLDEN=write python -m pytest tests/unit/test_qemu.py   writes them anew; then read the diff.
+"""
+
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rig import arch, qemu
+from rig.qemu import Accel, Files, Machine, Swap
+
+GOLDEN = Path(__file__).parent.parent / "data" / "argv"
+FILES = Files(
+    kernel=Path("/build/Image"), initrd=Path("/tmp/rig-x/initrd"), qmp=Path("/tmp/rig-x/qmp")
+)
+DISK = replace(FILES, swap_disk=Path("/tmp/rig-x/swap.img"))
+
+MACHINES = {
+    "x86_64-tcg": (Machine(arch="x86_64", accel=Accel.TCG), FILES),
+    "x86_64-kvm": (Machine(arch="x86_64", accel=Accel.KVM), FILES),
+    "arm64-tcg": (Machine(arch="arm64", accel=Accel.TCG), FILES),
+    "arm64-kvm": (Machine(arch="arm64", accel=Accel.KVM), FILES),
+    "x86_64-tcg-disk": (
+        Machine(
+            arch="x86_64",
+            accel=Accel.TCG,
+            cpus=8,
+            memory=2048,
+            swap=Swap(zram=0, disk=256),
+            lru_gen=True,
+            cmdline=("rig.mutant=no-remote-flush", "quiet"),
+        ),
+        DISK,
+    ),
+    "arm64-tcg-both": (
+        Machine(arch="arm64", accel=Accel.TCG, cpus=2, swap=Swap(zram=128, disk=64), lru_gen=False),
+        DISK,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_a_machines_whole_command_line(name: str) -> None:
+    words = "".join(f"{word}\n" for word in qemu.argv(*MACHINES[name]))
+    path = GOLDEN / f"{name}.txt"
+    if os.environ.get("RIG_GOLDEN") == "write":
+        path.write_text(words)
+    assert words.splitlines() == path.read_text().splitlines()
+
+
+@pytest.mark.parametrize("name", arch.known())
+@pytest.mark.parametrize("accel", Accel)
+def test_a_probes_whole_command_line(name: str, accel: Accel) -> None:
+    words = qemu.probe_argv(arch.pick(name), accel, Path("/rom"))
+    path = GOLDEN / f"probe-{name}-{accel}.txt"
+    if os.environ.get("RIG_GOLDEN") == "write":
+        path.write_text("".join(f"{word}\n" for word in words))
+    assert words == path.read_text().splitlines()
+
+
+def test_there_is_no_golden_file_of_nothing() -> None:
+    probes = {f"probe-{name}-{accel}" for name in arch.known() for accel in Accel}
+    assert {path.stem for path in GOLDEN.iterdir()} == {*MACHINES, *probes}
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_a_guest_reaches_nothing_and_only_this_host_reaches_it(name: str) -> None:
+    words = qemu.argv(*MACHINES[name])
+    netdevs = [words[n + 1] for n, word in enumerate(words) if word == "-netdev"]
+    assert len(netdevs) == 1
+    options = netdevs[0].split(",")
+    assert "restrict=on" in options
+    (forward,) = (option for option in options if option.startswith("hostfwd="))
+    assert re.fullmatch(r"hostfwd=tcp:127\.0\.0\.1:0-\d+\.\d+\.\d+\.\d+:22", forward)
+    text = " ".join(words)
+    for listens in ("vnc", "spice", "-gdb", " -s ", "tcp:0.0.0.0", "tcp::", "telnet", "-nic"):
+        assert listens not in text
+    assert "-nodefaults" in words
+    assert "-no-user-config" in words
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_a_dead_guest_ends_qemu(name: str) -> None:
+    words = qemu.argv(*MACHINES[name])
+    assert "-no-reboot" in words
+    kernel = words[words.index("-append") + 1].split()
+    assert {"panic=-1", "oops=panic"} <= set(kernel)
+
+
+def test_what_makes_results_comparable() -> None:
+    machine = Machine(arch="arm64", accel=Accel.TCG)
+    assert machine.where == "arm64/tcg/live"
+    assert replace(machine, accel=Accel.KVM).where != machine.where
+
+
+def test_an_accelerators_patience() -> None:
+    assert Accel.KVM.patience == 1
+    assert Accel.TCG.patience > 1

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-only
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from rig import arch, symbolize
+
+HOST = next(one for one in arch.known().values() if one.is_host())
+
+SOURCE = """\
+int outer(int n);
+
+static int __attribute__((noinline)) inner(int n)
+{
+	return outer(n) + 1;
+}
+
+int outer(int n)
+{
+	return n ? inner(n - 1) : 0;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A build with one file, mm/x.c, linked where kernels are."""
+    top = tmp_path_factory.mktemp("build")
+    (top / "src" / "mm").mkdir(parents=True)
+    (top / "src" / "mm" / "x.c").write_text(SOURCE)
+    words = [HOST.tool("gcc"), "-g", "-O1", "-nostdlib", "-static", "-Wl,-e,outer"]
+    words += ["-Wl,-Ttext=0x1000000", "-fno-optimize-sibling-calls", "-o", "vmlinux"]
+    subprocess.run([*words, top / "src" / "mm" / "x.c"], cwd=top, check=True)
+    symbols = subprocess.run(["nm", "-n", "vmlinux"], cwd=top, check=True, capture_output=True)
+    (top / "System.map").write_bytes(symbols.stdout)
+    return top
+
+
+def calls(build: Path, name: str) -> str:
+    """The first return address in a function, as the kernel writes it: inner+0x9/0x11."""
+    shown = subprocess.run(
+        [HOST.tool("objdump"), "-d", f"--disassemble={name}", "vmlinux"],
+        cwd=build, check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    lines = [line for line in shown.splitlines() if re.match(r"\s+[0-9a-f]+:\t", line)]
+    starts = [int(line.split(":")[0], 16) for line in lines]
+    after = next(n for n, line in enumerate(lines) if re.search(r"\b(call|bl)\b", line)) + 1
+    return f"{name}+{starts[after] - starts[0]:#x}/0x40"
+
+
+def test_each_frame_is_followed_by_its_place_in_the_source(build: Path) -> None:
+    inner, outer = calls(build, "inner"), calls(build, "outer")
+    lines = ("Call Trace:", f" {inner}", f" ? {outer} [x]", "RIP: 0010:gone+0x1/0x2")
+    assert symbolize.decode(HOST, build, lines) == (
+        "Call Trace:",
+        f" {inner} (mm/x.c:5)",
+        f" ? {outer} (mm/x.c:10) [x]",
+        "RIP: 0010:gone+0x1/0x2",
+    )
+
+
+def test_the_first_instruction_is_the_functions_own(build: Path) -> None:
+    """What faults there has no call before it: one byte earlier is another function."""
+    (line,) = symbolize.decode(HOST, build, ("RIP: 0010:outer+0x0/0x40",))
+    assert line in ("RIP: 0010:outer+0x0/0x40 (mm/x.c:9)", "RIP: 0010:outer+0x0/0x40 (mm/x.c:10)")
+
+
+def test_lines_without_frames_cost_nothing_and_stay(tmp_path: Path) -> None:
+    lines = ("BUG: Bad page state in process x  pfn:1234", "")
+    assert symbolize.decode(HOST, tmp_path, lines) == lines
+
+
+def test_frames_of_no_symbol_stay(build: Path) -> None:
+    lines = (" nobody+0x10/0x20 [zram]",)
+    assert symbolize.decode(HOST, build, lines) == lines
+
+
+def test_a_build_without_line_numbers_leaves_lines_alone(build: Path, tmp_path: Path) -> None:
+    (tmp_path / "System.map").write_text((build / "System.map").read_text())
+    subprocess.run([HOST.tool("strip"), "-o", tmp_path / "vmlinux", build / "vmlinux"], check=True)
+    lines = (f" {calls(build, 'inner')}",)
+    assert symbolize.decode(HOST, tmp_path, lines) == lines
+
+
+def test_a_build_whose_files_are_gone_leaves_lines_alone(tmp_path: Path) -> None:
+    lines = (" inner+0x10/0x20",)
+    assert symbolize.decode(HOST, tmp_path, lines) == lines
