@@ -15,22 +15,23 @@ static uint64_t page_key(const struct lazyfree *l, size_t page)
 	return pattern_key(l->seed, l->generation, page);
 }
 
-void lazyfree_init(struct lazyfree *l, size_t bytes, uint64_t seed)
+void lazyfree_init(struct lazyfree *l, size_t bytes_max, uint64_t seed)
 {
-	l->pages = bytes / page_size();
+	l->bytes_max = bytes_max;
 	l->seed = seed;
-	l->page = locked_alloc(l->pages * sizeof(*l->page));
-	l->region = region_map(bytes, bytes);
+	l->page = locked_alloc(bytes_max / page_size() * sizeof(*l->page));
+	l->region = region_map(bytes_max, bytes_max);
 }
 
-void lazyfree_refill(struct lazyfree *l, unsigned int size_kb)
+void lazyfree_refill(struct lazyfree *l, size_t bytes, unsigned int size_kb)
 {
-	size_t page, bytes = l->pages * page_size();
+	size_t page;
 
 	l->generation++;
-	if (!region_advise(l->region, bytes, MADV_DONTNEED))
+	l->pages = bytes / page_size();
+	if (!region_advise(l->region, l->bytes_max, MADV_DONTNEED))
 		bail("no MADV_DONTNEED");
-	thp_choose(l->region, bytes, size_kb);
+	thp_choose(l->region, l->bytes_max, size_kb);
 	for (page = 0; page < l->pages; page++)
 		pattern_fill(page_words(l, page), page_size(), page_key(l, page));
 	memset(l->page, 0, l->pages * sizeof(*l->page));

@@ -24,7 +24,8 @@ struct lazy_page {
 
 struct lazyfree {
 	char *region;
-	size_t pages;
+	size_t bytes_max;
+	size_t pages;		/* of this generation */
 	uint64_t seed;
 	uint64_t generation;
 	struct lazy_page *page;
@@ -37,10 +38,10 @@ struct lazyfree {
 /* More broken pages than that tell nothing new. */
 #define BAD_PAGES_MAX	64
 
-void lazyfree_init(struct lazyfree *l, size_t bytes, uint64_t seed);
+void lazyfree_init(struct lazyfree *l, size_t bytes_max, uint64_t seed);
 
-/* Drop the region, and fill it anew with folios of `size_kb` (0: order 0). */
-void lazyfree_refill(struct lazyfree *l, unsigned int size_kb);
+/* Drop the region, and fill `bytes` of it anew with folios of `size_kb` (0: order 0). */
+void lazyfree_refill(struct lazyfree *l, size_t bytes, unsigned int size_kb);
 
 /* Write one word of a page, which by that is not lazyfree any more. */
 void lazyfree_write(struct lazyfree *l, size_t page, struct rng *rng);

@@ -25,9 +25,11 @@
 #include <sys/mman.h>
 #include <time.h>
 
-/* Four folios of 2 MiB, one for each quarter. */
-#define REGION_BYTES	(8UL << 20)
 #define QUARTERS	4
+
+/* A folio of 2 MiB for each quarter; of smaller ones so many, and 2 MiB at least. */
+#define REGION_BYTES	(QUARTERS * (2UL << 20))
+#define FILLED_BYTES	(2UL << 20)
 #define QUARTER_BEFORE	2
 #define QUARTER_RACING	3
 
@@ -236,12 +238,14 @@ static void one_round(struct race *r, unsigned int size_kb, enum method method)
 		[BY_MEMORY_RECLAIM] = "after memory.reclaim",
 		[BY_PRESSURE] = "after memory.max",
 	};
-	size_t bytes = r->l.pages * page_size();
+	size_t bytes = QUARTERS * ((size_t)size_kb << 10);
 	uint64_t folios;
 
+	if (bytes < FILLED_BYTES)
+		bytes = FILLED_BYTES;
 	r->size_kb = size_kb;
 	folios = size_kb ? thp_stat(size_kb, "anon_fault_alloc") : 0;
-	lazyfree_refill(&r->l, size_kb);
+	lazyfree_refill(&r->l, bytes, size_kb);
 	if (size_kb)
 		r->folios += thp_stat(size_kb, "anon_fault_alloc") - folios;
 	lru_drain_local();
@@ -311,7 +315,7 @@ enum outcome old_or_zero_redirty_kept(const struct guest_args *args)
 	lock_present();
 	memcg_enter();
 	lazyfree_init(&r.l, REGION_BYTES, args->seed);
-	r.racing = locked_alloc(r.l.pages * sizeof(*r.racing));
+	r.racing = locked_alloc(REGION_BYTES / page_size() * sizeof(*r.racing));
 	r.hog = region_map(REGION_BYTES, page_size());
 	thp_choose(r.hog, REGION_BYTES, 0);
 	vmstat_start(deltas, count);

@@ -20,7 +20,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define REGION_BYTES	(16UL << 20)
+#define REGION_BYTES	(8UL << 20)
 #define MEMORY_MAX	(REGION_BYTES / 2)
 
 /* No case needs more than this of a broken page to say what is wrong with it. */

@@ -110,6 +110,7 @@ static void one_round(struct reclaimer *r, uint64_t round)
 	unsigned int pages = round < GENTLE_ROUNDS ? FIRST_PAGES << round : w->window_pages;
 
 	atomic_store(&w->window, rng_below(&r->rng, windows) * w->window_pages);
+	atomic_store(&w->restless, 1 + rng_below(&r->rng, w->count));
 	writers_wait(w);
 	if (previous != atomic_load(&w->window))
 		page_out_idle(r, previous);

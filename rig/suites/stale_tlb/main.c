@@ -3,7 +3,7 @@
 #include "stale_tlb.h"
 
 static const struct guest_case cases[] = {
-	{ "anon_lost_write", 240, anon_lost_write },
+	{ "anon_lost_write", 40, anon_lost_write },
 };
 
 int main(int argc, char **argv)

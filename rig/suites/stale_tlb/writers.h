@@ -38,6 +38,7 @@ struct writers {
 	/* Written by CPU 0. */
 	_Atomic uint32_t window CACHE_ALIGNED;	/* its first page */
 	atomic_bool reclaiming;			/* a reclaim call is under way */
+	_Atomic uint32_t restless;		/* the CPU that does not rest meanwhile */
 	atomic_bool stop;
 
 	/* Written by all. */
