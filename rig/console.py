@@ -44,11 +44,8 @@ class SplatKind(StrEnum):
 
     @property
     def failure(self) -> bool:
-        """The kernel is at fault.
-
-        An OOM kill is what a memory limit is for, and mainline is not free of what KCSAN reports:
-        both are noted.
-        """
+        """The kernel is at fault. Limits are for OOM kills, and mainline is not free of KCSAN's
+        races: both are only noted."""
         return self not in (SplatKind.OOM, SplatKind.KCSAN)
 
     @property
@@ -393,7 +390,8 @@ def fingerprint(splat: Splat) -> str:
     traced = False
     for line in splat.text:
         traced |= TRACE.match(line) is not None
-        frame = FRAME.match(line)
+        # A return address that starts a function is what a noreturn call before it left behind.
+        frame = None if "+0x0/" in line else FRAME.match(line)
         if traced and frame and not frame["guess"] and not _BYSTANDER.match(frame["function"]):
             return f"{splat.kind}:{_SUFFIX.sub('', frame['function'])}"
     return f"{splat.kind}:{_VARYING.sub('N', splat.title)}"

@@ -362,6 +362,7 @@ def test_a_stall_takes_the_backtraces_of_all_cpus() -> None:
         ("x", ("pc : foo.constprop.0+0x1/0x2",), "kasan:foo"),
         ("x", ("RIP: 0033:0x47b7a0", "Call Trace:", " bar+0x1/0x2"), "kasan:bar"),
         ("x", (" before+0x1/0x2", "Call trace:", " ? guess+0x1/0x2", " a+0x1/0x2"), "kasan:a"),
+        ("x", ("Call trace:", " panic+0x1/0x2", " next+0x0/0x2", " a+0x1/0x2"), "kasan:a"),
         ("x", ("Call trace:", " dump_stack+0x1/0x2", " __schedule+0x1/0x2"), "kasan:x"),
         ("pfn:0a1b2 of 12345678 at 0xffff", (), "kasan:pfn:N of N at N"),
     ],
