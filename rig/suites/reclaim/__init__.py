@@ -14,9 +14,9 @@ SUITE = Suite(
             "(mm/vmscan.c, mm/page_io.c, mm/memory.c: do_swap_page())",
             iterations=2,
             floors=(
-                Floor(counter="pages_verified", at_least=50_000),
-                Floor(counter="pswpout", at_least=50_000),
-                Floor(counter="pswpin", at_least=50_000),
+                Floor(counter="pages_verified", at_least=20_000),
+                Floor(counter="pswpout", at_least=20_000),
+                Floor(counter="pswpin", at_least=20_000),
                 Floor(counter="mthp_folios", at_least=500),
                 Floor(counter="mthp_swapped_out_whole", at_least=500),
             ),
