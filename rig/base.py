@@ -4,6 +4,7 @@
 A base is imported once, as a commit of the rig's own linux.git; from then on it is pinned.
 """
 
+import http.client
 import os
 import re
 import urllib.error
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from rig import debian, git, log, proc
-from rig.errors import ConfigError, InfraError
+from rig.debian import Unreachable
+from rig.errors import ConfigError, InfraError, unknown
 from rig.store import Store, file_digest, host_trouble
 
 DEFAULT = "v6.12"
@@ -26,6 +28,7 @@ SUITES = (
     *("{own}-security", "{own}-updates", "{own}-backports", "trixie-security", "trixie"),
     *("trixie-backports", "forky", "sid", "experimental"),
 )
+PACKAGE = "linux-source-"
 KERNEL_ORG = "https://cdn.kernel.org/pub/linux/kernel"
 
 
@@ -56,15 +59,26 @@ def resolve(store: Store, name: str, *, tree: Path | None = None) -> Base:
         )
 
     def fetch(_: Path) -> Mapping[str, Any]:
+        known: set[str] = {DEFAULT}
+        silent: list[Unreachable] = []
         with log.step(f"Fetching {name}") as step, host_trouble(f"fetching {name}"):
-            for provider in (_from_debian, _from_tarball):
-                if found := provider(store, name, step):
+            for provider in PROVIDERS:
+                try:
+                    found = provider(store, name, step, known)
+                except Unreachable as error:
+                    step.note(error.message)
+                    silent.append(error)
+                    continue
+                if found:
                     git.keep(store, f"bases/{name}", found.commit)
                     return {"commit": found.commit, "origin": found.origin}
-        raise ConfigError(
-            f"nobody has a base named {name!r}: no Debian suite, and no tarball",
-            hint="the default is v6.12; --tree PATH takes any revision of your own git tree",
-        )
+        if len(silent) == len(PROVIDERS):
+            raise Unreachable(
+                f"{name} cannot be fetched: {'; '.join(error.message for error in silent)}",
+                hint="see to the network, or name your own git tree: --tree PATH",
+                detail="\n".join(filter(None, (error.detail for error in silent))),
+            )
+        raise unknown("base", name, known)
 
     store.make("bases", name, {"base": name}, fetch)
     manifest = store.manifest("bases", name)
@@ -72,6 +86,7 @@ def resolve(store: Store, name: str, *, tree: Path | None = None) -> Base:
 
 
 def _from_tree(store: Store, name: str, tree: Path) -> Base:
+    tree = tree.resolve()
     if not tree.is_dir():
         raise ConfigError(f"--tree {tree}: there is no such directory")
     if git.git("rev-parse", "--git-dir", cwd=tree, check=False).status:
@@ -92,18 +107,32 @@ def _from_tree(store: Store, name: str, tree: Path) -> Base:
 # --- Debian ------------------------------------------------------------------------------------
 
 
-def _from_debian(store: Store, name: str, step: log.Step) -> Base | None:
-    package = f"linux-source-{name.removeprefix('v')}"
-    mirror = debian.mirror()
+def _from_debian(store: Store, name: str, step: log.Step, known: set[str]) -> Base | None:
+    """Adds to `known` what the suites carry. Raises Unreachable when none of them answers."""
+    package = f"{PACKAGE}{name.removeprefix('v')}"
+    mirror = debian.mirror(store)
     if mirror is None:
-        step.note("apt knows no Debian archive here, or Debian's keyring is missing")
-        return None
-    for suite in dict.fromkeys(pattern.format(own=mirror.codename) for pattern in SUITES):
-        if uri := mirror.uri_of(suite):
+        raise Unreachable("apt knows no Debian archive here, or Debian's keyring is missing")
+    silent: list[Unreachable] = []
+    answered = False
+    suites = tuple(dict.fromkeys(pattern.format(own=mirror.codename) for pattern in SUITES))
+    for suite in suites:
+        if not (uri := mirror.uri_of(suite)):
+            continue
+        with store.lock(f"apt-{suite}"):
             apt = debian.private_apt(store, uri, suite)
-            if version := debian.newest(apt, package):
+            try:
+                version = debian.newest(apt, package)
+            except Unreachable as error:
+                silent.append(error)
+                continue
+            answered = True
+            if version:
                 step.note(f"{package} {version} from Debian {suite}")
                 return _import_package(store, name, apt, package, version, step)
+            known |= {f"v{found.removeprefix(PACKAGE)}" for found in debian.names(apt, PACKAGE)}
+    if silent and not answered:
+        raise silent[0]
     return None
 
 
@@ -131,7 +160,7 @@ def _import_tarball(store: Store, name: str, archive: Path, origin: str, step: l
 # --- kernel.org --------------------------------------------------------------------------------
 
 
-def _from_tarball(store: Store, name: str, step: log.Step) -> Base | None:
+def _from_tarball(store: Store, name: str, step: log.Step, known: set[str]) -> Base | None:
     """A release tarball, checked against the sha256sums file beside it.
 
     RIG_KERNEL_MIRROR names another place with the same layout.
@@ -139,26 +168,35 @@ def _from_tarball(store: Store, name: str, step: log.Step) -> Base | None:
     version = name.removeprefix("v")
     place = f"{os.environ.get('RIG_KERNEL_MIRROR', KERNEL_ORG)}/v{version.split('.')[0]}.x"
     file = f"linux-{version}.tar.xz"
-    try:
-        sums = _download(f"{place}/sha256sums.asc").decode()
-        promised = re.search(rf"^([0-9a-f]{{64}})  {re.escape(file)}$", sums, re.MULTILINE)
-        if promised is None:
-            step.note(f"{place} has no {file}")
-            return None
-        with store.scratch() as scratch:
-            archive = scratch / file
-            archive.write_bytes(_download(f"{place}/{file}"))
-            if file_digest(archive) != promised[1]:
-                raise InfraError(
-                    f"{file} is not what its sha256sums file promises", hint="fetch it again"
-                )
-            origin = f"{place}/{file}, sha256 {promised[1]}"
-            return _import_tarball(store, name, archive, origin, step)
-    except urllib.error.URLError as error:
-        step.note(f"{place}: {error.reason}")
+    sums = _download(f"{place}/sha256sums.asc").decode("utf-8", "replace")
+    rows = re.findall(r"^([0-9a-f]{64})  (\S+)$", sums, re.MULTILINE)
+    promised = {found: digest for digest, found in rows}.get(file)
+    if promised is None:
+        releases = (re.fullmatch(r"linux-(\d+\.\d+)\.tar\.xz", found) for _, found in rows)
+        known |= {f"v{match[1]}" for match in releases if match}
+        step.note(f"{place} has no {file}")
         return None
+    with store.scratch() as scratch:
+        archive = scratch / file
+        archive.write_bytes(_download(f"{place}/{file}"))
+        if file_digest(archive) != promised:
+            raise InfraError(
+                f"{place}/{file} is not what its sha256sums file promises",
+                hint="fetch it again, or name another place: RIG_KERNEL_MIRROR",
+            )
+        origin = f"{place}/{file}, sha256 {promised}"
+        return _import_tarball(store, name, archive, origin, step)
 
 
 def _download(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=60) as answer:
-        return bytes(answer.read())
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            return bytes(answer.read())
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
+        why = getattr(error, "reason", "") or error
+        raise Unreachable(f"{url}: {why}") from error
+    except ValueError as error:
+        raise ConfigError(f"RIG_KERNEL_MIRROR: {error}", hint="like file:///srv/kernels") from error
+
+
+PROVIDERS = (_from_debian, _from_tarball)
