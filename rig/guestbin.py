@@ -21,7 +21,7 @@ def build(store: Store, arch: Arch, name: str, sources: Path) -> Path:
         "arch": arch.name,
         "compiler": proc.run([compiler, "--version"]).stdout.splitlines()[0],
         "flags": CFLAGS,
-        "files": {path.name: file_digest(path) for path in files},
+        "files": {f"{path.parent.name}/{path.name}": file_digest(path) for path in files},
     }
 
     def make(out: Path) -> None:

@@ -3,6 +3,7 @@
 
 import tomllib
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pydantic
@@ -10,7 +11,7 @@ import pydantic
 from rig import cpio, debian, log, proc
 from rig.arch import Arch
 from rig.errors import ConfigError, InfraError, unknown
-from rig.store import Store, digest, file_digest
+from rig.store import Store, digest
 
 
 class ImageSpec(pydantic.BaseModel, extra="forbid", frozen=True):
@@ -26,9 +27,12 @@ def load(images: Path, name: str) -> ImageSpec:
     if not path.is_file():
         raise unknown("image", name, (found.parent.name for found in images.glob("*/image.toml")))
     try:
-        return ImageSpec.model_validate(tomllib.loads(path.read_text()))
-    except (tomllib.TOMLDecodeError, pydantic.ValidationError) as error:
+        spec = ImageSpec.model_validate(tomllib.loads(path.read_text()))
+    except ValueError as error:  # TOML's, UTF-8's and pydantic's are all of them
         raise ConfigError(f"{path}: {error}") from error
+    if wrong := [pattern for pattern in spec.keep if not pattern or pattern.startswith("/")]:
+        raise ConfigError(f"{path}: keep: {wrong[0]!r} is no path below the root")
+    return spec
 
 
 def build(store: Store, images: Path, name: str, arch: Arch) -> Path:
@@ -39,11 +43,7 @@ def build(store: Store, images: Path, name: str, arch: Arch) -> Path:
         "image": name,
         "arch": arch.deb_arch,
         "spec": spec.model_dump(mode="json"),
-        "tree": {
-            str(path.relative_to(tree)): [file_digest(path), path.stat().st_mode & 0o111]
-            for path in sorted(tree.rglob("*"))
-            if path.is_file()
-        },
+        "files": sha256(cpio.archive([*_skeleton(), *_tree(tree)])).hexdigest(),
     }
 
     def make(out: Path) -> dict[str, object]:
@@ -59,7 +59,7 @@ def build(store: Store, images: Path, name: str, arch: Arch) -> Path:
 
 def _extract(store: Store, spec: ImageSpec, arch: Arch, out: Path) -> str:
     """Unpack the packages and what they depend on: no emulation, no root, nothing is configured."""
-    mirror = debian.mirror()
+    mirror = debian.mirror(store)
     argv = [
         "mmdebstrap", "--variant=extract", f"--architectures={arch.deb_arch}",
         f"--include={','.join(spec.packages)}", "--skip=output/dev",
@@ -91,7 +91,7 @@ def _kept(root: Path, spec: ImageSpec) -> Iterator[cpio.Entry]:
 
 def _tree(tree: Path) -> Iterator[cpio.Entry]:
     for path in sorted(tree.rglob("*")):
-        if path.is_file():
+        if path.is_file() or path.is_symlink():
             yield cpio.of_path(path, str(path.relative_to(tree)))
 
 
