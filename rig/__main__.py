@@ -10,6 +10,8 @@ from rig.errors import ConfigError, RigError
 from rig.store import host_trouble
 from rig.verdict import Trouble
 
+INTERRUPTED = 130
+
 
 def main() -> None:
     # A terminated rig cleans up like an interrupted one.
@@ -20,9 +22,10 @@ def main() -> None:
     except RigError as error:
         say(error)
         sys.exit(exit_status(error))
-    except KeyboardInterrupt:
-        sys.stderr.write("rig: interrupted; nothing is left running\n")
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:  # what typer makes of Ctrl-C
+            sys.stderr.write("rig: interrupted; nothing is left running\n")
+        raise
     except BrokenPipeError:
         os._exit(0)
 

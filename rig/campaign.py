@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pydantic
 
-from rig import run
+from rig import proc, run
 from rig.errors import ConfigError, InfraError, RigError, unknown
 from rig.run import Prepared, RunResult, RunSpec, Shelves
 from rig.store import Store
@@ -48,14 +48,20 @@ def execute(
     wrong with a series or a kernel is a result.
     """
     with ThreadPoolExecutor(max_workers=_side_by_side(specs)) as pool:
-        futures = []
-        for spec in specs:
-            ready = _prepare_or_verdict(store, shelves, spec)
-            # A thread of its own has no log step unless it is handed ours.
-            context = contextvars.copy_context()
-            place = directory / _slot(spec, specs)
-            futures.append(pool.submit(context.run, _complete, ready, place))
-        return tuple(future.result() for future in futures)
+        try:
+            futures = []
+            for spec in specs:
+                ready = _prepare_or_verdict(store, shelves, spec)
+                # A thread of its own has no log step unless it is handed ours.
+                context = contextvars.copy_context()
+                place = directory / _slot(spec, specs)
+                futures.append(pool.submit(context.run, _complete, ready, place))
+            return tuple(future.result() for future in futures)
+        except BaseException:
+            # Ctrl-C comes to this thread only: the others' guests are ended for them.
+            pool.shutdown(wait=False, cancel_futures=True)
+            proc.stop_all()
+            raise
 
 
 def _complete(ready: Prepared | RunResult, directory: Path) -> RunResult:
@@ -73,8 +79,10 @@ def _slot(spec: RunSpec, specs: Sequence[RunSpec]) -> str:
 
 
 def _side_by_side(specs: Sequence[RunSpec]) -> int:
-    """How many guests fit: one for each core, and in three quarters of the memory that is free."""
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+    """How many guests fit: one for each core, in three quarters of what memory is available."""
+    meminfo = Path("/proc/meminfo").read_text()
+    available = re.search(r"^MemAvailable: +(\d+) kB$", meminfo, re.MULTILINE)
+    free = int(available[1]) >> 10 if available else 0
     largest = max(spec.machine.memory + 256 for spec in specs)
     return max(1, min(os.cpu_count() or 1, free * 3 // 4 // largest, len(specs)))
 

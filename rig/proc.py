@@ -13,6 +13,7 @@ import signal
 import subprocess
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from rig import log
 from rig.errors import DiskFull, InfraError
 
 Argv = Sequence[str | Path]
+_live: weakref.WeakSet[subprocess.Popen[bytes]] = weakref.WeakSet()
+_lock = threading.Lock()
 Popen = subprocess.Popen
 TimeoutExpired = subprocess.TimeoutExpired
 
@@ -86,7 +89,7 @@ def _popen(
     # setpriv rather than preexec_fn: running Python between fork and exec is not safe once there
     # are threads. The signal comes when the *thread* that started the command ends
     # (PR_SET_PDEATHSIG, prctl(2)), so a command must not outlive the thread that asked for it.
-    return subprocess.Popen(
+    process = subprocess.Popen(
         ["setpriv", "--pdeathsig", "KILL", "--", str(program), *(str(a) for a in argv[1:])],
         cwd=cwd,
         env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
@@ -95,6 +98,18 @@ def _popen(
         stderr=stderr,
         start_new_session=True,
     )
+    with _lock:
+        _live.add(process)
+    return process
+
+
+def stop_all() -> None:
+    """End every command of every thread: what waits for one of them finds it killed."""
+    with _lock:
+        running = [process for process in _live if process.poll() is None]
+    for process in running:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

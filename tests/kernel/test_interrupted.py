@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from rig import proc
+from rig import arch, proc
 from rig.store import Store
 
 RIG = [sys.executable, "-m", "rig"]
@@ -61,3 +61,19 @@ def test_disk_full_while_fetching_is_the_hosts_fault(tmp_path: Path) -> None:
     assert done.status == 3, done.stderr
     assert "rig: the disk is full" in done.stderr
     assert "RIG_STORE" in done.stderr
+
+
+def test_interrupted_while_guests_run_leaves_nothing_running() -> None:
+    store = Store.default()
+    with proc.spawn([*RIG, "run", "v6.12", "--arch", ",".join(arch.known())]) as rig:
+        assert rig.stdout is not None
+        for line in rig.stdout:
+            if b" on " in line and b"PASS" in line:  # a guest is up, and has more to do
+                break
+        builds = store.root / "builds"
+        guests = working_in(builds)
+        assert any("qemu-system" in line for line in guests), guests
+        rig.send_signal(signal.SIGINT)
+        assert rig.wait(timeout=30) == 130
+        assert not [line for line in working_in(builds) if "qemu-system" in line]
+        assert b"interrupted" in rig.stdout.read()
