@@ -50,12 +50,11 @@ def execute(
     with ThreadPoolExecutor(max_workers=_side_by_side(specs)) as pool:
         try:
             futures = []
-            for spec in specs:
+            for spec, slot in zip(specs, _slots(specs), strict=True):
                 ready = _prepare_or_verdict(store, shelves, spec)
                 # A thread of its own has no log step unless it is handed ours.
                 context = contextvars.copy_context()
-                place = directory / _slot(spec, specs)
-                futures.append(pool.submit(context.run, _complete, ready, place))
+                futures.append(pool.submit(context.run, _complete, ready, directory / slot))
             return tuple(future.result() for future in futures)
         except BaseException:
             # Ctrl-C comes to this thread only: the others' guests are ended for them.
@@ -70,12 +69,15 @@ def _complete(ready: Prepared | RunResult, directory: Path) -> RunResult:
     return result
 
 
-def _slot(spec: RunSpec, specs: Sequence[RunSpec]) -> str:
-    """The spec's directory: its architecture, numbered where several share it."""
-    same = [other for other in specs if other.machine.where == spec.machine.where]
-    if len(same) == 1:
-        return spec.machine.arch
-    return f"{spec.machine.arch}-{next(n for n, other in enumerate(same, 1) if other is spec)}"
+def _slots(specs: Sequence[RunSpec]) -> tuple[str, ...]:
+    """The specs' directories: their architectures, numbered where several share one."""
+    names = [spec.machine.arch for spec in specs]
+    return tuple(
+        f"{name}-{names[: n + 1].count(name):0{len(str(names.count(name)))}}"
+        if names.count(name) > 1
+        else name
+        for n, name in enumerate(names)
+    )
 
 
 def _side_by_side(specs: Sequence[RunSpec]) -> int:
