@@ -53,12 +53,10 @@ def check(shelves: Shelves, request: Request) -> None:
         mutant.check_name(mutant.load_all(shelves.patches), request.mutant)
     kbuild.check_flavour(shelves.kconfigs, request.flavour)
     image.load(shelves.images, "test")
+    if request.accel not in ("auto", *Accel):
+        raise unknown("accelerator", request.accel, ("auto", *Accel))
     _check_numbers(request)
-    if request.tree is None or _is_series(shelves, request.target):
-        wanted = target.parse(request.target)
-        if not wanted.base:
-            found = _series(shelves, wanted, request.base)
-            found.first(wanted.upto or 1)
+    _check_target(shelves, request)
 
 
 def specs(store: Store, shelves: Shelves, request: Request) -> tuple[RunSpec, ...]:
@@ -87,13 +85,31 @@ def build(store: Store, shelves: Shelves, request: Request) -> tuple[KernelBuild
     )
 
 
+def _check_target(shelves: Shelves, request: Request) -> None:
+    if request.tree is not None and not request.tree.is_dir():
+        raise ConfigError(f"--tree {request.tree}: there is no such directory")
+    is_series = _is_series(shelves, request.target)
+    if request.tree is None or is_series:
+        wanted = target.parse(request.target)
+        if not wanted.base:
+            found = _series(shelves, wanted, request.base)
+            found.first(1 if wanted.upto is None else wanted.upto)
+    if request.base and not is_series:
+        raise ConfigError(
+            f"--base {request.base} is what a series is applied to, and {request.target} is none",
+            hint=f"rig run {request.base}, or SERIES --base {request.base}",
+        )
+
+
 def _check_numbers(request: Request) -> None:
     # The suites keep one CPU for reclaim and need at least one more to race with it; the kernels
     # are built for 8.
     limits = {"cpus": (2, 8), "memory": (512, 65536), "repeat": (1, 1000), "seed": (0, 2**63 - 1)}
+    limits |= {"zram": (0, 65536), "swap_disk": (0, 65536)}
     for name, (least, most) in limits.items():
         if not least <= (value := getattr(request, name)) <= most:
-            raise ConfigError(f"--{name} {value} is out of range", hint=f"{least} to {most}")
+            option = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{option} {value} is out of range", hint=f"{least} to {most}")
     if not request.zram and not request.swap_disk:
         raise ConfigError(
             "a guest without swap has nowhere to reclaim to", hint="--zram or --swap-disk"
@@ -131,7 +147,9 @@ def _is_series(shelves: Shelves, text: str) -> bool:
         wanted = target.parse(text)
     except ConfigError:
         return False
-    return wanted.file is not None or wanted.series in series.names(shelves.patches)
+    if wanted.file is not None:  # or a branch that is named like one: mm/fixes
+        return wanted.file.suffix in (".mbx", ".mbox", ".patch") or wanted.file.is_file()
+    return wanted.series in series.names(shelves.patches)
 
 
 def _series(shelves: Shelves, wanted: Target, base_name: str) -> SeriesVersion:

@@ -18,7 +18,7 @@ from typing import TextIO
 from rig import accel, guest, guestbin, image, kbuild, log, mutant, suite, symbolize, tree, weave
 from rig import arch as arches
 from rig.console import Splat, scan
-from rig.errors import InfraError, RigError
+from rig.errors import ConfigError, InfraError, RigError
 from rig.guest import Guest, Software
 from rig.kbuild import BuildSpec, KernelBuild
 from rig.qemu import Machine
@@ -115,7 +115,11 @@ def build_spec(store: Store, shelves: Shelves, spec: RunSpec) -> BuildSpec:
     """The tree, instrumented if a mutant is wanted, with the configuration all suites share."""
     made = tree.materialize(store, spec.tree)
     if spec.mutant:
-        made = weave.instrument(store, made, mutant.load_all(shelves.patches))
+        mutants = mutant.load_all(shelves.patches)
+        chosen = next(one for one in mutants if one.name == spec.mutant)
+        if why := chosen.absent(made.version):
+            raise ConfigError(f"{spec.mutant} is no mutant of {made.label}: {why}")
+        made = weave.instrument(store, made, mutants)
     # Every suite's fragment, whichever suites run: one kernel serves them all.
     extra = tuple(known.config for known in suite.known().values())
     config = kbuild.fragments(shelves.kconfigs, arches.pick(spec.machine.arch), spec.flavour, extra)
