@@ -25,7 +25,7 @@ from rig.qemu import Machine
 from rig.store import Store, host_trouble
 from rig.suite import Selection
 from rig.tree import TreeSpec
-from rig.verdict import SuiteResult, Trouble, Verdict, conclude
+from rig.verdict import CaseResult, SuiteResult, Trouble, Verdict, conclude
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,7 +171,7 @@ def execute(prepared: Prepared, directory: Path) -> RunResult:
                 boot_seconds = up.boot_seconds
                 check_mutant(up, spec)
                 for selection in spec.suites:
-                    suites.append(_run_suite(up, selection, spec.seed))
+                    _run_suite(up, selection, spec.seed, suites)
             if up.lost:
                 raise up.lost
     except RigError as error:
@@ -224,15 +224,18 @@ def check_mutant(up: Guest, spec: RunSpec) -> None:
         raise InfraError(f"the kernel does not say that the mutant {spec.mutant} is on")
 
 
-def _run_suite(up: Guest, selection: Selection, seed: int) -> SuiteResult:
+def _run_suite(up: Guest, selection: Selection, seed: int, suites: list[SuiteResult]) -> None:
+    """Adds to `suites` what was found out, also where the rig itself fails in the middle."""
     chosen, cases = suite.pick(selection.suite), suite.cases_of(selection)
-    results = []
-    with log.step(f"{chosen.name} on {up.machine.arch}") as step:
-        for done, case in enumerate(cases):
-            step.progress(done, len(cases), case.name)
-            results.append(suite.run_case(up, chosen, case, seed=seed))
-            step.note(f"{results[-1].outcome} {case.name} {results[-1].reason}".rstrip())
-    return SuiteResult(suite=chosen.name, cases=tuple(results))
+    results: list[CaseResult] = []
+    try:
+        with log.step(f"{chosen.name} on {up.machine.arch}") as step:
+            for done, case in enumerate(cases):
+                step.progress(done, len(cases), case.name)
+                results.append(suite.run_case(up, chosen, case, seed=seed))
+                step.note(f"{results[-1].outcome} {case.name} {results[-1].reason}".rstrip())
+    finally:
+        suites.append(SuiteResult(suite=chosen.name, cases=tuple(results)))
 
 
 def _console(directory: Path) -> tuple[Splat, ...]:
