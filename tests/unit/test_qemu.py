@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Whole command lines, against tests/data/argv: one word a line.
 
-RIG_GOLDEN=write python -m pytest tests/unit/test_qemu.py   writes them anew; then read the diff.
+RIG_GOLDEN=write python -m pytest tests/unit/test_qemu.py   writes them; then read the diff.
 """
 
 import os

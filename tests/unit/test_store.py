@@ -145,11 +145,11 @@ def test_two_makers_at_once_make_once(store: Store, events: list[Event]) -> None
     def slow(out: Path) -> None:
         made.append(threading.get_ident())
         inside.set()
-        assert go_on.wait(20)
+        assert go_on.wait(120)
 
     first = threading.Thread(target=store.make, args=("builds", "b1", {}, slow))
     first.start()
-    assert inside.wait(20)
+    assert inside.wait(120)
     second = threading.Thread(target=store.make, args=("builds", "b1", {}, slow))
     second.start()
     try:
@@ -157,8 +157,8 @@ def test_two_makers_at_once_make_once(store: Store, events: list[Event]) -> None
             assert second.is_alive()
     finally:
         go_on.set()
-    first.join(20)
-    second.join(20)
+    first.join(120)
+    second.join(120)
     assert len(made) == 1
     waited = next(event for event in events if "Waiting" in event.title)
     assert waited.title == "Waiting for another rig to finish with builds-b1"
@@ -191,8 +191,8 @@ with Store(Path(sys.argv[1])).lock("lane"):
         assert thread.is_alive()
     assert not got.is_set()
     fifo.write_text("go on")
-    assert got.wait(20)
-    thread.join(20)
+    assert got.wait(120)
+    thread.join(120)
 
 
 def test_a_killed_holder_holds_no_longer(store: Store, script: Callable[..., Any]) -> None:

@@ -304,7 +304,7 @@ def test_a_killed_rigs_work_is_done_again(
     store: Store, base: Base, v2: SeriesVersion, script: Callable[..., Any]
 ) -> None:
     path = MBX / "shelf" / "unmap-batch" / "v2.mbx"
-    assert script(KILLED, store.root, base.commit, path).wait(20) == -9
+    assert script(KILLED, store.root, base.commit, path).wait(120) == -9
     made = tree.materialize(store, TreeSpec(base=base, series=v2))
     assert "mm/unmap_batch.c" in files(store, made)
     assert [path.name for path in (store.root / "trees").iterdir() if path.name[0] == "."] == []

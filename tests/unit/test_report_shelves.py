@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-only
+from pathlib import Path
+
+from rig import arch, mutant, series, suite
+from rig.report import shelves
+from rig.run import Shelves
+
+TOP = Path(__file__).parent.parent.parent
+
+
+def sections(text: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if line.startswith("  "):
+            found[title].append(line.strip())  # noqa: F821 (a title comes first)
+        else:
+            title = line
+            found[title] = []
+    return found
+
+
+def test_everything_that_can_be_named_is_listed() -> None:
+    here = Shelves.default()
+    assert here.patches == TOP / "patches"
+    found = sections(shelves.render(here))
+    assert found["bases"][0].startswith("v6.12 (default)")
+    assert [line.split("@")[0] for line in found["series"]] == list(series.names(here.patches))
+    assert "batch-dirty-tlb-flush@v1 batch-dirty-tlb-flush@v2" in found["series"]
+    assert found["architectures"] == list(arch.known())
+    assert {"base", "debug"} <= set(found["flavours"])
+    assert found["mutants"] == [one.name for one in mutant.load_all(here.patches)]
+    cases = [f"{one.name}/{case.name}" for one in suite.known().values() for case in one.cases]
+    assert found["cases"] == cases
+
+
+def test_empty_shelves_are_no_trouble(tmp_path: Path) -> None:
+    empty = Shelves(kconfigs=tmp_path, patches=tmp_path, images=tmp_path)
+    found = sections(shelves.render(empty))
+    assert found["series"] == found["mutants"] == found["flavours"] == []
