@@ -74,7 +74,7 @@ def select(suites: Sequence[str], cases: Sequence[str]) -> tuple[Selection, ...]
 
     Raises ConfigError, with the nearest names, for what is not there.
     """
-    chosen = [pick(name) for name in suites] if suites else list(known().values())
+    chosen = [pick(name) for name in dict.fromkeys(suites)] or list(known().values())
     if not cases:
         return tuple(Selection(suite=suite.name) for suite in chosen)
     names = {case.name for suite in chosen for case in suite.cases}
