@@ -5,7 +5,6 @@ That /dev/kvm exists, opens and makes a virtual machine proves nothing: on some 
 aborts or spins for ever. The answer is kept for this host, its kernel and this QEMU.
 """
 
-import json
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,13 +55,16 @@ def probe(store: Store, arch: Arch, accel: Accel) -> Probe:
         "probe": [source.read_text(), qemu.probe_argv(arch, accel, Path("rom"))],
     }
 
-    def make(out: Path) -> dict[str, object]:
-        with log.step(f"Booting the smallest {arch.name} guest under {accel}"):
-            works, why = _boot(arch, accel, source, out)
-        return {"works": works, "why": why}
-
-    manifest = store.make("probes", digest(inputs), inputs, make) / "manifest.json"
-    facts = json.loads(manifest.read_text())
+    name = digest(inputs)
+    if store.find("probes", name) is None:
+        title = f"Booting the smallest {arch.name} guest under {accel}"
+        with log.step(title), store.lock(f"probe-{name}"), store.scratch() as scratch:
+            works, why = _boot(arch, accel, source, scratch)
+        # TCG works everywhere: a guest that did not answer was not given the time this once.
+        if accel is Accel.TCG and not works:
+            return Probe(arch=arch.name, accel=accel, works=works, why=why)
+        store.make("probes", name, inputs, lambda _: {"works": works, "why": why})
+    facts = store.manifest("probes", name)
     return Probe(arch=arch.name, accel=accel, works=facts["works"], why=facts["why"])
 
 

@@ -47,6 +47,8 @@ def render(findings: Findings) -> str:
         lines.append(
             f"{probe.arch:8} {probe.accel:4} {'yes' if probe.works else 'no':4} {probe.why}"
         )
-    if not findings.healthy:
+    if not all(need.optional for need in findings.missing):
         lines.append("`rig doctor --fix` installs what is missing")
+    elif not findings.healthy:
+        lines.append("no verdict can be had for an architecture without an accelerator")
     return "\n".join(lines) + "\n"
