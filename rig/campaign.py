@@ -19,6 +19,8 @@ from rig.store import Store
 from rig.verdict import Trouble, conclude
 
 RESULT = "result.json"
+LABEL_MAX = 80
+"""Characters of a label that are kept: a name may have 255 bytes, and people read it."""
 SAFE = re.compile(r"[^A-Za-z0-9@._-]+")
 
 _RESULT = pydantic.TypeAdapter(RunResult)
@@ -30,7 +32,8 @@ def new_directory(store: Store, label: str) -> Path:
     parent = store.root / "runs"
     parent.mkdir(parents=True, exist_ok=True)
     for attempt in range(1, 1000):
-        path = parent / f"{stamp}-{SAFE.sub('-', label)}{f'-{attempt}' if attempt > 1 else ''}"
+        again = f"-{attempt}" if attempt > 1 else ""
+        path = parent / f"{stamp}-{SAFE.sub('-', label)[-LABEL_MAX:]}{again}"
         try:
             path.mkdir()
         except FileExistsError:
@@ -141,7 +144,13 @@ def find(store: Store, name: str = "") -> Path:
 
 
 def load(path: Path) -> RunResult:
-    return _RESULT.validate_json(path.read_bytes())
+    try:
+        return _RESULT.validate_json(path.read_bytes())
+    except ValueError as error:
+        raise ConfigError(
+            f"{path} cannot be read: it is damaged, or another version of the rig's",
+            detail=str(error)[:2000],
+        ) from error
 
 
 def load_all(directory: Path) -> tuple[RunResult, ...]:
