@@ -1,0 +1,348 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The pipeline with a guest of the test's own; real ones are in tests/boot and tests/kernel."""
+
+import contextlib
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from rig import accel, guest, guestbin, image, kbuild, run, series, suite, weave
+from rig.base import Base
+from rig.errors import ApplyError, BootError, ConfigError, GuestLost, InfraError
+from rig.guest import Ran
+from rig.kbuild import KernelBuild
+from rig.qemu import Accel, Machine
+from rig.run import Prepared, RunResult, RunSpec, Shelves
+from rig.store import Store
+from rig.suite import Selection
+from rig.tree import TreeSpec
+from rig.verdict import Outcome
+
+TOP = Path(__file__).parent.parent.parent
+UNMAP = TOP / "tests" / "data" / "mbx" / "shelf" / "unmap-batch"
+SELECTED = (
+    Selection(suite="stale_tlb", cases=("anon_lost_write",)),
+    Selection(suite="reclaim", cases=("anon_roundtrip",)),
+)
+MANY = 10**9
+
+
+@pytest.fixture
+def spec(base: Base) -> RunSpec:
+    machine = Machine(arch="x86_64", accel=Accel.TCG)
+    return RunSpec(tree=TreeSpec(base=base), machine=machine, suites=SELECTED)
+
+
+@pytest.fixture
+def prepared(spec: RunSpec, tmp_path: Path) -> Prepared:
+    build = tmp_path / "build"
+    build.mkdir()
+    (build / ".config").write_text("CONFIG_SMP=y\n")
+    made = KernelBuild(
+        digest="b01d", arch="x86_64", label="v6.12", release="6.12.0-rig", directory=build,
+        image=build / "bzImage", vmlinux=build / "vmlinux", warnings=("x.c:1: warning: y",),
+        seconds=1, objects=3, reused=False,
+    )  # fmt: skip
+    software = guest.Software(kernel=build / "bzImage", initrd=())
+    return Prepared(spec=spec, build=made, software=software, provenance=run.provenance(spec))
+
+
+class FakeGuest:
+    """Answers each command by the name of its case; what a real one does is in tests/boot."""
+
+    def __init__(self, machine: Machine, says: dict[str, Any], console: str) -> None:
+        self.machine, self.says = machine, says
+        self.lost: GuestLost | None = None
+        self.boot_seconds = 1.234
+        self.console = SimpleNamespace(text=lambda: console)
+
+    def run(self, command: str, *, deadline: float) -> Ran:
+        case = command.split()[1]
+        said = self.says[command] if command in self.says else self.says.get(case, passes(case))
+        if isinstance(said, GuestLost):
+            self.lost = said
+        if isinstance(said, Exception):
+            raise said
+        return Ran(command=command, status=0, stdout=said, stderr="a word", seconds=1)
+
+
+def passes(case: str) -> str:
+    floors = {
+        floor.counter for one in suite.known().values() for c in one.cases for floor in c.floors
+    }
+    lines = [f"# counter {name} {MANY}" for name in sorted(floors)]
+    return "\n".join(["KTAP version 1", "1..1", *lines, f"ok 1 {case}", ""])
+
+
+def failing(case: str) -> str:
+    return passes(case).replace("ok 1", "# evidence page 17: lost\nnot ok 1")
+
+
+@pytest.fixture
+def boots(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Machine]]:
+    """Guests that say this; a console that is left; what was booted."""
+
+    def set_up(
+        says: dict[str, Any] | None = None, console: str = "", error: Exception | None = None
+    ) -> list[Machine]:
+        booted: list[Machine] = []
+
+        @contextlib.contextmanager
+        def boot(machine: Machine, software: Any, directory: Path) -> Iterator[FakeGuest]:
+            booted.append(machine)
+            (directory / "console.log").write_text(console)
+            if error:
+                raise error
+            yield FakeGuest(machine, says or {}, console)
+
+        monkeypatch.setattr(guest, "boot", boot)
+        return booted
+
+    return set_up
+
+
+def outcomes(result: RunResult) -> dict[str, Outcome]:
+    return {case.name: case.outcome for one in result.suites for case in one.cases}
+
+
+# What is asked of the kernel
+
+
+def test_a_mutant_is_chosen_on_the_command_line(spec: RunSpec) -> None:
+    assert run.machine_of(spec) == spec.machine
+    mutated = replace(spec, mutant="no-flush", machine=replace(spec.machine, cmdline=("quiet",)))
+    assert run.machine_of(mutated).cmdline == ("quiet", "rig.mutant=no-flush")
+
+
+def test_a_kernel_has_what_every_suite_needs(store: Store, spec: RunSpec) -> None:
+    """One build serves them all, whichever are run."""
+    one = run.build_spec(store, Shelves.default(), replace(spec, suites=SELECTED[:1]))
+    assert one == run.build_spec(store, Shelves.default(), spec)
+    assert one.config.requested
+    assert one.config.flavour == "base"
+    assert one.tree.commit == spec.tree.base.commit
+
+
+def test_only_a_mutants_kernel_is_instrumented(store: Store, spec: RunSpec) -> None:
+    mutated = replace(spec, mutant="no-remote-flush")
+    made = run.build_spec(store, Shelves.default(), mutated)
+    assert made.tree.commit != spec.tree.base.commit
+    assert made.tree.label == "v6.12, instrumented"
+
+
+def test_a_mutant_that_is_not_for_the_tree_is_said_before_the_build(
+    store: Store, spec: RunSpec, tmp_path: Path
+) -> None:
+    text = (TOP / "patches" / "mutants" / "no-remote-flush.cocci").read_text()
+    (tmp_path / "patches" / "mutants").mkdir(parents=True)
+    (tmp_path / "patches" / "mutants" / "no-remote-flush.cocci").write_text(
+        text.replace("// Files:", "// Not-On: <v7.0: there is no such function\n// Files:")
+    )
+    shelves = replace(Shelves.default(), patches=tmp_path / "patches")
+    with pytest.raises(ConfigError) as bad:
+        run.build_spec(store, shelves, replace(spec, mutant="no-remote-flush"))
+    assert bad.value.message == ("no-remote-flush is no mutant of v6.12: there is no such function")
+
+
+def test_everything_that_is_prepared_is_named_by_its_digest(
+    store: Store, spec: RunSpec, prepared: Prepared, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    places = {name: tmp_path / name for name in ("1mage", "pr06")}
+    for place in places.values():
+        place.mkdir()
+        for name in ("rootfs.cpio", "stale_tlb", "reclaim"):
+            (place / name).write_bytes(b"x")
+    monkeypatch.setattr(kbuild, "build", lambda store, spec: prepared.build)
+    monkeypatch.setattr(image, "build", lambda *args: places["1mage"] / "rootfs.cpio")
+    monkeypatch.setattr(guestbin, "build", lambda s, a, name, p: places["pr06"] / name)
+    monkeypatch.setattr(accel, "qemu_version", lambda arch: "QEMU emulator version 7.2.22")
+    made = run.prepare(store, Shelves.default(), replace(spec, seed=7))
+    known = made.provenance
+    assert (known.label, known.origin) == ("v6.12", "tests/data/kernel")
+    assert (known.commit, known.build, known.release) == (
+        spec.tree.base.commit,
+        "b01d",
+        "6.12.0-rig",
+    )
+    assert known.tree
+    assert (known.image, known.programs) == ("1mage", (("stale_tlb", "pr06"), ("reclaim", "pr06")))
+    assert (known.qemu, known.flavour, known.seed) == ("QEMU emulator version 7.2.22", "base", 7)
+    assert made.software.initrd[0] == places["1mage"] / "rootfs.cpio"
+
+
+# Runs
+
+
+def test_a_run_that_passes(
+    prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
+) -> None:
+    booted = boots()
+    result = run.execute(prepared, tmp_path / "run")
+    assert booted == [prepared.spec.machine]
+    assert result.verdict.outcome is Outcome.PASS, result.verdict.reason
+    assert outcomes(result) == {"anon_lost_write": Outcome.PASS, "anon_roundtrip": Outcome.PASS}
+    assert [one.suite for one in result.suites] == ["stale_tlb", "reclaim"]
+    assert (result.boot_seconds, result.detail) == (1.23, "")
+    assert result.warnings == ("x.c:1: warning: y",)
+    assert result.provenance == prepared.provenance
+    assert result.ended.endswith("+00:00")
+
+
+def test_a_case_that_fails(
+    prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
+) -> None:
+    boots({"anon_lost_write": failing("anon_lost_write")})
+    result = run.execute(prepared, tmp_path / "run")
+    assert result.verdict.outcome is Outcome.FAIL
+    assert result.verdict.reason == "stale_tlb/anon_lost_write: page 17: lost"
+    assert outcomes(result)["anon_roundtrip"] is Outcome.PASS, "the others are run all the same"
+
+
+def test_a_guest_that_is_lost_keeps_what_was_found_out(
+    prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
+) -> None:
+    boots({"anon_roundtrip": GuestLost("the guest ended without a word", detail="the console")})
+    result = run.execute(prepared, tmp_path / "run")
+    assert result.verdict.outcome is Outcome.FAIL
+    assert result.verdict.reason == "the guest ended without a word"
+    assert outcomes(result) == {"anon_lost_write": Outcome.PASS, "anon_roundtrip": Outcome.FAIL}
+    assert result.detail == "the console"
+
+
+def test_cases_after_the_loss_carry_its_cause(
+    prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
+) -> None:
+    boots({"anon_lost_write": GuestLost("BUG: KASAN")})
+    result = run.execute(prepared, tmp_path / "run")
+    assert outcomes(result)["anon_roundtrip"] is Outcome.INCONCLUSIVE
+    assert result.suites[1].cases[0].reason == "not run: BUG: KASAN"
+
+
+def test_trouble_of_the_rig_is_broken_and_keeps_the_cases(
+    prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
+) -> None:
+    boots({"anon_roundtrip": InfraError("QEMU was killed by signal 9")})
+    result = run.execute(prepared, tmp_path / "run")
+    assert result.verdict.outcome is Outcome.BROKEN
+    assert result.verdict.reason == "QEMU was killed by signal 9"
+    assert outcomes(result) == {"anon_lost_write": Outcome.PASS}
+
+
+def test_trouble_in_the_middle_of_a_suite_keeps_its_first_cases(
+    prepared: Prepared,
+    boots: Callable[..., list[Machine]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stale = run.suite.pick("stale_tlb")
+    second = replace(stale.cases[0], name="second")
+    monkeypatch.setattr(run.suite, "cases_of", lambda selection: (stale.cases[0], second))
+    boots({"second": InfraError("QEMU was killed by signal 9")})
+    result = run.execute(prepared, tmp_path / "run")
+    assert outcomes(result) == {"anon_lost_write": Outcome.PASS}
+    assert result.verdict.outcome is Outcome.BROKEN
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (BootError("the kernel hangs at boot", detail="last words"), Outcome.FAIL),
+        (InfraError("QEMU does not start", detail="last words"), Outcome.BROKEN),
+    ],
+)
+def test_a_guest_that_does_not_come_up(
+    prepared: Prepared,
+    boots: Callable[..., list[Machine]],
+    tmp_path: Path,
+    error: Exception,
+    outcome: Outcome,
+) -> None:
+    boots(error=error)
+    result = run.execute(prepared, tmp_path / "run")
+    assert (result.verdict.outcome, result.verdict.reason) == (outcome, str(error))
+    assert (result.suites, result.boot_seconds, result.detail) == ((), 0, "last words")
+
+
+def test_the_hosts_refusals_are_broken(
+    prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
+) -> None:
+    boots(error=PermissionError(13, "Permission denied", "/tmp/x"))
+    result = run.execute(prepared, tmp_path / "run")
+    assert result.verdict.outcome is Outcome.BROKEN
+    assert result.verdict.reason == "running a guest: Permission denied (/tmp/x)"
+
+
+def test_a_splat_on_the_console_outranks_what_the_cases_say(
+    prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
+) -> None:
+    log = TOP / "tests" / "data" / "console" / "from-source" / "kasan.log"
+    boots(console=log.read_text(errors="replace"))
+    result = run.execute(prepared, tmp_path / "run")
+    assert result.verdict.outcome is Outcome.FAIL
+    assert "KASAN" in result.verdict.reason
+    assert outcomes(result)["anon_lost_write"] is Outcome.PASS
+    assert result.splats
+
+
+def test_a_mutant_the_kernel_does_not_own_up_to_is_broken(
+    prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
+) -> None:
+    """Else the clean kernel was tested, and the mutant would have survived."""
+    mutated = replace(prepared, spec=replace(prepared.spec, mutant="no-flush"))
+    boots(console="[    0.1] rig: mutant no-other is on\n")
+    result = run.execute(mutated, tmp_path / "run")
+    assert result.verdict.outcome is Outcome.BROKEN
+    assert "does not say that the mutant no-flush is on" in result.verdict.reason
+    booted = boots(console=f"[    0.1] {weave.says_it_is_on('no-flush')}\n")
+    result = run.execute(mutated, tmp_path / "again")
+    assert result.verdict.outcome is Outcome.PASS
+    assert booted[0].cmdline == ("rig.mutant=no-flush",)
+
+
+def test_what_it_takes_to_explain_it_later_is_left_beside_it(
+    prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
+) -> None:
+    boots(error=BootError("no"))
+    v2 = series.read(UNMAP / "v2.mbx", "unmap-batch")
+    tree = replace(prepared.spec.tree, series=v2)
+    run.execute(replace(prepared, spec=replace(prepared.spec, tree=tree)), tmp_path / "run")
+    assert (tmp_path / "run" / "kernel.config").read_text() == "CONFIG_SMP=y\n"
+    again = series.read(tmp_path / "run" / "series.mbx")
+    assert again.patches == v2.patches
+
+
+# A guest for a person
+
+
+def test_one_command_in_a_guest(prepared: Prepared, boots: Callable[..., list[Machine]]) -> None:
+    boots({"echo 'a b'": "a b\n"})
+    out, err = io.StringIO(), io.StringIO()
+    assert run.interact(prepared, ["echo", "a b"], out, err) == 0
+    assert (out.getvalue(), err.getvalue()) == ("a b\n", "a word")
+
+
+def test_a_guest_that_cannot_be_had_is_raised(
+    prepared: Prepared, boots: Callable[..., list[Machine]]
+) -> None:
+    boots(error=BootError("no"))
+    with pytest.raises(BootError):
+        run.interact(prepared, ["true"], io.StringIO(), io.StringIO())
+
+
+def test_the_shelves_are_the_checkouts() -> None:
+    here = Shelves.default()
+    assert here.kconfigs == TOP / "kconfigs"
+    assert (here.images / "test" / "image.toml").is_file()
+
+
+def test_a_series_that_does_not_apply_is_not_run(store: Store, spec: RunSpec) -> None:
+    broken = series.read(TOP / "tests" / "data" / "mbx" / "kernel" / "does-not-apply.mbx")
+    with pytest.raises(ApplyError):
+        run.build_spec(
+            store, Shelves.default(), replace(spec, tree=replace(spec.tree, series=broken))
+        )
