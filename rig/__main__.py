@@ -25,9 +25,10 @@ def main() -> None:
     except SystemExit as ended:
         if ended.code == INTERRUPTED:  # what typer makes of Ctrl-C
             sys.stderr.write("rig: interrupted; nothing is left running\n")
+        if isinstance(ended.__context__, BrokenPipeError):
+            # `rig list | head -1`: typer would say FAIL, and flushing stdout again a traceback.
+            os._exit(128 + signal.SIGPIPE)
         raise
-    except BrokenPipeError:
-        os._exit(0)
 
 
 def say(error: RigError) -> None:

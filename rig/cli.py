@@ -189,7 +189,7 @@ def report(
     raise typer.Exit(text.overall(results).exit_status)
 
 
-@app.command("list")
+@app.command("list", epilog="Example: `rig list`")
 def list_() -> None:
     """What there is: bases, series, suites and their cases, mutants, architectures, flavours."""
     from rig.report import shelves

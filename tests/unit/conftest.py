@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What unit tests of several modules share: a store of their own, processes that must end."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -9,15 +10,22 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from rig import git
+from rig import git, guest, run, suite
 from rig.base import Base
 from rig.console import scan
+from rig.errors import GuestLost
+from rig.guest import Ran
+from rig.kbuild import KernelBuild
 from rig.qemu import Accel, Machine, Swap
-from rig.run import Provenance, RunResult
+from rig.run import Prepared, Provenance, RunResult, RunSpec
 from rig.store import Store
+from rig.suite import Selection
+from rig.tree import TreeSpec
 from rig.verdict import CaseResult, Outcome, Owner, SuiteResult, Trouble, conclude
 
 TOP = Path(__file__).parent.parent.parent
@@ -208,3 +216,88 @@ def results() -> dict[str, tuple[RunResult, ...]]:
             ),
         ),
     }
+
+
+# A guest of the tests' own
+
+
+@pytest.fixture
+def spec(base: Base) -> RunSpec:
+    """Two cases on a kernel, of a suite each."""
+    machine = Machine(arch="x86_64", accel=Accel.TCG)
+    selected = (
+        Selection(suite="stale_tlb", cases=("anon_lost_write",)),
+        Selection(suite="reclaim", cases=("anon_roundtrip",)),
+    )
+    return RunSpec(tree=TreeSpec(base=base), machine=machine, suites=selected)
+
+
+@pytest.fixture
+def prepared(spec: RunSpec, tmp_path: Path) -> Prepared:
+    """It with all it needs made, in name."""
+    build = tmp_path / "build"
+    build.mkdir()
+    (build / ".config").write_text("CONFIG_SMP=y\n")
+    made = KernelBuild(
+        digest="b01d", arch="x86_64", label="v6.12", release="6.12.0-rig", directory=build,
+        image=build / "bzImage", vmlinux=build / "vmlinux", warnings=("x.c:1: warning: y",),
+        seconds=1, objects=3, reused=False,
+    )  # fmt: skip
+    software = guest.Software(kernel=build / "bzImage", initrd=())
+    return Prepared(spec=spec, build=made, software=software, provenance=run.provenance(spec))
+
+
+class FakeGuest:
+    """Answers each command by the name of its case; what a real one does is in tests/boot."""
+
+    def __init__(self, machine: Machine, says: dict[str, Any], console: str) -> None:
+        self.machine, self.says = machine, says
+        self.lost: GuestLost | None = None
+        self.boot_seconds = 1.234
+        self.console = SimpleNamespace(text=lambda: console)
+
+    def run(self, command: str, *, deadline: float) -> Ran:
+        case = command.split()[1]
+        said = self.says[command] if command in self.says else self.says.get(case, passes(case))
+        if said == "not ok":
+            said = failing(case)
+        if isinstance(said, GuestLost):
+            self.lost = said
+        if isinstance(said, Exception):
+            raise said
+        return Ran(command=command, status=0, stdout=said, stderr="a word", seconds=1)
+
+
+def passes(case: str) -> str:
+    floors = {
+        floor.counter for one in suite.known().values() for c in one.cases for floor in c.floors
+    }
+    lines = [f"# counter {name} 1000000000" for name in sorted(floors)]
+    return "\n".join(["KTAP version 1", "1..1", *lines, f"ok 1 {case}", ""])
+
+
+def failing(case: str) -> str:
+    return passes(case).replace("ok 1", "# evidence page 17: lost\nnot ok 1")
+
+
+@pytest.fixture
+def boots(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Machine]]:
+    """Guests that say this; a console that is left; what was booted."""
+
+    def set_up(
+        says: dict[str, Any] | None = None, console: str = "", error: Exception | None = None
+    ) -> list[Machine]:
+        booted: list[Machine] = []
+
+        @contextlib.contextmanager
+        def boot(machine: Machine, software: Any, directory: Path) -> Iterator[FakeGuest]:
+            booted.append(machine)
+            (directory / "console.log").write_text(console)
+            if error:
+                raise error
+            yield FakeGuest(machine, says or {}, console)
+
+        monkeypatch.setattr(guest, "boot", boot)
+        return booted
+
+    return set_up
