@@ -91,12 +91,10 @@ def _apply(store: Store, spec: TreeSpec) -> str:
     with git.sparse_worktree(store, spec.base.commit, files) as work:
         for patch in spec.patches:
             mail = b"From rig Thu Jan  1 00:00:00 1970\n" + patch.mail
-            # --keep-cr as b4 does; the committer's date is the author's, so that the same mails on
-            # the same base are the same commit.
+            # --keep-cr as b4 does.
             done = git.git(
-                "am", "--3way", "--quiet", "--keep-cr", "--committer-date-is-author-date", cwd=work,
-                stdin=mail, check=False,
-            )  # fmt: skip
+                "am", "--3way", "--quiet", "--keep-cr", cwd=work, stdin=mail, check=False
+            )
             if done.status:
                 raise _rejected(spec, patch, done.stdout + done.stderr, work)
         new = int(git.text("rev-list", "--count", f"{spec.base.commit}..HEAD", cwd=work))

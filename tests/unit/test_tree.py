@@ -145,6 +145,7 @@ def test_context_that_has_changed_is_merged(
     other = rewritten(store, kernel, {"mm/rmap.c": change})
     made = tree.materialize(store, TreeSpec(base=other, series=v2))
     text = show(store, made, "mm/rmap.c")
+    assert made.commit != tree.materialize(store, TreeSpec(base=base, series=v2)).commit
     assert "__visible" in text
     assert "pending++" in text
 
