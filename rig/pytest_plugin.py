@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:  # an installed plugin is imported by every pytest run: keep that cheap
+    from rig.errors import RigError
     from rig.guest import Guest
     from rig.kbuild import KernelBuild
     from rig.request import Request
@@ -23,8 +24,11 @@ if TYPE_CHECKING:  # an installed plugin is imported by every pytest run: keep t
 
 SUITES = Path(__file__).parent / "suites"
 ARCH = "x86_64"
-NAMING = ("series", "revision", "base", "tree", "mutant", "arch")
-"""The options that name something which may not be there."""
+NAMING = {
+    **{"series": "", "revision": "", "base": "", "tree": None, "mutant": ""},
+    **{"arch": ARCH, "flavour": "base"},
+}
+"""The options that name something which may not be there, and what they are when not given."""
 BENCH = pytest.StashKey["Bench"]()
 
 
@@ -67,6 +71,8 @@ class Running:
     directory: Path
     began: float = field(default_factory=time.monotonic)
     cases: dict[str, list["CaseResult"]] = field(default_factory=dict)
+    trouble: "RigError | None" = None
+    """What kept a case from having a result."""
 
 
 class Bench:
@@ -77,6 +83,7 @@ class Bench:
         self._stack = ExitStack()
         self._prepared: dict[str, Prepared] = {}
         self._running: dict[str, Running] = {}
+        self._failed: dict[str, RigError] = {}
         self._directory: Path | None = None
 
     def check(self) -> None:
@@ -84,8 +91,10 @@ class Bench:
         from rig import request, run
         from rig.errors import RigError
 
-        if all(getattr(self._options, name) in ("", None, ARCH) for name in NAMING):
+        if all(getattr(self._options, name) == default for name, default in NAMING.items()):
             return
+        if self._options.revision and not self._options.series:
+            raise pytest.UsageError("--revision is of a series (--series NAME)")
         try:
             request.check(run.Shelves.default(), self.request())
         except RigError as error:
@@ -131,17 +140,29 @@ class Bench:
         return self._prepared[arch]
 
     def running(self, arch: str) -> Running:
+        """The guest; what kept it from coming up is raised for every case, and tried once."""
+        from rig.errors import RigError
+
+        if arch in self._failed:
+            raise self._failed[arch]
+        try:
+            if arch not in self._running:
+                self._boot(arch)
+        except RigError as error:
+            self._failed[arch] = error
+            raise
+        return self._running[arch]
+
+    def _boot(self, arch: str) -> None:
         from rig import guest, run
 
-        if arch not in self._running:
-            prepared = self.prepared(arch)
-            assert self._directory is not None
-            directory = self._directory / arch
-            run.explain(prepared, directory)
-            up = guest.boot(run.machine_of(prepared.spec), prepared.software, directory)
-            self._running[arch] = Running(prepared, self._stack.enter_context(up), directory)
-            run.check_mutant(self._running[arch].guest, prepared.spec)
-        return self._running[arch]
+        prepared = self.prepared(arch)
+        assert self._directory is not None
+        directory = self._directory / arch
+        run.explain(prepared, directory)
+        up = guest.boot(run.machine_of(prepared.spec), prepared.software, directory)
+        self._running[arch] = Running(prepared, self._stack.enter_context(up), directory)
+        run.check_mutant(self._running[arch].guest, prepared.spec)
 
     def close(self) -> None:
         """Stop the guests, then store what they said, like every other result."""
@@ -149,11 +170,11 @@ class Bench:
         from rig.verdict import SuiteResult, Trouble
 
         self._stack.close()
-        for running in self._running.values():
+        for arch, running in self._running.items():
             suites = tuple(
                 SuiteResult(suite=name, cases=tuple(cases)) for name, cases in running.cases.items()
             )
-            lost = running.guest.lost
+            lost = running.trouble or self._failed.get(arch) or running.guest.lost
             result = run.finish(
                 running.prepared,
                 running.directory,
@@ -194,10 +215,6 @@ class SuiteDirectory(pytest.Directory):
                 yield CaseItem.from_parent(self, name=name, suite=chosen, case=case, arch=arch)
 
 
-class Inconclusive(Exception):
-    """The case ended well, and did too little to have proved anything."""
-
-
 class CaseItem(pytest.Item):
     """One case on one architecture.
 
@@ -217,11 +234,15 @@ class CaseItem(pytest.Item):
         from rig.errors import RigError
         from rig.verdict import Outcome
 
+        running = None
         try:
             running = self.config.stash[BENCH].running(self.arch)
+            result = suite.run_case(running.guest, self.suite, self.case)
         except RigError as error:
-            raise _explained(error) from error
-        result = suite.run_case(running.guest, self.suite, self.case)
+            if running:
+                running.trouble = error
+            # Without pytrace: what was seen, not where in the plugin it was raised.
+            pytest.fail(_explained(error), pytrace=False)
         running.cases.setdefault(self.suite.name, []).append(result)
         self.result = result
         self.user_properties.extend(result.counters)
@@ -229,7 +250,7 @@ class CaseItem(pytest.Item):
         if result.outcome is Outcome.SKIP:
             pytest.skip(result.reason)
         if result.outcome in (Outcome.BROKEN, Outcome.INCONCLUSIVE):
-            raise Inconclusive(f"{result.outcome}: {result.reason}")
+            pytest.fail(f"{result.outcome}: {result.reason}", pytrace=False)
 
     def runtest(self) -> None:
         from rig.verdict import Outcome
@@ -250,10 +271,9 @@ def _counters(result: "CaseResult") -> str:
     return "\n".join(f"{name} {value:,}" for name, value in result.counters)
 
 
-def _explained(error: Exception) -> Exception:
-    """A RigError with its evidence and hint in the text, as pytest shows nothing else."""
-    parts = [str(error), getattr(error, "detail", ""), getattr(error, "hint", "")]
-    return Inconclusive("\n".join(part for part in parts if part))
+def _explained(error: "RigError") -> str:
+    """With its evidence and hint, as pytest shows nothing else."""
+    return "\n".join(part for part in (error.message, error.detail, error.hint) if part)
 
 
 # --- fixtures for tests of one's own -----------------------------------------------------------
