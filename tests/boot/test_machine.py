@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a machine is asked to have is what its guest finds."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rig import arch, guest, proc
+from rig.qemu import Swap
+from rig.run import Prepared
+
+
+@pytest.mark.parametrize("lru_gen", [False, True])
+def test_cpus_memory_swap_disk_and_lru(prepared: Prepared, tmp_path: Path, lru_gen: bool) -> None:
+    machine = replace(
+        prepared.spec.machine, cpus=2, memory=768, swap=Swap(zram=64, disk=128), lru_gen=lru_gen
+    )
+    with guest.boot(machine, prepared.software, tmp_path / "guest") as up:
+        assert up.run("nproc").stdout == "2\n"
+        total = int(up.run("grep MemTotal /proc/meminfo").stdout.split()[1])
+        assert 650 << 10 < total < 768 << 10
+        swaps = [line.split() for line in up.run("cat /proc/swaps").stdout.splitlines()[1:]]
+        assert [(line[0], line[2]) for line in swaps] == [
+            ("/dev/zram0", str((64 << 10) - 4)),
+            ("/dev/vda", str((128 << 10) - 4)),
+        ]
+        assert int(swaps[0][4]) > int(swaps[1][4]), "zram is filled first"
+        enabled = int(up.run("cat /sys/kernel/mm/lru_gen/enabled").stdout, 16)
+        assert bool(enabled & 1) is lru_gen
+
+
+@pytest.mark.parametrize("name", list(arch.known()))
+def test_shell_runs_a_command_and_gives_its_status(name: str) -> None:
+    command = 'test "$(nproc)" = 3 && uname -m && exit 5'
+    argv = [sys.executable, "-m", "rig", "shell", "v6.12", "--arch", name, "--cpus", "3"]
+    done = proc.run([*argv, "--", "sh", "-c", command], check=False, deadline=3600)
+    assert done.status == 5, done.stderr
+    known = arch.pick(name)
+    assert done.stdout.strip() in (known.name, *known.aliases)
