@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rig import arch, git, kbuild, kconfig, proc, tree
+from rig import arch, git, kbuild, kconfig, log, proc, tree
 from rig.base import Base
 from rig.errors import BuildError, ConfigError, DiskFull, InfraError
 from rig.kbuild import BuildSpec, KernelBuild, KernelConfig
@@ -233,30 +233,52 @@ def test_the_compilers_own_first_error_comes_first(
     assert kbuild.build(store, spec).release, "the lane is none the worse"
 
 
+def failed(tmp_path: Path, *lines: str) -> Exception:
+    """What is made of make's output."""
+    with log.step("Building") as step:
+        meter = kbuild._Meter(step, 0)
+        for line in lines:
+            meter(line)
+    return kbuild._failed(meter, tmp_path)
+
+
+STOP = "make[2]: *** [scripts/Makefile.build:243: mm/x.o] Error 1"
+
+
 @pytest.mark.parametrize(
-    ("recipe", "first", "around"),
+    ("said", "first"),
     [
-        ("aarch64-linux-gnu-ld: mm/x.o: file not recognized", "file not recognized", ""),
-        ("ld: warning: x has a LOAD segment with RWX permissions", "*** [Makefile", "ld: warning"),
-        ("x.c:(.text+0x5): undefined reference to `y'", "undefined reference to `y'", ""),
-        ("sh: 1: objtool: not found", "*** [Makefile", "objtool: not found"),
-        ("", "*** [Makefile", "LD      vmlinux"),
+        ("aarch64-linux-gnu-ld: mm/x.o: file not recognized", ""),
+        ("x.c:(.text+0x5): undefined reference to `y'", ""),
+        ("ERROR: modpost: missing MODULE_LICENSE()", ""),
+        ("mm/x.c:1:10: fatal error: y.h: No such file or directory", ""),
+        ("ld: warning: x has a LOAD segment with RWX permissions", STOP),
+        ("mm/x.c:1: warning: unused", STOP),
+        ("sh: 1: objtool: not found", STOP),
     ],
 )
-def test_errors_of_other_tools(
-    store: Store, edited: Callable[..., BuildSpec], recipe: str, first: str, around: str
-) -> None:
-    link = "\t@$(LD) -r -o $@ $^\n"
-    broken = edited("Makefile", f'\t@echo "{recipe}"; exit 1\n'.replace("`", "\\`"), link)
-    with pytest.raises(BuildError) as bad:
-        kbuild.build(store, broken)
-    assert bad.value.message.startswith("it does not compile: ")
-    assert first in bad.value.message
-    assert around in bad.value.detail
+def test_errors_of_other_tools(tmp_path: Path, said: str, first: str) -> None:
+    before = [f"  CC      mm/{n}.o" for n in range(50)]
+    error = failed(tmp_path, *before, said, STOP, "make: *** [Makefile:1: mm] Error 2")
+    assert isinstance(error, BuildError)
+    assert error.message == f"it does not compile: {first or said}"
+    assert said in error.detail, "what was said before make stopped is shown"
+    assert error.detail.startswith(said) == (not first)
+
+
+def test_make_may_fail_without_a_word(tmp_path: Path) -> None:
+    error = failed(tmp_path)
+    assert str(error) == "it does not compile: make says nothing"
+    assert str(failed(tmp_path, "one", "two")) == "it does not compile: two"
+
+
+def test_paths_are_the_trees(tmp_path: Path) -> None:
+    error = failed(tmp_path, f"{tmp_path}/src/mm/x.c:1:2: error: y")
+    assert str(error) == "it does not compile: mm/x.c:1:2: error: y"
 
 
 @pytest.mark.parametrize(
-    ("said", "error"),
+    ("said", "kind"),
     [
         ("cc1: fatal error: error writing to /tmp/x.s: No space left on device", DiskFull),
         ("gcc: fatal error: Killed signal terminated program cc1", InfraError),
@@ -264,13 +286,11 @@ def test_errors_of_other_tools(
     ],
 )
 def test_what_the_host_lacks_is_not_the_series_fault(
-    store: Store, edited: Callable[..., BuildSpec], said: str, error: type[InfraError]
+    tmp_path: Path, said: str, kind: type[InfraError]
 ) -> None:
-    link = "\t@$(LD) -r -o $@ $^\n"
-    with pytest.raises(InfraError) as bad:
-        kbuild.build(store, edited("Makefile", f"\t@echo 'x.c:1: error: {said}'; exit 1\n", link))
-    assert type(bad.value) is error
-    shutil.rmtree(store.root / "lanes")
+    error = failed(tmp_path, f"x.c:1: error: {said}", *["  CC      mm/x.o"] * 50, STOP)
+    assert type(error) is kind
+    assert said in error.detail  # type: ignore[attr-defined]
 
 
 def test_a_full_disk_while_configuring(store: Store, edited: Callable[..., BuildSpec]) -> None:
