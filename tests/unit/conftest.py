@@ -138,6 +138,66 @@ def base(store: Store, imported: tuple[Path, str]) -> Base:
     return Base(name="v6.12", commit=commit, origin="tests/data/kernel")
 
 
+# A user whose git would change everything
+
+
+HOSTILE = """\
+[user]
+    name = Somebody
+    email = somebody@example.org
+    signingKey = 0123456789
+[commit]
+    gpgSign = true
+[tag]
+    gpgSign = true
+[core]
+    hooksPath = {home}/hooks
+    autocrlf = true
+    excludesFile = {home}/ignore
+    attributesFile = {home}/attributes
+    editor = false
+[init]
+    templateDir = {home}/template
+[alias]
+    worktree = !false
+[apply]
+    whitespace = error-all
+[am]
+    keepcr = false
+"""
+
+
+@pytest.fixture
+def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's home directory whose git would change everything; hooks leave `tripped`."""
+    home = tmp_path / "hostile"
+    for hooks in (home / "hooks", home / "template" / "hooks"):
+        hooks.mkdir(parents=True)
+        for name in (
+            "post-checkout",
+            "pre-commit",
+            "post-commit",
+            "applypatch-msg",
+            "post-applypatch",
+        ):
+            (hooks / name).write_text(f"#!/bin/sh\ntouch {home}/tripped\nexit 1\n")
+            (hooks / name).chmod(0o755)
+    (home / ".gitconfig").write_text(HOSTILE.format(home=home))
+    (home / "git").mkdir()
+    for directory, prefix in ((home, ""), (home / "git", "")):
+        (directory / f"{prefix}ignore").write_text("*.c\n")
+        (directory / f"{prefix}attributes").write_text("* text eol=crlf ident\n")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home))
+    monkeypatch.setenv("GIT_DIR", str(home / "elsewhere"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(home / "index"))
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "core.autocrlf")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "true")
+    monkeypatch.setenv("GIT_AUTHOR_NAME", "Somebody")
+    return home
+
+
 # Results, as a run of each kind leaves them
 
 
