@@ -2,6 +2,7 @@
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,28 @@ def test_a_command_dies_with_the_rig(
     rig.send_signal(number)
     eventually(lambda: not alive(pid))
     assert rig.wait(timeout=120) != 0
+
+
+def test_every_threads_commands_can_be_ended(
+    tmp_path: Path, eventually: Callable[[Callable[[], object]], None]
+) -> None:
+    statuses: list[int] = []
+    started = [tmp_path / str(n) for n in range(2)]
+
+    def wait(said: Path) -> None:
+        body = f"sleep 1000 & touch {said}; wait"
+        statuses.append(proc.run(["sh", "-c", body], check=False, deadline=100).status)
+
+    threads = [threading.Thread(target=wait, args=(said,)) for said in started]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: all(said.exists() for said in started))
+    proc.stop_all()
+    for thread in threads:
+        thread.join(90)
+    assert statuses == [-signal.SIGKILL] * 2
+    assert proc.run(["echo", "and on"]).stdout == "and on\n"
+    proc.stop_all()  # nothing is left to end
 
 
 def test_what_is_spawned_runs_beside_us_and_ends_with_the_context(

@@ -138,7 +138,9 @@ def test_an_entry_that_was_half_removed_is_made_again(store: Store) -> None:
     assert (path / "vmlinux").read_text() == "whole"
 
 
-def test_two_makers_at_once_make_once(store: Store, events: list[Event]) -> None:
+def test_two_makers_at_once_make_once(
+    store: Store, events: list[Event], eventually: Eventually
+) -> None:
     made: list[int] = []
     inside, go_on = threading.Event(), threading.Event()
 
@@ -153,8 +155,7 @@ def test_two_makers_at_once_make_once(store: Store, events: list[Event]) -> None
     second = threading.Thread(target=store.make, args=("builds", "b1", {}, slow))
     second.start()
     try:
-        while not any("Waiting" in event.title for event in events):
-            assert second.is_alive()
+        eventually(lambda: any("Waiting" in event.title for event in events))
     finally:
         go_on.set()
     first.join(120)
@@ -165,7 +166,11 @@ def test_two_makers_at_once_make_once(store: Store, events: list[Event]) -> None
 
 
 def test_the_lock_holds_between_processes(
-    store: Store, script: Callable[..., Any], events: list[Event], tmp_path: Path
+    store: Store,
+    script: Callable[..., Any],
+    events: list[Event],
+    tmp_path: Path,
+    eventually: Eventually,
 ) -> None:
     source = """
 import sys
@@ -187,8 +192,7 @@ with Store(Path(sys.argv[1])).lock("lane"):
 
     thread = threading.Thread(target=wait)
     thread.start()
-    while not any("Waiting" in event.title for event in events):
-        assert thread.is_alive()
+    eventually(lambda: any("Waiting" in event.title for event in events))
     assert not got.is_set()
     fifo.write_text("go on")
     assert got.wait(120)
