@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rig import accel, arch, base, git, request, suite
+from rig import accel, arch, base, git, kbuild, request, run, suite
 from rig.base import Base
 from rig.errors import ConfigError
 from rig.log import Event
@@ -256,3 +256,25 @@ def test_a_tcg_guest_is_told_of_the_hosts_clock(
     monkeypatch.setattr(accel, "choose", lambda store, arch, asked: Accel.KVM)
     (spec,) = request.specs(store, shelves, V2)
     assert spec.machine.cmdline == ()
+
+
+def test_a_build_boots_nothing(
+    store: Store, shelves: Shelves, resolved: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no QEMU a kernel can be built all the same."""
+
+    def choose(store: Store, one: arch.Arch, asked: str) -> Accel:
+        raise AssertionError("this boots a guest")
+
+    monkeypatch.setattr(accel, "choose", choose)
+    monkeypatch.setattr(run, "build_spec", lambda store, shelves, spec: spec)
+    monkeypatch.setattr(kbuild, "build", lambda store, spec: spec)
+    built: Any = request.build(
+        store, shelves, replace(V2, arch=("arm64", "x86_64", "aarch64"), flavour="debug")
+    )
+    assert [(one.machine.arch, one.flavour) for one in built] == [
+        ("arm64", "debug"),
+        ("x86_64", "debug"),
+    ]
+    with pytest.raises(ConfigError):
+        request.build(store, shelves, replace(V2, flavour="debgu"))
