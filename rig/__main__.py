@@ -14,8 +14,9 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    # A terminated rig cleans up like an interrupted one.
+    # A terminated rig cleans up like an interrupted one; a shell's background job ignores SIGINT.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with host_trouble("the rig"):
             cli.app()

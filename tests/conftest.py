@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What every kind of test shares."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,11 @@ from rig import log
 
 TOP = Path(__file__).parent.parent
 UNIT = TOP / "tests" / "unit"
+
+
+def pytest_configure() -> None:
+    """Tests interrupt programs. A shell's background job ignores SIGINT, and so would they."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

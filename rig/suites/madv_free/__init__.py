@@ -12,7 +12,7 @@ SUITE = Suite(
             name="old_or_zero_redirty_kept",
             guards="a lazyfree page is dropped only if it is clean, and a write after MADV_FREE is "
             "kept (madvise(2); mm/rmap.c: try_to_unmap_one())",
-            iterations=6,
+            iterations=18,
             floors=(
                 Floor(counter="pglazyfreed", at_least=600),
                 Floor(counter="pages_freed_zero", at_least=600),

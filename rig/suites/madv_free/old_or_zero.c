@@ -281,6 +281,11 @@ static void report(struct race *r, struct vmstat_delta *deltas, size_t count)
 	counter("pages_bad", r->l.bad);
 }
 
+/*
+ * With the 8 sizes of a kernel of 4 KiB pages and order 0, 9 rounds see every size,
+ * every method and both LRUs, 27 every size with every method, and 54 all of it on
+ * both LRUs.
+ */
 static void all_rounds(struct race *r, uint64_t rounds)
 {
 	unsigned int sizes_kb[THP_SIZES_MAX];
@@ -290,13 +295,12 @@ static void all_rounds(struct race *r, uint64_t rounds)
 	/* With 64 KiB pages the PMD's is 512 MiB. */
 	while (sizes && (size_t)sizes_kb[sizes - 1] << 10 > REGION_BYTES / QUARTERS)
 		sizes--;
+	sizes++;
 	for (round = 0; round < rounds && r->l.bad < BAD_PAGES_MAX; round++) {
-		size = round % (sizes + 1);
-		/* The second half of the rounds on the other LRU. */
-		if (round == 0 || round == rounds / 2)
-			lru_gen_set(round != 0);
+		size = round % sizes;
+		lru_gen_set(round % 2);
 		one_round(r, size ? sizes_kb[size - 1] : 0,
-			  (enum method)(round / (sizes + 1) % METHODS));
+			  (enum method)((round + round / sizes) % METHODS));
 	}
 }
 
