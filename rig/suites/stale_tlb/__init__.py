@@ -14,10 +14,10 @@ SUITE = Suite(
             "(mm/vmscan.c: shrink_folio_list(), try_to_unmap_flush_dirty())",
             iterations=40,
             floors=(
-                Floor(counter="pswpout", at_least=4000),
-                Floor(counter="reclaimed_by_memory_reclaim", at_least=500),
+                Floor(counter="pswpout", at_least=7000),
+                Floor(counter="reclaimed_by_memory_reclaim", at_least=1000),
                 Floor(counter="reclaimed_by_pageout", at_least=500),
-                Floor(counter="writes_raced", at_least=10_000),
+                Floor(counter="writes_raced", at_least=20_000),
                 Floor(counter="words_verified", at_least=4000),
             ),
         ),
