@@ -116,8 +116,8 @@ def build_spec(store: Store, shelves: Shelves, spec: RunSpec) -> BuildSpec:
     made = tree.materialize(store, spec.tree)
     if spec.mutant:
         mutants = mutant.load_all(shelves.patches)
-        chosen = next(one for one in mutants if one.name == spec.mutant)
-        if why := chosen.absent(made.version):
+        chosen = [one for one in mutants if one.name == spec.mutant]  # mutant.NONE is none of them
+        if why := "".join(one.absent(made.version) for one in chosen):
             raise ConfigError(f"{spec.mutant} is no mutant of {made.label}: {why}")
         made = weave.instrument(store, made, mutants)
     # Every suite's fragment, whichever suites run: one kernel serves them all.
