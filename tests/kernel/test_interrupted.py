@@ -12,7 +12,7 @@ from rig import arch, proc
 from rig.store import Store
 
 RIG = [sys.executable, "-m", "rig"]
-SERIES = "batch-dirty-tlb-flush@v1"
+DATA = Path(__file__).parents[1] / "data" / "mbx" / "kernel"
 LANE = "lanes/x86_64-base-v6.12"
 
 
@@ -36,14 +36,23 @@ def working_in(place: Path) -> list[str]:
     return found
 
 
-def test_killed_in_the_middle_of_a_build_then_two_at_once() -> None:
+def never_built(directory: Path) -> Path:
+    """A series no store has a kernel of: a comment in mm/vmscan.c that was never written before."""
+    mail = (DATA / "does-not-compile.mbx").read_text()
+    series = directory / "never-built.mbx"
+    series.write_text(mail.replace("rig_no_such_function();", f"/* {time.time_ns()} */"))
+    return series
+
+
+def test_killed_in_the_middle_of_a_build_then_two_at_once(tmp_path: Path) -> None:
     store = Store.default()
     lane = store.root / LANE
-    with proc.spawn([*RIG, "build", SERIES]) as rig:
+    command = [*RIG, "build", never_built(tmp_path)]
+    with proc.spawn(command) as rig:
         until(lambda: any("vmscan" in line for line in working_in(lane)), 600)
         os.kill(rig.pid, signal.SIGKILL)
         until(lambda: not working_in(lane), 20)
-    with proc.spawn([*RIG, "build", SERIES]) as one, proc.spawn([*RIG, "build", SERIES]) as two:
+    with proc.spawn(command) as one, proc.spawn(command) as two:
         said = [side.communicate(timeout=1200)[0].decode() for side in (one, two)]
         assert (one.returncode, two.returncode) == (0, 0), said
     assert sorted("objects compiled in" in text for text in said) == [False, True], said
