@@ -109,8 +109,7 @@ def toolchain(arch: Arch) -> str:
 def build(store: Store, spec: BuildSpec) -> KernelBuild:
     """The kernel, compiled unless the same content was compiled before.
 
-    Raises BuildError, the compiler's first error first; ConfigError for a symbol that cannot be
-    had.
+    Raises BuildError, the first error first; ConfigError for a symbol that cannot be had.
     """
     compiler = toolchain(spec.config.arch)
     request = digest(
@@ -132,13 +131,11 @@ def build(store: Store, spec: BuildSpec) -> KernelBuild:
     name = digest(inputs)
     compiled: list[Path] = []
 
-    def compile_(out: Path) -> Mapping[str, Any]:
-        # Asked for at the same time by two rigs, it is made by one of them.
+    def compile_(out: Path) -> Mapping[str, Any]:  # by one of the rigs that ask at the same time
         compiled.append(out)
         return _compile(store, spec, text, out)
 
     store.make("builds", name, inputs, compile_)
-    reused = not compiled
     path, facts = store.path("builds", name), store.manifest("builds", name)
     return KernelBuild(
         digest=name,
@@ -150,8 +147,8 @@ def build(store: Store, spec: BuildSpec) -> KernelBuild:
         vmlinux=path / "vmlinux",
         warnings=tuple(facts["warnings"]),
         seconds=facts["seconds"],
-        objects=0 if reused else facts["objects"],
-        reused=reused,
+        objects=facts["objects"] if compiled else 0,
+        reused=not compiled,
     )
 
 
@@ -233,10 +230,7 @@ def make_command(spec: BuildSpec, lane: Path, *targets: str) -> list[str]:
 
 
 def make_environment(lane: Path) -> dict[str, str]:
-    """ccache's, where it is: going back from a series that touched a header is quick then.
-
-    The cache is the lane's own, so what a series' Makefile puts there reaches no other lane.
-    """
+    """ccache's, with a cache of the lane's own: a series' Makefile can put things there."""
     cache = lane / "ccache"
     return {
         "CCACHE_DIR": str(cache),
