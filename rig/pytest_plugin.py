@@ -197,13 +197,8 @@ def pytest_collect_directory(path: Path, parent: pytest.Collector) -> "pytest.Co
     return None
 
 
-def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """A suite has no Python tests: what is in its directory is its program."""
-    return True if collection_path.parent.parent == SUITES else None
-
-
 class SuiteDirectory(pytest.Directory):
-    """A suite: an item for each case and architecture."""
+    """A suite: an item for each case and architecture. It has no Python tests: C is its program."""
 
     def collect(self) -> "Iterator[pytest.Item]":
         from rig import suite

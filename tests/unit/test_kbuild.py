@@ -371,6 +371,41 @@ def test_two_builds_of_the_same_are_one_make(
     assert results[0].digest == results[1].digest
 
 
+def test_two_trees_of_one_lane_are_built_one_after_the_other(
+    store: Store, spec: BuildSpec, edited: Callable[..., BuildSpec], events: list[Event]
+) -> None:
+    other = edited("mm/vmscan.c", "int more(void) { return 1; }\n")
+    kbuild.build(store, spec)
+    slower = replace(spec, config=config("CONFIG_SWAP=y"))
+    events.clear()
+    threads = [threading.Thread(target=kbuild.build, args=(store, one)) for one in (slower, other)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    steps = [e for e in events if "Building" in e.title and e.kind in ("begin", "end", "fail")]
+    assert [event.kind for event in steps] == ["begin", "end"] * 2
+    assert steps[0].step == steps[1].step
+
+
+def test_a_lane_left_between_two_trees_is_checked_out_again(
+    store: Store, spec: BuildSpec, edited: Callable[..., BuildSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kbuild.build(store, spec)
+    source = store.root / "lanes" / spec.lane / "src" / "init.c"
+    whole = source.read_text()
+
+    def killed(store: Store, place: Path, commit: str) -> None:
+        source.write_text("half a fi")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(kbuild, "_check_out", killed)
+        kbuild.build(store, edited("init.c", "int more;\n"))
+    kbuild.build(store, replace(spec, config=config("CONFIG_SWAP=y")))
+    assert source.read_text() == whole
+
+
 KILLED = """
 import sys
 from pathlib import Path

@@ -49,6 +49,14 @@ def test_every_case_of_every_suite_is_an_item(pytester: pytest.Pytester) -> None
     assert sorted(items) == sorted(expected)
 
 
+def test_one_suite_can_be_named(pytester: pytest.Pytester) -> None:
+    ran = pytester.runpytest_inprocess("--pyargs", "rig.suites.stale_tlb", "--collect-only", "-q")
+    names = [case.name for case in suite.pick("stale_tlb").cases]
+    assert [line.split("::")[-1] for line in ran.outlines if "[" in line] == [
+        f"{name}[x86_64]" for name in names
+    ]
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [

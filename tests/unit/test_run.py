@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rig import accel, guestbin, image, kbuild, run, series, weave
+from rig import accel, guestbin, image, kbuild, mutant, run, series, weave
 from rig.errors import ApplyError, BootError, ConfigError, GuestLost, InfraError
 from rig.qemu import Machine
 from rig.run import Prepared, RunResult, RunSpec, Shelves
@@ -46,6 +46,12 @@ def test_only_a_mutants_kernel_is_instrumented(store: Store, spec: RunSpec) -> N
     made = run.build_spec(store, Shelves.default(), mutated)
     assert made.tree.commit != spec.tree.base.commit
     assert made.tree.label == "v6.12, instrumented"
+
+
+def test_the_instrumented_kernel_with_nothing_broken(store: Store, spec: RunSpec) -> None:
+    none = run.build_spec(store, Shelves.default(), replace(spec, mutant=mutant.NONE))
+    some = run.build_spec(store, Shelves.default(), replace(spec, mutant="no-remote-flush"))
+    assert none == some
 
 
 def test_a_mutant_that_is_not_for_the_tree_is_said_before_the_build(
