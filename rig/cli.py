@@ -78,7 +78,7 @@ def run_(
     cpus: CpusOpt = 4,
     memory: MemoryOpt = 1024,
     zram: ZramOpt = 512,
-    swap_disk: DiskOpt = 0,
+    swap_disk: DiskOpt = 256,
     lru_gen: LruOpt = None,
     json: Annotated[Path | None, typer.Option("--json", help="Write the results as JSON.")] = None,
     junit: Annotated[
@@ -145,7 +145,7 @@ def shell(
     cpus: CpusOpt = 4,
     memory: MemoryOpt = 1024,
     zram: ZramOpt = 512,
-    swap_disk: DiskOpt = 0,
+    swap_disk: DiskOpt = 256,
     lru_gen: LruOpt = None,
     verbose: VerboseOpt = False,
 ) -> None:

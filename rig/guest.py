@@ -52,6 +52,7 @@ class Software:
     kernel: Path
     initrd: tuple[Path | bytes, ...]
     """Archives, put one after the other; the boot's keys come last."""
+    data_disk: Path | None = None
 
 
 class Console:
@@ -314,6 +315,7 @@ def boot(machine: Machine, software: Software, directory: Path) -> Iterator[Gues
             initrd=_write_initrd(scratch / "initrd", software, keys.pack(host, user)),
             qmp=scratch / "qmp",
             swap_disk=_swap_disk(scratch, machine.swap.disk),
+            data_disk=software.data_disk,
         )
         command = qemu.argv(machine, files)
         (directory / "qemu.cmd").write_text(proc.paste(command) + "\n")

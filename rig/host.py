@@ -26,9 +26,6 @@ LISTS_OLD = 3 * 86400
 STAGES = 3
 """Lines apt has for each package: fetched, unpacked, set up."""
 
-SYSTEM_PATH = "/usr/sbin:/sbin"
-"""Where mke2fs is; not on the PATH of Debian's ordinary users."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Need:
@@ -43,7 +40,7 @@ class Need:
     optional: bool = False
 
     def met(self, root: Path = Path("/")) -> bool:
-        path = f"{os.environ.get('PATH', os.defpath)}:{SYSTEM_PATH}"
+        path = proc.search_path()
         return all(shutil.which(program, path=path) for program in self.programs) and (
             not self.files or any(_exists(root, pattern) for pattern in self.files)
         )

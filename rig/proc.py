@@ -62,6 +62,14 @@ def which(program: str) -> Path | None:
     return Path(found) if found else None
 
 
+SYSTEM_PATH = "/usr/sbin:/sbin"
+"""Where mke2fs is; not on the PATH of Debian's ordinary users."""
+
+
+def search_path() -> str:
+    return f"{os.environ.get('PATH', os.defpath)}:{SYSTEM_PATH}"
+
+
 def paste(argv: Argv, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
     """The command as a line for a shell."""
     words = [f"{key}={shlex.quote(value)}" for key, value in (env or {}).items()]
@@ -92,7 +100,7 @@ def _popen(
     process = subprocess.Popen(
         ["setpriv", "--pdeathsig", "KILL", "--", str(program), *(str(a) for a in argv[1:])],
         cwd=cwd,
-        env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
+        env={**os.environ, "PATH": search_path(), "LC_ALL": "C.UTF-8", **(env or {})},
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,

@@ -33,10 +33,10 @@ class Live:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Swap:
-    """Where anonymous memory goes, in MiB; 0 is none of that kind."""
+    """Where anonymous memory goes, in MiB; 0 is none of that kind. zram is filled first."""
 
     zram: int = 512
-    disk: int = 0
+    disk: int = 256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +66,8 @@ class Files:
     initrd: Path
     qmp: Path
     swap_disk: Path | None = None
+    data_disk: Path | None = None
+    """Read only: what the guest writes to it is gone with the guest."""
 
 
 def kernel_cmdline(machine: Machine) -> str:
@@ -78,6 +80,10 @@ def kernel_cmdline(machine: Machine) -> str:
         # A vCPU that the host did not run for a while is not a lockup of the kernel's.
         "watchdog_thresh=30",
         "rcupdate.rcu_cpu_stall_timeout=90",
+        # Two nodes of one, so that pages can be migrated between nodes on any machine.
+        "numa=fake=2",
+        # For kernels that have it (kconfigs/flavour/debug.config); to others it means nothing.
+        "page_poison=1",
         *arch.cmdline,
         f"rig.zram={machine.swap.zram << 20}",
         f"rig.swapdisk={int(machine.swap.disk > 0)}",
@@ -98,7 +104,8 @@ def argv(machine: Machine, files: Files) -> list[str]:
         "-initrd", str(files.initrd),
         "-append", kernel_cmdline(machine),
         *_network(arch),
-        *_swap_disk(arch, files),
+        *_disk(arch, "rig-swap", files.swap_disk),
+        *_disk(arch, "rig-data", files.data_disk, "snapshot=on"),
         "-qmp", f"unix:{files.qmp},server=on,wait=off",
     ]  # fmt: skip
 
@@ -128,10 +135,12 @@ def _network(arch: Arch) -> list[str]:
     ]  # fmt: skip
 
 
-def _swap_disk(arch: Arch, files: Files) -> list[str]:
-    if files.swap_disk is None:
+def _disk(arch: Arch, name: str, path: Path | None, *options: str) -> list[str]:
+    """A disk the guest knows by its serial number, `name`."""
+    if path is None:
         return []
+    drive = (f"file={path}", "if=none", f"id={name}", "format=raw", "cache=unsafe", *options)
     return [
-        "-drive", f"file={files.swap_disk},if=none,id=swap,format=raw,cache=unsafe",
-        "-device", f"virtio-blk-{arch.virtio},drive=swap",
+        "-drive", ",".join(drive),
+        "-device", f"virtio-blk-{arch.virtio},drive={name},serial={name}",
     ]  # fmt: skip

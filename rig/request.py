@@ -27,7 +27,7 @@ class Request:
     cpus: int = 4
     memory: int = 1024
     zram: int = 512
-    swap_disk: int = 0
+    swap_disk: int = 256
     lru_gen: bool | None = None
     flavour: str = "base"
     suites: tuple[str, ...] = ()

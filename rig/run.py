@@ -146,7 +146,11 @@ def prepare(store: Store, shelves: Shelves, spec: RunSpec) -> Prepared:
         programs=tuple((path.name, path.parent.name) for path in programs),
         qemu=accel.qemu_version(arch),
     )
-    software = Software(kernel=built.image, initrd=(rootfs, guestbin.pack(programs)))
+    software = Software(
+        kernel=built.image,
+        initrd=(rootfs, guestbin.pack(programs)),
+        data_disk=image.data_disk(store),
+    )
     return Prepared(spec=spec, build=built, software=software, provenance=known)
 
 

@@ -27,6 +27,8 @@ def test_cpus_memory_swap_disk_and_lru(prepared: Prepared, tmp_path: Path, lru_g
             ("/dev/vda", str((128 << 10) - 4)),
         ]
         assert int(swaps[0][4]) > int(swaps[1][4]), "zram is filled first"
+        assert up.run("cat /sys/block/vda/serial").stdout.strip() == "rig-swap"
+        assert up.run("cat /sys/devices/system/node/online").stdout == "0-1\n"
         enabled = int(up.run("cat /sys/kernel/mm/lru_gen/enabled").stdout, 16)
         assert bool(enabled & 1) is lru_gen
 
@@ -39,3 +41,12 @@ def test_shell_runs_a_command_and_gives_its_status(name: str) -> None:
     assert done.status == 5, done.stderr
     known = arch.pick(name)
     assert done.stdout.strip() in (known.name, *known.aliases)
+
+
+def test_the_data_disk_is_empty_in_every_guest(prepared: Prepared, tmp_path: Path) -> None:
+    mount = "mkdir -p /data && mount -t ext4 /dev/vdb /data && ls -A /data"
+    for name in ("first", "second"):
+        with guest.boot(prepared.spec.machine, prepared.software, tmp_path / name) as up:
+            assert up.run("cat /sys/block/vdb/serial").stdout.strip() == "rig-data"
+            assert up.run(mount).stdout == "lost+found\n"
+            assert up.run("echo gone >/data/file && sync && umount /data").status == 0

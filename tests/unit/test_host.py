@@ -32,7 +32,7 @@ MOON = replace(
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The only directory programs are found in."""
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setattr(host, "SYSTEM_PATH", str(tmp_path / "sbin"))
+    monkeypatch.setattr(proc, "SYSTEM_PATH", str(tmp_path / "sbin"))
     for name in ("bin", "sbin"):
         (tmp_path / name).mkdir()
     return tmp_path / "bin"

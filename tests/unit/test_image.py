@@ -161,3 +161,14 @@ def test_a_name_that_is_none(images: Path) -> None:
 def test_the_checkouts_own_image() -> None:
     spec = image.load(TOP / "images", "test")
     assert "bin/busybox" in spec.keep
+
+
+def test_the_data_disk_is_an_ext4_made_once(store: Store) -> None:
+    disk = image.data_disk(store)
+    with disk.open("rb") as file:
+        file.seek(1024 + 56)
+        assert file.read(2) == b"\x53\xef", "ext4's magic number (fs/ext4/ext4.h: s_magic)"
+    assert disk.stat().st_size == image.DATA_MB << 20
+    assert disk.stat().st_blocks * 512 < disk.stat().st_size // 4, "it is sparse"
+    made = disk.stat().st_ino
+    assert image.data_disk(store).stat().st_ino == made

@@ -16,7 +16,10 @@ from rig.qemu import Accel, Files, Machine, Swap
 
 GOLDEN = Path(__file__).parent.parent / "data" / "argv"
 FILES = Files(
-    kernel=Path("/build/Image"), initrd=Path("/tmp/rig-x/initrd"), qmp=Path("/tmp/rig-x/qmp")
+    kernel=Path("/build/Image"),
+    initrd=Path("/tmp/rig-x/initrd"),
+    qmp=Path("/tmp/rig-x/qmp"),
+    data_disk=Path("/store/disks/0/data.img"),
 )
 DISK = replace(FILES, swap_disk=Path("/tmp/rig-x/swap.img"))
 

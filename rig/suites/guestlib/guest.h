@@ -19,12 +19,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "disk.h"
 #include "ktap.h"
 #include "lru.h"
 #include "memcg.h"
 #include "pattern.h"
 #include "region.h"
 #include "rng.h"
+#include "swap.h"
 #include "thp.h"
 #include "thread.h"
 #include "undo.h"

@@ -17,7 +17,7 @@
 struct undo_entry {
 	char path[PATH_BYTES];
 	char value[VALUE_BYTES];
-	bool rmdir;
+	undo_step *step;
 };
 
 struct undo_log {
@@ -35,7 +35,7 @@ void undo_init(void)
 		bail("no memory for the undo log: %s", strerror(errno));
 }
 
-static void undo_add(const char *path, const char *value, bool rmdir)
+void undo_add(undo_step *step, const char *path, const char *value)
 {
 	unsigned int count = atomic_load(&undo_log->count);
 	struct undo_entry *entry = &undo_log->entries[count];
@@ -46,18 +46,24 @@ static void undo_add(const char *path, const char *value, bool rmdir)
 		bail("too long for the undo log: %s", path);
 	strcpy(entry->path, path);
 	strcpy(entry->value, value);
-	entry->rmdir = rmdir;
+	entry->step = step;
 	atomic_store(&undo_log->count, count + 1);
+}
+
+static bool remove_directory(const char *path, const char *value)
+{
+	(void)value;
+	return !rmdir(path);
 }
 
 void undo_write(const char *path, const char *value)
 {
-	undo_add(path, value, false);
+	undo_add(write_file, path, value);
 }
 
 void undo_rmdir(const char *path)
 {
-	undo_add(path, "", true);
+	undo_add(remove_directory, path, "");
 }
 
 void undo_all(void)
@@ -67,7 +73,7 @@ void undo_all(void)
 	while (i--) {
 		const struct undo_entry *entry = &undo_log->entries[i];
 
-		if (entry->rmdir ? rmdir(entry->path) : !write_file(entry->path, entry->value))
+		if (!entry->step(entry->path, entry->value))
 			diag("not restored: %s: %s", entry->path, strerror(errno));
 	}
 }

@@ -21,6 +21,13 @@ bool write_file(const char *path, const char *value);
 /* The whole file as a string; the number of bytes, or -1. */
 long read_file(const char *path, char *buffer, size_t size);
 
+/*
+ * At the end call step(path, value), which says whether it worked. The janitor is a
+ * fork of this program, so it has the same functions.
+ */
+typedef bool undo_step(const char *path, const char *value);
+void undo_add(undo_step *step, const char *path, const char *value);
+
 /* At the end write `value` to `path`, or remove the directory `path`. */
 void undo_write(const char *path, const char *value);
 void undo_rmdir(const char *path);

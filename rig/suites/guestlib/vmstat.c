@@ -46,17 +46,3 @@ uint64_t vmstat_since(const struct vmstat_delta *deltas, size_t count, const cha
 			return vmstat(name) - deltas[i].before;
 	bail("nobody started to count %s", name);
 }
-
-uint64_t swap_free(void)
-{
-	return stat_file_value("/proc/meminfo", "SwapFree") * 1024;
-}
-
-void swap_require(uint64_t bytes)
-{
-	uint64_t free = swap_free();
-
-	if (free < bytes)
-		bail("%" PRIu64 " MiB of swap are free, the case needs %" PRIu64,
-		     free >> 20, bytes >> 20);
-}

@@ -21,10 +21,4 @@ struct vmstat_delta {
 void vmstat_start(struct vmstat_delta *deltas, size_t count);
 uint64_t vmstat_since(const struct vmstat_delta *deltas, size_t count, const char *name);
 
-/* Free swap in bytes, counted as SwapFree in /proc/meminfo is. */
-uint64_t swap_free(void);
-
-/* Bail out unless there is swap enough for `bytes`. */
-void swap_require(uint64_t bytes);
-
 #endif

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "swap.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/swap.h>
+
+#include "ktap.h"
+#include "undo.h"
+#include "vmstat.h"
+
+#define AREAS_MAX	8
+
+struct area {
+	char device[64];
+	bool noted;
+};
+
+/* What was on when the case began: a second call must know it, too. */
+static struct area areas[AREAS_MAX];
+static unsigned int area_count;
+
+uint64_t swap_free(void)
+{
+	return stat_file_value("/proc/meminfo", "SwapFree") * 1024;
+}
+
+void swap_require(uint64_t bytes)
+{
+	uint64_t free = swap_free();
+
+	if (free < bytes)
+		bail("%" PRIu64 " MiB of swap are free, the case needs %" PRIu64,
+		     free >> 20, bytes >> 20);
+}
+
+static const char *kind_of(const char *device)
+{
+	return strncmp(device, "/dev/zram", strlen("/dev/zram")) ? "disk" : "zram";
+}
+
+/*
+ * zram is filled first, as at boot: a priority of its own is above those the kernel
+ * gives, each lower than the last. EBUSY: it is on already.
+ */
+static bool turn_on(const char *device, const char *kind)
+{
+	int flags = strcmp(kind, "zram") ? 0 : SWAP_FLAG_PREFER | 1;
+
+	return !swapon(device, flags) || errno == EBUSY;
+}
+
+static void turn_off(struct area *area)
+{
+	if (!area->noted)
+		undo_add(turn_on, area->device, kind_of(area->device));
+	area->noted = true;
+	/* EINVAL: it is off already. */
+	if (swapoff(area->device) && errno != EINVAL)
+		bail("swapoff %s: %s", area->device, strerror(errno));
+}
+
+/* A line of titles, and below it the device first. */
+static void read_areas(void)
+{
+	char text[4096], *line;
+
+	if (read_file("/proc/swaps", text, sizeof(text)) < 0)
+		bail("/proc/swaps: %s", strerror(errno));
+	for (line = strchr(text, '\n'); line && area_count < AREAS_MAX; line = strchr(line, '\n')) {
+		struct area *area = &areas[area_count];
+
+		if (sscanf(++line, "%63s", area->device) == 1)
+			area_count++;
+	}
+}
+
+bool swap_only(const char *kind)
+{
+	unsigned int k;
+	bool found = false;
+
+	if (!area_count)
+		read_areas();
+	for (k = 0; k < area_count; k++) {
+		if (strcmp(kind_of(areas[k].device), kind))
+			continue;
+		found = true;
+		if (!turn_on(areas[k].device, kind))
+			bail("swapon %s: %s", areas[k].device, strerror(errno));
+	}
+	for (k = 0; found && k < area_count; k++)
+		if (strcmp(kind_of(areas[k].device), kind))
+			turn_off(&areas[k]);
+	return found;
+}
