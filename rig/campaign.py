@@ -5,7 +5,7 @@ import contextvars
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,13 +43,25 @@ def new_directory(store: Store, label: str) -> Path:
 
 
 def execute(
-    store: Store, shelves: Shelves, specs: Sequence[RunSpec], directory: Path
+    store: Store,
+    shelves: Shelves,
+    specs: Sequence[RunSpec],
+    directory: Path,
+    *,
+    on_result: Callable[[RunResult], None] = lambda _: None,
 ) -> tuple[RunResult, ...]:
     """Run the specs, in their order: kernels one after the other, guests side by side.
 
-    Each result is stored as soon as it is there. What is wrong with the request is raised; what is
-    wrong with a series or a kernel is a result.
+    Each result is stored, and handed to `on_result` by any thread, as soon as it is there. What is
+    wrong with the request is raised; what is wrong with a series or a kernel is a result.
     """
+
+    def complete(ready: Prepared | RunResult, path: Path) -> RunResult:
+        result = run.execute(ready, path) if isinstance(ready, Prepared) else ready
+        store_result(result, path)
+        on_result(result)
+        return result
+
     with ThreadPoolExecutor(max_workers=_side_by_side(specs)) as pool:
         try:
             futures = []
@@ -57,7 +69,7 @@ def execute(
                 ready = _prepare_or_verdict(store, shelves, spec)
                 # A thread of its own has no log step unless it is handed ours.
                 context = contextvars.copy_context()
-                futures.append(pool.submit(context.run, _complete, ready, directory / slot))
+                futures.append(pool.submit(context.run, complete, ready, directory / slot))
             return tuple(future.result() for future in futures)
         except BaseException:
             # Ctrl-C comes to this thread only: the others' guests are ended for them.
@@ -66,15 +78,9 @@ def execute(
             raise
 
 
-def _complete(ready: Prepared | RunResult, directory: Path) -> RunResult:
-    result = run.execute(ready, directory) if isinstance(ready, Prepared) else ready
-    store_result(result, directory)
-    return result
-
-
 def _slots(specs: Sequence[RunSpec]) -> tuple[str, ...]:
-    """The specs' directories: their architectures, numbered where several share one."""
-    names = [spec.machine.arch for spec in specs]
+    """The specs' directories: architecture and mutant, numbered where several share them."""
+    names = ["-".join(filter(None, (spec.machine.arch, spec.mutant))) for spec in specs]
     return tuple(
         f"{name}-{names[: n + 1].count(name):0{len(str(names.count(name)))}}"
         if names.count(name) > 1

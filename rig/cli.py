@@ -32,6 +32,10 @@ TargetArg = Annotated[
     str, typer.Argument(metavar="TARGET", help="v6.12, SERIES, SERIES@v2:3, ./series.mbx")
 ]
 ArchOpt = Annotated[str, typer.Option("--arch", help="Architectures, comma-separated.")]
+SuiteOpt = Annotated[str, typer.Option("--suite", help="Suites, comma-separated; all by default.")]
+CaseOpt = Annotated[str, typer.Option("--case", help="Cases, comma-separated: CASE or SUITE/CASE.")]
+MutantOpt = Annotated[str, typer.Option("--mutant", help="Break this rule of the kernel first.")]
+JsonOpt = Annotated[Path | None, typer.Option("--json", help="Write the results as JSON.")]
 BaseOpt = Annotated[
     str, typer.Option("--base", help="Base to apply the series to, rather than its own.")
 ]
@@ -62,15 +66,9 @@ def run_(
     arch: ArchOpt = "x86_64",
     base: BaseOpt = "",
     tree: TreeOpt = None,
-    suite: Annotated[
-        str, typer.Option("--suite", help="Suites, comma-separated; all by default.")
-    ] = "",
-    case: Annotated[
-        str, typer.Option("--case", help="Cases, comma-separated: CASE or SUITE/CASE.")
-    ] = "",
-    mutant: Annotated[
-        str, typer.Option("--mutant", help="Break this rule of the kernel first.")
-    ] = "",
+    suite: SuiteOpt = "",
+    case: CaseOpt = "",
+    mutant: MutantOpt = "",
     seed: Annotated[int, typer.Option("--seed", help="Of the programs' random choices.")] = 1,
     repeat: Annotated[int, typer.Option("--repeat", help="Boot and run this many times.")] = 1,
     flavour: FlavourOpt = "base",
@@ -80,7 +78,7 @@ def run_(
     zram: ZramOpt = 512,
     swap_disk: DiskOpt = 256,
     lru_gen: LruOpt = None,
-    json: Annotated[Path | None, typer.Option("--json", help="Write the results as JSON.")] = None,
+    json: JsonOpt = None,
     junit: Annotated[
         Path | None, typer.Option("--junit", help="Write the results as JUnit XML.")
     ] = None,
@@ -104,6 +102,48 @@ def run_(
     files.write(results, json, junit)
     typer.echo(text.render(results, directory.name), nl=False)
     raise typer.Exit(text.overall(results).exit_status)
+
+
+@app.command(
+    epilog="Examples: `rig mutate v6.12 --arch x86_64,arm64`  \n"
+    "`rig mutate batch-dirty-tlb-flush@v2 --mutant no-remote-flush --repeat 3`"
+)
+def mutate(
+    target: TargetArg,
+    arch: ArchOpt = "x86_64",
+    base: BaseOpt = "",
+    tree: TreeOpt = None,
+    mutant: Annotated[
+        str, typer.Option("--mutant", help="Mutants, comma-separated; all by default.")
+    ] = "",
+    suite: SuiteOpt = "",
+    case: CaseOpt = "",
+    all_cases: Annotated[
+        bool, typer.Option("--all-cases", help="Not only the cases a mutant's Killed-By names.")
+    ] = False,
+    repeat: Annotated[int, typer.Option("--repeat", help="Each mutant this many times.")] = 1,
+    accel: AccelOpt = "auto",
+    json: JsonOpt = None,
+    verbose: VerboseOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Break the kernel's rules one by one, and see whether the suites notice."""
+    from rig import mutation
+    from rig.report import files, mutants
+
+    asked = Request(
+        target=target, arch=comma(arch), base=base, tree=tree, suites=comma(suite),
+        cases=comma(case), accel=accel, repeat=repeat,
+    )  # fmt: skip
+    files.check(json)
+    with reporter(verbose=verbose, quiet=quiet):
+        done, directory = mutation.mutate(
+            Store.default(), Shelves.default(), asked, comma(mutant), all_cases=all_cases
+        )
+    if json:
+        json.write_bytes((directory / mutation.FILE).read_bytes() + b"\n")
+    typer.echo(mutants.render(done, directory.name), nl=False)
+    raise typer.Exit(done.outcome.exit_status)
 
 
 @app.command(epilog="Example: `rig build batch-dirty-tlb-flush@v2:3 --arch arm64`")
@@ -138,9 +178,7 @@ def shell(
     base: BaseOpt = "",
     tree: TreeOpt = None,
     flavour: FlavourOpt = "base",
-    mutant: Annotated[
-        str, typer.Option("--mutant", help="Break this rule of the kernel first.")
-    ] = "",
+    mutant: MutantOpt = "",
     accel: AccelOpt = "auto",
     cpus: CpusOpt = 4,
     memory: MemoryOpt = 1024,
@@ -168,14 +206,15 @@ def report(
     name: Annotated[
         str, typer.Argument(metavar="[RUN]", help="A run, or a part of its name; the newest.")
     ] = "",
-    json: Annotated[Path | None, typer.Option("--json", help="Write the results as JSON.")] = None,
+    json: JsonOpt = None,
     junit: Annotated[
         Path | None, typer.Option("--junit", help="Write the results as JUnit XML.")
     ] = None,
     runs: Annotated[bool, typer.Option("--list", help="List the stored runs.")] = False,
 ) -> None:
     """Print a stored run again, without booting."""
-    from rig.report import files, text
+    from rig import mutation
+    from rig.report import files, mutants, text
 
     store = Store.default()
     if runs:
@@ -183,6 +222,9 @@ def report(
         return
     files.check(json, junit)
     directory = campaign.find(store, name)
+    if mutated := mutation.load(directory):
+        typer.echo(mutants.render(mutated, directory.name), nl=False)
+        raise typer.Exit(mutated.outcome.exit_status)
     results = campaign.load_all(directory)
     files.write(results, json, junit)
     typer.echo(text.render(results, directory.name), nl=False)
