@@ -1,25 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`BuildSpec` -> `KernelBuild`: configure and compile a tree in its lane, keep the result for good.
+"""`BuildSpec` -> `KernelBuild`: configure and compile a tree in its lane, keep what comes out."""
 
-A lane is a work tree and an O= directory for each (architecture, flavour, base). Going from one
-tree to the next in a lane is a `git checkout`, so make sees only the files that differ.
-"""
-
-import os
+import json
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rig import git, kconfig, log, proc
+from rig import git, kconfig, lane, log, proc
 from rig.arch import Arch
 from rig.errors import BuildError, ConfigError, DiskFull, InfraError, unknown
 from rig.kconfig import Setting
-from rig.store import Store, digest, host_trouble
+from rig.store import Store, digest, file_digest, host_trouble
 from rig.tree import KernelTree
 
 COMPILED = re.compile(r"^  (?:CC|AS) +(?!\[M\])(\S+)$")
@@ -28,19 +23,10 @@ ERROR = re.compile(
     r"^\S+:\d+(?::\d+)?: (?:fatal )?error: |^\S*ld: (?!warning: )|: undefined reference |^ERROR: "
 )
 NO_MEMORY = re.compile(r"Killed signal terminated|virtual memory exhausted|annot allocate memory")
-WRITABLE = ("out", "ccache")
-"""What of a lane a build may write: the next build in it begins with the source it is given."""
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+"""git's name of a tree without files, which every repository has."""
+KCONFIG_FILES = (":(glob)**/Kconfig*", "scripts")
 ARTEFACTS = ("vmlinux", "System.map", ".config")
-# The same content gives the same bytes (Documentation/kbuild/reproducible-builds.rst).
-SETTINGS = {
-    # Lines are all that stacks need: 6 % less to compile than what DEBUG_INFO_REDUCED gives.
-    "KCFLAGS": "-g1",
-    "KBUILD_BUILD_TIMESTAMP": "2020-01-01T00:00:00Z",
-    "KBUILD_BUILD_USER": "rig",
-    "KBUILD_BUILD_HOST": "rig",
-    "KBUILD_BUILD_VERSION": "1",
-    "LOCALVERSION": "-rig",
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,7 +112,7 @@ def build(store: Store, spec: BuildSpec) -> KernelBuild:
         "tree": spec.tree.tree,
         "config": digest({"config": text}),
         "toolchain": compiler,
-        "settings": SETTINGS,
+        "settings": lane.SETTINGS,
     }
     name = digest(inputs)
     compiled: list[Path] = []
@@ -153,91 +139,33 @@ def build(store: Store, spec: BuildSpec) -> KernelBuild:
 
 
 def _kconfig_digest(store: Store, tree: KernelTree) -> str:
-    """Everything a configuration depends on: the Kconfig files, and what scripts they ask."""
-    listing = git.git("ls-tree", "-r", tree.commit, cwd=git.repository(store)).stdout
-    asked = re.compile(r"[/\t]Kconfig|\tscripts/")
-    return digest({"files": [line for line in listing.splitlines() if asked.search(line)]})
+    """Everything a configuration depends on: the Kconfig files, and what scripts they ask.
 
-
-# --- the lane ----------------------------------------------------------------------------------
-
-
-@contextmanager
-def lane(store: Store, spec: BuildSpec) -> Iterator[Path]:
-    """The lane, locked, with the tree checked out in `src`; builds go to `out`."""
-    place = store.root / "lanes" / spec.lane
-    with store.lock(f"lane-{spec.lane}"):
-        for name in WRITABLE:
-            (place / name).mkdir(parents=True, exist_ok=True)
-        marker = place / "checked-out"
-        if not marker.is_file() or marker.read_text() != spec.tree.commit:
-            with log.step(f"Checking out {spec.tree.label}"):
-                marker.unlink(missing_ok=True)
-                _check_out(store, place, spec.tree.commit)
-                marker.write_text(spec.tree.commit)
-        yield place
-
-
-def _check_out(store: Store, place: Path, commit: str) -> None:
-    repo, source = git.repository(store), place / "src"
-    if not (place / "ready").is_file():
-        shutil.rmtree(source, ignore_errors=True)
-        with store.lock("linux.git"):
-            git.prune(store)
-            add = ("worktree", "add", "--quiet", "--detach", "--no-checkout")
-            git.git(*add, source, commit, cwd=repo)
-        (place / "ready").touch()
-    for stale in (repo / "worktrees").glob("*/*.lock"):
-        # Left by a rig that was killed in the middle: we hold the lane, so nobody else's.
-        if _worktree_of(stale.parent) == source:
-            stale.unlink()
-    git.git("checkout", "--quiet", "--force", "--detach", commit, cwd=source)
-
-
-def _worktree_of(admin: Path) -> Path:
-    return Path((admin / "gitdir").read_text().strip()).parent
-
-
-def sandbox(lane: Path) -> list[str]:
-    """What a command runs under: no network, nothing writable but the lane's output.
-
-    A series may edit Makefiles and host scripts, so building it is running it.
+    From what differs to a tree that is known: listing all of a tree's 85,000 files takes longer
+    than the rest of a build that has nothing to do.
     """
-    if proc.which("bwrap") is None:
-        return []
-    argv = [
-        "bwrap", "--die-with-parent", "--unshare-all", "--ro-bind", "/", "/", "--dev", "/dev",
-        "--proc", "/proc", "--tmpfs", "/tmp", "--ro-bind", str(lane), str(lane),
-        *(word for name in WRITABLE for word in ("--bind", str(lane / name), str(lane / name))),
-        "--chdir", str(lane),
-    ]  # fmt: skip
-    return argv if proc.run([*argv, "true"], check=False).status == 0 else []
+
+    def list_(out: Path) -> None:
+        known = max(store.root.glob("kconfigs/[0-9a-f]*/files.json"), key=_made, default=None)
+        files: dict[str, str] = json.loads(known.read_text()) if known else {}
+        before = known.parent.name if known else EMPTY_TREE
+        range_ = ("diff-tree", "-r", "-z", "--no-renames", before, tree.tree, "--", *KCONFIG_FILES)
+        words = iter(git.git(*range_, cwd=git.repository(store)).stdout.split("\0"))
+        for change, path in zip(words, words, strict=False):
+            _, mode, _, blob, _ = change.split()
+            files[path] = f"{mode} {blob}"
+        there = {path: what for path, what in files.items() if not what.startswith("000000")}
+        (out / "files.json").write_text(json.dumps(there, sort_keys=True))
+
+    made = store.make("kconfigs", tree.tree, {"patterns": KCONFIG_FILES}, list_)
+    return file_digest(made / "files.json")
 
 
-def make_command(spec: BuildSpec, lane: Path, *targets: str) -> list[str]:
-    arch = spec.config.arch
-    settings = {
-        "O": str(lane / "out"),
-        "ARCH": arch.kernel,
-        "CROSS_COMPILE": "" if arch.is_host() else arch.cross,
-        **SETTINGS,
-    }
-    if proc.which("ccache"):
-        settings["CC"] = f"ccache {arch.tool('gcc')}"
-    jobs = (os.cpu_count() or 1) + 1
-    words = (f"{k}={v}" for k, v in settings.items())
-    return ["make", "-C", str(lane / "src"), f"-j{jobs}", *words, *targets]
+def _made(path: Path) -> float:
+    return path.stat().st_mtime
 
 
-def make_environment(lane: Path) -> dict[str, str]:
-    """ccache's, with a cache of the lane's own: a series' Makefile can put things there."""
-    cache = lane / "ccache"
-    return {
-        "CCACHE_DIR": str(cache),
-        "CCACHE_TEMPDIR": str(cache / "tmp"),
-        "CCACHE_MAXSIZE": "3G",
-        "CCACHE_DEPEND": "1",
-    }
+# --- the configuration -------------------------------------------------------------------------
 
 
 def _configure(store: Store, spec: BuildSpec, request: str) -> Path:
@@ -246,31 +174,33 @@ def _configure(store: Store, spec: BuildSpec, request: str) -> Path:
 
     def resolve(out: Path) -> None:
         with (
-            lane(store, spec) as place,
+            lane.held(store, spec.lane, spec.tree) as place,
             log.step(f"Configuring {spec.tree.label} for {spec.config.arch.name}"),
         ):
             wanted = place / "requested.config"
             wanted.write_text(kconfig.render(spec.config.requested))
-            command = make_command(spec, place, f"KCONFIG_ALLCONFIG={wanted}", "allnoconfig")
-            env = make_environment(place)
-            done = proc.run([*sandbox(place), *command], env=env, check=False)
+            command = lane.make_command(
+                spec.config.arch, place, f"KCONFIG_ALLCONFIG={wanted}", "allnoconfig"
+            )
+            env = lane.environment(place)
+            done = proc.run([*lane.sandbox(place), *command], env=env, check=False)
             if done.status:
                 said = done.stdout + done.stderr
                 fails = BuildError("make allnoconfig fails", detail=said[-3000:])
                 raise _of_the_host(said) or fails
             text = (place / "out" / ".config").read_text()
-            _check_config(spec, place, text)
+            _check_config(spec, place / "src", text)
             (out / ".config").write_text(text)
 
     return store.make("configs", request, inputs, resolve)
 
 
-def _check_config(spec: BuildSpec, lane: Path, text: str) -> None:
+def _check_config(spec: BuildSpec, source: Path, text: str) -> None:
     absent = kconfig.missing(spec.config.requested, kconfig.parse_config(text))
     if not absent:
         return
-    files = (path for path in (lane / "src").rglob("Kconfig*") if path.is_file())
-    texts = {str(path.relative_to(lane / "src")): path.read_text() for path in files}
+    files = (path for path in source.rglob("Kconfig*") if path.is_file())
+    texts = {str(path.relative_to(source)): path.read_text() for path in files}
     raise ConfigError(
         f"{len(absent)} of the settings asked for cannot be had in {spec.tree.label}: "
         + ", ".join(one.setting.symbol for one in absent),
@@ -315,8 +245,8 @@ class _Meter:
 def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[str, Any]:
     arch = spec.config.arch
     began = time.monotonic()
-    with lane(store, spec) as place:
-        box = sandbox(place)
+    with lane.held(store, spec.lane, spec.tree) as place:
+        box = lane.sandbox(place)
         title = f"Building {spec.tree.label} for {arch.name}"
         with log.step(title) as step, host_trouble("building"):
             if not box:
@@ -325,8 +255,8 @@ def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[s
             if not config_file.is_file() or config_file.read_text() != config:
                 config_file.write_text(config)
             meter = _Meter(step, _expected(store, spec, place))
-            command = make_command(spec, place, arch.target, "vmlinux")
-            env = make_environment(place)
+            command = lane.make_command(spec.config.arch, place, arch.target, "vmlinux")
+            env = lane.environment(place)
             building = place / "building"
             if building.is_file():
                 _tidy(place / "out")
@@ -386,10 +316,10 @@ def _failed(meter: _Meter, place: Path) -> Exception:
     )
 
 
-def _expected(store: Store, spec: BuildSpec, lane: Path) -> int:
+def _expected(store: Store, spec: BuildSpec, place: Path) -> int:
     """Objects of a full build, from the last one of this kind; 0 for a build on top of another."""
     memory = store.root / "lanes" / f"{spec.config.arch.name}-{spec.config.flavour}.objects"
-    if (lane / "out" / "vmlinux").is_file() or not memory.is_file():
+    if (place / "out" / "vmlinux").is_file() or not memory.is_file():
         return 0
     return int(memory.read_text())
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from rig import accel, arch, base, git, guest, image, kbuild, proc, suite, tree
+from rig import accel, arch, base, git, guest, image, kbuild, lane, proc, suite, tree
 from rig.guest import Software
 from rig.kbuild import BuildSpec
 from rig.progress import reporter
@@ -55,11 +55,11 @@ def rig_command(*words: str) -> Callable[[], object]:
 
 def bare_make(store: Store, spec: BuildSpec, commit: str) -> float:
     """make in the rig's own lane, after a checkout that is not counted."""
-    with kbuild.lane(store, spec) as place:
+    with lane.held(store, spec.lane, spec.tree) as place:
         git.git("checkout", "--quiet", "--force", "--detach", commit, cwd=place / "src")
         (place / "checked-out").write_text(commit)
-        command = kbuild.make_command(spec, place, spec.config.arch.target, "vmlinux")
-        env = kbuild.make_environment(place)
+        command = lane.make_command(spec.config.arch, place, spec.config.arch.target, "vmlinux")
+        env = lane.environment(place)
         return timed(lambda: proc.run(command, env=env, deadline=3600))
 
 

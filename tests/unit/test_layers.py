@@ -24,7 +24,8 @@ LAYERS = {
         "version kconfig arches arch arches.* series mutant target ktap console verdict cpio keys"
     ),
     "L2 makers": (
-        "debian base intake tree weave host kbuild guestbin image qemu accel guest symbolize doctor"
+        "debian base intake tree weave host lane kbuild guestbin image qemu accel guest symbolize"
+        " doctor"
     ),
     "L3 workloads": "suites suite suites.* benches bench benches.*",
     "L4 campaigns": (
