@@ -17,9 +17,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import fabric
-import paramiko
 from qemu.qmp import QMPClient, QMPError
 
 from rig import keys, log, proc, qemu
@@ -27,6 +26,10 @@ from rig.console import ConsoleScanner, Splat
 from rig.errors import BootError, GuestLost, InfraError, RigError
 from rig.proc import Popen, TimeoutExpired
 from rig.qemu import Files, Machine
+
+if TYPE_CHECKING:  # a third of the rig's start, and half of its verbs connect to nobody
+    import fabric
+    import paramiko
 
 READY = b"rig: guest is ready"
 SETUP_FAILED = re.compile(rb"rig: setup failed: ([^\r\n]*)")
@@ -123,7 +126,7 @@ class Guest:
         self._process = process
         self._qmp = qmp
         self._lost: GuestLost | None = None
-        self._connection: fabric.Connection | None = None
+        self._connection: "fabric.Connection | None" = None
 
     @property
     def pid(self) -> int:
@@ -139,6 +142,8 @@ class Guest:
 
         Raises GuestLost when the kernel splats, dies or does not answer in time.
         """
+        import paramiko
+
         if self._lost:
             raise self._lost
         began = time.monotonic()
@@ -165,7 +170,7 @@ class Guest:
             seconds=time.monotonic() - began,
         )
 
-    def _collect(self, channel: paramiko.Channel, until: float) -> tuple[bytes, bytes]:
+    def _collect(self, channel: "paramiko.Channel", until: float) -> tuple[bytes, bytes]:
         out, err = bytearray(), bytearray()
         while True:
             if time.monotonic() > until:
@@ -207,7 +212,9 @@ class Guest:
 
     # --- coming up and going down --------------------------------------------------------------
 
-    def _transport(self) -> paramiko.Transport:
+    def _transport(self) -> "paramiko.Transport":
+        import paramiko
+
         assert self._connection is not None
         transport: paramiko.Transport | None = self._connection.transport
         if transport is None:
@@ -215,6 +222,9 @@ class Guest:
         return transport
 
     def _connect(self, host: keys.Key, user: keys.Key, until: float) -> None:
+        import fabric
+        import paramiko
+
         usernet = self.monitor("info usernet")
         found = re.search(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)", usernet)
         if not found:
