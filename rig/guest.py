@@ -126,7 +126,7 @@ class Guest:
         self._process = process
         self._qmp = qmp
         self._lost: GuestLost | None = None
-        self._connection: "fabric.Connection | None" = None
+        self._connection: fabric.Connection | None = None
 
     @property
     def pid(self) -> int:
