@@ -64,18 +64,28 @@ void memcg_set_max(size_t bytes)
 	memcg_write("memory.max", value);
 }
 
-bool memcg_reclaim(size_t bytes)
+static bool reclaim(size_t bytes, const char *how)
 {
-	char path[128], value[32];
+	char path[128], value[48];
 
 	memcg_path(path, sizeof(path), "memory.reclaim");
-	snprintf(value, sizeof(value), "%zu", bytes);
+	snprintf(value, sizeof(value), "%zu%s", bytes, how);
 	if (write_file(path, value))
 		return true;
 	/* commit 94968384dde1 ("memcg: introduce per-memcg reclaim interface") (in v5.19) */
 	if (errno != EAGAIN && errno != EINTR)
 		bail("cannot write %s to %s: %s", value, path, strerror(errno));
 	return false;
+}
+
+bool memcg_reclaim(size_t bytes)
+{
+	return reclaim(bytes, "");
+}
+
+bool memcg_reclaim_file(size_t bytes)
+{
+	return reclaim(bytes, " swappiness=0");
 }
 
 uint64_t memcg_current(void)

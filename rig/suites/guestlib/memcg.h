@@ -20,6 +20,13 @@ void memcg_set_max(size_t bytes);
 /* memory.reclaim; false when the kernel could not reclaim that much. */
 bool memcg_reclaim(size_t bytes);
 
+/*
+ * As memcg_reclaim(), from the file LRUs only, where lazyfree folios are too, so
+ * that nothing goes to swap: swappiness=0 ("mm: add swappiness= arg to
+ * memory.reclaim") (in v6.9).
+ */
+bool memcg_reclaim_file(size_t bytes);
+
 uint64_t memcg_current(void);
 
 /* A line of memory.stat, 0 when this kernel does not have it. */

@@ -4,6 +4,11 @@
 from rig.suite import Case, Suite
 from rig.verdict import Floor
 
+
+def _floors(**counters: int) -> tuple[Floor, ...]:
+    return tuple(Floor(counter=name, at_least=least) for name, least in counters.items())
+
+
 SUITE = Suite(
     name="madv_free",
     summary="a page given up is all old or all zero, and a write takes it back",
@@ -14,14 +19,95 @@ SUITE = Suite(
             "kept (madvise(2); mm/rmap.c: try_to_unmap_one())",
             iterations=18,
             # 18 rounds see every folio size with two of the three methods, and both LRUs.
-            floors=(
-                Floor(counter="pglazyfreed", at_least=3000),
-                Floor(counter="pages_freed_zero", at_least=3000),
-                Floor(counter="pages_kept_old", at_least=500),
-                Floor(counter="pages_redirtied", at_least=400),
-                Floor(counter="pages_redirtied_racing", at_least=400),
-                Floor(counter="writes_raced", at_least=50),
+            floors=_floors(
+                pglazyfreed=3000,
+                pages_freed_zero=3000,
+                pages_kept_old=500,
+                pages_redirtied=400,
+                pages_redirtied_racing=400,
+                writes_raced=50,
             ),
+        ),
+        Case(
+            name="large_partial_redirty",
+            guards="one word written takes a lazyfree folio back whole, as far as it was not "
+            "unmapped before (mm/rmap.c: try_to_unmap_one(); mm/huge_memory.c: "
+            "__discard_anon_folio_pmd_locked())",
+            iterations=16,
+            floors=_floors(
+                folios_written=150, pages_kept=3000, pages_left_zero=5000, pglazyfreed=2500
+            ),
+        ),
+        Case(
+            name="straddle_page_table",
+            guards="a folio's PTEs are walked and batched to the end of their page table and no "
+            "further (mm/page_vma_mapped.c; mm/rmap.c: folio_unmap_pte_batch())",
+            iterations=14,
+            floors=_floors(
+                folios_whole=35, pages_dropped=2000, pglazyfreed=1800, decoys_read_back=70
+            ),
+        ),
+        Case(
+            name="vma_split",
+            guards="each part of a lazyfree folio obeys the mapping it is in: locked stays, "
+            "read-only stays read-only (mm/rmap.c: try_to_unmap_one(), VM_LOCKED)",
+            iterations=16,
+            floors=_floors(
+                folios_part_unmapped=50,
+                pages_locked=500,
+                pages_still_read_only=250,
+                pages_zero=2500,
+                pglazyfreed=1000,
+            ),
+        ),
+        Case(
+            name="gup_redirty",
+            guards="what a device reads into a lazyfree page stays: references and the folio's "
+            "dirty flag are looked at once the PTEs are gone (mm/rmap.c: try_to_unmap_one())",
+            iterations=18,
+            floors=_floors(pages_read=1700, reclaims_raced=50, pglazyfreed=500),
+        ),
+        Case(
+            name="extra_reference_keeps_page",
+            guards="a lazyfree page is not dropped while somebody else holds a reference to it "
+            "(mm/rmap.c: try_to_unmap_one())",
+            iterations=9,
+            floors=_floors(pages_pinned=1500, others_dropped=1500, pglazyfreed=1500),
+        ),
+        Case(
+            name="extra_reference_stays_lazyfree",
+            guards="a reference does not make a clean lazyfree folio swapbacked: it is dropped "
+            "once that is gone (mm/rmap.c: try_to_unmap_one(); since v6.15)",
+            iterations=9,
+            floors=_floors(pages_pinned=1500, unpinned_dropped=1500, pglazyfreed=1500),
+        ),
+        Case(
+            name="shared_after_fork",
+            guards="MADV_FREE speaks for one mapping of a shared folio: who did not give it up "
+            "keeps all of it (mm/rmap.c: try_to_unmap_one(); mm/madvise.c)",
+            iterations=18,
+            floors=_floors(pages_written=200, parent_zero=5000, child_old=3000, pglazyfreed=1500),
+        ),
+        Case(
+            name="cow_after_failed_unmap",
+            guards="a PTE put back after its folio could not be unmapped is as read-only as it "
+            "was (mm/rmap.c: folio_unmap_pte_batch())",
+            iterations=16,
+            floors=_floors(folios=130, folios_put_back=100, pages_copied=2000, child_old=1000),
+        ),
+        Case(
+            name="droppable",
+            guards="MAP_DROPPABLE memory is dropped whole pages at a time, dirty or not, and "
+            "never swapped (mm/rmap.c: try_to_unmap_one())",
+            iterations=18,
+            floors=_floors(pages_written=6000, pages_dropped=6000, forks_wiped=1),
+        ),
+        Case(
+            name="split_deferred_zero",
+            guards="reclaiming a lazyfree folio queues it for no split (mm/rmap.c: "
+            "try_to_unmap_one(); since v6.16)",
+            iterations=16,
+            floors=_floors(folios=300, pages_zero=5000, pglazyfreed=5000),
         ),
     ),
 )

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "lazyfree.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -29,12 +30,23 @@ void lazyfree_refill(struct lazyfree *l, size_t bytes, unsigned int size_kb)
 
 	l->generation++;
 	l->pages = bytes / page_size();
-	if (!region_advise(l->region, l->bytes_max, MADV_DONTNEED))
-		bail("no MADV_DONTNEED");
+	/* Not MADV_DONTNEED, which leaves page tables: where one is, no PMD maps a folio. */
+	if (mmap(l->region, l->bytes_max, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+		bail("cannot map %zu KiB: %s", l->bytes_max >> 10, strerror(errno));
 	thp_choose(l->region, l->bytes_max, size_kb);
 	for (page = 0; page < l->pages; page++)
 		pattern_fill(page_words(l, page), page_size(), page_key(l, page));
 	memset(l->page, 0, l->pages * sizeof(*l->page));
+}
+
+void lazyfree_give_up(struct lazyfree *l)
+{
+	/* Once to have them on an LRU, once more from the batch MADV_FREE moves them by. */
+	lru_drain_local();
+	if (!region_advise(l->region, l->pages * page_size(), MADV_FREE))
+		bail("no MADV_FREE");
+	lru_drain_local();
 }
 
 void lazyfree_write(struct lazyfree *l, size_t page, struct rng *rng)
@@ -131,14 +143,24 @@ static bool page_ok(struct lazyfree *l, size_t page, const char *when)
 	return ok;
 }
 
+void lazyfree_verify_page(struct lazyfree *l, size_t page, const char *when)
+{
+	l->verified++;
+	/* What was bad once has been told of. */
+	if (l->page[page].rest != REST_BAD)
+		l->bad += !page_ok(l, page, when);
+}
+
 void lazyfree_verify(struct lazyfree *l, const char *when)
 {
 	size_t page;
 
-	for (page = 0; page < l->pages && l->bad < BAD_PAGES_MAX; page++) {
-		l->verified++;
-		/* What was bad once has been told of. */
-		if (l->page[page].rest != REST_BAD)
-			l->bad += !page_ok(l, page, when);
-	}
+	for (page = 0; page < l->pages && l->bad < BAD_PAGES_MAX; page++)
+		lazyfree_verify_page(l, page, when);
+}
+
+void lazyfree_bad(struct lazyfree *l, size_t page)
+{
+	l->bad += l->page[page].rest != REST_BAD;
+	l->page[page].rest = REST_BAD;
 }

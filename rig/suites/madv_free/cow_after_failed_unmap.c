@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * cow_after_failed_unmap: a PTE that was read-only is read-only again after reclaim
+ * has unmapped its folio and had to put it back.
+ *
+ * The rule: page by page, what is put back is what was taken. In a batch it is the
+ * first PTE, repeated: so a batch ends where the write bit changes
+ * (folio_unmap_pte_batch() in mm/rmap.c: FPB_RESPECT_WRITE), or pages a forked child
+ * shares would be writable in the parent, and copy-on-write would be over.
+ *
+ * Each folio is given up, and all of its pages but the first are shared with a child:
+ * the first was MADV_DONTFORK while the child was forked, so its PTE alone stayed
+ * writable, in one mapping with its neighbours again after MADV_DOFORK. Writing it
+ * makes the folio dirty without a fault. Reclaim finds that once the PTEs are gone, and
+ * puts them back. Then the parent writes the other pages: the child must not see it.
+ */
+#include "madv_free.h"
+#include "pagemap.h"
+#include "sizes.h"
+#include "twin.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define GENTLE_ROUNDS	2
+
+struct cow {
+	struct lazyfree l;
+	struct rng rng;
+	size_t folio;		/* pages */
+	uint64_t folios, put_back, copied;
+	uint64_t child_old, child_zero;
+};
+
+/* The child has no first pages, and its model knows of no write of the parent's. */
+static void child(void *arg, unsigned int step, struct twin_answer *answer)
+{
+	struct cow *c = arg;
+	size_t page;
+
+	(void)step;
+	for (page = 0; page < c->l.pages; page++) {
+		if (page % c->folio == 0)
+			continue;
+		lazyfree_verify_page(&c->l, page, "in the child, which nobody may write to");
+		answer->old += c->l.page[page].rest == REST_OLD;
+		answer->zero += c->l.page[page].rest == REST_ZERO;
+	}
+	answer->bad = c->l.bad;
+}
+
+static void advise_first_pages(struct cow *c, int advice)
+{
+	size_t page;
+
+	for (page = 0; page < c->l.pages; page += c->folio)
+		if (!region_advise(lazyfree_at(&c->l, page), page_size(), advice))
+			bail("no MADV_DONTFORK");
+}
+
+/* Where it is where it was, and is dirty: it was put back, or never taken. */
+static uint64_t write_first_and_reclaim(struct cow *c)
+{
+	uint64_t same = 0;
+	size_t page;
+
+	for (page = 0; page < c->l.pages; page += c->folio)
+		lazyfree_write(&c->l, page, &c->rng);
+	if (!lru_make_idle())
+		bail("no /proc/self/clear_refs: %s", strerror(errno));
+	/* More than there is: it goes over every folio before it gives up. */
+	memcg_reclaim_file(c->l.pages * page_size());
+	for (page = 0; page < c->l.pages; page += c->folio)
+		same += place_of(lazyfree_at(&c->l, page)).present;
+	return same;
+}
+
+static void write_shared(struct cow *c)
+{
+	size_t page;
+
+	for (page = 0; page < c->l.pages; page++) {
+		if (page % c->folio == 0)
+			continue;
+		lazyfree_write(&c->l, page, &c->rng);
+		c->copied++;
+	}
+}
+
+static bool one_round(struct cow *c, unsigned int size_kb, size_t bytes)
+{
+	struct twin_answer answer = { };
+	struct twin t;
+	bool good;
+
+	c->folio = folio_pages(size_kb);
+	refill_whole(&c->l, bytes, size_kb);
+	lazyfree_give_up(&c->l);
+	advise_first_pages(c, MADV_DONTFORK);
+	twin_start(&t, child, c);
+	advise_first_pages(c, MADV_DOFORK);
+	c->folios += c->l.pages / c->folio;
+	c->put_back += write_first_and_reclaim(c);
+	write_shared(c);
+	good = twin_tell(&t, 0, &answer);
+	c->child_old += answer.old;
+	c->child_zero += answer.zero;
+	lazyfree_verify(&c->l, "in the parent");
+	twin_end(&t);
+	return good && !answer.bad && !c->l.bad;
+}
+
+enum outcome cow_after_failed_unmap(const struct guest_args *args)
+{
+	static struct cow c;
+	struct vmstat_delta deltas[] = { { .name = "pglazyfreed" }, { .name = "pswpout" } };
+	unsigned int sizes_kb[THP_SIZES_MAX];
+	size_t bytes, sizes = sizes_large(PMD_KB, sizes_kb);
+	bool good = true;
+	uint64_t round;
+
+	if (!sizes)
+		return skip("this kernel has no large anonymous folios of up to %u kB", PMD_KB);
+	c.rng = rng_fork(args->seed, 0);
+	pin_self(0);
+	lock_present();
+	memcg_enter();
+	lazyfree_init(&c.l, ROUND_BYTES, args->seed);
+	vmstat_start(deltas, 2);
+	for (round = 0; round < args->iterations && good; round++) {
+		unsigned int size_kb = sizes_kb[round % sizes];
+
+		/* One folio first: a kernel that fails here may not live to say it twice. */
+		bytes = round < GENTLE_ROUNDS ? (size_t)size_kb << 10 : PMD_BYTES;
+		lru_gen_set(round / sizes % 2);
+		good = one_round(&c, size_kb, bytes);
+	}
+	counter("pages_verified", c.l.verified);
+	counter("folios", c.folios);
+	counter("folios_put_back", c.put_back);
+	counter("pages_copied", c.copied);
+	counter("child_old", c.child_old);
+	counter("child_zero", c.child_zero);
+	counter("pglazyfreed", vmstat_since(deltas, 2, "pglazyfreed"));
+	counter("pswpout", vmstat_since(deltas, 2, "pswpout"));
+	counter("pages_bad", c.l.bad);
+	return good ? OK : NOT_OK;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the PTE of a clean, old, writable anonymous page looks like in memory, for
+ * pages that pretend to be page tables. 0 where nobody has looked it up.
+ */
+#ifndef FAKE_PTE_H
+#define FAKE_PTE_H
+
+#include <stdint.h>
+
+#define BIT(n)	(1ULL << (n))
+
+static inline uint64_t fake_pte(uint64_t pfn)
+{
+#if defined(__x86_64__)
+	/* Present, writable, user, soft-dirty (which mremap() sets), no execution. */
+	return pfn << 12 | BIT(0) | BIT(1) | BIT(2) | BIT(11) | BIT(63);
+#elif defined(__aarch64__)
+	/*
+	 * A page, user, read-only (it is clean), inner shareable, not global, writable
+	 * once dirty (DBM), never executable. The memory type's index is 0.
+	 */
+	return pfn << 12 | BIT(0) | BIT(1) | BIT(6) | BIT(7) | 3ULL << 8 | BIT(11) | BIT(51) |
+	       BIT(53) | BIT(54);
+#else
+	(void)pfn;
+	return 0;
+#endif
+}
+
+#endif

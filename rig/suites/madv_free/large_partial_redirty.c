@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * large_partial_redirty: one word written into a lazyfree large folio takes all
+ * of the folio back.
+ *
+ * The rule: a folio is dirty as a whole. What reclaim finds when it unmaps a
+ * lazyfree folio is kept from the first dirty page on: that page's PTE goes back,
+ * the folio becomes swapbacked and the walk ends, so whatever was not unmapped
+ * before stays mapped (mm/rmap.c: try_to_unmap_one()). One PMD is dirty or it is
+ * not (mm/huge_memory.c: __discard_anon_folio_pmd_locked(), and the dirty bit every
+ * PTE inherits where it is split), and since v6.16 a folio's PTEs are taken in one
+ * batch and put back in one (set_ptes()): there all of the folio's data survives.
+ * Before that the pages in front of the first dirty one may be zero by then;
+ * they are counted.
+ *
+ * A round fills a region with folios of one size, gives it up, writes one word of
+ * every second folio (into its first page or into some page), reclaims by
+ * MADV_PAGEOUT or through the file LRU, and then once more, into swap.
+ */
+#include "madv_free.h"
+#include "sizes.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define NOT_WRITTEN	SIZE_MAX
+#define FOLIOS_MAX	(ROUND_BYTES >> 13)	/* no large folio is below two pages */
+
+struct partial {
+	struct lazyfree l;
+	struct rng rng;
+	unsigned int size_kb;
+	size_t *written;		/* which page of each folio */
+	bool whole;
+	uint64_t folios_written, folios_left, folios_small;
+	uint64_t pages_kept, pages_front_zero, pages_left_zero;
+};
+
+static void write_every_second(struct partial *p)
+{
+	size_t folio = folio_pages(p->size_kb), count = p->l.pages / folio, i;
+	size_t turn = rng_below(&p->rng, 2);
+
+	for (i = 0; i < count; i++) {
+		p->written[i] = NOT_WRITTEN;
+		p->folios_small += !p->whole;
+		if (i % 2 == turn) {
+			p->folios_left++;
+			continue;
+		}
+		p->written[i] = rng_below(&p->rng, 2) ? rng_below(&p->rng, (uint32_t)folio) : 0;
+		lazyfree_write(&p->l, i * folio + p->written[i], &p->rng);
+		p->folios_written++;
+	}
+}
+
+/* From which page on a folio written to must be what it was. */
+static size_t first_kept(const struct partial *p, size_t i)
+{
+	return p->size_kb == PMD_KB || kernel_batches() ? 0 : p->written[i];
+}
+
+static void check_folio(struct partial *p, size_t i, const char *when)
+{
+	size_t folio = folio_pages(p->size_kb), k;
+
+	for (k = 0; k < folio; k++) {
+		size_t page = i * folio + k;
+		enum rest rest = p->l.page[page].rest;
+
+		if (rest == REST_OLD) {
+			p->pages_kept++;
+		} else if (rest == REST_ZERO && k < first_kept(p, i)) {
+			p->pages_front_zero++;
+		} else if (rest == REST_ZERO) {
+			evidence("page %zu of a folio of %u kB is zero, page %zu was written after "
+				 "MADV_FREE (%s)", k, p->size_kb, p->written[i], when);
+			lazyfree_bad(&p->l, page);
+		}
+	}
+}
+
+static void check(struct partial *p, const char *when)
+{
+	size_t folio = folio_pages(p->size_kb), count = p->l.pages / folio, i, k;
+
+	lazyfree_verify(&p->l, when);
+	for (i = 0; i < count; i++) {
+		if (p->written[i] != NOT_WRITTEN && p->whole && p->l.bad < BAD_PAGES_MAX)
+			check_folio(p, i, when);
+		for (k = 0; k < folio && p->written[i] == NOT_WRITTEN; k++)
+			p->pages_left_zero += p->l.page[i * folio + k].rest == REST_ZERO;
+	}
+}
+
+static void one_round(struct partial *p, bool pageout)
+{
+	p->whole = refill_whole(&p->l, ROUND_BYTES, p->size_kb);
+	lazyfree_give_up(&p->l);
+	write_every_second(p);
+	if (!lru_make_idle())
+		bail("no /proc/self/clear_refs: %s", strerror(errno));
+	if (pageout)
+		region_pageout(p->l.region, ROUND_BYTES);
+	else
+		memcg_reclaim_file(ROUND_BYTES / 2);
+	check(p, pageout ? "after MADV_PAGEOUT" : "after memory.reclaim");
+	if (p->l.bad)
+		return;
+	region_pageout(p->l.region, ROUND_BYTES);
+	check(p, "after a second reclaim");
+}
+
+static void report(const struct partial *p, struct vmstat_delta *deltas, size_t count)
+{
+	counter("pages_verified", p->l.verified);
+	counter("folios_written", p->folios_written);
+	counter("folios_left", p->folios_left);
+	counter("folios_smaller", p->folios_small);
+	counter("pages_kept", p->pages_kept);
+	counter("pages_in_front_zero", p->pages_front_zero);
+	counter("pages_left_zero", p->pages_left_zero);
+	counter("pglazyfreed", vmstat_since(deltas, count, "pglazyfreed"));
+	counter("pswpout", vmstat_since(deltas, count, "pswpout"));
+	counter("pages_bad", p->l.bad);
+}
+
+enum outcome large_partial_redirty(const struct guest_args *args)
+{
+	static struct partial p;
+	struct vmstat_delta deltas[] = { { .name = "pglazyfreed" }, { .name = "pswpout" } };
+	unsigned int sizes_kb[THP_SIZES_MAX];
+	size_t sizes = sizes_large(PMD_KB, sizes_kb);
+	uint64_t round;
+
+	if (!sizes)
+		return skip("this kernel has no large anonymous folios of up to %u kB", PMD_KB);
+	swap_require(2 * ROUND_BYTES);
+	pin_self(0);
+	p.rng = rng_fork(args->seed, 0);
+	lock_present();
+	memcg_enter();
+	lazyfree_init(&p.l, ROUND_BYTES, args->seed);
+	p.written = locked_alloc(FOLIOS_MAX * sizeof(*p.written));
+	vmstat_start(deltas, 2);
+	for (round = 0; round < args->iterations && !p.l.bad; round++) {
+		/* The PMD's first: it is the one that has a path of its own. */
+		p.size_kb = sizes_kb[sizes - 1 - round % sizes];
+		lru_gen_set(round / sizes % 2);
+		one_round(&p, (round + round / sizes) % 2);
+	}
+	report(&p, deltas, 2);
+	return p.l.bad ? NOT_OK : OK;
+}

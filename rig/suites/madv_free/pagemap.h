@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Where a page of this process is (Documentation/admin-guide/mm/pagemap.rst). */
+#ifndef PAGEMAP_H
+#define PAGEMAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct place {
+	bool present;
+	bool swapped;
+	uint64_t pfn;		/* of a present page */
+};
+
+/* Reads no more than the page table does: nothing is faulted in. */
+struct place place_of(const void *address);
+
+#endif

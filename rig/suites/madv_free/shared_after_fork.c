@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * shared_after_fork: what one process gave up, another still has, and each keeps its
+ * own writes to itself.
+ *
+ * The rule: MADV_FREE speaks for one mapping, the bit it clears is in that mapping's
+ * PTEs. A folio that a forked child maps too is dropped only if no mapping of it is
+ * dirty: try_to_unmap_one() (mm/rmap.c) is called for every one of them, and the PTE of
+ * who has not given it up marks the folio dirty. A folio known to be shared is left
+ * alone where it is not certain (mm/madvise.c: madvise_free_pte_range()). And after the
+ * fork pages are shared until written: a write is seen by its writer only.
+ *
+ * A round fills a region with folios of one size, and by turns forks before the parent
+ * gives it up (then the child's data must all survive) or afterwards (then the child,
+ * too, has each page as it was or zero). The parent writes into some pages, the child
+ * into others; reclaim takes what it can through the file LRU, then as it likes, into
+ * swap as well. Both look at everything.
+ */
+#include "madv_free.h"
+#include "sizes.h"
+#include "twin.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define QUARTERS	4
+#define QUARTER_PARENT	1
+#define QUARTER_CHILD	2
+
+/* Of a folio that is written to, one page in so many is. */
+#define PAGES_PER_WRITE	8
+
+enum step { WRITE, LOOK };
+
+struct shared {
+	struct lazyfree l;
+	struct rng rng;
+	unsigned int size_kb;
+	size_t turn;
+	bool all_is_the_childs;		/* who never gave it up */
+	uint64_t rounds, writes;
+	uint64_t parent_zero, child_zero, child_old;
+};
+
+static void write_quarter(struct shared *s, size_t quarter)
+{
+	size_t page, folio = folio_pages(s->size_kb);
+
+	for (page = 0; page < s->l.pages; page++) {
+		if ((page / folio + s->turn) % QUARTERS != quarter)
+			continue;
+		if (page % folio && rng_below(&s->rng, PAGES_PER_WRITE))
+			continue;
+		lazyfree_write(&s->l, page, &s->rng);
+		s->writes++;
+	}
+	if (!lru_make_idle())
+		bail("no /proc/self/clear_refs: %s", strerror(errno));
+}
+
+static void child_looks(struct shared *s, struct twin_answer *answer)
+{
+	size_t page;
+
+	for (page = 0; page < s->l.pages && s->l.bad < BAD_PAGES_MAX; page++) {
+		lazyfree_verify_page(&s->l, page, "in the child");
+		answer->old += s->l.page[page].rest == REST_OLD;
+		answer->zero += s->l.page[page].rest == REST_ZERO;
+		if (!s->all_is_the_childs || s->l.page[page].rest != REST_ZERO)
+			continue;
+		evidence("page %zu is zero in the child, which never gave it up", page);
+		lazyfree_bad(&s->l, page);
+	}
+	answer->bad = s->l.bad;
+}
+
+static void child(void *arg, unsigned int step, struct twin_answer *answer)
+{
+	struct shared *s = arg;
+
+	if (step == WRITE)
+		write_quarter(s, QUARTER_CHILD);
+	else
+		child_looks(s, answer);
+}
+
+static bool both_look(struct shared *s, struct twin *t, const char *when)
+{
+	struct twin_answer answer = { };
+	size_t page;
+
+	if (!twin_tell(t, LOOK, &answer))
+		return false;
+	s->child_old += answer.old;
+	s->child_zero += answer.zero;
+	lazyfree_verify(&s->l, when);
+	for (page = 0; page < s->l.pages; page++)
+		s->parent_zero += s->l.page[page].rest == REST_ZERO;
+	return !answer.bad && !s->l.bad;
+}
+
+static bool one_round(struct shared *s)
+{
+	struct twin_answer answer;
+	struct twin t;
+	bool good;
+
+	refill_whole(&s->l, ROUND_BYTES / 2, s->size_kb);
+	s->turn = rng_below(&s->rng, QUARTERS);
+	if (!s->all_is_the_childs)
+		lazyfree_give_up(&s->l);
+	twin_start(&t, child, s);
+	if (s->all_is_the_childs)
+		lazyfree_give_up(&s->l);
+	write_quarter(s, QUARTER_PARENT);
+	good = twin_tell(&t, WRITE, &answer);
+	if (good) {
+		memcg_reclaim_file(ROUND_BYTES / 2);
+		good = both_look(s, &t, "in the parent, after memory.reclaim of files");
+	}
+	if (good) {
+		memcg_reclaim(ROUND_BYTES / 2);
+		good = both_look(s, &t, "in the parent, after memory.reclaim");
+	}
+	twin_end(&t);
+	s->rounds++;
+	return good;
+}
+
+enum outcome shared_after_fork(const struct guest_args *args)
+{
+	static struct shared s;
+	struct vmstat_delta deltas[] = { { .name = "pglazyfreed" }, { .name = "pswpout" } };
+	unsigned int sizes_kb[THP_SIZES_MAX];
+	size_t size, sizes = sizes_large(PMD_KB, sizes_kb) + 1;
+	bool good = true;
+	uint64_t round;
+
+	swap_require(4 * ROUND_BYTES);
+	s.rng = rng_fork(args->seed, 0);
+	pin_self(0);
+	lock_present();
+	memcg_enter();
+	lazyfree_init(&s.l, ROUND_BYTES, args->seed);
+	vmstat_start(deltas, 2);
+	for (round = 0; round < args->iterations && good; round++) {
+		size = round % sizes;
+		s.size_kb = size ? sizes_kb[size - 1] : 0;
+		s.all_is_the_childs = (round + round / sizes) % 2;
+		lru_gen_set(round / sizes % 2);
+		good = one_round(&s);
+	}
+	counter("rounds", s.rounds);
+	counter("pages_verified", s.l.verified);
+	counter("pages_written", s.writes);
+	counter("parent_zero", s.parent_zero);
+	counter("child_zero", s.child_zero);
+	counter("child_old", s.child_old);
+	counter("pglazyfreed", vmstat_since(deltas, 2, "pglazyfreed"));
+	counter("pswpout", vmstat_since(deltas, 2, "pswpout"));
+	counter("pages_bad", s.l.bad);
+	return good ? OK : NOT_OK;
+}

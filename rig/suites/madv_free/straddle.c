@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * straddle_page_table: a lazyfree folio that lies in two page tables is unmapped from
+ * both, and nothing beyond them is.
+ *
+ * The rule: what walks PTEs stops at the end of their table. page_vma_mapped_walk()
+ * goes on in the next one; a batch of PTEs ends there (folio_unmap_pte_batch() in
+ * mm/rmap.c: pmd_addr_end()). In v6.15 a batch was as long as the folio: past the end of
+ * the table it read, and if it liked what it read cleared, whatever page was behind it
+ * in memory; commit ddd05742b45b ("mm/rmap: fix potential out-of-bounds page table
+ * access during batched unmap") (in v6.16). The thread that asked for it ("[PATCH v4
+ * 3/4] mm: Support batched unmap for lazyfree large folios during reclamation", June
+ * 2025) says "I challenge you to write a reproducer". This is one.
+ *
+ * Each folio is given up where it was made and moved by mremap(), which does not care
+ * for its alignment, so that it crosses a boundary of page tables; reclaim gets at it
+ * by its LRU (MADV_PAGEOUT would split it). So that an overrun finds something it
+ * likes, the page behind the table is ours as often as we can have it: the kernel
+ * takes the pages of page tables and those of pipes from the same lists, so one is
+ * filled just before and just after the table is made, with what the table would go on
+ * with. Whoever takes that for PTEs clears it, and we can read it. The pages before and
+ * behind the folio must stay as they are as well.
+ */
+#include "madv_free.h"
+#include "fake_pte.h"
+#include "pagemap.h"
+#include "sizes.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define LANES		8U
+#define TABLES		2
+#define DECOYS		2
+#define LARGEST_KB	1024U
+#define REDIRTIED	(~0ULL)		/* turns a page's key into that of its second filling */
+
+struct lane {
+	char *space;		/* what TABLES page tables map */
+	char *folio;		/* where it is now */
+	size_t redirtied;	/* page, or SIZE_MAX */
+	int decoys[2];		/* a pipe */
+};
+
+struct straddle {
+	struct lane lane[LANES];
+	struct rng rng;
+	uint64_t *decoy, *seen;		/* a page each */
+	uint64_t seed, round;
+	size_t pages;			/* of a folio */
+	size_t head;			/* of these in the first table */
+	uint64_t moved, whole, dropped, kept, redirtied, decoys, neighbours, bad;
+};
+
+static uint64_t page_key(const struct straddle *s, unsigned int lane, size_t page)
+{
+	return pattern_key(s->seed + lane, s->round, page);
+}
+
+static char *boundary(const struct lane *l)
+{
+	return l->space + PMD_BYTES;
+}
+
+/* The page before the folio, and the one behind it. */
+static char *neighbour(const struct straddle *s, const struct lane *l, bool behind)
+{
+	return boundary(l) + (behind ? (s->pages - s->head) * page_size()
+				     : -(s->head + 1) * page_size());
+}
+
+static void put_decoy(struct straddle *s, struct lane *l)
+{
+	if (write(l->decoys[1], s->decoy, page_size()) != (ssize_t)page_size())
+		bail("cannot write to a pipe: %s", strerror(errno));
+}
+
+static void fill(struct straddle *s, unsigned int lane, char *start)
+{
+	size_t page;
+
+	for (page = 0; page < s->pages; page++)
+		pattern_fill(start + page * page_size(), page_size(), page_key(s, lane, page));
+}
+
+/* Of one folio, then what follows in the table is as foretold. */
+static bool in_one_piece(const struct straddle *s, const char *start)
+{
+	uint64_t first = place_of(start).pfn;
+	size_t page;
+
+	for (page = 1; page < s->pages; page++)
+		if (!first || place_of(start + page * page_size()).pfn != first + page)
+			return false;
+	return true;
+}
+
+static void make_decoy(struct straddle *s, const char *start)
+{
+	uint64_t pfn = place_of(start + s->head * page_size()).pfn;
+	size_t i;
+
+	memset(s->decoy, 0, page_size());
+	for (i = 0; i < s->pages - s->head; i++)
+		s->decoy[i] = fake_pte(pfn + i);
+}
+
+static void move(struct straddle *s, unsigned int lane, char *start)
+{
+	struct lane *l = &s->lane[lane];
+	size_t size = s->pages * page_size();
+
+	s->whole += in_one_piece(s, start);
+	make_decoy(s, start);
+	put_decoy(s, l);
+	pattern_fill(neighbour(s, l, false), page_size(), page_key(s, lane, s->pages));
+	put_decoy(s, l);
+	pattern_fill(neighbour(s, l, true), page_size(), page_key(s, lane, s->pages + 1));
+	l->folio = boundary(l) - s->head * page_size();
+	if (mremap(start, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, l->folio) != l->folio)
+		bail("mremap: %s", strerror(errno));
+	s->moved++;
+	l->redirtied = SIZE_MAX;
+	if (lane % 4 != 3)
+		return;
+	l->redirtied = rng_below(&s->rng, (uint32_t)s->pages);
+	pattern_fill(l->folio + l->redirtied * page_size(), page_size(),
+		     page_key(s, lane, l->redirtied) ^ REDIRTIED);
+	s->redirtied++;
+}
+
+static void check_decoys(struct straddle *s, struct lane *l)
+{
+	unsigned int k;
+	size_t i;
+
+	for (k = 0; k < DECOYS; k++) {
+		if (read(l->decoys[0], s->seen, page_size()) != (ssize_t)page_size())
+			bail("cannot read a pipe: %s", strerror(errno));
+		s->decoys++;
+		if (!k)
+			memcpy(s->decoy, s->seen, page_size());
+		for (i = 0; i < page_size() / sizeof(*s->seen); i++) {
+			uint64_t told = i < s->pages - s->head ? s->decoy[0] + (i << 12) : 0;
+
+			if (s->seen[i] == told && s->seen[i] == s->decoy[i])
+				continue;
+			evidence("a page in a pipe, made beside the page table of a folio of %zu "
+				 "pages: word %zu reads back 0x%" PRIx64, s->pages, i, s->seen[i]);
+			s->bad++;
+			break;
+		}
+	}
+}
+
+static void check_page(struct straddle *s, const char *start, uint64_t key, const char *what,
+		       bool may_be_zero)
+{
+	struct pattern_fault fault;
+
+	if (!pattern_first_fault(start, page_size(), key, &fault)) {
+		s->kept += may_be_zero;
+		return;
+	}
+	if (may_be_zero && page_is_zero(start, page_size())) {
+		s->dropped++;
+		return;
+	}
+	evidence("%s of a folio of %zu pages across two page tables, %zu in the first: wrote 0x%"
+		 PRIx64 " to offset %zu, read back 0x%" PRIx64, what, s->pages, s->head,
+		 fault.wrote, fault.offset, fault.read);
+	s->bad++;
+}
+
+static void check(struct straddle *s, unsigned int lane)
+{
+	struct lane *l = &s->lane[lane];
+	size_t page;
+
+	check_page(s, neighbour(s, l, false), page_key(s, lane, s->pages), "the page before", false);
+	check_page(s, neighbour(s, l, true), page_key(s, lane, s->pages + 1), "the page behind",
+		   false);
+	s->neighbours += 2;
+	for (page = 0; page < s->pages && s->bad < BAD_PAGES_MAX; page++) {
+		uint64_t key = page_key(s, lane, page);
+		bool written = page == l->redirtied;
+
+		check_page(s, l->folio + page * page_size(), written ? key ^ REDIRTIED : key,
+			   written ? "a page written since" : "a page", !written);
+	}
+}
+
+static void one_round(struct straddle *s, unsigned int size_kb)
+{
+	size_t bytes = (size_t)size_kb << 10;
+	char *start = region_map(LANES * bytes, bytes);
+	unsigned int k;
+
+	s->round++;
+	s->pages = folio_pages(size_kb);
+	s->head = 1 + rng_below(&s->rng, (uint32_t)s->pages - 1);
+	thp_choose(start, LANES * bytes, size_kb);
+	for (k = 0; k < LANES; k++)
+		fill(s, k, start + k * bytes);
+	lru_drain_local();
+	if (!region_advise(start, LANES * bytes, MADV_FREE))
+		bail("no MADV_FREE");
+	for (k = 0; k < LANES; k++) {
+		/* Page tables that were not there before: they come beside the decoys. */
+		s->lane[k].space = region_map(TABLES * PMD_BYTES, PMD_BYTES);
+		thp_choose(s->lane[k].space, TABLES * PMD_BYTES, 0);
+		move(s, k, start + k * bytes);
+	}
+	memcg_reclaim_file(LANES * bytes);
+	for (k = 0; k < LANES; k++)
+		check_decoys(s, &s->lane[k]);
+	for (k = 0; k < LANES && !s->bad; k++)
+		check(s, k);
+	for (k = 0; k < LANES && !s->bad; k++)
+		region_unmap(s->lane[k].space, TABLES * PMD_BYTES);
+	if (!s->bad)
+		region_unmap(start, LANES * bytes);
+}
+
+static void report(const struct straddle *s, struct vmstat_delta *deltas, size_t count)
+{
+	counter("folios_moved", s->moved);
+	counter("folios_whole", s->whole);
+	counter("folios_redirtied", s->redirtied);
+	counter("pages_dropped", s->dropped);
+	counter("pages_kept", s->kept);
+	counter("decoys_read_back", s->decoys);
+	counter("neighbours_verified", s->neighbours);
+	counter("pglazyfreed", vmstat_since(deltas, count, "pglazyfreed"));
+	counter("pages_bad", s->bad);
+}
+
+enum outcome straddle_page_table(const struct guest_args *args)
+{
+	static struct straddle s;
+	struct vmstat_delta deltas[] = { { .name = "pglazyfreed" } };
+	unsigned int k, sizes_kb[THP_SIZES_MAX];
+	size_t sizes = sizes_large(LARGEST_KB, sizes_kb);
+	uint64_t round;
+
+	if (!sizes)
+		return skip("this kernel has no large anonymous folios below the PMD's");
+	s.seed = args->seed;
+	s.rng = rng_fork(args->seed, 0);
+	s.decoy = locked_alloc(page_size());
+	s.seen = locked_alloc(page_size());
+	for (k = 0; k < LANES; k++)
+		if (pipe(s.lane[k].decoys))
+			bail("pipe: %s", strerror(errno));
+	pin_self(0);
+	lock_present();
+	memcg_enter();
+	vmstat_start(deltas, 1);
+	for (round = 0; round < args->iterations && !s.bad; round++) {
+		lru_gen_set(round / sizes % 2);
+		one_round(&s, sizes_kb[round % sizes]);
+	}
+	report(&s, deltas, 1);
+	return s.bad ? NOT_OK : OK;
+}
