@@ -4,7 +4,8 @@
 //   flag is dirty is mapped again and is swapbacked from then on. try_to_unmap_one() in
 //   mm/rmap.c; commit 802a3a92ad7a ("mm: reclaim MADV_FREE pages") (in v4.12);
 //   madvise(2), MADV_FREE.
-// Killed-By: madv_free/old_or_zero_redirty_kept, madv_free/large_partial_redirty
+// Killed-By: madv_free/old_or_zero_redirty_kept, madv_free/large_partial_redirty,
+//   madv_free/shared_after_fork
 // Files: mm/rmap.c
 
 @@

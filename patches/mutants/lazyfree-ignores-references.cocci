@@ -5,7 +5,7 @@
 //   nothing is dirty before that is done. try_to_unmap_one() in mm/rmap.c; commit
 //   6c8e2a256915 ("mm: fix race between MADV_FREE reclaim and blkdev direct IO read")
 //   (in v5.18).
-// Killed-By: madv_free/gup_redirty
+// Killed-By: madv_free/extra_reference_keeps_page, madv_free/gup_redirty
 // Files: mm/rmap.c
 
 @@
