@@ -35,6 +35,15 @@ class Arch:
     """QEMU's -cpu under TCG; under KVM it is always the host's own."""
     probe: tuple[str, ...]
     """QEMU's options for `rig/arches/<name>.S`, the smallest guest, with {} for its file."""
+    seeded_machine: str
+    """QEMU's -M where every bit of the guest must follow from the seed."""
+    seeded_cpu: str
+    """QEMU's -cpu there: none with an instruction for random numbers."""
+    seeded_cmdline: tuple[str, ...]
+    answer: str
+    """QEMU's -device of the second serial port."""
+    answer_device: str
+    """What the guest's kernel calls it."""
     console: str
     """The serial console's device, as in console= on the kernel command line."""
     cmdline: tuple[str, ...]

@@ -62,7 +62,7 @@ def execute(
         on_result(result)
         return result
 
-    with ThreadPoolExecutor(max_workers=_side_by_side(specs)) as pool:
+    with ThreadPoolExecutor(max_workers=side_by_side(specs)) as pool:
         try:
             futures = []
             for spec, slot in zip(specs, _slots(specs), strict=True):
@@ -89,7 +89,7 @@ def _slots(specs: Sequence[RunSpec]) -> tuple[str, ...]:
     )
 
 
-def _side_by_side(specs: Sequence[RunSpec]) -> int:
+def side_by_side(specs: Sequence[RunSpec]) -> int:
     """How many guests fit: one for each core, in three quarters of what memory is available."""
     meminfo = Path("/proc/meminfo").read_text()
     available = re.search(r"^MemAvailable: +(\d+) kB$", meminfo, re.MULTILINE)

@@ -13,6 +13,7 @@ from rig.progress import reporter
 from rig.request import Request, comma
 from rig.run import Shelves
 from rig.store import Store
+from rig.verdict import Outcome
 
 app = typer.Typer(
     name="rig",
@@ -44,6 +45,16 @@ TreeOpt = Annotated[
     typer.Option("--tree", help="Your git tree; bases are its revisions. It is never modified."),
 ]
 FlavourOpt = Annotated[str, typer.Option("--flavour", help="Kernel flavour, of kconfigs/flavour/.")]
+SeedOpt = Annotated[
+    int,
+    typer.Option("--seed", help="Of the programs' random choices; if seeded, of everything."),
+]
+IterationsOpt = Annotated[
+    int, typer.Option("--iterations", help="Of every case, rather than its own number.")
+]
+ScheduleOpt = Annotated[
+    str, typer.Option("--schedule", help="live, or seeded: bit for bit the same for a --seed.")
+]
 AccelOpt = Annotated[str, typer.Option("--accel", help="auto, kvm or tcg.")]
 CpusOpt = Annotated[int, typer.Option("--cpus", help="The guest's CPUs.")]
 MemoryOpt = Annotated[int, typer.Option("--memory", help="The guest's memory, MiB.")]
@@ -69,10 +80,12 @@ def run_(
     suite: SuiteOpt = "",
     case: CaseOpt = "",
     mutant: MutantOpt = "",
-    seed: Annotated[int, typer.Option("--seed", help="Of the programs' random choices.")] = 1,
+    seed: SeedOpt = 1,
     repeat: Annotated[int, typer.Option("--repeat", help="Boot and run this many times.")] = 1,
     flavour: FlavourOpt = "base",
     accel: AccelOpt = "auto",
+    schedule: ScheduleOpt = "live",
+    iterations: IterationsOpt = 0,
     cpus: CpusOpt = 4,
     memory: MemoryOpt = 1024,
     zram: ZramOpt = 512,
@@ -90,6 +103,7 @@ def run_(
         target=target, arch=comma(arch), base=base, tree=tree, suites=comma(suite),
         cases=comma(case), mutant=mutant, seed=seed, repeat=repeat, flavour=flavour, accel=accel,
         cpus=cpus, memory=memory, zram=zram, swap_disk=swap_disk, lru_gen=lru_gen,
+        schedule=schedule, iterations=iterations,
     )  # fmt: skip
     from rig.report import files, text
 
@@ -123,6 +137,8 @@ def mutate(
     ] = False,
     repeat: Annotated[int, typer.Option("--repeat", help="Each mutant this many times.")] = 1,
     accel: AccelOpt = "auto",
+    schedule: ScheduleOpt = "live",
+    seed: SeedOpt = 1,
     json: JsonOpt = None,
     verbose: VerboseOpt = False,
     quiet: QuietOpt = False,
@@ -133,7 +149,7 @@ def mutate(
 
     asked = Request(
         target=target, arch=comma(arch), base=base, tree=tree, suites=comma(suite),
-        cases=comma(case), accel=accel, repeat=repeat,
+        cases=comma(case), accel=accel, repeat=repeat, schedule=schedule, seed=seed,
     )  # fmt: skip
     files.check(json)
     with reporter(verbose=verbose, quiet=quiet):
@@ -144,6 +160,70 @@ def mutate(
         json.write_bytes((directory / mutation.FILE).read_bytes() + b"\n")
     typer.echo(mutants.render(done, directory.name), nl=False)
     raise typer.Exit(done.outcome.exit_status)
+
+
+@app.command(
+    epilog="Examples: `rig explore v6.12 --suite stale_tlb --case anon_lost_write --seeds 1..500`"
+    "  \n`rig explore v6.12 --mutant no-remote-flush --case anon_lost_write --failures 3`"
+)
+def explore(
+    target: TargetArg,
+    arch: ArchOpt = "x86_64",
+    base: BaseOpt = "",
+    tree: TreeOpt = None,
+    suite: SuiteOpt = "",
+    case: CaseOpt = "",
+    mutant: MutantOpt = "",
+    seeds: Annotated[str, typer.Option("--seeds", help="Like 1..500 or 3,7,10..20.")] = "1..64",
+    minutes: Annotated[float, typer.Option("--minutes", help="Stop after so long.")] = 0,
+    failures: Annotated[int, typer.Option("--failures", help="Stop at so many that fail.")] = 0,
+    iterations: IterationsOpt = 0,
+    cpus: CpusOpt = 4,
+    verbose: VerboseOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Many seeds of one case in the seeded schedule: which of them fail?"""
+    from rig import explore as exploring
+    from rig.report import seeds as table
+
+    asked = Request(
+        target=target, arch=comma(arch), base=base, tree=tree, suites=comma(suite),
+        cases=comma(case), mutant=mutant, schedule="seeded", iterations=iterations, cpus=cpus,
+    )  # fmt: skip
+    store, shelves, wanted = Store.default(), Shelves.default(), exploring.parse_seeds(seeds)
+    with reporter(verbose=verbose, quiet=quiet):
+        specs = request.specs(store, shelves, asked)
+        exploring.check(specs)
+        found = [
+            exploring.explore(store, shelves, spec, wanted, minutes=minutes, failures=failures)
+            for spec in specs
+        ]
+    typer.echo("".join(table.explored(one) for one in found), nl=False)
+    raise typer.Exit(Outcome.worst(one.outcome for one in found).exit_status)
+
+
+@app.command(epilog="Examples: `rig replay`  \n`rig replay 20261120-1015 --case anon_lost_write`")
+def replay(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="[RUN]", help="A seeded run, or a part of its name; the newest."),
+    ] = "",
+    case: Annotated[str, typer.Option("--case", help="Only this case.")] = "",
+    verbose: VerboseOpt = False,
+) -> None:
+    """Run a stored seeded run again, and say whether every byte is the same."""
+    from rig import replay as replaying
+    from rig.report import seeds as table
+
+    store = Store.default()
+    directory = campaign.find(store, name)
+    wanted = replaying.recorded(directory, case)
+    with reporter(verbose=verbose), store.scratch() as scratch:
+        runs = [
+            replaying.replay(store, one, scratch / str(number)) for number, one in enumerate(wanted)
+        ]
+    typer.echo(table.replayed(runs), nl=False)
+    raise typer.Exit(0 if all(one.identical for one in runs) else 1)
 
 
 @app.command(epilog="Example: `rig build batch-dirty-tlb-flush@v2:3 --arch arm64`")
@@ -231,12 +311,24 @@ def report(
     raise typer.Exit(text.overall(results).exit_status)
 
 
-@app.command("list", epilog="Example: `rig list`")
-def list_() -> None:
+@app.command("list", epilog="Examples: `rig list`  \n`rig list --cases >docs/cases.md`")
+def list_(
+    cases: Annotated[
+        bool,
+        typer.Option("--cases", help="Each case's rule and proof, in Markdown."),
+    ] = False,
+) -> None:
     """What there is: bases, series, suites and their cases, mutants, architectures, flavours."""
+    from rig import mutant, mutation
+    from rig.report import cases as table
     from rig.report import shelves
 
-    typer.echo(shelves.render(Shelves.default()), nl=False)
+    if not cases:
+        typer.echo(shelves.render(Shelves.default()), nl=False)
+        return
+    stored = (mutation.load(path) for path in reversed(campaign.runs(Store.default())))
+    mutants = mutant.load_all(Shelves.default().patches)
+    typer.echo(table.render(mutants, [one for one in stored if one]), nl=False)
 
 
 @app.command(epilog="Example: `rig doctor --fix`")

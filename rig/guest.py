@@ -13,7 +13,7 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -322,7 +322,7 @@ def boot(machine: Machine, software: Software, directory: Path) -> Iterator[Gues
         host, user = keys.make(), keys.make()
         files = Files(
             kernel=software.kernel,
-            initrd=_write_initrd(scratch / "initrd", software, keys.pack(host, user)),
+            initrd=write_initrd(scratch / "initrd", (*software.initrd, keys.pack(host, user))),
             qmp=scratch / "qmp",
             swap_disk=_swap_disk(scratch, machine.swap.disk),
             data_disk=software.data_disk,
@@ -364,9 +364,9 @@ def _await_ready(guest: Guest, began: float) -> None:
         raise InfraError(f"the guest's setup failed: {failed[1].decode('utf-8', 'replace')}")
 
 
-def _write_initrd(path: Path, software: Software, boot_keys: bytes) -> Path:
+def write_initrd(path: Path, parts: Sequence[Path | bytes]) -> Path:
     with path.open("wb") as file:
-        for part in (*software.initrd, boot_keys):
+        for part in parts:
             file.write(part if isinstance(part, bytes) else part.read_bytes())
     return path
 

@@ -162,7 +162,7 @@ class Bench:
         run.explain(prepared, directory)
         up = guest.boot(run.machine_of(prepared.spec), prepared.software, directory)
         self._running[arch] = Running(prepared, self._stack.enter_context(up), directory)
-        run.check_mutant(self._running[arch].guest, prepared.spec)
+        run.check_mutant(self._running[arch].guest.console.text(), prepared.spec)
 
     def close(self) -> None:
         """Stop the guests, then store what they said, like every other result."""

@@ -9,6 +9,11 @@ from typing import Literal
 from rig import arch as arches
 from rig.arch import Arch
 
+QUIET = (
+    *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+    *("-monitor", "none"),
+)
+
 
 class Accel(StrEnum):
     KVM = "kvm"
@@ -32,6 +37,24 @@ class Live:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Seeded:
+    """One thread, a virtual clock, nothing from outside: the guest is a function of the seed."""
+
+    seed: int
+    kind: Literal["seeded"] = "seeded"
+
+    @property
+    def shift(self) -> int:
+        """An instruction takes 2^shift ns of virtual time; each shift interleaves differently."""
+        return 5 + self.seed % 3
+
+    @property
+    def offset(self) -> int:
+        """How many turns of a loop init takes before it starts the program."""
+        return self.seed // 3 % 64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Swap:
     """Where anonymous memory goes, in MiB; 0 is none of that kind. zram is filled first."""
 
@@ -47,7 +70,7 @@ class Machine:
     memory: int = 1024
     """MiB."""
     swap: Swap = Swap()
-    schedule: Live = Live()
+    schedule: Live | Seeded = Live()
     lru_gen: bool | None = None
     """Multi-generational LRU on, off, or as the kernel has it."""
     cmdline: tuple[str, ...] = ()
@@ -60,7 +83,7 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Files:
-    """What a machine is started with."""
+    """What a live machine is started with."""
 
     kernel: Path
     initrd: Path
@@ -68,6 +91,21 @@ class Files:
     swap_disk: Path | None = None
     data_disk: Path | None = None
     """Read only: what the guest writes to it is gone with the guest."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeededFiles:
+    """What a seeded machine is started with, and what it writes.
+
+    Files take everything at once, where a pipe that is full would let the host's time in.
+    """
+
+    kernel: Path
+    initrd: Path
+    console: Path
+    """The kernel's messages."""
+    answer: Path
+    """The program's."""
 
 
 def kernel_cmdline(machine: Machine) -> str:
@@ -90,6 +128,8 @@ def kernel_cmdline(machine: Machine) -> str:
     ]
     if machine.lru_gen is not None:
         words.append(f"rig.lru_gen={'y' if machine.lru_gen else 'n'}")
+    if isinstance(machine.schedule, Seeded):
+        words += ["nokaslr", *arch.seeded_cmdline, f"rig.offset={machine.schedule.offset}"]
     return " ".join([*words, *machine.cmdline])
 
 
@@ -98,15 +138,40 @@ def argv(machine: Machine, files: Files) -> list[str]:
     arch = arches.pick(machine.arch)
     return [
         *base_argv(arch, machine.accel),
-        "-smp", arch.smp.format(cpus=machine.cpus),
-        "-m", f"{machine.memory}M",
-        "-kernel", str(files.kernel),
-        "-initrd", str(files.initrd),
-        "-append", kernel_cmdline(machine),
+        *_hardware(arch, machine, files.kernel, files.initrd),
+        "-serial", "stdio",
         *_network(arch),
         *_disk(arch, "rig-swap", files.swap_disk),
         *_disk(arch, "rig-data", files.data_disk, "snapshot=on"),
         "-qmp", f"unix:{files.qmp},server=on,wait=off",
+    ]  # fmt: skip
+
+
+def seeded_argv(machine: Machine, schedule: Seeded, files: SeededFiles) -> list[str]:
+    """The same for a machine without a network, disks, random numbers and the host's clock."""
+    arch = arches.pick(machine.arch)
+    return [
+        arch.qemu,
+        "-M", arch.seeded_machine,
+        "-accel", "tcg,thread=single",
+        "-icount", f"shift={schedule.shift},sleep=off",
+        "-rtc", "base=2020-01-01,clock=vm",
+        "-cpu", arch.seeded_cpu,
+        *QUIET,
+        *_hardware(arch, machine, files.kernel, files.initrd),
+        "-serial", f"file:{files.console}",
+        "-chardev", f"file,id=answer,path={files.answer}",
+        "-device", f"{arch.answer},chardev=answer",
+    ]  # fmt: skip
+
+
+def _hardware(arch: Arch, machine: Machine, kernel: Path, initrd: Path) -> list[str]:
+    return [
+        "-smp", arch.smp.format(cpus=machine.cpus),
+        "-m", f"{machine.memory}M",
+        "-kernel", str(kernel),
+        "-initrd", str(initrd),
+        "-append", kernel_cmdline(machine),
     ]  # fmt: skip
 
 
@@ -117,14 +182,20 @@ def base_argv(arch: Arch, accel: Accel) -> list[str]:
         "-M", arch.machine,
         "-accel", accel.option,
         "-cpu", arch.cpu if accel is Accel.TCG else "host",
-        "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-        "-serial", "stdio", "-monitor", "none",
+        *QUIET,
     ]  # fmt: skip
 
 
 def probe_argv(arch: Arch, accel: Accel, rom: Path) -> list[str]:
     """The smallest guest of `rig/arches/<name>.S`."""
-    return [*base_argv(arch, accel), "-m", "1024M", *(word.format(rom) for word in arch.probe)]
+    return [
+        *base_argv(arch, accel),
+        "-serial",
+        "stdio",
+        "-m",
+        "1024M",
+        *(word.format(rom) for word in arch.probe),
+    ]
 
 
 def _network(arch: Arch) -> list[str]:

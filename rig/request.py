@@ -9,12 +9,14 @@ from rig import arch as arches
 from rig.base import Base
 from rig.errors import ConfigError, unknown
 from rig.kbuild import KernelBuild
-from rig.qemu import Accel, Machine, Swap
+from rig.qemu import Accel, Machine, Seeded, Swap
 from rig.run import RunSpec, Shelves
 from rig.series import SeriesVersion
 from rig.store import Store
 from rig.target import Target
 from rig.tree import TreeSpec
+
+SCHEDULES = ("live", "seeded")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +36,8 @@ class Request:
     cases: tuple[str, ...] = ()
     mutant: str = ""
     seed: int = suite.SEED
+    iterations: int = 0
+    schedule: str = "live"
     repeat: int = 1
 
 
@@ -55,6 +59,10 @@ def check(shelves: Shelves, request: Request) -> None:
     image.load(shelves.images, "test")
     if request.accel not in ("auto", *Accel):
         raise unknown("accelerator", request.accel, ("auto", *Accel))
+    if request.schedule not in SCHEDULES:
+        raise unknown("schedule", request.schedule, SCHEDULES)
+    if request.schedule == "seeded" and request.accel == Accel.KVM:
+        raise ConfigError("the seeded schedule is TCG's: KVM's CPUs cannot be made to take turns")
     _check_numbers(request)
     _check_target(shelves, request)
 
@@ -71,6 +79,7 @@ def specs(store: Store, shelves: Shelves, request: Request) -> tuple[RunSpec, ..
             suites=suite.select(request.suites, request.cases),
             mutant=request.mutant,
             seed=request.seed,
+            iterations=request.iterations,
         )
         for name in _architectures(request)
     ]
@@ -117,7 +126,13 @@ def _check_target(shelves: Shelves, request: Request) -> None:
 def _check_numbers(request: Request) -> None:
     # The suites keep one CPU for reclaim and need at least one more to race with it; the kernels
     # are built for 8.
-    limits = {"cpus": (2, 8), "memory": (512, 65536), "repeat": (1, 1000), "seed": (0, 2**63 - 1)}
+    limits = {
+        "cpus": (2, 8),
+        "memory": (512, 65536),
+        "repeat": (1, 1000),
+        "seed": (0, 2**63 - 1),
+        "iterations": (0, 10**9),
+    }
     limits |= {"zram": (0, 65536), "swap_disk": (0, 65536)}
     for name, (least, most) in limits.items():
         if not least <= (value := getattr(request, name)) <= most:
@@ -131,6 +146,16 @@ def _check_numbers(request: Request) -> None:
 
 def _machine(store: Store, request: Request, arch: str) -> Machine:
     known = arches.pick(arch)
+    if request.schedule == "seeded":
+        return Machine(
+            arch=arch,
+            accel=Accel.TCG,
+            cpus=request.cpus,
+            memory=request.memory,
+            swap=Swap(zram=request.zram, disk=0),
+            lru_gen=request.lru_gen,
+            schedule=Seeded(seed=request.seed),
+        )
     chosen = accel.choose(store, known, request.accel)
     cpuinfo = Path("/proc/cpuinfo").read_text()
     return Machine(

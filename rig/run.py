@@ -15,17 +15,39 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-from rig import accel, guest, guestbin, image, kbuild, log, mutant, suite, symbolize, tree, weave
+from rig import (
+    accel,
+    guest,
+    guestbin,
+    image,
+    kbuild,
+    ktap,
+    log,
+    mutant,
+    seeded,
+    suite,
+    symbolize,
+    tree,
+    weave,
+)
 from rig import arch as arches
 from rig.console import Splat, scan
 from rig.errors import ConfigError, InfraError, RigError
 from rig.guest import Guest, Software
 from rig.kbuild import BuildSpec, KernelBuild
-from rig.qemu import Machine
+from rig.qemu import Machine, Seeded
 from rig.store import Store, host_trouble
-from rig.suite import Selection
+from rig.suite import Case, Selection, Suite
 from rig.tree import TreeSpec
-from rig.verdict import CaseResult, SuiteResult, Trouble, Verdict, conclude
+from rig.verdict import (
+    CaseResult,
+    Outcome,
+    SuiteResult,
+    Trouble,
+    Verdict,
+    conclude,
+    judge,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +74,8 @@ class RunSpec:
     suites: tuple[Selection, ...] = ()
     mutant: str = ""
     seed: int = suite.SEED
+    iterations: int = 0
+    """Of every case; 0 is each one's own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,13 +195,17 @@ def execute(prepared: Prepared, directory: Path) -> RunResult:
     explain(prepared, directory)
     try:
         with host_trouble("running a guest"):
-            with guest.boot(machine_of(spec), prepared.software, directory) as up:
-                boot_seconds = up.boot_seconds
-                check_mutant(up, spec)
+            if isinstance(spec.machine.schedule, Seeded):
                 for selection in spec.suites:
-                    _run_suite(up, selection, spec.seed, suites)
-            if up.lost:
-                raise up.lost
+                    _run_seeded(prepared, selection, directory, suites)
+            else:
+                with guest.boot(machine_of(spec), prepared.software, directory) as up:
+                    boot_seconds = up.boot_seconds
+                    check_mutant(up.console.text(), spec)
+                    for selection in spec.suites:
+                        _run_suite(up, selection, spec.seed, spec.iterations, suites)
+                if up.lost:
+                    raise up.lost
     except RigError as error:
         trouble, detail = Trouble.of(error), error.detail
     return finish(
@@ -222,13 +250,15 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def check_mutant(up: Guest, spec: RunSpec) -> None:
+def check_mutant(console: str, spec: RunSpec) -> None:
     """A run without the kernel's own word that the mutant is on has tested the clean kernel."""
-    if spec.mutant and weave.says_it_is_on(spec.mutant) not in up.console.text():
+    if spec.mutant and weave.says_it_is_on(spec.mutant) not in console:
         raise InfraError(f"the kernel does not say that the mutant {spec.mutant} is on")
 
 
-def _run_suite(up: Guest, selection: Selection, seed: int, suites: list[SuiteResult]) -> None:
+def _run_suite(
+    up: Guest, selection: Selection, seed: int, iterations: int, suites: list[SuiteResult]
+) -> None:
     """Adds to `suites` what was found out, also where the rig itself fails in the middle."""
     chosen, cases = suite.pick(selection.suite), suite.cases_of(selection)
     results: list[CaseResult] = []
@@ -236,16 +266,50 @@ def _run_suite(up: Guest, selection: Selection, seed: int, suites: list[SuiteRes
         with log.step(f"{chosen.name} on {up.machine.arch}") as step:
             for done, case in enumerate(cases):
                 step.progress(done, len(cases), case.name)
-                results.append(suite.run_case(up, chosen, case, seed=seed))
+                results.append(suite.run_case(up, chosen, case.scaled(iterations), seed=seed))
                 step.note(f"{results[-1].outcome} {case.name} {results[-1].reason}".rstrip())
     finally:
         suites.append(SuiteResult(suite=chosen.name, cases=tuple(results)))
 
 
+def _run_seeded(
+    prepared: Prepared, selection: Selection, directory: Path, suites: list[SuiteResult]
+) -> None:
+    """The same in the seeded schedule: a guest for each case."""
+    chosen, spec = suite.pick(selection.suite), prepared.spec
+    results: list[CaseResult] = []
+    try:
+        for case in suite.cases_of(selection):
+            path = directory / f"{chosen.name}.{case.name}"
+            results.append(seeded_case(prepared, chosen, case, path))
+            check_mutant((path / seeded.CONSOLE).read_text(errors="replace"), spec)
+    finally:
+        suites.append(SuiteResult(suite=chosen.name, cases=tuple(results)))
+
+
+def seeded_case(prepared: Prepared, chosen: Suite, case: Case, directory: Path) -> CaseResult:
+    """One case in a guest of its own; everything follows from the seed."""
+    if case.live_only:
+        return CaseResult(name=case.name, outcome=Outcome.SKIP, reason=case.live_only)
+    spec, some = prepared.spec, case.scaled(prepared.spec.iterations or case.seeded_iterations)
+    words = suite.command(chosen, some, seed=spec.seed, cpus=spec.machine.cpus)
+    ran = seeded.run(machine_of(spec), prepared.software, words, directory)
+    if ran.status is None:
+        said = CaseResult(
+            name=case.name,
+            outcome=Outcome.FAIL,
+            reason="the guest ended before the program did",
+            seconds=ran.seconds,
+        )
+    else:
+        said = judge(ktap.parse(ran.stdout), case.name, some.floors, ran.status, ran.seconds)
+    return replace(said, digest=ran.digest, command=words)
+
+
 def _console(directory: Path) -> tuple[Splat, ...]:
-    """Every splat of the whole console, now that the guest is gone and nothing can follow."""
-    path = directory / "console.log"
-    return scan(path.read_text(errors="replace")) if path.is_file() else ()
+    """Every splat of all consoles, now that the guests are gone and nothing can follow."""
+    paths = sorted(directory.rglob(seeded.CONSOLE))
+    return tuple(splat for path in paths for splat in scan(path.read_text(errors="replace")))
 
 
 def _decode(splat: Splat, prepared: Prepared) -> Splat:

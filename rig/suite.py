@@ -6,7 +6,7 @@ program finds out what happened; how much of it is enough is said here, in floor
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import rig.suites
@@ -28,6 +28,19 @@ class Case:
     floors: tuple[Floor, ...]
     deadline: float = 20
     """Seconds on hardware."""
+    live_only: str = ""
+    """Why it cannot be run in the seeded schedule."""
+    seeded_iterations: int = 0
+    """Fewer, where one CPU after the other takes its turn; 0 is as many as elsewhere."""
+
+    def scaled(self, iterations: int) -> "Case":
+        """The case with so many iterations (0: its own), its floors in proportion."""
+        some = iterations or self.iterations
+        floors = tuple(
+            replace(floor, at_least=max(1, floor.at_least * some // self.iterations))
+            for floor in self.floors
+        )
+        return replace(self, iterations=some, floors=floors)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +109,13 @@ def select(suites: Sequence[str], cases: Sequence[str]) -> tuple[Selection, ...]
     return tuple(selection for selection in selections if selection.cases)
 
 
+def command(suite: Suite, case: Case, *, seed: int, cpus: int) -> tuple[str, ...]:
+    """What is started in the guest."""
+    options = {"iterations": case.iterations, "seed": seed, "cpus": cpus}
+    words = (word for name, value in options.items() for word in (f"--{name}", str(value)))
+    return (suite.name, case.name, *words)
+
+
 def run_case(guest: Guest, suite: Suite, case: Case, *, seed: int = SEED) -> CaseResult:
     """Run one case over SSH and judge what it says.
 
@@ -104,12 +124,9 @@ def run_case(guest: Guest, suite: Suite, case: Case, *, seed: int = SEED) -> Cas
     """
     if guest.lost:
         return not_run(case.name, Trouble.of(guest.lost))
-    options = {"iterations": case.iterations, "seed": seed, "cpus": guest.machine.cpus}
-    command = " ".join(
-        [suite.name, case.name, *(f"--{name} {value}" for name, value in options.items())]
-    )
     try:
-        ran = guest.run(command, deadline=case.deadline)
+        words = command(suite, case, seed=seed, cpus=guest.machine.cpus)
+        ran = guest.run(" ".join(words), deadline=case.deadline)
     except GuestLost as lost:
         return CaseResult(name=case.name, outcome=Outcome.FAIL, reason=lost.message)
     report = ktap.parse(ran.stdout)

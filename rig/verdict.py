@@ -87,6 +87,10 @@ class CaseResult:
     evidence: tuple[str, ...] = ()
     diagnostics: tuple[str, ...] = ()
     seconds: float = 0.0
+    digest: str = ""
+    """Of all that was said on the consoles, where that is a function of the seed."""
+    command: tuple[str, ...] = ()
+    """What was started then."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -20,6 +20,12 @@ ARCH = Arch(
     smp="{cpus}",
     cpu="max,pauth-impdef=on",
     probe=("-kernel", "{}"),
+    # max has FEAT_RNG, which cannot be switched off by itself; neither has this one.
+    seeded_machine="virt,dtb-randomness=off",
+    seeded_cpu="cortex-a57",
+    seeded_cmdline=(),
+    answer="pci-serial",
+    answer_device="ttyS0",
     console="ttyAMA0",
     cmdline=(),
     tcg_cmdline=lambda cpuinfo: (),

@@ -35,6 +35,12 @@ ARCH = Arch(
     smp="{cpus},sockets={cpus}",
     cpu="max",
     probe=("-bios", "{}", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
+    seeded_machine="q35",
+    seeded_cpu="max,-rdrand,-rdseed",
+    # The virtual clock has a tick of 1 ns, whatever the host: nothing is left to calibrate.
+    seeded_cmdline=("tsc_early_khz=1000000", "lpj=4000000"),
+    answer="isa-serial,iobase=0x2f8,irq=3",
+    answer_device="ttyS1",
     console="ttyS0",
     # tsc=reliable: without ACPI there is nothing to check the TSC against, and jiffies would be the
     # clock. no_timer_check: on a busy host the PIT's ticks come so late that the kernel panics with

@@ -155,7 +155,7 @@ def test_bad_input_is_raised_and_what_ran_before_is_kept(
     assert [result.machine.arch for result in campaign.load_all(tmp_path)] in ([], ["x86_64"])
 
 
-def test_guests_run_side_by_side(
+def test_guests_runside_by_side(
     store: Store,
     ready: list[str],
     tmp_path: Path,
@@ -170,7 +170,7 @@ def test_guests_run_side_by_side(
 
     monkeypatch.setattr(run, "execute", execute)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
-    monkeypatch.setattr(campaign, "_side_by_side", lambda specs: 2)
+    monkeypatch.setattr(campaign, "side_by_side", lambda specs: 2)
     campaign.execute(store, SHELVES, [spec("x86_64"), spec("arm64")], tmp_path)
     assert not together.broken
 
@@ -186,7 +186,7 @@ def test_only_as_many_guests_as_the_host_has_room_for(
     meminfo = f"MemTotal: 1 kB\nMemFree: 2 kB\nMemAvailable:   {available << 10} kB\n"
     monkeypatch.setattr("os.cpu_count", lambda: cpus)
     monkeypatch.setattr(Path, "read_text", lambda path: meminfo)
-    assert campaign._side_by_side([spec()] * wanted) == guests
+    assert campaign.side_by_side([spec()] * wanted) == guests
 
 
 def test_a_guests_steps_are_part_of_the_one_that_waits_for_them(

@@ -25,7 +25,7 @@ from rig.store import Store
 Results = dict[str, tuple[RunResult, ...]]
 Status = tuple[int, str, str]
 Rig = Callable[..., Status]
-VERBS = ("run", "mutate", "build", "shell", "report", "list", "doctor")
+VERBS = ("run", "mutate", "explore", "replay", "build", "shell", "report", "list", "doctor")
 
 
 @pytest.fixture

@@ -24,12 +24,12 @@ LAYERS = {
         "version kconfig arches arch arches.* series mutant target ktap console verdict cpio keys"
     ),
     "L2 makers": (
-        "debian base intake tree weave host lane kbuild guestbin image qemu accel guest symbolize"
-        " doctor"
+        "debian base intake tree weave host lane kbuild guestbin image qemu accel guest seeded"
+        " symbolize doctor"
     ),
     "L3 workloads": "suites suite suites.* benches bench benches.*",
     "L4 campaigns": (
-        "run campaign request mutation explore compare bisect nightly history"
+        "run campaign request mutation replay explore compare bisect nightly history"
         " report report.text report.junit report.files report.*"
     ),
     "L5 faces": "progress cli pytest_plugin __main__ benches.overhead",

@@ -66,7 +66,7 @@ def test_one_suite_can_be_named(pytester: pytest.Pytester) -> None:
         (["--revision", "v2"], "--revision is of a series"),
         (["--arch", "amr64"], "did you mean arm64?"),
         (["--base", "v6.1x"], "no series named 'v6.1x'"),
-        (["--mutant", "no-remote-flash"], "did you mean no-remote-flush?"),
+        (["--mutant", "no-remote-flash"], "did you mean no-remote-flush"),
         (["--flavour", "debgu"], "did you mean debug?"),
         (["--tree", "/gone"], "--tree /gone: there is no such directory"),
         (["--accel", "kmv"], "invalid choice: 'kmv'"),

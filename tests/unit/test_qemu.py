@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rig import arch, qemu
-from rig.qemu import Accel, Files, Machine, Swap
+from rig.qemu import Accel, Files, Machine, Seeded, SeededFiles, Swap
 
 GOLDEN = Path(__file__).parent.parent / "data" / "argv"
 FILES = Files(
@@ -57,6 +57,33 @@ def test_a_machines_whole_command_line(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", arch.known())
+def test_a_seeded_machines_whole_command_line(name: str) -> None:
+    schedule = Seeded(seed=7)
+    machine = Machine(
+        arch=name, accel=Accel.TCG, swap=Swap(disk=0), schedule=schedule, cmdline=("rig.run=a,b",)
+    )
+    files = SeededFiles(
+        kernel=FILES.kernel, initrd=FILES.initrd, console=Path("/run/c"), answer=Path("/run/a")
+    )
+    words = qemu.seeded_argv(machine, schedule, files)
+    path = GOLDEN / f"{name}-seeded.txt"
+    if os.environ.get("RIG_GOLDEN") == "write":
+        path.write_text("".join(f"{word}\n" for word in words))
+    assert words == path.read_text().splitlines()
+    text = " ".join(words)
+    # Whatever the host could tell the guest makes two runs differ.
+    assert not re.search(r"netdev|virtio|hostfwd|clock=host|stdio|rng", text)
+    assert re.search(r"-rdrand|dtb-randomness=off", text)
+    assert "thread=single" in text and "nokaslr" in text
+
+
+def test_seeds_differ_in_what_the_cpus_are_given() -> None:
+    near = {(Seeded(seed=n).shift, Seeded(seed=n).offset) for n in range(192)}
+    assert len(near) == 192
+    assert {shift for shift, _ in near} == {5, 6, 7}
+
+
+@pytest.mark.parametrize("name", arch.known())
 @pytest.mark.parametrize("accel", Accel)
 def test_a_probes_whole_command_line(name: str, accel: Accel) -> None:
     words = qemu.probe_argv(arch.pick(name), accel, Path("/rom"))
@@ -68,7 +95,8 @@ def test_a_probes_whole_command_line(name: str, accel: Accel) -> None:
 
 def test_there_is_no_golden_file_of_nothing() -> None:
     probes = {f"probe-{name}-{accel}" for name in arch.known() for accel in Accel}
-    assert {path.stem for path in GOLDEN.iterdir()} == {*MACHINES, *probes}
+    seeded = {f"{name}-seeded" for name in arch.known()}
+    assert {path.stem for path in GOLDEN.iterdir()} == {*MACHINES, *probes, *seeded}
 
 
 @pytest.mark.parametrize("name", MACHINES)

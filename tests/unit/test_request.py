@@ -73,7 +73,7 @@ def resolved(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path | None]]:
         ({"suites": ("stale_tbl",)}, "no suite named 'stale_tbl'", "did you mean stale_tlb?"),
         ({"cases": ("anon_lost_wirte",)}, "no case named", "anon_lost_write"),
         ({"suites": ("reclaim",), "cases": ("anon_lost_write",)}, "no case named", "roundtrip"),
-        ({"mutant": "no-remote-flash"}, "no mutant named", "did you mean no-remote-flush?"),
+        ({"mutant": "no-remote-flash"}, "no mutant named", "did you mean no-remote-flush"),
         ({"flavour": "debgu"}, "no flavour named 'debgu'", "did you mean debug?"),
         ({"accel": "kmv"}, "no accelerator named 'kmv'", "did you mean kvm?"),
         ({"cpus": 1}, "--cpus 1 is out of range", "2 to 8"),

@@ -41,28 +41,41 @@ def test_a_kernel_has_what_every_suite_needs(store: Store, spec: RunSpec) -> Non
     assert one.tree.commit == spec.tree.base.commit
 
 
-def test_only_a_mutants_kernel_is_instrumented(store: Store, spec: RunSpec) -> None:
+@pytest.fixture
+def shelves(tmp_path: Path) -> Shelves:
+    """With the one mutant whose file the miniature kernel has."""
+    name = "mutants/no-remote-flush.cocci"
+    (tmp_path / "patches" / "mutants").mkdir(parents=True)
+    (tmp_path / "patches" / name).write_text((TOP / "patches" / name).read_text())
+    return replace(Shelves.default(), patches=tmp_path / "patches")
+
+
+def test_only_a_mutants_kernel_is_instrumented(
+    store: Store, spec: RunSpec, shelves: Shelves
+) -> None:
     mutated = replace(spec, mutant="no-remote-flush")
-    made = run.build_spec(store, Shelves.default(), mutated)
+    made = run.build_spec(store, shelves, mutated)
     assert made.tree.commit != spec.tree.base.commit
     assert made.tree.label == "v6.12, instrumented"
 
 
-def test_the_instrumented_kernel_with_nothing_broken(store: Store, spec: RunSpec) -> None:
-    none = run.build_spec(store, Shelves.default(), replace(spec, mutant=mutant.NONE))
-    some = run.build_spec(store, Shelves.default(), replace(spec, mutant="no-remote-flush"))
+def test_the_instrumented_kernel_with_nothing_broken(
+    store: Store, spec: RunSpec, shelves: Shelves
+) -> None:
+    none = run.build_spec(store, shelves, replace(spec, mutant=mutant.NONE))
+    some = run.build_spec(store, shelves, replace(spec, mutant="no-remote-flush"))
     assert none == some
 
 
 def test_a_mutant_that_is_not_for_the_tree_is_said_before_the_build(
-    store: Store, spec: RunSpec, tmp_path: Path
+    store: Store, spec: RunSpec, shelves: Shelves
 ) -> None:
-    text = (TOP / "patches" / "mutants" / "no-remote-flush.cocci").read_text()
-    (tmp_path / "patches" / "mutants").mkdir(parents=True)
-    (tmp_path / "patches" / "mutants" / "no-remote-flush.cocci").write_text(
-        text.replace("// Files:", "// Not-On: <v7.0: there is no such function\n// Files:")
+    path = shelves.patches / "mutants" / "no-remote-flush.cocci"
+    path.write_text(
+        path.read_text().replace(
+            "// Files:", "// Not-On: <v7.0: there is no such function\n// Files:"
+        )
     )
-    shelves = replace(Shelves.default(), patches=tmp_path / "patches")
     with pytest.raises(ConfigError) as bad:
         run.build_spec(store, shelves, replace(spec, mutant="no-remote-flush"))
     assert bad.value.message == ("no-remote-flush is no mutant of v6.12: there is no such function")

@@ -13,6 +13,7 @@ SUITE = Suite(
             guards="a dirty folio's TLB entries are flushed on every CPU before it is written out "
             "(mm/vmscan.c: shrink_folio_list(), try_to_unmap_flush_dirty())",
             iterations=40,
+            seeded_iterations=8,
             floors=(
                 Floor(counter="pswpout", at_least=7000),
                 Floor(counter="reclaimed_by_memory_reclaim", at_least=1000),

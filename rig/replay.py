@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A stored seeded run once more: the same bytes, or where they part.
+
+Everything comes from the result and the store: whoever has the same builds, image, programs and
+QEMU gets the same bytes.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rig import accel, campaign, guestbin, seeded
+from rig import arch as arches
+from rig.errors import ConfigError
+from rig.guest import Software
+from rig.run import Provenance, RunResult
+from rig.store import Store
+from rig.verdict import CaseResult
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Replayed:
+    """One case, run again."""
+
+    name: str
+    """suite/case"""
+    arch: str
+    identical: bool
+    seconds: float
+    before: str
+    """The first line that differs, as it was; "" where nothing does."""
+    after: str
+    note: str
+    """What else is not as it was: another QEMU."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recorded:
+    """A case that can be run again."""
+
+    suite: str
+    case: CaseResult
+    result: RunResult
+    directory: Path
+    """Where its consoles are."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.suite}/{self.case.name}"
+
+
+def recorded(directory: Path, case: str = "") -> tuple[Recorded, ...]:
+    """The seeded cases of a stored run; ConfigError where there is none, or none of that name."""
+    found = tuple(
+        Recorded(
+            suite=one.suite,
+            case=case_result,
+            result=result,
+            directory=path.parent / f"{one.suite}.{case_result.name}",
+        )
+        for path in sorted(directory.glob(f"*/{campaign.RESULT}"))
+        for result in (campaign.load(path),)
+        for one in result.suites
+        for case_result in one.cases
+        if case_result.digest
+    )
+    if not found:
+        raise ConfigError(
+            f"{directory.name} has nothing to replay: only a seeded run is the same twice",
+            hint="rig run … --schedule seeded --seed N",
+        )
+    chosen = tuple(one for one in found if case in ("", one.name, one.case.name))
+    if not chosen:
+        names = ", ".join(dict.fromkeys(one.name for one in found))
+        raise ConfigError(f"{directory.name} has no case {case!r}", hint=f"it has {names}")
+    return chosen
+
+
+def replay(store: Store, one: Recorded, directory: Path) -> Replayed:
+    """Run it again into `directory` and compare every byte of both consoles."""
+    known = one.result.provenance
+    ran = seeded.run(one.result.machine, software(store, known), one.case.command, directory)
+    before, after = _first_difference(one.directory, directory)
+    here = accel.qemu_version(arches.pick(one.result.machine.arch))
+    note = "" if here == known.qemu else f"this is {here}, it was {known.qemu}"
+    return Replayed(
+        name=one.name,
+        arch=one.result.machine.arch,
+        identical=ran.digest == one.case.digest,
+        seconds=ran.seconds,
+        before=before,
+        after=after,
+        note=note,
+    )
+
+
+def software(store: Store, known: Provenance) -> Software:
+    """What a stored run was made of, from the store by its digests."""
+    build, image = store.find("builds", known.build), store.find("images", known.image)
+    programs = [(name, store.find("programs", digest)) for name, digest in known.programs]
+    absent = [name for name, path in (("kernel", build), ("image", image), *programs) if not path]
+    if absent or build is None or image is None:
+        raise ConfigError(
+            f"the store no longer has the {', '.join(absent)} of that run",
+            hint=f"rig build {known.label.split()[0]} makes the same again where nothing changed",
+        )
+    paths = tuple(path / name for name, path in programs if path)
+    kernel = build / store.manifest("builds", known.build)["image"]
+    return Software(kernel=kernel, initrd=(image / "rootfs.cpio", guestbin.pack(paths)))
+
+
+def _first_difference(old: Path, new: Path) -> tuple[str, str]:
+    """The first line of the consoles that is not the same: as it was, and as it is."""
+    for name in (seeded.CONSOLE, seeded.ANSWER):
+        was, now = ((path / name).read_bytes().split(b"\n") for path in (old, new))
+        for number in range(max(len(was), len(now))):
+            before = was[number] if number < len(was) else b"(nothing)"
+            after = now[number] if number < len(now) else b"(nothing)"
+            if before != after:
+                where = f"{name}:{number + 1}: "
+                return where + _text(before), where + _text(after)
+    return "", ""
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", "replace").rstrip("\r")

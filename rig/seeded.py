@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One program in a guest that is a function of (kernel, program, seed), console and all.
+
+Nobody logs in: init starts the program the kernel command line names, the program answers on a
+serial port of its own, and the guest ends. What QEMU's TCG needs for that was measured: one thread
+for all CPUs, instructions for a clock, no network, no disk, no source of entropy.
+"""
+
+import hashlib
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rig import arch as arches
+from rig import log, proc, qemu
+from rig.errors import GuestLost, InfraError
+from rig.guest import Software, write_initrd
+from rig.proc import DeadlineExceeded
+from rig.qemu import Machine, Seeded, SeededFiles
+
+CONSOLE, ANSWER = "console.log", "answer.log"
+DEADLINE = 600.0
+"""Seconds of the host's; virtual time runs at its own pace, and a hung guest runs for ever."""
+ENDED = re.compile(rb"rig: the program ended with (\d+)")
+SETUP_FAILED = re.compile(rb"rig: setup failed: ([^\r\n]*)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finished:
+    status: int | None
+    """The program's; None where the guest was gone before it ended."""
+    stdout: str
+    seconds: float
+    """Of the host's."""
+    digest: str
+    """SHA-256 of every byte of both consoles."""
+
+
+def run(machine: Machine, software: Software, command: Sequence[str], directory: Path) -> Finished:
+    """Run a program; both consoles and QEMU's command line are left in `directory`.
+
+    Raises GuestLost where the guest does not come to its end, InfraError where QEMU does not start.
+    """
+    schedule = machine.schedule
+    assert isinstance(schedule, Seeded)
+    if wrong := [word for word in command if re.search(r"[,\s\"]", word)]:
+        raise InfraError(f"{wrong[0]!r} cannot be said on a kernel command line")
+    directory.mkdir(parents=True, exist_ok=True)
+    device = f"/dev/{arches.pick(machine.arch).answer_device}"
+    words = (f"rig.answer={device}", f"rig.run={','.join(command)}")
+    files = SeededFiles(
+        kernel=software.kernel,
+        initrd=directory / "initrd",
+        console=directory / CONSOLE,
+        answer=directory / ANSWER,
+    )
+    write_initrd(files.initrd, software.initrd)
+    argv = qemu.seeded_argv(replace(machine, cmdline=(*machine.cmdline, *words)), schedule, files)
+    (directory / "qemu.cmd").write_text(proc.paste(argv) + "\n")
+    began = time.monotonic()
+    try:
+        with log.step(f"{' '.join(command[:2])} on {machine.arch}, seed {schedule.seed}"):
+            done = proc.run(argv, check=False, deadline=DEADLINE)
+    except DeadlineExceeded as error:
+        raise GuestLost(f"the guest does not come to its end within {DEADLINE:.0f} s") from error
+    finally:
+        files.initrd.unlink(missing_ok=True)
+    console = files.console.read_bytes() if files.console.is_file() else b""
+    if done.status or not console.strip():
+        raise InfraError("QEMU does not start", detail=done.stderr.strip()[-2000:])
+    if failed := SETUP_FAILED.search(console):
+        raise InfraError(f"the guest's setup failed: {failed[1].decode('utf-8', 'replace')}")
+    ended = ENDED.search(console)
+    answer = files.answer.read_bytes()
+    return Finished(
+        status=int(ended[1]) if ended else None,
+        stdout=answer.decode("utf-8", "replace"),
+        seconds=round(time.monotonic() - began, 2),
+        digest=digest(directory),
+    )
+
+
+def digest(directory: Path) -> str:
+    """Of the consoles a run has left."""
+    whole = hashlib.sha256()
+    for name in (CONSOLE, ANSWER):
+        whole.update((directory / name).read_bytes())
+    return whole.hexdigest()
