@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""docs/cases.md: every case, the rule it guards, its mutants, and what a FAIL looks like.
+
+`rig list --cases >docs/cases.md` after a mutation campaign; test_report_cases.py compares.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from rig import suite
+from rig.mutant import Mutant
+from rig.mutation import Kill, Mutation
+from rig.suite import Case, Suite
+
+INTRODUCTION = """\
+<!-- SPDX-License-Identifier: GPL-2.0-only -->
+<!-- Written by `rig list --cases` from the suites, the mutants and the newest `rig mutate`. -->
+# The cases
+
+Each case guards one rule of the kernel, counts what it did, and is known to fail: each mutant
+beside it breaks the rule, and `rig mutate` sees the case FAIL on it.
+
+How pages get reclaimed decides what is tested. Freshly swapped-in folios sit in per-CPU LRU
+batches, where MADV_PAGEOUT cannot isolate them; x86 does not flush when it clears the accessed bit,
+so busy pages look idle, and arm64 does, so they look busy. A loop that never reclaims anything
+passes on any kernel. So every case has floors for its counters, and below one of them the answer is
+INCONCLUSIVE.
+"""
+
+
+def render(mutants: Sequence[Mutant], mutations: Sequence[Mutation] = ()) -> str:
+    """`mutations` are where the words of a FAIL come from, the newest first."""
+    kills = {
+        kill.case: kill
+        for mutation in reversed(mutations)
+        for row in mutation.rows
+        for kill in reversed(row.kills)
+    }
+    parts = [INTRODUCTION]
+    for one in suite.known().values():
+        if one.cases:
+            parts.append("\n".join(_suite(one, mutants, kills)) + "\n")
+    return "\n".join(parts)
+
+
+def proofs(mutants: Iterable[Mutant], name: str) -> tuple[str, ...]:
+    """The mutants whose Killed-By names a case (`suite/case`)."""
+    return tuple(one.name for one in mutants if name in one.killed_by)
+
+
+def _suite(one: Suite, mutants: Sequence[Mutant], kills: dict[str, Kill]) -> Iterable[str]:
+    yield f"## {one.name}: {one.summary}"
+    yield ""
+    yield "| case | the rule, and where it comes from | floors | mutants that prove it |"
+    yield "|---|---|---|---|"
+    for case in one.cases:
+        proved = ", ".join(f"`{name}`" for name in proofs(mutants, f"{one.name}/{case.name}"))
+        yield f"| `{case.name}` | {_cell(case.guards)} | {_floors(case)} | {proved} |"
+    seen = [(case, kills[f"{one.name}/{case.name}"]) for case in one.cases
+            if f"{one.name}/{case.name}" in kills]  # fmt: skip
+    if seen:
+        yield ""
+        yield "What a FAIL looks like:"
+        yield ""
+        yield "```"
+        for case, kill in seen:
+            yield f"{case.name}: {kill.how.splitlines()[0]}"
+        yield "```"
+
+
+def _floors(case: Case) -> str:
+    return ", ".join(f"{floor.counter} {floor.at_least:,}" for floor in case.floors)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
