@@ -44,7 +44,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--arch", default=ARCH, help="architectures, comma-separated")
     group.addoption("--accel", default="auto", choices=["auto", "kvm", "tcg"])
-    group.addoption("--schedule", default="live", choices=["live"])
+    group.addoption("--schedule", default="live", choices=["live", "seeded"])
+    group.addoption("--seed", default=1, type=int, help="of the programs; if seeded, of all")
     group.addoption("--flavour", default="base", help="kernel flavour")
     group.addoption("--mutant", default="", help="break this rule of the kernel first")
 
@@ -67,12 +68,22 @@ class Running:
     """A guest that is up, and what its cases have said so far."""
 
     prepared: "Prepared"
-    guest: "Guest"
+    guest: "Guest | None"
+    """None in the seeded schedule, where each case has its own."""
     directory: Path
     began: float = field(default_factory=time.monotonic)
     cases: dict[str, list["CaseResult"]] = field(default_factory=dict)
     trouble: "RigError | None" = None
     """What kept a case from having a result."""
+
+    def run(self, chosen: "Suite", case: "Case") -> "CaseResult":
+        from rig import run, suite
+
+        spec = self.prepared.spec
+        if self.guest is not None:
+            return suite.run_case(self.guest, chosen, case, seed=spec.seed)
+        directory = self.directory / f"{chosen.name}.{case.name}"
+        return run.seeded_case(self.prepared, chosen, case, directory)
 
 
 class Bench:
@@ -122,6 +133,8 @@ class Bench:
             accel=options.accel,
             flavour=options.flavour,
             mutant=options.mutant,
+            schedule=options.schedule,
+            seed=options.seed,
         )
 
     def prepared(self, arch: str) -> "Prepared":
@@ -160,9 +173,13 @@ class Bench:
         assert self._directory is not None
         directory = self._directory / arch
         run.explain(prepared, directory)
+        if self._options.schedule == "seeded":
+            self._running[arch] = Running(prepared, None, directory)
+            return
         up = guest.boot(run.machine_of(prepared.spec), prepared.software, directory)
-        self._running[arch] = Running(prepared, self._stack.enter_context(up), directory)
-        run.check_mutant(self._running[arch].guest.console.text(), prepared.spec)
+        booted = self._stack.enter_context(up)
+        self._running[arch] = Running(prepared, booted, directory)
+        run.check_mutant(booted.console.text(), prepared.spec)
 
     def close(self) -> None:
         """Stop the guests, then store what they said, like every other result."""
@@ -174,14 +191,15 @@ class Bench:
             suites = tuple(
                 SuiteResult(suite=name, cases=tuple(cases)) for name, cases in running.cases.items()
             )
-            lost = running.trouble or self._failed.get(arch) or running.guest.lost
+            up = running.guest
+            lost = running.trouble or self._failed.get(arch) or (up.lost if up else None)
             result = run.finish(
                 running.prepared,
                 running.directory,
                 suites=suites,
                 trouble=Trouble.of(lost) if lost else None,
                 detail=lost.detail if lost else "",
-                boot_seconds=running.guest.boot_seconds,
+                boot_seconds=up.boot_seconds if up else 0,
                 began=running.began,
             )
             campaign.store_result(result, running.directory)
@@ -225,14 +243,13 @@ class CaseItem(pytest.Item):
         self.keywords[suite.name] = True
 
     def setup(self) -> None:
-        from rig import suite
         from rig.errors import RigError
         from rig.verdict import Outcome
 
         running = None
         try:
             running = self.config.stash[BENCH].running(self.arch)
-            result = suite.run_case(running.guest, self.suite, self.case)
+            result = running.run(self.suite, self.case)
         except RigError as error:
             if running:
                 running.trouble = error
@@ -289,4 +306,7 @@ def kernel(rig_arch: str, pytestconfig: pytest.Config) -> "KernelBuild":
 @pytest.fixture(scope="session")
 def guest(rig_arch: str, pytestconfig: pytest.Config) -> "Guest":
     """A guest running it: `guest.run("uname -r").stdout`."""
-    return pytestconfig.stash[BENCH].running(rig_arch).guest
+    up = pytestconfig.stash[BENCH].running(rig_arch).guest
+    if up is None:
+        pytest.fail("in the seeded schedule there is no guest to talk to", pytrace=False)
+    return up

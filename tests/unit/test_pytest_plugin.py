@@ -15,11 +15,13 @@ from rig.qemu import Machine
 from rig.request import Request
 from rig.run import Prepared, RunSpec
 from rig.store import Store
-from rig.verdict import Outcome
+from rig.suite import Case, Suite
+from rig.verdict import CaseResult, Outcome
 
 pytest_plugins = ("pytester",)
 
 SUITES = ("-p", "no:cacheprovider", "--pyargs", "rig.suites")
+SOME = ("-k", "anon_lost_write[x86 or anon_roundtrip[x86")
 CASES = [f"{one.name}/{case.name}" for one in suite.known().values() for case in one.cases]
 
 
@@ -96,7 +98,7 @@ def test_a_session_passes_and_is_stored(
     pytester: pytest.Pytester, asked: list[Request], boots: Callable[..., list[Machine]]
 ) -> None:
     booted = boots()
-    found, said = outcomes(pytester, "-k", "anon_lost_write or anon_roundtrip")
+    found, said = outcomes(pytester, *SOME)
     assert found == {"passed": 2, "deselected": len(CASES) - 2}, said
     assert len(booted) == 1, "one guest for the session"
     assert asked == [Request(target="v6.12")]
@@ -108,6 +110,28 @@ def test_a_session_passes_and_is_stored(
     assert (directory / "x86_64" / "kernel.config").is_file()
 
 
+def test_a_seeded_session_boots_a_guest_for_each_case(
+    pytester: pytest.Pytester,
+    asked: list[Request],
+    boots: Callable[..., list[Machine]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    booted, ran = boots(), []
+
+    def seeded_case(prepared: Prepared, suite: Suite, case: Case, directory: Path) -> CaseResult:
+        ran.append((case.name, directory.name))
+        return CaseResult(name=case.name, outcome=Outcome.PASS, reason="", digest="d")
+
+    monkeypatch.setattr(run, "seeded_case", seeded_case)
+    found, said = outcomes(pytester, "--schedule", "seeded", "--seed", "7", *SOME)
+    assert found["passed"] == len(ran), said
+    assert ("anon_lost_write", "stale_tlb.anon_lost_write") in ran
+    assert booted == []
+    assert asked == [Request(target="v6.12", schedule="seeded", seed=7)]
+    (result,) = campaign.load_all(campaign.find(Store.default()))
+    assert {case.digest for one in result.suites for case in one.cases} == {"d"}
+
+
 def test_what_is_asked_for_arrives(
     pytester: pytest.Pytester, asked: list[Request], boots: Callable[..., list[Machine]]
 ) -> None:
@@ -115,7 +139,7 @@ def test_what_is_asked_for_arrives(
     words = ("--series", "batch-dirty-tlb-flush", "--revision", "v1", "--base", "v7.2")
     found, said = outcomes(
         pytester, *words, "--arch", "arm64", "--accel", "tcg", "--flavour", "debug",
-        "--mutant", "no-remote-flush", "-k", "anon_lost_write",
+        "--mutant", "no-remote-flush", "-k", "anon_lost_write[",
     )  # fmt: skip
     assert asked == [
         Request(
@@ -147,7 +171,7 @@ def test_outcomes_are_pytests(
     shown: str,
 ) -> None:
     boots({"anon_lost_write": says})
-    found, said = outcomes(pytester, "-k", "anon_lost_write", "-rA")
+    found, said = outcomes(pytester, "-k", "anon_lost_write[", "-rA")
     assert found == {kind: 1, "deselected": len(CASES) - 1}, said
     assert shown in said
     assert "def setup" not in said, "what was seen, not where in the plugin it was raised"
@@ -184,7 +208,7 @@ def test_what_cannot_be_prepared_is_an_error_with_its_evidence(
         raise error
 
     monkeypatch.setattr(run, "prepare", fails)
-    found, said = outcomes(pytester, "-k", "anon_lost_write")
+    found, said = outcomes(pytester, "-k", "anon_lost_write[")
     assert found == {"errors": 1, "deselected": len(CASES) - 1}
     assert str(error) in said
     assert shown in said
@@ -215,7 +239,7 @@ def test_counters_are_in_junit(
     pytester: pytest.Pytester, asked: list[Request], boots: Callable[..., list[Machine]]
 ) -> None:
     boots()
-    outcomes(pytester, "-k", "anon_lost_write", "--junitxml", "out.xml")
+    outcomes(pytester, "-k", "anon_lost_write[", "--junitxml", "out.xml")
     root = xml.parse(pytester.path / "out.xml").getroot()
     (case,) = root.iter("testcase")
     assert case.get("name") == "anon_lost_write[x86_64]"
