@@ -18,6 +18,8 @@ from rig.tree import KernelTree
 
 WRITABLE = ("out", "ccache")
 """What of a lane a build may write: the next build in it begins with the source it is given."""
+FEW = 100
+"""Files that are gone to one by one."""
 # The same content gives the same bytes (Documentation/kbuild/reproducible-builds.rst).
 SETTINGS = {
     # Lines are all that stacks need: 6 % less to compile than what DEBUG_INFO_REDUCED gives.
@@ -38,12 +40,31 @@ def held(store: Store, name: str, tree: KernelTree) -> Iterator[Path]:
         for writable in WRITABLE:
             (place / writable).mkdir(parents=True, exist_ok=True)
         marker = place / "checked-out"
-        if not marker.is_file() or marker.read_text() != tree.commit:
+        before = marker.read_text() if marker.is_file() else ""
+        if before != tree.commit:
             with log.step(f"Checking out {tree.label}"):
                 marker.unlink(missing_ok=True)
-                _check_out(store, place, tree.commit)
+                if not (before and _step(place / "src", before, tree.commit)):
+                    _check_out(store, place, tree.commit)
                 marker.write_text(tree.commit)
         yield place
+
+
+def _step(source: Path, before: str, commit: str) -> bool:
+    """Go on to a tree that differs in a few files; False where it differs in more.
+
+    A checkout looks at all 85,000 files first, which takes longer than a rig build may.
+    """
+    differs = ("diff-tree", "-r", "-z", "--no-renames", "--name-only", before, commit)
+    names = git.git(*differs, cwd=source, check=False).stdout
+    if not 0 < names.count("\0") <= FEW:
+        return False
+    files = ("--pathspec-from-file=-", "--pathspec-file-nul")
+    restore = ("--literal-pathspecs", "restore", f"--source={commit}", "--staged", "--worktree")
+    done = git.git(*restore, *files, cwd=source, stdin=names.encode(), check=False)
+    if done.status == 0:
+        git.git("update-ref", "--no-deref", "HEAD", commit, cwd=source)
+    return done.status == 0
 
 
 def _check_out(store: Store, place: Path, commit: str) -> None:

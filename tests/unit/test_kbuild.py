@@ -409,12 +409,12 @@ def test_a_lane_left_between_two_trees_is_checked_out_again(
     source = store.root / "lanes" / spec.lane / "src" / "init.c"
     whole = source.read_text()
 
-    def killed(store: Store, place: Path, commit: str) -> None:
+    def killed(place: Path, before: str, commit: str) -> bool:
         source.write_text("half a fi")
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(lane, "_check_out", killed)
+        patch.setattr(lane, "_step", killed)
         kbuild.build(store, edited("init.c", "int more;\n"))
     kbuild.build(store, replace(spec, config=config("CONFIG_SWAP=y")))
     assert source.read_text() == whole
