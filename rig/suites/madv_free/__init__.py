@@ -65,7 +65,9 @@ SUITE = Suite(
             guards="what a device reads into a lazyfree page stays: references and the folio's "
             "dirty flag are looked at once the PTEs are gone (mm/rmap.c: try_to_unmap_one())",
             iterations=18,
-            floors=_floors(pages_read=1700, reclaims_raced=50, pglazyfreed=500),
+            floors=_floors(
+                pages_read=1700, pages_in_the_moment=90, reclaims_raced=50, pglazyfreed=500
+            ),
         ),
         Case(
             name="extra_reference_keeps_page",

@@ -10,10 +10,14 @@
  * between MADV_FREE reclaim and blkdev direct IO read") (in v5.18), whose message
  * tells of the data that was zero.
  *
- * A round fills a buffer with folios of one size, gives it up, and reads a file into
- * it by O_DIRECT on one CPU while another reclaims the buffer by MADV_PAGEOUT as long
- * as that takes. The buffer must hold what the file holds, then and after one more
- * reclaim, which finds pages that are clean but for their folio's flag.
+ * A round fills a buffer with folios of one size, gives it up, and has another CPU read
+ * a file into it by O_DIRECT. In one of three ways: the buffer is reclaimed once that is
+ * done; or by MADV_PAGEOUT as long as it takes; or in the moment that matters, when pages
+ * are referenced and not yet dirty. That moment lasts: the page behind the head of the
+ * buffer is not there and is userfaultfd's, so the reader has its references to the head
+ * and waits for that page until we have reclaimed the head. The buffer must hold what the
+ * file holds, then and after one more reclaim, which finds pages that are clean but for
+ * their folio's flag.
  */
 #include "madv_free.h"
 #include "sizes.h"
@@ -21,9 +25,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/userfaultfd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define FILE_BYTES	PMD_BYTES
@@ -34,14 +41,20 @@
 
 /* What is reclaimed by one call is few folios, so that calls meet every stage of a read. */
 #define RECLAIM_BYTES	(256UL << 10)
-#define RECLAIMS_MAX	4000U
+#define RECLAIMS_MAX	200U
+
+/* So much of a read is referenced before it waits, and at most. */
+#define HEAD_BYTES	(128UL << 10)
+#define HEAD_BYTES_MAX	(READ_BYTES / 2)
+
+enum how { IN_THE_MOMENT, ALL_THE_TIME, AFTERWARDS, HOWS };
 
 struct dio {
 	struct lazyfree l;
-	int file;
+	int file, faults;
 	_Atomic uint32_t go;
 	atomic_bool reading;
-	uint64_t read, reclaims, reclaims_raced, verified, bad;
+	uint64_t read, reclaims, reclaims_raced, in_the_moment, verified, bad;
 };
 
 static uint64_t file_key(const struct dio *d, size_t page)
@@ -120,24 +133,78 @@ static void verify(struct dio *d, const char *when)
 	}
 }
 
-static void one_round(struct dio *d, unsigned int size_kb, bool race)
+static bool make_faults(struct dio *d)
 {
-	size_t bytes = (size_t)size_kb << 10 > READ_BYTES ? FILE_BYTES : READ_BYTES;
+	struct uffdio_api api = { .api = UFFD_API };
+
+	d->faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	return d->faults >= 0 && !ioctl(d->faults, UFFDIO_API, &api);
+}
+
+static void wait_at(struct dio *d, char *page)
+{
+	struct uffdio_register wanted = {
+		.range = { .start = (uintptr_t)page, .len = page_size() },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+
+	if (!region_advise(page, page_size(), MADV_DONTNEED) ||
+	    ioctl(d->faults, UFFDIO_REGISTER, &wanted))
+		bail("cannot have the faults of a page: %s", strerror(errno));
+}
+
+static void reclaim_in_the_moment(struct dio *d, size_t head)
+{
+	struct uffdio_zeropage zero = {
+		.range = { .start = (uintptr_t)d->l.region + head, .len = page_size() },
+	};
+	struct uffd_msg message;
+
+	if (read(d->faults, &message, sizeof(message)) != sizeof(message))
+		bail("no fault to read: %s", strerror(errno));
+	region_pageout(d->l.region, head);
+	if (ioctl(d->faults, UFFDIO_ZEROPAGE, &zero))
+		bail("cannot give a page: %s", strerror(errno));
+	d->reclaims++;
+	d->in_the_moment += head / page_size();
+}
+
+static void read_and_reclaim(struct dio *d, size_t folio_bytes, enum how how)
+{
+	size_t head = folio_bytes > HEAD_BYTES ? folio_bytes : HEAD_BYTES;
 	pthread_t reader;
 
-	refill_whole(&d->l, bytes, size_kb);
-	lazyfree_give_up(&d->l);
+	if (how == IN_THE_MOMENT && head > HEAD_BYTES_MAX)
+		how = ALL_THE_TIME;
+	if (how == IN_THE_MOMENT)
+		wait_at(d, d->l.region + head);
 	atomic_store(&d->reading, true);
 	atomic_store(&d->go, 0);
 	reader = thread_on(1, read_file_directly, d);
 	atomic_store(&d->go, 1);
 	futex_wake_all(&d->go);
-	if (race)
-		reclaim_while_reading(d, (size_t)size_kb << 10);
+	if (how == IN_THE_MOMENT)
+		reclaim_in_the_moment(d, head);
+	else if (how == ALL_THE_TIME)
+		reclaim_while_reading(d, folio_bytes);
 	thread_join(reader);
+}
+
+static void one_round(struct dio *d, unsigned int size_kb, enum how how)
+{
+	static const char *const when[HOWS] = {
+		[IN_THE_MOMENT] = "reclaimed while referenced and not yet dirty",
+		[ALL_THE_TIME] = "read and reclaimed at once",
+		[AFTERWARDS] = "read, then reclaimed",
+	};
+	size_t bytes = (size_t)size_kb << 10 > READ_BYTES ? FILE_BYTES : READ_BYTES;
+
+	refill_whole(&d->l, bytes, size_kb);
+	lazyfree_give_up(&d->l);
+	read_and_reclaim(d, (size_t)size_kb << 10, how);
 	/* Before anybody touches a page: the PTEs are clean. */
 	region_pageout(d->l.region, bytes);
-	verify(d, race ? "read and reclaimed at once" : "read, then reclaimed");
+	verify(d, when[how]);
 	if (d->bad)
 		return;
 	region_pageout(d->l.region, bytes);
@@ -154,6 +221,8 @@ enum outcome gup_redirty(const struct guest_args *args)
 
 	if (args->cpus < 2)
 		return skip("the reader needs a CPU besides the reclaimer's");
+	if (!make_faults(&d))
+		return skip("no userfaultfd: %s", strerror(errno));
 	swap_require(2 * ROUND_BYTES);
 	pin_self(0);
 	d.l.seed = args->seed;
@@ -165,12 +234,13 @@ enum outcome gup_redirty(const struct guest_args *args)
 	for (round = 0; round < args->iterations && !d.bad; round++) {
 		size = round % sizes;
 		lru_gen_set(round / sizes % 2);
-		/* Every other size alone with its references. */
-		one_round(&d, size ? sizes_kb[size - 1] : 0, (round + round / sizes) % 2 == 0);
+		one_round(&d, size ? sizes_kb[size - 1] : 0,
+			  (enum how)((round + round / sizes) % HOWS));
 	}
 	counter("pages_read", d.read);
 	counter("reclaims", d.reclaims);
 	counter("reclaims_raced", d.reclaims_raced);
+	counter("pages_in_the_moment", d.in_the_moment);
 	counter("pages_verified", d.verified);
 	counter("pglazyfreed", vmstat_since(deltas, 2, "pglazyfreed"));
 	counter("pswpout", vmstat_since(deltas, 2, "pswpout"));
