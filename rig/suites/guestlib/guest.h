@@ -23,6 +23,7 @@
 #include "ktap.h"
 #include "lru.h"
 #include "memcg.h"
+#include "pagemap.h"
 #include "pattern.h"
 #include "region.h"
 #include "rng.h"
