@@ -6,7 +6,7 @@
 //   The mutant gives all of them the first one. So that the books of the swap area stay
 //   right, and nothing but the data is wrong, the first one's users are counted, and no
 //   swap PTE says that it is the only one.
-// Killed-By: reclaim/anon_roundtrip, stale_tlb/anon_lost_write_large
+// Killed-By: reclaim/anon_roundtrip, reclaim/pressure_matrix, stale_tlb/anon_lost_write_large
 // Files: mm/rmap.c
 
 @@

@@ -4,7 +4,7 @@
 //   whose other parts it may unmap included. try_to_unmap_one() in mm/rmap.c
 //   (VM_LOCKED); commit 1acbc3f93614 ("mm: handle large folio when large folio in
 //   VM_LOCKED VMA range") (in v6.7).
-// Killed-By: madv_free/vma_split
+// Killed-By: reclaim/mlock_stays, madv_free/vma_split
 // Files: mm/rmap.c
 
 @@

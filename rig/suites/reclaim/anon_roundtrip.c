@@ -13,7 +13,8 @@
  * For order 0 and for each size of folio the kernel offers, one CPU fills a
  * region twice the size of memory.max, so that one half is always in swap, and
  * another reads all of it back. Each iteration is another pattern, over
- * pages some of which are in swap when they are overwritten.
+ * pages some of which are in swap when they are overwritten. Of each size it is
+ * counted how many folios there were, and how many went out whole.
  */
 #include "reclaim.h"
 
@@ -83,11 +84,27 @@ static void verify_page(struct roundtrip *r, size_t page)
 	r->bytes_bad += pattern_bad_bytes(start, page_size(), page_key(r, page));
 }
 
+/*
+ * The last page of each folio, before any other. A kernel that has mixed up the
+ * pages of a folio gives one of them what belongs to another; it is when both are
+ * asked for that it dies of it (mm/rmap.c, __page_check_anon_rmap()).
+ */
+static bool verify_last_pages(struct roundtrip *r)
+{
+	size_t pages = ((size_t)r->size_kb << 10) / page_size(), page;
+
+	for (page = pages - 1; pages > 1 && page < r->pages; page += pages)
+		verify_page(r, page);
+	return !r->pages_bad;
+}
+
 static void verify(struct roundtrip *r)
 {
 	size_t page;
 
 	next_cpu(r);
+	if (!verify_last_pages(r))
+		return;
 	for (page = 0; page < r->pages && r->pages_bad < BAD_PAGES_MAX; page++)
 		verify_page(r, page);
 	r->pages_verified += page;
@@ -99,6 +116,8 @@ static void note_folios(struct roundtrip *r, uint64_t allocated, uint64_t swappe
 
 	snprintf(name, sizeof(name), "folios_%uk", r->size_kb);
 	counter(name, allocated);
+	snprintf(name, sizeof(name), "whole_%uk", r->size_kb);
+	counter(name, swapped_out);
 	r->folios += allocated;
 	r->sizes_used += allocated > 0;
 	r->swapped_out_whole += swapped_out;
@@ -106,14 +125,14 @@ static void note_folios(struct roundtrip *r, uint64_t allocated, uint64_t swappe
 
 static void one_size(struct roundtrip *r, unsigned int size_kb, uint64_t passes)
 {
-	uint64_t allocated, swapped_out, pass;
+	uint64_t allocated, swapped_out, verified = r->pages_verified, pass;
 
 	r->size_kb = size_kb;
 	r->region = region_map(REGION_BYTES, REGION_BYTES);
 	thp_choose(r->region, REGION_BYTES, size_kb);
 	allocated = thp_stat(size_kb, "anon_fault_alloc");
 	swapped_out = thp_stat(size_kb, "swpout");
-	for (pass = 0; pass < passes && r->pages_bad < BAD_PAGES_MAX; pass++) {
+	for (pass = 0; pass < passes && !r->pages_bad; pass++) {
 		r->generation++;
 		fill(r);
 		verify(r);
@@ -122,7 +141,7 @@ static void one_size(struct roundtrip *r, unsigned int size_kb, uint64_t passes)
 		note_folios(r, thp_stat(size_kb, "anon_fault_alloc") - allocated,
 			    thp_stat(size_kb, "swpout") - swapped_out);
 	else
-		r->order0_pages = r->pages_verified;
+		r->order0_pages = r->pages_verified - verified;
 	region_unmap(r->region, REGION_BYTES);
 }
 
@@ -142,10 +161,11 @@ enum outcome anon_roundtrip(const struct guest_args *args)
 	memcg_enter();
 	memcg_set_max(MEMORY_MAX);
 	vmstat_start(deltas, count);
-	one_size(&r, 0, args->iterations);
 	for (i = 0; i < sizes; i++)
-		if ((size_t)sizes_kb[i] << 10 <= MEMORY_MAX)
+		if ((size_t)sizes_kb[i] << 10 <= MEMORY_MAX && !r.pages_bad)
 			one_size(&r, sizes_kb[i], args->iterations);
+	if (!r.pages_bad)
+		one_size(&r, 0, args->iterations);
 	counter("pages_verified", r.pages_verified);
 	counter("order0_pages", r.order0_pages);
 	counter("mthp_sizes_offered", sizes);

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * file_dirty: what was written to a file, by write(2) or through a mapping, is on
+ * the disk after fsync(2), whatever reclaim and writeback did to its pages before.
+ *
+ * The rule: a page cache folio whose content is newer than the disk's is dirty, or
+ * a PTE of it is and will make it so before anybody takes the folio for clean.
+ * Writeback therefore write-protects and cleans every PTE before it clears the
+ * folio's dirty bit (mm/page-writeback.c: folio_clear_dirty_for_io(), mm/rmap.c:
+ * folio_mkclean()), so that the next store faults and says so to the file system
+ * (commit d08b3851da41 ("[PATCH] mm: tracking shared dirty pages") (in v2.6.19)),
+ * and reclaim frees no folio that is dirty, carrying over a PTE's dirty bit as it
+ * unmaps (mm/rmap.c: try_to_unmap_one()).
+ *
+ * One file on the data disk's ext4, mapped shared. A round stores to some pages,
+ * writes others by pwrite(2), begins some that are only finished later, has the
+ * file reclaimed by MADV_PAGEOUT or memory.reclaim while another CPU stores to
+ * pages of its own, and fsync()s. Then every page is read from the disk, with
+ * O_DIRECT, first with the mapping in place, at the end without it and with the
+ * page cache dropped.
+ */
+#include "reclaim.h"
+#include "book.h"
+#include "pressure.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define FILE_BYTES	(2UL << 20)
+#define CHUNK_PAGES	16
+
+/* Of so many pages one is the other CPU's, and these are the first CPU's. */
+#define CLASSES		8
+#define CLASS_OTHER_CPU	0
+#define CLASS_AFTER	1
+
+struct dirty_file {
+	struct book b;		/* of what the first CPU writes */
+	struct book other;	/* of what the other one does */
+	struct rng rng;
+	int fd;
+	int direct;
+	char *copy;
+	unsigned int cpus;
+	bool *begun;		/* pages of which the first half is written already */
+	atomic_bool storing;
+	uint64_t stores;
+	uint64_t pwrites;
+	uint64_t finished_late;
+	uint64_t stores_beside_reclaim;
+	uint64_t from_disk;
+};
+
+static unsigned int class_of(size_t page)
+{
+	return page % CLASSES;
+}
+
+static void write_at(struct dirty_file *f, size_t page, size_t from, size_t to)
+{
+	off_t offset = (off_t)(page * page_size() + from);
+
+	if (pwrite(f->fd, f->copy + from, to - from, offset) != (ssize_t)(to - from))
+		bail("pwrite: %s", strerror(errno));
+}
+
+static void write_some(struct dirty_file *f, size_t page)
+{
+	switch (rng_below(&f->rng, 4)) {
+	case 0:
+		pattern_fill(f->copy, page_size(), book_next(&f->b, page));
+		write_at(f, page, 0, page_size());
+		f->pwrites++;
+		break;
+	case 1:
+		pattern_fill(f->copy, page_size(), book_next(&f->b, page));
+		write_at(f, page, 0, page_size() / 4);
+		f->begun[page] = true;
+		break;
+	case 2:
+		book_write(&f->b, page);
+		f->stores++;
+		break;
+	}
+}
+
+/* The rest of a page that has perhaps been written out and reclaimed half new. */
+static void finish(struct dirty_file *f, size_t page)
+{
+	pattern_fill(f->copy, page_size(), f->b.key[page]);
+	if (page & CLASSES)
+		write_at(f, page, page_size() / 4, page_size());
+	else
+		memcpy(book_page(&f->b, page) + page_size() / 4, f->copy + page_size() / 4,
+		       page_size() - page_size() / 4);
+	f->begun[page] = false;
+	f->finished_late++;
+}
+
+static void write_before(struct dirty_file *f)
+{
+	size_t page;
+
+	for (page = 0; page < f->b.pages; page++)
+		if (class_of(page) != CLASS_OTHER_CPU)
+			write_some(f, page);
+}
+
+static void write_after(struct dirty_file *f)
+{
+	size_t page;
+
+	for (page = 0; page < f->b.pages; page++) {
+		if (f->begun[page])
+			finish(f, page);
+		if (class_of(page) != CLASS_AFTER)
+			continue;
+		book_write(&f->b, page);
+		f->stores++;
+	}
+}
+
+static void *store_on(void *arg)
+{
+	struct dirty_file *f = arg;
+	size_t page;
+
+	for (page = CLASS_OTHER_CPU; page < f->other.pages; page += CLASSES) {
+		book_write(&f->other, page);
+		f->stores_beside_reclaim += atomic_load(&f->storing);
+	}
+	return NULL;
+}
+
+/* Every third round leaves all pages where they are: fsync() alone must do. */
+static void reclaim_some(struct dirty_file *f, uint64_t round)
+{
+	if (round % 3 == 2)
+		return;
+	if (round & 1 && sync_file_range(f->fd, 0, 0, SYNC_FILE_RANGE_WRITE))
+		bail("sync_file_range: %s", strerror(errno));
+	pressure_prepare();
+	if (round % 3)
+		region_pageout(f->b.region, FILE_BYTES);
+	else
+		memcg_reclaim(FILE_BYTES);
+}
+
+static void verify_on_disk(struct dirty_file *f, int fd, const char *how)
+{
+	size_t page, i, bytes = CHUNK_PAGES * page_size();
+
+	for (page = 0; page < f->b.pages && !book_is_hopeless(&f->b); page += CHUNK_PAGES) {
+		if (pread(fd, f->copy, bytes, (off_t)(page * page_size())) != (ssize_t)bytes)
+			bail("pread %s: %s", how, strerror(errno));
+		for (i = 0; i < CHUNK_PAGES; i++)
+			book_verify_copy(class_of(page + i) == CLASS_OTHER_CPU ?
+					 &f->other : &f->b, page + i,
+					 f->copy + i * page_size(), how);
+		f->from_disk += CHUNK_PAGES;
+	}
+}
+
+static void one_round(struct dirty_file *f, uint64_t round)
+{
+	unsigned int last = f->cpus - 1;
+	pthread_t thread;
+
+	write_before(f);
+	atomic_store(&f->storing, true);
+	thread = thread_on(last, store_on, f);
+	reclaim_some(f, round);
+	atomic_store(&f->storing, false);
+	thread_join(thread);
+	write_after(f);
+	if (round & 1 ? msync(f->b.region, FILE_BYTES, MS_SYNC) : fdatasync(f->fd))
+		bail("sync: %s", strerror(errno));
+	verify_on_disk(f, f->direct, "from the disk");
+}
+
+static void prepare(struct dirty_file *f, const struct guest_args *args)
+{
+	char path[64], *region;
+
+	f->rng = rng_fork(args->seed, 0);
+	f->cpus = args->cpus;
+	f->copy = locked_alloc(CHUNK_PAGES * page_size());
+	f->begun = locked_alloc(FILE_BYTES / page_size());
+	snprintf(path, sizeof(path), "%s/file_dirty", data_dir());
+	f->fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	f->direct = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	if (f->fd < 0 || f->direct < 0 || ftruncate(f->fd, FILE_BYTES))
+		bail("%s: %s", path, strerror(errno));
+	unlink(path);
+	lock_present();
+	memcg_enter();
+	region = mmap(NULL, FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, f->fd, 0);
+	if (region == MAP_FAILED)
+		bail("cannot map %s: %s", path, strerror(errno));
+	book_open(&f->b, "file", region, FILE_BYTES, args->seed);
+	book_open(&f->other, "file", region, FILE_BYTES, ~args->seed);
+	pin_self(0);
+}
+
+static void verify_at_last(struct dirty_file *f)
+{
+	region_unmap(f->b.region, FILE_BYTES);
+	if (fsync(f->fd))
+		bail("fsync: %s", strerror(errno));
+	if (!write_file("/proc/sys/vm/drop_caches", "3"))
+		bail("drop_caches: %s", strerror(errno));
+	verify_on_disk(f, f->direct, "from the disk at last");
+	verify_on_disk(f, f->fd, "read again at last");
+}
+
+enum outcome file_dirty(const struct guest_args *args)
+{
+	static struct dirty_file f;
+	struct vmstat_delta deltas[] = {
+		{ .name = "pgsteal_file" }, { .name = "nr_written" },
+		{ .name = "workingset_refault_file" },
+	};
+	const size_t count = sizeof(deltas) / sizeof(*deltas);
+	uint64_t round;
+
+	prepare(&f, args);
+	vmstat_start(deltas, count);
+	for (round = 0; round < args->iterations && !f.b.bad && !f.other.bad; round++)
+		one_round(&f, round);
+	if (!f.b.bad && !f.other.bad)
+		verify_at_last(&f);
+	f.b.verified += f.other.verified;
+	f.b.bad += f.other.bad;
+	f.b.bad_bytes += f.other.bad_bytes;
+	counter("rounds", round);
+	counter("stores", f.stores);
+	counter("pwrites", f.pwrites);
+	counter("finished_late", f.finished_late);
+	counter("stores_beside_reclaim", f.stores_beside_reclaim);
+	counter("pages_reclaimed", vmstat_since(deltas, count, "pgsteal_file"));
+	counter("pages_written_back", vmstat_since(deltas, count, "nr_written"));
+	counter("refaults", vmstat_since(deltas, count, "workingset_refault_file"));
+	counter("pages_from_disk", f.from_disk);
+	book_report(&f.b);
+	return f.b.bad ? NOT_OK : OK;
+}

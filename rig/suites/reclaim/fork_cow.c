@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * fork_cow: after fork() parent and child each keep their own bytes, wherever the
+ * pages they still share have been meanwhile.
+ *
+ * The rule: fork() shares pages and makes both sides read them only, so that who
+ * writes first gets a copy (mm/memory.c: copy_present_ptes(), do_wp_page()). A page
+ * in swap is shared by its entry, and fork() takes away the mark that it is one
+ * process's alone (copy_nonpresent_pte(): pte_swp_clear_exclusive(); commit
+ * 1493a1913e34 ("mm/swap: remember PG_anon_exclusive via a swp pte bit") (in
+ * v5.19)); do_swap_page() may map it writable only if that mark is there or nobody
+ * else can have the page.
+ *
+ * A region of each of three folio sizes, half of it in swap when fork() happens.
+ * Parent and child take turns. At a turn a process looks at each page of a share
+ * of the region, and writes it, or only reads it, as a dice shared by both says;
+ * half of the writes come without a read before. Between the turns both have
+ * their pages sent to swap, or only the other one's, or nobody's. Each knows
+ * by heart what it has written, and the other's bytes would be foreign to it. A first
+ * round has nothing in swap.
+ */
+#include "reclaim.h"
+#include "book.h"
+#include "pressure.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define REGION_BYTES	(2UL << 20)
+#define TURNS		4
+
+enum { PARENT, CHILD, SIDES };
+
+/* What one process tells: in shared memory, each its own. */
+struct account {
+	uint64_t writes_from_swap;
+	uint64_t writes_from_memory;
+	uint64_t verified;
+	uint64_t bad;
+	uint64_t bad_bytes;
+} CACHE_ALIGNED;
+
+struct cow {
+	struct book b;
+	struct account *account;	/* of SIDES */
+	unsigned int side;
+	uint64_t dice;
+	bool in_memory;		/* nothing goes to swap this time */
+	int to_other;
+	int from_other;
+	uint64_t in_swap_at_fork;
+	uint64_t in_memory_at_fork;
+};
+
+/* If the other process has ended, await() is the one to notice. */
+static void tell(int fd)
+{
+	if (write(fd, "", 1) != 1 && errno != EPIPE)
+		bail("cannot write to a pipe: %s", strerror(errno));
+}
+
+/* False when the other process has ended. */
+static bool await(int fd)
+{
+	char byte;
+
+	return read(fd, &byte, 1) == 1;
+}
+
+static bool is_my_write(const struct cow *c, unsigned int turn, size_t page)
+{
+	uint64_t dice = mix64(c->dice + page);
+
+	/* One page in four is nobody's; else it is written by one or by both. */
+	return page % TURNS == turn && (dice & 3) && (dice >> 2 & 3) != 1 + c->side;
+}
+
+static void write_share(struct cow *c, unsigned int turn)
+{
+	struct account *a = &c->account[c->side];
+	size_t page;
+
+	for (page = 0; page < c->b.pages; page++) {
+		if (!is_my_write(c, turn, page))
+			continue;
+		if (pagemap_entry(book_page(&c->b, page)) & PAGEMAP_SWAPPED)
+			a->writes_from_swap++;
+		else
+			a->writes_from_memory++;
+		if (page / TURNS & 1)
+			book_verify(&c->b, page);
+		book_write(&c->b, page);
+	}
+	lru_drain_local();
+}
+
+/* memory.reclaim takes what both share, if neither looks busy: MADV_PAGEOUT would not. */
+static void reclaim_between(const struct cow *c, unsigned int turn)
+{
+	if (c->in_memory)
+		return;
+	pressure_prepare();
+	if (turn % 4 != 3)
+		memcg_reclaim(REGION_BYTES);
+	if (turn & 1)
+		region_pageout(c->b.region, REGION_BYTES);
+}
+
+static void take_turns(struct cow *c)
+{
+	unsigned int turn;
+
+	for (turn = 0; turn < TURNS; turn++) {
+		if (c->side == CHILD && !await(c->from_other))
+			return;
+		write_share(c, turn);
+		reclaim_between(c, turn);
+		book_verify_all(&c->b);
+		if (c->b.bad)
+			return;
+		if (c->side == PARENT) {
+			tell(c->to_other);
+			if (!await(c->from_other))
+				return;
+		} else {
+			tell(c->to_other);
+		}
+	}
+}
+
+static void settle(struct cow *c)
+{
+	struct account *a = &c->account[c->side];
+
+	a->verified += c->b.verified;
+	a->bad += c->b.bad;
+	a->bad_bytes += c->b.bad_bytes;
+	c->b.verified = c->b.bad = c->b.bad_bytes = 0;
+}
+
+static void be_child(struct cow *c, const int to_parent[2], const int to_child[2])
+{
+	close(to_parent[0]);
+	close(to_child[1]);
+	c->side = CHILD;
+	c->to_other = to_parent[1];
+	c->from_other = to_child[0];
+	/* From here on its patterns are not those of the parent's next writes. */
+	c->b.seed = mix64(c->b.seed);
+	c->b.verified = c->b.bad = c->b.bad_bytes = 0;
+	c->b.what = "child's region";
+	pin_self(1);
+	take_turns(c);
+	settle(c);
+	_exit(0);
+}
+
+static void await_child(pid_t pid)
+{
+	int status;
+
+	if (waitpid(pid, &status, 0) != pid)
+		bail("waitpid: %s", strerror(errno));
+	if (!WIFEXITED(status)) {
+		evidence("the child was killed by signal %d (%s)", WTERMSIG(status),
+			 strsignal(WTERMSIG(status)));
+		return;
+	}
+	if (WEXITSTATUS(status))
+		_exit(WEXITSTATUS(status));
+}
+
+static void share(struct cow *c)
+{
+	int to_child[2], to_parent[2];
+	pid_t pid;
+
+	if (pipe(to_child) || pipe(to_parent))
+		bail("pipe: %s", strerror(errno));
+	pid = fork();
+	if (pid < 0)
+		bail("fork: %s", strerror(errno));
+	if (!pid)
+		be_child(c, to_parent, to_child);
+	close(to_child[0]);
+	close(to_parent[1]);
+	c->to_other = to_child[1];
+	c->from_other = to_parent[0];
+	take_turns(c);
+	close(c->to_other);
+	close(c->from_other);
+	await_child(pid);
+}
+
+/* The first half, or every second 64 KiB. */
+static void page_out_half(const struct cow *c, bool scattered)
+{
+	size_t page;
+
+	if (!scattered)
+		region_pageout(c->b.region, REGION_BYTES / 2);
+	for (page = 0; scattered && page < c->b.pages; page += 32)
+		region_pageout(book_page(&c->b, page), 16 * page_size());
+}
+
+static void one_size(struct cow *c, unsigned int size_kb, bool scattered)
+{
+	char what[48], *region = region_map(REGION_BYTES, REGION_BYTES);
+	size_t page;
+
+	snprintf(what, sizeof(what), "parent's region of %u kB folios", size_kb ? size_kb : 4);
+	thp_choose(region, REGION_BYTES, size_kb);
+	book_reopen(&c->b, what, region);
+	c->side = PARENT;
+	c->dice = mix64(c->b.seed + c->b.writes);
+	for (page = 0; page < c->b.pages; page++)
+		book_write(&c->b, page);
+	lru_drain_local();
+	if (!c->in_memory)
+		page_out_half(c, scattered);
+	c->in_swap_at_fork += pagemap_count(region, c->b.pages, PAGEMAP_SWAPPED);
+	c->in_memory_at_fork += pagemap_count(region, c->b.pages, PAGEMAP_PRESENT);
+	share(c);
+	/* Alone with pages that may still say they are shared. */
+	if (!c->b.bad)
+		for (page = 0; page < c->b.pages; page += 3)
+			book_write(&c->b, page);
+	book_verify_all(&c->b);
+	settle(c);
+	region_unmap(region, REGION_BYTES);
+}
+
+static enum outcome report(const struct cow *c)
+{
+	const struct account *p = &c->account[PARENT], *k = &c->account[CHILD];
+
+	counter("in_swap_at_fork", c->in_swap_at_fork);
+	counter("in_memory_at_fork", c->in_memory_at_fork);
+	counter("parent_writes_from_swap", p->writes_from_swap);
+	counter("parent_writes_from_memory", p->writes_from_memory);
+	counter("child_writes_from_swap", k->writes_from_swap);
+	counter("child_writes_from_memory", k->writes_from_memory);
+	counter("pages_verified", p->verified + k->verified);
+	counter("pages_bad", p->bad + k->bad);
+	counter("bytes_bad", p->bad_bytes + k->bad_bytes);
+	return p->bad + k->bad + evidence_count() ? NOT_OK : OK;
+}
+
+enum outcome fork_cow(const struct guest_args *args)
+{
+	static const unsigned int sizes_kb[] = { 0, 64, 2048 };
+	static struct cow c;
+	struct vmstat_delta deltas[] = { { .name = "pswpout" }, { .name = "pswpin" } };
+	uint64_t round;
+	size_t i;
+
+	if (args->cpus < 2)
+		return skip("parent and child need a CPU each");
+	swap_require(4 * REGION_BYTES);
+	c.account = mmap(NULL, SIDES * sizeof(*c.account), PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (c.account == MAP_FAILED)
+		bail("no shared memory: %s", strerror(errno));
+	book_open(&c.b, "region", NULL, REGION_BYTES, args->seed);
+	signal(SIGPIPE, SIG_IGN);
+	lock_present();
+	memcg_enter();
+	pin_self(0);
+	vmstat_start(deltas, 2);
+	/* First without swap: a kernel broken in earnest dies of finding a shared page there. */
+	c.in_memory = true;
+	one_size(&c, 0, false);
+	c.in_memory = false;
+	for (round = 0; round < args->iterations; round++)
+		for (i = 0; i < sizeof(sizes_kb) / sizeof(*sizes_kb); i++)
+			if (!c.account[PARENT].bad && !c.account[CHILD].bad)
+				one_size(&c, sizes_kb[i], (round + i) & 1);
+	counter("pswpout", vmstat_since(deltas, 2, "pswpout"));
+	counter("pswpin", vmstat_since(deltas, 2, "pswpin"));
+	return report(&c);
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * mlock_stays: a page locked in memory is never taken out of it.
+ *
+ * The rule: mlock(2) promises that the pages stay in RAM until they are unlocked.
+ * mlock_folio() (mm/mlock.c) takes a folio off the lists reclaim looks at, but
+ * only one that lies in the locked range as a whole: one that lies there in part
+ * stays on them, so that its other pages can be reclaimed, and what stands
+ * between its locked pages and swap is try_to_unmap_one() (mm/rmap.c), which must
+ * not unmap from a VM_LOCKED area (commit dc68badcede4 ("mm: mlock: update
+ * mlock_pte_range to handle large folio") (in v6.7); commit b87537d9e2fe ("mm: rmap
+ * use pte lock not mmap_sem to set PageMlocked") (in v4.4)).
+ *
+ * A region of each of three folio sizes is locked in runs that begin and end
+ * inside folios, and shared memory as well. Each round writes all pages, squeezes
+ * the process by memory.reclaim and by MADV_PAGEOUT of what is not locked, and looks
+ * at the page tables after each: a locked page which is not present was taken, and so
+ * was one that costs its reader a major fault. At last all is unlocked and reclaimed,
+ * which says that it was the lock that kept it.
+ */
+#include "reclaim.h"
+#include "book.h"
+#include "pressure.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define REGION_BYTES	(2UL << 20)
+#define REGION_PAGES	(REGION_BYTES / page_size())
+
+/* Of each run of pages the middle is locked: no run is a folio's whole. */
+#define RUN_PAGES	16
+#define LOCKED_FROM	3
+#define LOCKED_TO	11
+
+struct locked {
+	struct book b;
+	uint64_t *entries;
+	bool large;
+	uint64_t present;
+	uint64_t squeezed_out;
+	uint64_t out_after_munlock;
+	uint64_t gone;
+	uint64_t large_folios;
+	uint64_t torn;		/* pages taken out of large folios with locked ones in them */
+	uint64_t major_faults;
+};
+
+static bool is_locked(size_t page)
+{
+	return page % RUN_PAGES >= LOCKED_FROM && page % RUN_PAGES < LOCKED_TO;
+}
+
+static void look(struct locked *l, const char *after)
+{
+	size_t page;
+
+	pagemap_read(l->b.region, l->b.pages, l->entries);
+	for (page = 0; page < l->b.pages; page++) {
+		bool present = l->entries[page] & PAGEMAP_PRESENT;
+
+		l->present += is_locked(page) && present;
+		l->squeezed_out += !is_locked(page) && !present;
+		if (!is_locked(page) || present)
+			continue;
+		evidence("%s, page %zu is locked, and not in memory after %s%s", l->b.what, page,
+			 after, l->entries[page] & PAGEMAP_SWAPPED ? ": it is in swap" : "");
+		l->gone++;
+	}
+}
+
+static void read_locked(struct locked *l)
+{
+	uint64_t before = thread_major_faults();
+	size_t page;
+
+	for (page = 0; page < l->b.pages; page++)
+		if (is_locked(page))
+			book_verify(&l->b, page);
+	l->major_faults += thread_major_faults() - before;
+}
+
+static void page_out_between(struct locked *l)
+{
+	size_t run;
+
+	for (run = 0; run < l->b.pages; run += RUN_PAGES) {
+		region_pageout(book_page(&l->b, run), LOCKED_FROM * page_size());
+		region_pageout(book_page(&l->b, run + LOCKED_TO),
+			       (RUN_PAGES - LOCKED_TO) * page_size());
+	}
+}
+
+static void one_round(struct locked *l)
+{
+	uint64_t before;
+	size_t page;
+
+	for (page = 0; page < l->b.pages; page++)
+		book_write(&l->b, page);
+	pressure_prepare();
+	before = l->squeezed_out;
+	memcg_reclaim(REGION_BYTES);
+	look(l, "memory.reclaim");
+	if (l->large)
+		l->torn += l->squeezed_out - before;
+	read_locked(l);
+	book_verify_all(&l->b);
+	pressure_prepare();
+	page_out_between(l);
+	look(l, "MADV_PAGEOUT of its neighbours");
+	read_locked(l);
+	book_verify_all(&l->b);
+}
+
+static void lock_runs(const struct locked *l)
+{
+	size_t run;
+
+	for (run = 0; run < l->b.pages; run += RUN_PAGES)
+		if (mlock(book_page(&l->b, run + LOCKED_FROM),
+			  (LOCKED_TO - LOCKED_FROM) * page_size()))
+			bail("mlock: %s", strerror(errno));
+}
+
+static void unlock_all(struct locked *l)
+{
+	if (munlock(l->b.region, REGION_BYTES))
+		bail("munlock: %s", strerror(errno));
+	pressure_prepare();
+	region_pageout(l->b.region, REGION_BYTES);
+	memcg_reclaim(REGION_BYTES);
+	l->out_after_munlock += l->b.pages -
+		pagemap_count(l->b.region, l->b.pages, PAGEMAP_PRESENT);
+	book_verify_all(&l->b);
+}
+
+static bool is_lost(const struct locked *l)
+{
+	return l->gone || l->b.bad || l->major_faults;
+}
+
+static void one_region(struct locked *l, const char *what, char *region, uint64_t rounds)
+{
+	uint64_t round;
+	size_t page;
+
+	book_reopen(&l->b, what, region);
+	/* Before they are locked, for the runs are areas of their own, too small for a folio. */
+	for (page = 0; page < l->b.pages; page++)
+		book_write(&l->b, page);
+	lru_drain_local();
+	lock_runs(l);
+	for (round = 0; round < rounds && !is_lost(l); round++)
+		one_round(l);
+	if (!is_lost(l))
+		unlock_all(l);
+	region_unmap(region, REGION_BYTES);
+}
+
+static void one_size(struct locked *l, unsigned int size_kb, uint64_t rounds)
+{
+	char what[32], *region = region_map(REGION_BYTES, REGION_BYTES);
+	uint64_t before = thp_stat(size_kb, "anon_fault_alloc");
+
+	l->large = size_kb;
+	snprintf(what, sizeof(what), "region of %u kB folios", size_kb ? size_kb : 4);
+	thp_choose(region, REGION_BYTES, size_kb);
+	one_region(l, what, region, rounds);
+	if (size_kb)
+		l->large_folios += thp_stat(size_kb, "anon_fault_alloc") - before;
+}
+
+static void shared(struct locked *l, uint64_t rounds)
+{
+	char *region = mmap(NULL, REGION_BYTES, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (region == MAP_FAILED)
+		bail("no shared memory: %s", strerror(errno));
+	l->large = false;
+	one_region(l, "shared memory", region, rounds);
+}
+
+enum outcome mlock_stays(const struct guest_args *args)
+{
+	static const unsigned int sizes_kb[] = { 64, 0, 2048 };
+	static struct locked l;
+	struct vmstat_delta pswpout = { .name = "pswpout" };
+	size_t i;
+
+	swap_require(2 * REGION_BYTES);
+	book_open(&l.b, "region", NULL, REGION_BYTES, args->seed);
+	l.entries = locked_alloc(REGION_PAGES * sizeof(*l.entries));
+	lock_present();
+	memcg_enter();
+	pin_self(0);
+	vmstat_start(&pswpout, 1);
+	for (i = 0; i < sizeof(sizes_kb) / sizeof(*sizes_kb) && !is_lost(&l); i++)
+		one_size(&l, sizes_kb[i], args->iterations);
+	if (!is_lost(&l))
+		shared(&l, args->iterations);
+	if (l.major_faults)
+		evidence("reading locked pages took %lu major faults",
+			 (unsigned long)l.major_faults);
+	counter("locked_present", l.present);
+	counter("unlocked_gone", l.squeezed_out);
+	counter("out_after_munlock", l.out_after_munlock);
+	counter("large_folios", l.large_folios);
+	counter("unlocked_gone_of_large", l.torn);
+	counter("pswpout", vmstat_since(&pswpout, 1, "pswpout"));
+	counter("locked_gone", l.gone);
+	counter("major_faults_on_locked", l.major_faults);
+	book_report(&l.b);
+	return is_lost(&l) ? NOT_OK : OK;
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * pressure_matrix: whoever asks for memory back, however it is looked for and
+ * wherever it goes, it comes back as it was.
+ *
+ * The rule is anon_roundtrip's; here each way into reclaim has to keep it, for each
+ * comes with another scan_control and another context (mm/vmscan.c):
+ * - memory.reclaim: user_proactive_reclaim(), which gives up early;
+ * - memory.max: try_to_free_mem_cgroup_pages() out of a page fault's charge;
+ * - MADV_PAGEOUT: reclaim_pages(), without a look at references;
+ * - kswapd: balance_pgdat(), in a thread without an mm, woken by watermarks
+ *   (pressure.c);
+ * on the classic LRU (shrink_inactive_list()) and on the multi-generational one
+ * (evict_folios(); commit ac35a4902374 ("mm: multi-gen LRU: minimal implementation")
+ * (in v6.1)); to zram, which is done when it returns, and to a disk, where pages
+ * are under writeback for a while and go only when that has ended
+ * (folio_rotate_reclaimable()).
+ *
+ * In each cell of that table a region, half of it small folios and half of 64 KiB
+ * ones, is filled, reclaimed until at least half of it went out, and read back.
+ */
+#include "reclaim.h"
+#include "book.h"
+#include "pressure.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define REGION_BYTES	(2UL << 20)
+#define LARGE_KB	64
+
+/* A cell is done when this much of the region went out, or after so many tries. */
+#define ENOUGH		(REGION_BYTES / 2 / page_size())
+#define TRIES		16
+
+/* kswapd is given so many milliseconds, one allocation each to wake it. */
+#define KSWAPD_TRIES	3000
+
+enum method { BY_RECLAIM, BY_MAX, BY_PAGEOUT, BY_KSWAPD, METHODS };
+
+static const char * const method_name[METHODS] = { "reclaim", "max", "pageout", "kswapd" };
+static const char * const swap_kind[] = { "zram", "disk" };
+
+#define SWAP_KINDS	(sizeof(swap_kind) / sizeof(*swap_kind))
+
+struct matrix {
+	struct book b;
+	unsigned int cpus;
+	unsigned int cpu;
+	uint64_t out[SWAP_KINDS][2][METHODS];	/* pages, of kind, LRU, method */
+	uint64_t by_kswapd;
+	uint64_t cells;
+};
+
+static void next_cpu(struct matrix *m)
+{
+	pin_self(m->cpu++ % m->cpus);
+}
+
+static size_t pages_out(const struct matrix *m)
+{
+	return m->b.pages - pagemap_count(m->b.region, m->b.pages, PAGEMAP_PRESENT);
+}
+
+static void by_max(void)
+{
+	/* Lowered once all is there: the kernel reclaims before it lets the write end. */
+	memcg_set_max(memcg_current() - REGION_BYTES * 5 / 8);
+	memcg_set_max(MEMCG_NO_LIMIT);
+}
+
+static void by_kswapd(struct matrix *m)
+{
+	const struct timespec millisecond = { .tv_nsec = 1000000 };
+	char *page = region_map(KSWAPD_TRIES * page_size(), page_size());
+	unsigned int try;
+
+	pressure_bind(page, KSWAPD_TRIES * page_size());
+	thp_choose(page, KSWAPD_TRIES * page_size(), 0);
+	if (!pressure_on())
+		bail("the watermarks cannot be raised: %s", strerror(errno));
+	for (try = 0; try < KSWAPD_TRIES && pages_out(m) < ENOUGH; try++) {
+		page[try * page_size()] = 1;
+		nanosleep(&millisecond, NULL);
+	}
+	pressure_off();
+	region_unmap(page, KSWAPD_TRIES * page_size());
+}
+
+static void reclaim_once(struct matrix *m, enum method method)
+{
+	switch (method) {
+	case BY_RECLAIM:
+		memcg_reclaim(REGION_BYTES);
+		break;
+	case BY_MAX:
+		by_max();
+		break;
+	case BY_PAGEOUT:
+		region_pageout(m->b.region, REGION_BYTES);
+		break;
+	case BY_KSWAPD:
+		by_kswapd(m);
+		break;
+	default:
+		break;
+	}
+}
+
+static void fill(struct matrix *m)
+{
+	size_t page;
+
+	next_cpu(m);
+	for (page = 0; page < m->b.pages; page++)
+		book_write(&m->b, page);
+	pressure_prepare();
+}
+
+static uint64_t cell(struct matrix *m, enum method method)
+{
+	uint64_t steals = vmstat("pgsteal_kswapd"), out = 0;
+	unsigned int try;
+
+	fill(m);
+	for (try = 0; try < TRIES && out < ENOUGH; try++) {
+		reclaim_once(m, method);
+		out = pages_out(m);
+	}
+	if (method == BY_KSWAPD)
+		m->by_kswapd += vmstat("pgsteal_kswapd") - steals;
+	next_cpu(m);
+	book_verify_last(&m->b, m->b.pages / 2, (LARGE_KB << 10) / page_size());
+	if (!m->b.bad)
+		book_verify_all(&m->b);
+	m->cells++;
+	return out;
+}
+
+static void map_region(struct matrix *m)
+{
+	char *region = region_map(REGION_BYTES, REGION_BYTES);
+
+	pressure_bind(region, REGION_BYTES);
+	thp_choose(region, REGION_BYTES / 2, 0);
+	thp_choose(region + REGION_BYTES / 2, REGION_BYTES / 2, LARGE_KB);
+	book_reopen(&m->b, "region", region);
+}
+
+static void report(const struct matrix *m)
+{
+	unsigned int kind, lru, method;
+	char name[48];
+
+	for (kind = 0; kind < SWAP_KINDS; kind++)
+		for (lru = 0; lru < 2; lru++)
+			for (method = 0; method < METHODS; method++) {
+				snprintf(name, sizeof(name), "%s_%s_%s", swap_kind[kind],
+					 lru ? "mglru" : "classic", method_name[method]);
+				counter(name, m->out[kind][lru][method]);
+			}
+	counter("cells", m->cells);
+	counter("stolen_by_kswapd", m->by_kswapd);
+	book_report(&m->b);
+}
+
+static void one_lru(struct matrix *m, unsigned int kind, bool mglru)
+{
+	unsigned int method;
+
+	if (!lru_gen_set(mglru))
+		return;
+	for (method = 0; method < METHODS && !m->b.bad; method++) {
+		/* A new one each time, because large folios go back as small ones. */
+		map_region(m);
+		m->out[kind][mglru][method] += cell(m, method);
+		region_unmap(m->b.region, REGION_BYTES);
+	}
+}
+
+enum outcome pressure_matrix(const struct guest_args *args)
+{
+	static struct matrix m;
+	unsigned int kind;
+	uint64_t round;
+
+	m.cpus = args->cpus;
+	swap_require(2 * REGION_BYTES);
+	book_open(&m.b, "region", NULL, REGION_BYTES, args->seed);
+	lock_present();
+	memcg_enter();
+	for (round = 0; round < args->iterations; round++)
+		for (kind = 0; kind < SWAP_KINDS && !m.b.bad; kind++) {
+			if (!swap_only(swap_kind[kind]))
+				bail("there is no swap on %s", swap_kind[kind]);
+			one_lru(&m, kind, false);
+			one_lru(&m, kind, true);
+		}
+	report(&m);
+	return m.b.bad ? NOT_OK : OK;
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * shmem_roundtrip: shared memory comes back from swap as it went, however it was
+ * written and however it is read.
+ *
+ * The rule: a shmem folio that is clean may be dropped, so it must be dirty unless
+ * it is all a hole ever was. Three ways make it so. A write fault marks it at once
+ * (mm/memory.c: fault_dirty_shared_page()), and so does write(2); but shmem has no
+ * write notification, so a page first mapped by a read is writable already
+ * (mm/mmap.c, vma_wants_writenotify()), a later store is known to the PTE's dirty
+ * bit alone, and try_to_unmap_one() (mm/rmap.c) must carry it over. And what was
+ * swapped in has its swap entry taken away, so shmem_swapin_folio() (mm/shmem.c)
+ * must mark it dirty although nobody wrote to it.
+ *
+ * A memfd of each of three folio sizes is written in all three ways, sent out,
+ * read back by pread(2), sent out again without a write between, read through the
+ * mapping, sent out, and some of its pages are punched out while they are in swap:
+ * those read as zeroes (mm/shmem.c, shmem_undo_range()), their neighbours as ever.
+ */
+#include "reclaim.h"
+#include "book.h"
+#include "pressure.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define REGION_BYTES	(2UL << 20)
+#define CHUNK_PAGES	16
+
+/* How a page is written. Runs of pages are of one class, shorter than a folio. */
+#define RUN_PAGES	8
+#define PUNCHED		64
+
+enum how { STORE, STORE_AFTER_READ, PWRITE, HOWS };
+
+struct shm {
+	struct book b;
+	struct rng rng;
+	int fd;
+	char *copy;
+	enum how *plan;
+	unsigned int cpus;
+	unsigned int cpu;
+	uint64_t written[HOWS];
+	uint64_t went_out;
+	uint64_t went_out_clean;
+	uint64_t punched;
+	uint64_t large_folios;
+};
+
+/* The folio's size for shared memory; false when this kernel has no such choice. */
+static bool choose_size(unsigned int size_kb)
+{
+	char path[96];
+
+	if (!size_kb)
+		return true;
+	snprintf(path, sizeof(path),
+		 "/sys/kernel/mm/transparent_hugepage/hugepages-%ukB/shmem_enabled", size_kb);
+	return set_file(path, "advise");
+}
+
+static void next_cpu(struct shm *s)
+{
+	pin_self(s->cpu++ % s->cpus);
+}
+
+static enum how how_of(const struct shm *s, size_t page)
+{
+	return (page / RUN_PAGES + s->b.writes) % HOWS;
+}
+
+static void write_page(struct shm *s, size_t page, enum how how)
+{
+	off_t offset = (off_t)(page * page_size());
+
+	s->written[how]++;
+	if (how != PWRITE) {
+		book_write(&s->b, page);
+		return;
+	}
+	pattern_fill(s->copy, page_size(), book_next(&s->b, page));
+	if (pwrite(s->fd, s->copy, page_size(), offset) != (ssize_t)page_size())
+		bail("pwrite: %s", strerror(errno));
+}
+
+static void write_all(struct shm *s)
+{
+	size_t page;
+
+	next_cpu(s);
+	for (page = 0; page < s->b.pages; page++) {
+		s->plan[page] = how_of(s, page);
+		if (s->plan[page] == STORE_AFTER_READ)
+			(void)*(volatile char *)book_page(&s->b, page);
+	}
+	for (page = 0; page < s->b.pages; page++)
+		write_page(s, page, s->plan[page]);
+	lru_drain_local();
+}
+
+static uint64_t send_out(struct shm *s, bool pageout)
+{
+	uint64_t before = vmstat("pswpout");
+
+	next_cpu(s);
+	pressure_prepare();
+	if (pageout)
+		region_pageout(s->b.region, REGION_BYTES);
+	else
+		memcg_reclaim(REGION_BYTES);
+	return vmstat("pswpout") - before;
+}
+
+static void verify_by_pread(struct shm *s)
+{
+	size_t page, i, bytes = CHUNK_PAGES * page_size();
+
+	next_cpu(s);
+	for (page = 0; page < s->b.pages && !book_is_hopeless(&s->b); page += CHUNK_PAGES) {
+		if (pread(s->fd, s->copy, bytes, (off_t)(page * page_size())) != (ssize_t)bytes)
+			bail("pread: %s", strerror(errno));
+		for (i = 0; i < CHUNK_PAGES; i++)
+			book_verify_copy(&s->b, page + i, s->copy + i * page_size(), "by pread");
+	}
+	lru_drain_local();
+}
+
+static void verify_mapped(struct shm *s)
+{
+	next_cpu(s);
+	book_verify_all(&s->b);
+	lru_drain_local();
+}
+
+static void punch(struct shm *s)
+{
+	size_t i, page;
+
+	for (i = 0; i < PUNCHED; i++) {
+		page = rng_below(&s->rng, (uint32_t)s->b.pages);
+		if (fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			      (off_t)(page * page_size()), (off_t)page_size()))
+			bail("fallocate: %s", strerror(errno));
+		book_zero(&s->b, page);
+	}
+	s->punched += PUNCHED;
+}
+
+static void one_round(struct shm *s, bool pageout)
+{
+	write_all(s);
+	s->went_out += send_out(s, pageout);
+	verify_by_pread(s);
+	s->went_out_clean += send_out(s, !pageout);
+	verify_mapped(s);
+	s->went_out_clean += send_out(s, pageout);
+	punch(s);
+	verify_mapped(s);
+}
+
+static void one_size(struct shm *s, unsigned int size_kb, uint64_t rounds)
+{
+	char what[32], *region = region_map(REGION_BYTES, REGION_BYTES);
+	uint64_t before = thp_stat(size_kb, "shmem_alloc"), round;
+
+	snprintf(what, sizeof(what), "shmem of %u kB folios", size_kb ? size_kb : 4);
+	s->fd = memfd_create("shmem_roundtrip", MFD_CLOEXEC);
+	if (s->fd < 0 || ftruncate(s->fd, REGION_BYTES))
+		bail("memfd: %s", strerror(errno));
+	if (mmap(region, REGION_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+		 s->fd, 0) == MAP_FAILED)
+		bail("cannot map the memfd: %s", strerror(errno));
+	thp_choose(region, REGION_BYTES, size_kb);
+	book_reopen(&s->b, what, region);
+	for (round = 0; round < rounds && !s->b.bad; round++)
+		one_round(s, round & 1);
+	if (size_kb)
+		s->large_folios += thp_stat(size_kb, "shmem_alloc") - before;
+	region_unmap(region, REGION_BYTES);
+	close(s->fd);
+}
+
+static void report(const struct shm *s)
+{
+	counter("written_by_store", s->written[STORE]);
+	counter("written_after_read", s->written[STORE_AFTER_READ]);
+	counter("written_by_pwrite", s->written[PWRITE]);
+	counter("pswpout_written", s->went_out);
+	counter("pswpout_unwritten", s->went_out_clean);
+	counter("pages_punched", s->punched);
+	counter("large_folios", s->large_folios);
+	book_report(&s->b);
+}
+
+enum outcome shmem_roundtrip(const struct guest_args *args)
+{
+	static const unsigned int sizes_kb[] = { 0, 64, 2048 };
+	static struct shm s;
+	struct vmstat_delta pswpin = { .name = "pswpin" };
+	size_t i;
+
+	s.rng = rng_fork(args->seed, 0);
+	s.cpus = args->cpus;
+	swap_require(4 * REGION_BYTES);
+	s.copy = locked_alloc(CHUNK_PAGES * page_size());
+	s.plan = locked_alloc(REGION_BYTES / page_size() * sizeof(*s.plan));
+	book_open(&s.b, "shmem", NULL, REGION_BYTES, args->seed);
+	lock_present();
+	memcg_enter();
+	vmstat_start(&pswpin, 1);
+	for (i = 0; i < sizeof(sizes_kb) / sizeof(*sizes_kb) && !s.b.bad; i++)
+		if (choose_size(sizes_kb[i]))
+			one_size(&s, sizes_kb[i], args->iterations);
+	counter("pswpin", vmstat_since(&pswpin, 1, "pswpin"));
+	report(&s);
+	return s.b.bad ? NOT_OK : OK;
+}

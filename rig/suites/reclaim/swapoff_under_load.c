@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * swapoff_under_load: swapoff(2) brings every page back to whom it belongs, while
+ * its processes go on using it.
+ *
+ * The rule: try_to_unuse() (mm/swapfile.c) walks all processes and all shared memory
+ * until nothing is left on the device; unuse_pte() puts a page in place of its swap
+ * entry only if the PTE still is that entry when it holds the lock, for the owner
+ * may have faulted it in meanwhile and written to it, and a page whose entry fork()
+ * had copied it puts in as shared, not as exclusive (commit 78fbe906cc90
+ * ("mm/page-flags: reuse PG_mappedtodisk as PG_anon_exclusive for PageAnon() pages")
+ * (in v5.19)), because either owner could write to it in place. Shared memory
+ * comes back by shmem_unuse() (mm/shmem.c), and dirty, because its copy in swap is
+ * gone.
+ *
+ * Two threads have a private and a shared region each, all of it in swap. Then the
+ * device is changed, zram for the disk for zram: the other one is switched on, this
+ * one off, while the threads verify, rewrite and page out their pages, which go to
+ * the other device. What a child has in common with us is in swap, too, and both
+ * write to it afterwards.
+ */
+#include "reclaim.h"
+#include "book.h"
+#include "pressure.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define USERS		2
+#define USER_BYTES	(1UL << 20)
+#define FORKED_BYTES	(512UL << 10)
+
+/* A user has dealt with so many pages before swapoff, and in all at each change. */
+#define BEFORE_SWAPOFF	8
+#define EACH_CHANGE	192
+
+/* After so many pages a user sends some of its own out again. */
+#define STRETCH		64
+#define OUT_PAGES	8
+
+struct load;
+
+struct user {
+	struct book private;
+	struct book shared;
+	struct rng rng;
+	pthread_t thread;
+	struct load *load;
+	_Atomic uint32_t pages;	/* it has verified and rewritten */
+	_Atomic uint32_t until;	/* it rests when it has done so many */
+	bool found_bad;
+} CACHE_ALIGNED;
+
+struct load {
+	struct user user[USERS];
+	bool stop;
+	atomic_bool *child_bad;	/* shared with the child */
+	struct book forked;
+	uint64_t seed;
+	uint64_t swapoffs;
+	uint64_t in_swap_before;
+	uint64_t forked_in_swap;
+	uint64_t used_meanwhile;
+};
+
+static bool any_bad(const struct load *l)
+{
+	unsigned int k;
+
+	for (k = 0; k < USERS; k++)
+		if (l->user[k].found_bad)
+			return true;
+	return l->forked.bad || atomic_load(l->child_bad);
+}
+
+static void use_page(struct user *u)
+{
+	uint64_t dice = rng_next(&u->rng);
+	struct book *b = dice & 1 ? &u->shared : &u->private;
+	size_t page = (dice >> 8) % b->pages;
+
+	if (!book_verify(b, page))
+		u->found_bad = true;
+	/* Most are only read: what was swapped in must go out again as it came. */
+	if (!(dice & 6))
+		book_write(b, page);
+}
+
+static void send_some_out(struct user *u)
+{
+	struct book *b = rng_next(&u->rng) & 1 ? &u->shared : &u->private;
+	size_t page = rng_below(&u->rng, (uint32_t)(b->pages - OUT_PAGES));
+
+	lru_drain_local();
+	region_pageout(book_page(b, page), OUT_PAGES * page_size());
+}
+
+/* Rests between the changes: each page reclaimed there would cost an interrupt here. */
+static void *use(void *arg)
+{
+	struct user *u = arg;
+	uint32_t until;
+
+	while (!u->found_bad) {
+		while (atomic_load(&u->pages) == (until = atomic_load(&u->until)))
+			futex_wait(&u->until, until);
+		if (u->load->stop)
+			return NULL;
+		use_page(u);
+		if (atomic_fetch_add(&u->pages, 1) % STRETCH == STRETCH - 1)
+			send_some_out(u);
+		futex_wake_all(&u->pages);
+	}
+	futex_wake_all(&u->pages);
+	return NULL;
+}
+
+static void let_users_run(struct load *l, uint32_t pages)
+{
+	unsigned int k;
+
+	for (k = 0; k < USERS; k++) {
+		atomic_fetch_add(&l->user[k].until, pages);
+		futex_wake_all(&l->user[k].until);
+	}
+}
+
+/* Until each has at most so many pages to go. */
+static void wait_for_users(struct load *l, uint32_t left)
+{
+	unsigned int k;
+
+	for (k = 0; k < USERS; k++) {
+		struct user *u = &l->user[k];
+		uint32_t now;
+
+		while ((now = atomic_load(&u->pages)) + left < atomic_load(&u->until) &&
+		       !u->found_bad)
+			futex_wait(&u->pages, now);
+	}
+}
+
+static uint64_t pages_used(const struct load *l)
+{
+	uint64_t pages = 0;
+	unsigned int k;
+
+	for (k = 0; k < USERS; k++)
+		pages += atomic_load(&l->user[k].pages);
+	return pages;
+}
+
+static char *shared_region(size_t size)
+{
+	void *region = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (region == MAP_FAILED)
+		bail("no shared memory: %s", strerror(errno));
+	return region;
+}
+
+static void open_user(struct load *l, unsigned int k)
+{
+	struct user *u = &l->user[k];
+	char *region = region_map(USER_BYTES, USER_BYTES);
+	size_t page;
+
+	thp_choose(region, USER_BYTES, 0);
+	u->load = l;
+	u->rng = rng_fork(l->seed, k);
+	book_open(&u->private, "private memory", region, USER_BYTES, l->seed + 2 * k);
+	book_open(&u->shared, "shared memory", shared_region(USER_BYTES), USER_BYTES,
+		  l->seed + 2 * k + 1);
+	for (page = 0; page < u->private.pages; page++) {
+		book_write(&u->private, page);
+		book_write(&u->shared, page);
+	}
+}
+
+static void write_half(struct book *b, size_t from)
+{
+	size_t page;
+
+	for (page = from; page < b->pages; page += 2)
+		book_write(b, page);
+}
+
+/* A child that has what we have, in swap; it writes its half when it is told. */
+static pid_t fork_sharer(struct load *l, int *go)
+{
+	struct book *b = &l->forked;
+	int pipe_fd[2];
+	pid_t pid;
+	char byte;
+
+	if (pipe(pipe_fd))
+		bail("pipe: %s", strerror(errno));
+	pid = fork();
+	if (pid < 0)
+		bail("fork: %s", strerror(errno));
+	if (pid) {
+		close(pipe_fd[0]);
+		*go = pipe_fd[1];
+		return pid;
+	}
+	close(pipe_fd[1]);
+	b->what = "child's memory";
+	b->seed = mix64(b->seed);
+	if (read(pipe_fd[0], &byte, 1) == 1) {
+		write_half(b, 0);
+		/* Until the parent has written its half. */
+		if (read(pipe_fd[0], &byte, 1) == 1)
+			book_verify_all(b);
+	}
+	if (b->bad)
+		atomic_store(l->child_bad, true);
+	_exit(0);
+}
+
+/* If the child is gone, await_sharer() is the one to notice. */
+static void next_step(int go)
+{
+	if (write(go, "", 1) != 1 && errno != EPIPE)
+		bail("cannot write to a pipe: %s", strerror(errno));
+}
+
+static void await_sharer(pid_t pid)
+{
+	int status;
+
+	if (waitpid(pid, &status, 0) != pid)
+		bail("waitpid: %s", strerror(errno));
+	if (WIFEXITED(status) && !WEXITSTATUS(status))
+		return;
+	if (WIFEXITED(status))
+		_exit(WEXITSTATUS(status));
+	evidence("the child was killed by signal %d (%s)", WTERMSIG(status),
+		 strsignal(WTERMSIG(status)));
+}
+
+static uint64_t pages_in_swap(void)
+{
+	return (stat_file_value("/proc/meminfo", "SwapTotal") * 1024 - swap_free()) / page_size();
+}
+
+static void change_swap(struct load *l, const char *kind)
+{
+	struct book *b = &l->forked;
+	pid_t pid;
+	size_t page;
+	int go;
+
+	for (page = 0; page < b->pages; page++)
+		book_write(b, page);
+	pressure_prepare();
+	memcg_reclaim(USERS * 2 * USER_BYTES + FORKED_BYTES);
+	region_pageout(b->region, FORKED_BYTES);
+	pid = fork_sharer(l, &go);
+	l->forked_in_swap += pagemap_count(b->region, b->pages, PAGEMAP_SWAPPED);
+	l->in_swap_before += pages_in_swap();
+	let_users_run(l, EACH_CHANGE);
+	wait_for_users(l, EACH_CHANGE - BEFORE_SWAPOFF);
+	l->used_meanwhile -= pages_used(l);
+	if (!swap_only(kind))
+		bail("there is no swap on %s", kind);
+	l->used_meanwhile += pages_used(l);
+	wait_for_users(l, 0);
+	l->swapoffs++;
+	/* The child writes every other page, then we the rest, and neither sees the other's. */
+	next_step(go);
+	write_half(b, 1);
+	next_step(go);
+	close(go);
+	await_sharer(pid);
+	book_verify_all(b);
+}
+
+static void start_users(struct load *l)
+{
+	unsigned int k;
+
+	for (k = 0; k < USERS; k++)
+		l->user[k].thread = thread_on(k + 1, use, &l->user[k]);
+}
+
+static void join_users(struct load *l)
+{
+	unsigned int k;
+
+	l->stop = true;
+	let_users_run(l, 1);
+	for (k = 0; k < USERS; k++) {
+		thread_join(l->user[k].thread);
+		if (any_bad(l))
+			continue;
+		book_verify_all(&l->user[k].private);
+		book_verify_all(&l->user[k].shared);
+		l->user[k].found_bad = l->user[k].private.bad || l->user[k].shared.bad;
+	}
+}
+
+static enum outcome report(const struct load *l)
+{
+	struct book sum = l->forked;
+	unsigned int k;
+
+	for (k = 0; k < USERS; k++) {
+		const struct user *u = &l->user[k];
+
+		sum.verified += u->private.verified + u->shared.verified;
+		sum.bad += u->private.bad + u->shared.bad;
+		sum.bad_bytes += u->private.bad_bytes + u->shared.bad_bytes;
+	}
+	counter("swapoffs", l->swapoffs);
+	counter("pages_in_swap_before", l->in_swap_before);
+	counter("forked_in_swap", l->forked_in_swap);
+	counter("pages_used_meanwhile", l->used_meanwhile);
+	book_report(&sum);
+	return any_bad(l) || evidence_count() ? NOT_OK : OK;
+}
+
+static void prepare(struct load *l, const struct guest_args *args)
+{
+	char *region = region_map(FORKED_BYTES, page_size());
+	unsigned int k;
+
+	l->seed = args->seed;
+	l->child_bad = mmap(NULL, page_size(), PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (l->child_bad == MAP_FAILED)
+		bail("no shared memory: %s", strerror(errno));
+	book_open(&l->forked, "parent's memory", region, FORKED_BYTES, ~args->seed);
+	lock_present();
+	if (munlock(region, FORKED_BYTES))
+		bail("munlock: %s", strerror(errno));
+	thp_choose(region, FORKED_BYTES, 0);
+	signal(SIGPIPE, SIG_IGN);
+	memcg_enter();
+	for (k = 0; k < USERS; k++)
+		open_user(l, k);
+}
+
+enum outcome swapoff_under_load(const struct guest_args *args)
+{
+	static const char * const kinds[] = { "zram", "disk" };
+	static struct load l;
+	struct vmstat_delta deltas[] = { { .name = "pswpout" }, { .name = "pswpin" } };
+	uint64_t change;
+
+	if (args->cpus <= USERS)
+		return skip("%d users need a CPU each besides swapoff's", USERS);
+	swap_require(4 * USERS * USER_BYTES);
+	prepare(&l, args);
+	pin_self(0);
+	vmstat_start(deltas, 2);
+	start_users(&l);
+	for (change = 0; change < args->iterations && !any_bad(&l); change++)
+		change_swap(&l, kinds[change & 1]);
+	join_users(&l);
+	counter("pswpout", vmstat_since(deltas, 2, "pswpout"));
+	counter("pswpin", vmstat_since(deltas, 2, "pswpin"));
+	return report(&l);
+}

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * uffd_wp_and_soft_dirty_kept: what was noted in a PTE beside where its page is
+ * goes with it to swap and back.
+ *
+ * The rules:
+ * - A page write-protected by userfaultfd stays so until somebody writes to it,
+ *   whose write is then noticed; a checkpoint or a migration that misses one has
+ *   lost data. try_to_unmap_one() (mm/rmap.c) puts the bit into the swap PTE,
+ *   do_swap_page() takes it back: commit f45ec5ff16a7 ("userfaultfd: wp: support swap
+ *   and page migration") (in v5.7). A shared page's PTE has nothing else to say
+ *   once unmapped, so a marker stays in its place: commit 999dad824c39 ("mm/shmem:
+ *   persist uffd-wp bit across zapping for file-backed") (in v5.19).
+ * - A page written since the bits were cleared is soft-dirty
+ *   (Documentation/admin-guide/mm/soft-dirty.rst), in swap too: commit 179ef71cbc08
+ *   ("mm: save soft-dirty bits on swapped pages") (in v3.11). x86 has room for
+ *   that bit, arm64 has not.
+ *
+ * Each round protects a region (or clears its soft-dirty bits), writes to some
+ * pages, sends all out, looks, reads some back, writes to others both in memory
+ * and in swap, sends all out and looks again. With UFFD_FEATURE_WP_ASYNC the
+ * kernel notes a write by clearing the page's bit, and pagemap shows the bits.
+ */
+#include "reclaim.h"
+#include "book.h"
+#include "pressure.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Newer than the headers some of us compile with (in v6.7). */
+#define WP_ASYNC	(1ULL << 15)
+
+#define REGION_BYTES	(1UL << 20)
+
+/* A page's dice: what happens to it in a round. */
+enum fate { WRITTEN_FIRST, WRITTEN_LATER, READ, LEFT, FATES };
+
+struct tracked {
+	struct book b;
+	struct rng rng;
+	uint64_t *entries;
+	enum fate *fate;
+	bool *written;
+	int uffd;
+	bool soft_dirty;	/* this round is about those bits, not userfaultfd's */
+	uint64_t wp_kept_out, wp_kept_in;
+	uint64_t dirty_kept_out, dirty_kept_in;
+	uint64_t noticed;
+	uint64_t dirty_unwritten;
+	uint64_t lost;
+};
+
+static void open_uffd(struct tracked *t)
+{
+	struct uffdio_api api = {
+		.api = UFFD_API,
+		.features = WP_ASYNC | UFFD_FEATURE_PAGEFAULT_FLAG_WP |
+			    UFFD_FEATURE_WP_HUGETLBFS_SHMEM,
+	};
+
+	t->uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	if (t->uffd >= 0 && ioctl(t->uffd, UFFDIO_API, &api)) {
+		close(t->uffd);
+		t->uffd = -1;
+	}
+}
+
+static void protect(const struct tracked *t)
+{
+	struct uffdio_writeprotect wp = {
+		.range = { .start = (uintptr_t)t->b.region, .len = REGION_BYTES },
+		.mode = UFFDIO_WRITEPROTECT_MODE_WP,
+	};
+
+	if (ioctl(t->uffd, UFFDIO_WRITEPROTECT, &wp))
+		bail("UFFDIO_WRITEPROTECT: %s", strerror(errno));
+}
+
+static void follow(const struct tracked *t)
+{
+	struct uffdio_register r = {
+		.range = { .start = (uintptr_t)t->b.region, .len = REGION_BYTES },
+		.mode = UFFDIO_REGISTER_MODE_WP,
+	};
+
+	if (ioctl(t->uffd, UFFDIO_REGISTER, &r))
+		bail("UFFDIO_REGISTER: %s", strerror(errno));
+}
+
+static void track(struct tracked *t)
+{
+	memset(t->written, 0, t->b.pages * sizeof(*t->written));
+	if (!t->soft_dirty)
+		protect(t);
+	else if (!write_file("/proc/self/clear_refs", "4"))
+		bail("no /proc/self/clear_refs: %s", strerror(errno));
+}
+
+static void write_tracked(struct tracked *t, size_t page)
+{
+	book_write(&t->b, page);
+	t->written[page] = true;
+}
+
+static void lost(struct tracked *t, size_t page, bool out, const char *what)
+{
+	evidence("%s, page %zu: %s (%s, pagemap 0x%llx)", t->b.what, page, what,
+		 out ? "not in memory" : "in memory", (unsigned long long)t->entries[page]);
+	t->lost++;
+}
+
+static void look_at(struct tracked *t, size_t page)
+{
+	bool out = !(t->entries[page] & PAGEMAP_PRESENT), wrote = t->written[page];
+
+	if (t->soft_dirty) {
+		bool dirty = t->entries[page] & PAGEMAP_SOFT_DIRTY;
+
+		/* More dirty than was written loses nothing. */
+		t->dirty_unwritten += dirty && !wrote;
+		if (wrote && !dirty)
+			lost(t, page, out, "was written, and is not soft-dirty");
+		else if (wrote)
+			(*(out ? &t->dirty_kept_out : &t->dirty_kept_in))++;
+	} else {
+		bool protected = t->entries[page] & PAGEMAP_UFFD_WP;
+
+		if (protected && wrote)
+			lost(t, page, out, "was written, and userfaultfd was not told");
+		else if (!protected && !wrote)
+			lost(t, page, out, "was not written, and is no longer write-protected");
+		else if (protected)
+			(*(out ? &t->wp_kept_out : &t->wp_kept_in))++;
+		t->noticed += wrote && !protected;
+	}
+}
+
+static void look(struct tracked *t)
+{
+	size_t page;
+
+	pagemap_read(t->b.region, t->b.pages, t->entries);
+	for (page = 0; page < t->b.pages; page++)
+		look_at(t, page);
+}
+
+static void send_out(struct tracked *t, bool pageout)
+{
+	pressure_prepare();
+	if (pageout)
+		region_pageout(t->b.region, REGION_BYTES);
+	else
+		memcg_reclaim(REGION_BYTES);
+}
+
+static void one_round(struct tracked *t, bool pageout)
+{
+	size_t page;
+
+	track(t);
+	for (page = 0; page < t->b.pages; page++) {
+		t->fate[page] = rng_below(&t->rng, FATES);
+		if (t->fate[page] == WRITTEN_FIRST)
+			write_tracked(t, page);
+	}
+	look(t);
+	send_out(t, pageout);
+	look(t);
+	/* Of those to be written later every second one is still out when it is. */
+	for (page = 0; page < t->b.pages; page++)
+		if (t->fate[page] == READ || (t->fate[page] == WRITTEN_LATER && page & 1))
+			book_verify(&t->b, page);
+	look(t);
+	for (page = 0; page < t->b.pages; page++)
+		if (t->fate[page] == WRITTEN_LATER)
+			write_tracked(t, page);
+	look(t);
+	send_out(t, !pageout);
+	look(t);
+	book_verify_all(&t->b);
+	look(t);
+}
+
+static void all_rounds(struct tracked *t, const char *what, char *region, bool soft_dirty,
+		       uint64_t rounds)
+{
+	uint64_t round;
+	size_t page;
+
+	book_reopen(&t->b, what, region);
+	t->soft_dirty = soft_dirty;
+	for (page = 0; page < t->b.pages; page++)
+		book_write(&t->b, page);
+	if (!soft_dirty)
+		follow(t);
+	for (round = 0; round < rounds && !t->lost && !t->b.bad; round++)
+		one_round(t, round & 1);
+	region_unmap(region, REGION_BYTES);
+}
+
+static char *private_region(unsigned int size_kb)
+{
+	char *region = region_map(REGION_BYTES, REGION_BYTES);
+
+	thp_choose(region, REGION_BYTES, size_kb);
+	return region;
+}
+
+static char *shared_region(void)
+{
+	void *region = mmap(NULL, REGION_BYTES, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (region == MAP_FAILED)
+		bail("no shared memory: %s", strerror(errno));
+	return region;
+}
+
+/* A page just written is soft-dirty, where there is such a bit. */
+static bool has_soft_dirty(void)
+{
+	char *page = locked_alloc(page_size());
+
+	*(volatile char *)page = 1;
+	return pagemap_entry(page) & PAGEMAP_SOFT_DIRTY;
+}
+
+static void report(const struct tracked *t, bool soft_dirty)
+{
+	if (!soft_dirty)
+		diag("this architecture has no soft-dirty bits: only userfaultfd's were tested");
+	counter("soft_dirty_tested", soft_dirty);
+	counter("uffd_wp_kept_out", t->wp_kept_out);
+	counter("uffd_wp_kept_in", t->wp_kept_in);
+	counter("uffd_writes_noticed", t->noticed);
+	counter("soft_dirty_kept_out", t->dirty_kept_out);
+	counter("soft_dirty_kept_in", t->dirty_kept_in);
+	counter("soft_dirty_unwritten", t->dirty_unwritten);
+	counter("lost", t->lost);
+	book_report(&t->b);
+}
+
+enum outcome uffd_wp_and_soft_dirty_kept(const struct guest_args *args)
+{
+	static struct tracked t;
+	struct vmstat_delta pswpout = { .name = "pswpout" };
+	bool soft_dirty = has_soft_dirty();
+	size_t pages = REGION_BYTES / page_size();
+
+	open_uffd(&t);
+	if (t.uffd < 0)
+		return skip("no userfaultfd with asynchronous write protection (in v6.7)");
+	t.rng = rng_fork(args->seed, 0);
+	book_open(&t.b, "region", NULL, REGION_BYTES, args->seed);
+	t.entries = locked_alloc(pages * sizeof(*t.entries));
+	t.fate = locked_alloc(pages * sizeof(*t.fate));
+	t.written = locked_alloc(pages * sizeof(*t.written));
+	swap_require(4 * REGION_BYTES);
+	lock_present();
+	memcg_enter();
+	pin_self(0);
+	vmstat_start(&pswpout, 1);
+	all_rounds(&t, "uffd-wp, 4 kB folios", private_region(0), false, args->iterations);
+	all_rounds(&t, "uffd-wp, 64 kB folios", private_region(64), false, args->iterations);
+	all_rounds(&t, "uffd-wp, shared", shared_region(), false, args->iterations);
+	if (soft_dirty) {
+		all_rounds(&t, "soft-dirty, 4 kB folios", private_region(0), true,
+			   args->iterations);
+		all_rounds(&t, "soft-dirty, 64 kB folios", private_region(64), true,
+			   args->iterations);
+	}
+	counter("pswpout", vmstat_since(&pswpout, 1, "pswpout"));
+	report(&t, soft_dirty);
+	return t.lost || t.b.bad ? NOT_OK : OK;
+}
