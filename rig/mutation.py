@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pydantic
 
+from rig import arch as arches
 from rig import campaign, log, mutant, request, suite, tree
+from rig.console import SplatKind
 from rig.errors import ConfigError, unknown
 from rig.mutant import NONE, Mutant
 from rig.request import Request
@@ -133,13 +135,22 @@ def plan(
 
 
 def check_named(mutants: Sequence[Mutant]) -> None:
-    """Raise ConfigError for a Killed-By that names no case there is."""
+    """Raise ConfigError for a Killed-By or an Equivalent-On that names nothing there is."""
     cases = {f"{one.name}/{case.name}" for one in suite.known().values() for case in one.cases}
+    splats = {f"{SPLAT}{kind}" for kind in SplatKind}
     for one in mutants:
+        where = f"patches/mutants/{one.name}.cocci"
         for name in one.killed_by:
-            if not name.startswith(SPLAT) and name not in cases:
-                where = f"patches/mutants/{one.name}.cocci"
+            if name.startswith(SPLAT):
+                if name.split(":")[0] not in splats:
+                    raise unknown(f"splat for the Killed-By of {where}", name, splats)
+            elif name not in cases:
                 raise unknown(f"case for the Killed-By of {where}", name, cases)
+        for name, _ in one.equivalent_on:
+            if name not in arches.known():
+                raise unknown(
+                    f"architecture for the Equivalent-On of {where}", name, arches.known()
+                )
 
 
 def _spared(one: Mutant, arch: str, version: KernelVersion) -> Row | None:

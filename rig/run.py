@@ -32,7 +32,7 @@ from rig import (
 )
 from rig import arch as arches
 from rig.console import Splat, scan
-from rig.errors import ConfigError, InfraError, RigError
+from rig.errors import BuildError, ConfigError, InfraError, RigError
 from rig.guest import Guest, Software
 from rig.kbuild import BuildSpec, KernelBuild
 from rig.qemu import Machine, Seeded
@@ -154,7 +154,12 @@ def prepare(store: Store, shelves: Shelves, spec: RunSpec) -> Prepared:
     """Tree, kernel, image and programs, each made unless it is there."""
     arch = arches.pick(spec.machine.arch)
     wanted = build_spec(store, shelves, spec)
-    built = kbuild.build(store, wanted)
+    try:
+        built = kbuild.build(store, wanted)
+    except BuildError as error:
+        if not spec.mutant:
+            raise
+        raise weave.blame(store, wanted.tree, mutant.load_all(shelves.patches), error) from error
     rootfs = image.build(store, shelves.images, spec.image, arch)
     programs = tuple(
         guestbin.build(store, arch, selection.suite, suite.pick(selection.suite).directory)

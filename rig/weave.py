@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rig import git, log, proc
-from rig.errors import ConfigError
+from rig.errors import BuildError, ConfigError
 from rig.mutant import Mutant
 from rig.store import Store, digest
 from rig.tree import KernelTree, tree_of
@@ -19,6 +19,11 @@ from rig.tree import KernelTree, tree_of
 HEADER = "include/linux/rig_mutant.h"
 SOURCE = "mm/rig_mutant.c"
 MAKEFILE = "mm/Makefile"
+PLACE = re.compile(r"(?:^|[\s/])((?:\w+/)+[\w-]+\.[ch]):(\d+)")
+"""Where the compiler is: mm/rmap.c:1234."""
+SYMBOL = re.compile(r"rig_mutant\((\w+)\)")
+NEAR = 5
+"""Lines. A statement that a mutant was woven into is not longer."""
 
 HEADER_TEXT = """\
 /* SPDX-License-Identifier: GPL-2.0-only */
@@ -102,6 +107,31 @@ def instrument(store: Store, tree: KernelTree, mutants: Sequence[Mutant]) -> Ker
     return replace(
         tree, label=f"{tree.label}, instrumented", commit=commit, tree=tree_of(store, commit)
     )
+
+
+def blame(
+    store: Store, tree: KernelTree, mutants: Sequence[Mutant], error: BuildError
+) -> BuildError:
+    """An instrumented tree's error, with the mutant at whose place the compiler stopped.
+
+    Of several on that line or next to it any may be it, so all are named; where there is none, all
+    that are woven into that file.
+    """
+    for match in PLACE.finditer(f"{error.message}\n{error.detail}"):
+        file, line = match[1], int(match[2])
+        here = [one for one in mutants if file in one.files and not one.absent(tree.version)]
+        if not here:
+            continue
+        lines = git.text("show", f"{tree.commit}:{file}", cwd=git.repository(store)).splitlines()
+        found: set[str] = set()
+        for distance in range(NEAR + 1):
+            around = lines[max(0, line - 1 - distance) : line + distance]
+            if found := set(SYMBOL.findall("\n".join(around))):
+                break
+        near = [one for one in here if one.symbol in found] or here
+        names = " or ".join(f"patches/mutants/{one.name}.cocci" for one in near)
+        return BuildError(f"{names}: {error.message}", hint=error.hint, detail=error.detail)
+    return error
 
 
 def _weave(store: Store, tree: KernelTree, mutants: Sequence[Mutant], step: log.Step) -> str:

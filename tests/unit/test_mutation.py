@@ -213,6 +213,16 @@ def test_a_killed_by_that_names_no_case_names_the_file() -> None:
     assert "stale_tlb/anon_lost_write" in bad.value.hint
 
 
+def test_a_splat_or_an_architecture_there_is_not_names_the_file() -> None:
+    mutation.check_named([make("fine", "splat/bug:do_swap_page"), BROADCAST])
+    with pytest.raises(ConfigError, match=r"Killed-By of patches/mutants/typo\.cocci") as bad:
+        mutation.check_named([make("typo", "splat/bugs:do_swap_page")])
+    assert "splat/bug" in bad.value.hint
+    with pytest.raises(ConfigError, match=r"Equivalent-On of patches/mutants/typo\.cocci") as bad:
+        mutation.check_named([make("typo", "splat/oops", more="// Equivalent-On: arm: DVM\n")])
+    assert "arm64" in bad.value.hint
+
+
 def test_the_shelf_names_cases_there_are() -> None:
     mutation.check_named(mutant.load_all(Shelves.default().patches))
 

@@ -10,7 +10,7 @@ import pytest
 
 from rig import git, mutant, tree, weave
 from rig.base import Base
-from rig.errors import ConfigError
+from rig.errors import BuildError, ConfigError
 from rig.log import Event
 from rig.mutant import Mutant
 from rig.store import Store
@@ -159,3 +159,44 @@ def test_a_mutant_that_cannot_be_woven_is_named(
     assert bad.value.hint or bad.value.detail
     assert list((store.root / "instrumented").iterdir()) == []
     assert list((git.repository(store) / "worktrees").glob("*")) == []
+
+
+def said_by_gcc(top: Path, file: str) -> BuildError:
+    for name, text in STUBS.items():
+        (top / "include" / "linux" / name).write_text(f"{text}\n")
+    said = subprocess.run(
+        ["gcc", "-std=gnu11", "-Iinclude", "-include", "linux/compiler.h", "-fsyntax-only", file],
+        cwd=top, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert said.returncode
+    first = next(line for line in said.stderr.splitlines() if "error:" in line)
+    return BuildError(f"it does not compile: {first}", detail=said.stderr)
+
+
+@pytest.mark.parametrize("wrong", ["no-add", "no-flush"])
+def test_a_mutant_that_does_not_compile_is_named(
+    store: Store, clean: KernelTree, tmp_path: Path, wrong: str
+) -> None:
+    bodies = {"no-add": NO_ADD, "no-flush": NO_FLUSH}
+    bodies[wrong] = bodies[wrong].replace("rig_mutant(", "no_such_thing && rig_mutant(", 1)
+    mutants = tuple(made(name, body) for name, body in bodies.items())
+    woven = weave.instrument(store, clean, mutants)
+    out = tmp_path / "out"
+    git.git("worktree", "add", "--quiet", "--detach", out, woven.commit, cwd=git.repository(store))
+    error = said_by_gcc(out, "mm/rmap.c")
+    blamed = weave.blame(store, woven, mutants, error)
+    assert blamed.message == f"patches/mutants/{wrong}.cocci: {error.message}"
+    assert blamed.detail == error.detail
+
+
+def test_blame_without_a_place_or_a_mutant_near_it(store: Store, clean: KernelTree) -> None:
+    mutants = (made("no-add", NO_ADD), made("no-flush", NO_FLUSH))
+    woven = weave.instrument(store, clean, mutants)
+
+    def blame(message: str) -> str:
+        return weave.blame(store, woven, mutants, BuildError(message)).message
+
+    both = "patches/mutants/no-add.cocci or patches/mutants/no-flush.cocci: "
+    assert blame("mm/rmap.c:1:1: error: nonsense") == f"{both}mm/rmap.c:1:1: error: nonsense"
+    for elsewhere in ("mm/vmscan.c:7:1: error: nonsense", "*** No rule to make target"):
+        assert blame(elsewhere) == elsewhere
