@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The command line: adapters without logic. Results go to stdout, all else to stderr."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -209,6 +210,9 @@ def replay(
         typer.Argument(metavar="[RUN]", help="A seeded run, or a part of its name; the newest."),
     ] = "",
     case: Annotated[str, typer.Option("--case", help="Only this case.")] = "",
+    gdb: Annotated[
+        bool, typer.Option("--gdb", help="Stop at the failing check, for gdb to look at.")
+    ] = False,
     verbose: VerboseOpt = False,
 ) -> None:
     """Run a stored seeded run again, and say whether every byte is the same."""
@@ -218,6 +222,15 @@ def replay(
     store = Store.default()
     directory = campaign.find(store, name)
     wanted = replaying.recorded(directory, case)
+    if gdb:
+        if len(wanted) > 1:
+            raise ConfigError(f"{len(wanted)} cases cannot be stopped at once", hint="--case NAME")
+        with store.scratch() as scratch, reporter(verbose=verbose):
+            with replaying.stopped(store, wanted[0], scratch) as stopped:
+                typer.echo(f"The guest stands at the failing check. {shlex.join(stopped.gdb)}")
+                typer.echo("It is gone when gdb kills it, or with Ctrl-C here.")
+                stopped.process.wait()
+        return
     with reporter(verbose=verbose), store.scratch() as scratch:
         runs = [
             replaying.replay(store, one, scratch / str(number)) for number, one in enumerate(wanted)

@@ -5,16 +5,22 @@ Everything comes from the result and the store: whoever has the same builds, ima
 QEMU gets the same bytes.
 """
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from rig import accel, campaign, guestbin, seeded
+from rig import accel, campaign, gdbstub, guestbin, log, proc, seeded
 from rig import arch as arches
-from rig.errors import ConfigError
+from rig.errors import ConfigError, InfraError
 from rig.guest import Software
 from rig.run import Provenance, RunResult
 from rig.store import Store
 from rig.verdict import CaseResult
+
+FAILING = ("evidence", "ktap_result")
+"""What a program calls when it has seen a failure (rig/suites/guestlib/ktap.h)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +97,57 @@ def replay(store: Store, one: Recorded, directory: Path) -> Replayed:
         after=after,
         note=note,
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stopped:
+    """A guest that stands at the instant its program has seen the failure."""
+
+    process: proc.Popen[bytes]
+    gdb: tuple[str, ...]
+    """The command that looks at it."""
+
+
+@contextmanager
+def stopped(store: Store, one: Recorded, directory: Path) -> Iterator[Stopped]:
+    """The run again, as far as the failing check; its consoles are left in `directory`.
+
+    Raises ConfigError where the program comes to its end without having anything to say.
+    """
+    known, machine = one.result.provenance, one.result.machine
+    arch, made = arches.pick(machine.arch), software(store, known)
+    program = store.path("programs", dict(known.programs)[one.suite]) / one.suite
+    with ExitStack() as stack:
+        # A short path: a socket's name must fit in 108 bytes (unix(7)).
+        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="rig-")))
+        argv = seeded.start(machine, made, one.case.command, directory)
+        stub_options = ("-S", "-gdb", f"unix:{scratch / 'gdb'},server=on,wait=off")
+        process = stack.enter_context(proc.spawn([*argv, *stub_options]))
+        stack.callback(proc.kill, process)
+        stub = gdbstub.Stub(scratch / "gdb", seeded.DEADLINE)
+        stack.callback(stub.close)
+        with log.step(f"{one.name} on {arch.name}, as far as the failing check"):
+            there = stub.run_to(gdbstub.functions(arch, program, FAILING))
+        _same_so_far(one, directory)
+        if not there:
+            raise ConfigError(f"{one.name} has nothing to stop at: it does not fail")
+        stub.close()
+        gdb = "gdb" if arch.is_host() or not proc.which("gdb-multiarch") else "gdb-multiarch"
+        vmlinux = str(store.path("builds", known.build) / "vmlinux")
+        words = (f"target remote {scratch / 'gdb'}", f"add-symbol-file {program}")
+        yield Stopped(
+            process=process, gdb=(gdb, vmlinux, *(part for word in words for part in ("-ex", word)))
+        )
+
+
+def _same_so_far(one: Recorded, directory: Path) -> None:
+    """Raise InfraError unless all that was said by now was said then."""
+    for name in (seeded.CONSOLE, seeded.ANSWER):
+        if not (one.directory / name).read_bytes().startswith((directory / name).read_bytes()):
+            before, after = _first_difference(one.directory, directory)
+            raise InfraError(
+                f"{one.name} went another way than it did", detail=f"was: {before}\nis:  {after}"
+            )
 
 
 def software(store: Store, known: Provenance) -> Software:

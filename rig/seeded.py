@@ -43,6 +43,39 @@ def run(machine: Machine, software: Software, command: Sequence[str], directory:
 
     Raises GuestLost where the guest does not come to its end, InfraError where QEMU does not start.
     """
+    argv = start(machine, software, command, directory)
+    began = time.monotonic()
+    try:
+        with log.step(f"{' '.join(command[:2])} on {machine.arch}, seed {seed_of(machine)}"):
+            done = proc.run(argv, check=False, deadline=DEADLINE)
+    except DeadlineExceeded as error:
+        raise GuestLost(f"the guest does not come to its end within {DEADLINE:.0f} s") from error
+    finally:
+        (directory / "initrd").unlink(missing_ok=True)
+    console = (directory / CONSOLE).read_bytes() if (directory / CONSOLE).is_file() else b""
+    if done.status or not console.strip():
+        raise InfraError("QEMU does not start", detail=done.stderr.strip()[-2000:])
+    if failed := SETUP_FAILED.search(console):
+        raise InfraError(f"the guest's setup failed: {failed[1].decode('utf-8', 'replace')}")
+    ended = ENDED.search(console)
+    answer = (directory / ANSWER).read_bytes()
+    return Finished(
+        status=int(ended[1]) if ended else None,
+        stdout=answer.decode("utf-8", "replace"),
+        seconds=round(time.monotonic() - began, 2),
+        digest=digest(directory),
+    )
+
+
+def seed_of(machine: Machine) -> int:
+    assert isinstance(machine.schedule, Seeded)
+    return machine.schedule.seed
+
+
+def start(
+    machine: Machine, software: Software, command: Sequence[str], directory: Path
+) -> list[str]:
+    """QEMU's command line for a program, and the files it needs."""
     schedule = machine.schedule
     assert isinstance(schedule, Seeded)
     if wrong := [word for word in command if re.search(r"[,\s\"]", word)]:
@@ -59,27 +92,7 @@ def run(machine: Machine, software: Software, command: Sequence[str], directory:
     write_initrd(files.initrd, software.initrd)
     argv = qemu.seeded_argv(replace(machine, cmdline=(*machine.cmdline, *words)), schedule, files)
     (directory / "qemu.cmd").write_text(proc.paste(argv) + "\n")
-    began = time.monotonic()
-    try:
-        with log.step(f"{' '.join(command[:2])} on {machine.arch}, seed {schedule.seed}"):
-            done = proc.run(argv, check=False, deadline=DEADLINE)
-    except DeadlineExceeded as error:
-        raise GuestLost(f"the guest does not come to its end within {DEADLINE:.0f} s") from error
-    finally:
-        files.initrd.unlink(missing_ok=True)
-    console = files.console.read_bytes() if files.console.is_file() else b""
-    if done.status or not console.strip():
-        raise InfraError("QEMU does not start", detail=done.stderr.strip()[-2000:])
-    if failed := SETUP_FAILED.search(console):
-        raise InfraError(f"the guest's setup failed: {failed[1].decode('utf-8', 'replace')}")
-    ended = ENDED.search(console)
-    answer = files.answer.read_bytes()
-    return Finished(
-        status=int(ended[1]) if ended else None,
-        stdout=answer.decode("utf-8", "replace"),
-        seconds=round(time.monotonic() - began, 2),
-        digest=digest(directory),
-    )
+    return argv
 
 
 def digest(directory: Path) -> str:

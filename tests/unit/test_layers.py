@@ -25,7 +25,7 @@ LAYERS = {
     ),
     "L2 makers": (
         "debian base intake tree weave host lane kbuild guestbin image qemu accel guest seeded"
-        " symbolize doctor"
+        " gdbstub symbolize doctor"
     ),
     "L3 workloads": "suites suite suites.* benches bench benches.*",
     "L4 campaigns": (

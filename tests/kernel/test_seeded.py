@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The seeded schedule on real kernels: the same bytes again, and a failure one can look at."""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rig import arch, campaign, gdbstub, proc, replay, seeded
+from rig.store import Store
+
+CASE = ("--suite", "stale_tlb", "--case", "anon_lost_write")
+Ran = Callable[..., proc.Done]
+
+
+def rig(*words: str, status: int) -> str:
+    done = proc.run([sys.executable, "-m", "rig", *words], check=False, deadline=3600)
+    assert done.status == status, done.stdout + done.stderr
+    return done.stdout
+
+
+def run(name: str, seed: int, *words: str, status: int) -> tuple[str, Path]:
+    """A seeded run: what it printed, and where it is stored."""
+    schedule = ("--schedule", "seeded", "--seed", str(seed))
+    said = rig("run", "v6.12", "--arch", name, *schedule, *CASE, *words, status=status)
+    found = re.search(r"^rig report (\S+)$", said, re.MULTILINE)
+    assert found, said
+    return said, campaign.find(Store.default(), found[1])
+
+
+@pytest.mark.parametrize("name", list(arch.known()))
+@pytest.mark.parametrize("mutant", ["", "no-remote-flush"])
+def test_a_seed_is_a_run(name: str, mutant: str) -> None:
+    words = ("--mutant", mutant) if mutant else ()
+    said, directory = run(name, 1, *words, status=1 if mutant else 0)
+    assert bool(mutant) == ("read back" in said)
+    again = rig("replay", directory.name, status=0)
+    assert re.search(r"stale_tlb/anon_lost_write +identical", again)
+    _, other = run(name, 2, *words, "--quiet", status=1 if mutant else 0)
+    digests = {replay.recorded(path)[0].case.digest for path in (directory, other)}
+    assert len(digests) == 2, "another seed is another run"
+
+
+@pytest.mark.parametrize("name", list(arch.known()))
+def test_a_failing_run_is_stopped_at_the_instant_it_failed(name: str, tmp_path: Path) -> None:
+    store = Store.default()
+    _, directory = run(name, 1, "--mutant", "no-remote-flush", status=1)
+    (one,) = replay.recorded(directory)
+    with replay.stopped(store, one, tmp_path / "again") as stopped:
+        before = (one.directory / seeded.ANSWER).read_bytes()
+        so_far = (tmp_path / "again" / seeded.ANSWER).read_bytes()
+        assert before.startswith(so_far), "the same run"
+        assert b"evidence" in before and b"evidence" not in so_far, "it has not yet said so"
+        target = next(word for word in stopped.gdb if word.startswith("target remote "))
+        stub = gdbstub.Stub(Path(target.split()[-1]), 60)
+        assert stub.ask(b"?").startswith(b"T05"), "it stands, as often as it is looked at"
+        stub.close()
