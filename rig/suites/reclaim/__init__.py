@@ -49,7 +49,8 @@ SUITE = Suite(
         Case(
             name="shmem_roundtrip",
             guards="shared memory survives swap-out and swap-in, written by store or write(2), "
-            "read by load or read(2) (mm/shmem.c: shmem_swapin_folio(); mm/rmap.c: try_to_unmap_one())",
+            "read by load or read(2) (mm/shmem.c: shmem_swapin_folio(); mm/rmap.c: "
+            "try_to_unmap_one())",
             iterations=2,
             floors=(
                 Floor(counter="pages_verified", at_least=3000),
