@@ -15,7 +15,7 @@
  * puts them back. Then the parent writes the other pages: the child must not see it.
  */
 #include "madv_free.h"
-#include "pagemap.h"
+#include "place.h"
 #include "sizes.h"
 #include "twin.h"
 

@@ -14,7 +14,7 @@
  * pagemap must show no swap entry, and each page is all as written or all zero.
  */
 #include "madv_free.h"
-#include "pagemap.h"
+#include "place.h"
 #include "sizes.h"
 
 #include <errno.h>

@@ -21,7 +21,7 @@
  */
 #include "gup.h"
 #include "madv_free.h"
-#include "pagemap.h"
+#include "place.h"
 #include "sizes.h"
 
 #include <inttypes.h>

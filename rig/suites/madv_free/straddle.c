@@ -23,7 +23,7 @@
  */
 #include "madv_free.h"
 #include "fake_pte.h"
-#include "pagemap.h"
+#include "place.h"
 #include "sizes.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Where a page of this process is (Documentation/admin-guide/mm/pagemap.rst). */
-#ifndef PAGEMAP_H
-#define PAGEMAP_H
+#ifndef PLACE_H
+#define PLACE_H
 
 #include <stdbool.h>
 #include <stdint.h>
