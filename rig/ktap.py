@@ -104,7 +104,8 @@ def _keep(remarks: list[str], text: str) -> None:
 
 
 class _Parser:
-    def __init__(self) -> None:
+    def __init__(self, *, foreign: bool) -> None:
+        self.foreign = foreign
         self.levels: list[_Level] = []
         self.problems: list[str] = []
         self.unsaid = 0
@@ -133,6 +134,8 @@ class _Parser:
             self._diagnostic(indent, body[1:].strip())
         elif KERNEL_LOG.match(body):
             # On a shared console the kernel speaks in between, which KTAP allows.
+            self._remark(self.levels[-1] if self.levels else self._open(0), body)
+        elif self.foreign:
             self._remark(self.levels[-1] if self.levels else self._open(0), body)
         else:
             self.problem(f"not KTAP: {body[:80]!r}")
@@ -164,7 +167,7 @@ class _Parser:
         """Check the numbers of a level, and give late remarks to the last test, if there is one."""
         if self.bail_out is not None:
             return
-        if not level.versioned:
+        if not level.versioned and not self.foreign:
             self.problem("no version line")
         if level.counters or level.evidence:
             self.problem("counters or evidence without a result line: the output is cut short")
@@ -199,7 +202,9 @@ class _Parser:
             self._level(indent).versioned = True
         level = self._level(min(indent, self.levels[-1].indent) if self.levels else indent)
         word, _, rest = text.partition(" ")
-        if word == "counter":
+        if self.foreign:
+            self._remark(level, text)
+        elif word == "counter":
             self._counter(level, text, rest.strip())
         elif word == "evidence" and rest.strip():
             _keep(level.evidence, rest.strip())
@@ -248,7 +253,7 @@ class _Parser:
     def _check(self, test: KtapTest, expected: int, names: set[str]) -> None:
         if test.number != expected:
             self.problem(f"test number {test.number} where {expected} was due")
-        if test.name and test.name in names:
+        if test.name and test.name in names and not self.foreign:
             self.problem(f"a second result of {test.name!r}")
         if test.ok and test.directive in (Directive.TIMEOUT, Directive.ERROR):
             self.problem(f"{test.name!r} is ok and {test.directive}")
@@ -280,9 +285,14 @@ def _sane(line: str) -> str:
     return line.translate(CONTROL).rstrip()
 
 
-def parse(text: str) -> KtapReport:
-    """Read what a program printed. Whatever is wrong with it is in the report's `problems`."""
-    parser = _Parser()
+def parse(text: str, *, foreign: bool = False) -> KtapReport:
+    """Read what a program printed. Whatever is wrong with it is in the report's `problems`.
+
+    `foreign` is for programs that are not the rig's: lines of no known kind are then remarks, as
+    ktap.rst has it, the version line may be absent, two results may share a name, and there are no
+    counters and no evidence.
+    """
+    parser = _Parser(foreign=foreign)
     *lines, rest = text.split("\n")
     for number, line in enumerate([*lines, rest] if rest else lines, 1):
         parser.line = number

@@ -10,7 +10,7 @@
 """
 
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
@@ -152,7 +152,7 @@ class Identity:
 
 # Signals of a process that trips over its own memory, which a kernel that loses writes corrupts.
 # Any other signal was sent: by a deadline, by the OOM killer, by somebody.
-_CRASHES = frozenset(
+CRASHES = frozenset(
     (
         signal.SIGSEGV,
         signal.SIGBUS,
@@ -165,14 +165,14 @@ _CRASHES = frozenset(
 )
 
 
-def _signal(exit_status: int | None) -> int | None:
+def signal_of(exit_status: int | None) -> int | None:
     """The signal a program died of, as a shell (128 + n) or a parent (-n) says it."""
     if exit_status is None or 0 <= exit_status <= 128:
         return None
     return -exit_status if exit_status < 0 else exit_status - 128
 
 
-def _signal_name(number: int) -> str:
+def signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -207,15 +207,15 @@ def _judge(
     floors: tuple[Floor, ...],
     exit_status: int | None,
 ) -> tuple[Outcome, str]:
-    died = _signal(exit_status)
+    died = signal_of(exit_status)
     if report.bail_out is not None:
         return Outcome.BROKEN, f"the guest is not as needed: {report.bail_out or 'no reason given'}"
     if exit_status == USAGE:
         return Outcome.BROKEN, "the program does not know this case or these options"
     if died is not None and test is None:
-        if died in _CRASHES:
-            return Outcome.FAIL, f"crashed ({_signal_name(died)}) before it had a result"
-        return Outcome.BROKEN, f"was killed ({_signal_name(died)}) before it had a result"
+        if died in CRASHES:
+            return Outcome.FAIL, f"crashed ({signal_name(died)}) before it had a result"
+        return Outcome.BROKEN, f"was killed ({signal_name(died)}) before it had a result"
     if report.skip is not None and not report.tests and not report.problems:
         return Outcome.SKIP, report.skip or "no reason given"
     if report.problems:
@@ -254,15 +254,20 @@ def _judge_evidence(test: KtapTest, floors: tuple[Floor, ...]) -> tuple[Outcome,
     counters = dict(test.counters)
     if absent := [floor.counter for floor in floors if floor.counter not in counters]:
         return Outcome.BROKEN, f"the case has a floor for {absent[0]}, which was not counted"
-    low = [floor for floor in floors if counters[floor.counter] < floor.at_least]
-    if low:
-        return Outcome.INCONCLUSIVE, "; ".join(
-            f"{floor.counter} {counters[floor.counter]}, at least {floor.at_least} needed"
-            for floor in low
-        )
+    if low := below(counters, floors):
+        return Outcome.INCONCLUSIVE, low
     if not floors:
         return Outcome.INCONCLUSIVE, "declares no floor, so nothing says that it did anything"
     return Outcome.PASS, ""
+
+
+def below(counters: Mapping[str, int], floors: tuple[Floor, ...]) -> str:
+    """Which counters are below their floors; "" for none."""
+    return "; ".join(
+        f"{floor.counter} {counters[floor.counter]}, at least {floor.at_least} needed"
+        for floor in floors
+        if counters[floor.counter] < floor.at_least
+    )
 
 
 def not_run(case: str, trouble: Trouble) -> CaseResult:

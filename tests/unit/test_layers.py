@@ -21,11 +21,12 @@ TOP = Path(__file__).parent.parent.parent
 LAYERS = {
     "L0 host": "errors log proc store git discover",
     "L1 nouns": (
-        "version kconfig arches arch arches.* series mutant target ktap console verdict cpio keys"
+        "version kconfig arches arch arches.* series mutant target ktap console verdict kselftest"
+        " cpio keys"
     ),
     "L2 makers": (
-        "debian base intake tree weave host lane kbuild guestbin image qemu accel guest seeded"
-        " gdbstub symbolize doctor"
+        "debian base intake tree weave host lane kbuild guestbin selftests image qemu accel guest"
+        " seeded gdbstub symbolize doctor"
     ),
     "L3 workloads": "suites suite suites.* benches bench benches.*",
     "L4 campaigns": (
