@@ -34,7 +34,9 @@ TargetArg = Annotated[
     str, typer.Argument(metavar="TARGET", help="v6.12, SERIES, SERIES@v2:3, ./series.mbx")
 ]
 ArchOpt = Annotated[str, typer.Option("--arch", help="Architectures, comma-separated.")]
-SuiteOpt = Annotated[str, typer.Option("--suite", help="Suites, comma-separated; all by default.")]
+SuiteOpt = Annotated[
+    str, typer.Option("--suite", help="Suites, comma-separated; all that are not on request.")
+]
 CaseOpt = Annotated[str, typer.Option("--case", help="Cases, comma-separated: CASE or SUITE/CASE.")]
 MutantOpt = Annotated[str, typer.Option("--mutant", help="Break this rule of the kernel first.")]
 JsonOpt = Annotated[Path | None, typer.Option("--json", help="Write the results as JSON.")]

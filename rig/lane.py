@@ -103,6 +103,10 @@ def sandbox(lane: Path) -> list[str]:
     return argv if proc.run([*argv, "true"], check=False).status == 0 else []
 
 
+def jobs() -> int:
+    return (os.cpu_count() or 1) + 1
+
+
 def make_command(arch: Arch, lane: Path, *targets: str) -> list[str]:
     settings = {
         "O": str(lane / "out"),
@@ -112,9 +116,8 @@ def make_command(arch: Arch, lane: Path, *targets: str) -> list[str]:
     }
     if proc.which("ccache"):
         settings["CC"] = f"ccache {arch.tool('gcc')}"
-    jobs = (os.cpu_count() or 1) + 1
     words = (f"{k}={v}" for k, v in settings.items())
-    return ["make", "-C", str(lane / "src"), f"-j{jobs}", *words, *targets]
+    return ["make", "-C", str(lane / "src"), f"-j{jobs()}", *words, *targets]
 
 
 def environment(lane: Path) -> dict[str, str]:

@@ -96,6 +96,8 @@ class Bench:
         self._running: dict[str, Running] = {}
         self._failed: dict[str, RigError] = {}
         self._directory: Path | None = None
+        self.requested: set[str] = set()
+        """Suites that were named, and run only where they are."""
 
     def check(self) -> None:
         """Say what is wrong with the options, if any is given, before anything is collected."""
@@ -121,6 +123,7 @@ class Bench:
     def request(self) -> "Request":
         from rig.base import DEFAULT
         from rig.request import Request, comma
+        from rig.suite import standard
 
         options = self._options
         revision = f"@{options.revision}" if options.revision else ""
@@ -135,6 +138,7 @@ class Bench:
             mutant=options.mutant,
             schedule=options.schedule,
             seed=options.seed,
+            suites=(*standard(), *sorted(self.requested)) if self.requested else (),
         )
 
     def prepared(self, arch: str) -> "Prepared":
@@ -221,8 +225,12 @@ class SuiteDirectory(pytest.Directory):
     def collect(self) -> "Iterator[pytest.Item]":
         from rig import suite
 
-        chosen = suite.pick(self.path.name)
-        for arch in self.config.stash[BENCH].architectures():
+        chosen, bench = suite.pick(self.path.name), self.config.stash[BENCH]
+        if chosen.on_request:
+            if not self.session.isinitpath(self.path):
+                return
+            bench.requested.add(chosen.name)
+        for arch in bench.architectures():
             for case in chosen.cases:
                 name = f"{case.name}[{arch}]"
                 yield CaseItem.from_parent(self, name=name, suite=chosen, case=case, arch=arch)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
@@ -161,10 +162,8 @@ def prepare(store: Store, shelves: Shelves, spec: RunSpec) -> Prepared:
             raise
         raise weave.blame(store, wanted.tree, mutant.load_all(shelves.patches), error) from error
     rootfs = image.build(store, shelves.images, spec.image, arch)
-    programs = tuple(
-        guestbin.build(store, arch, selection.suite, suite.pick(selection.suite).directory)
-        for selection in spec.suites
-    )
+    chosen = [suite.pick(selection.suite) for selection in spec.suites]
+    programs = {one.name: one.programs(store, one, wanted) for one in chosen}
     known = replace(
         provenance(spec),
         commit=wanted.tree.commit,
@@ -172,12 +171,12 @@ def prepare(store: Store, shelves: Shelves, spec: RunSpec) -> Prepared:
         build=built.digest,
         release=built.release,
         image=rootfs.parent.name,
-        programs=tuple((path.name, path.parent.name) for path in programs),
+        programs=tuple((name, paths[0].parent.name) for name, paths in programs.items()),
         qemu=accel.qemu_version(arch),
     )
     software = Software(
         kernel=built.image,
-        initrd=(rootfs, guestbin.pack(programs)),
+        initrd=(rootfs, guestbin.pack(tuple(chain.from_iterable(programs.values())))),
         data_disk=image.data_disk(store),
     )
     return Prepared(spec=spec, build=built, software=software, provenance=known)

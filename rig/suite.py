@@ -2,17 +2,20 @@
 """What a suite is, and how one of its cases is run in a guest.
 
 A suite is a package under `rig/suites/`: its `SUITE`, its C program, its kernel `config`. The
-program finds out what happened; how much of it is enough is said here, in floors.
+program finds out what happened; how much of it is enough is said here, in floors. A suite whose
+programs are somebody else's says in two functions how they are made and run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import rig.suites
-from rig import discover, ktap
+from rig import discover, guestbin, ktap
 from rig.errors import GuestLost, unknown
 from rig.guest import Guest
+from rig.kbuild import BuildSpec
+from rig.store import Store
 from rig.verdict import CaseResult, Floor, Outcome, Trouble, judge, not_run
 
 SEED = 1
@@ -24,17 +27,24 @@ class Case:
     name: str
     guards: str
     """The rule of the kernel it guards, and where that rule comes from."""
-    iterations: int
     floors: tuple[Floor, ...]
+    iterations: int = 1
     deadline: float = 20
     """Seconds on hardware."""
     live_only: str = ""
     """Why it cannot be run in the seeded schedule."""
     seeded_iterations: int = 0
     """Fewer, where one CPU after the other takes its turn; 0 is as many as elsewhere."""
+    command: str = ""
+    """How its program is called, where it is not the suite's own."""
 
     def scaled(self, iterations: int) -> "Case":
-        """The case with so many iterations (0: its own), its floors in proportion."""
+        """The case with so many iterations (0: its own), its floors in proportion.
+
+        Somebody else's program takes no number of iterations.
+        """
+        if self.command:
+            return self
         some = iterations or self.iterations
         floors = tuple(
             replace(floor, at_least=max(1, floor.at_least * some // self.iterations))
@@ -43,11 +53,30 @@ class Case:
         return replace(self, iterations=some, floors=floors)
 
 
+def own_program(store: Store, suite: "Suite", spec: BuildSpec) -> tuple[Path, ...]:
+    """Of the C beside the suite's Python."""
+    return (guestbin.build(store, spec.config.arch, suite.name, suite.directory),)
+
+
+def own_case(guest: Guest, suite: "Suite", case: Case, seed: int) -> CaseResult:
+    """A case of the suite's own program, in KTAP with counters."""
+    words = command(suite, case, seed=seed, cpus=guest.machine.cpus)
+    ran = guest.run(" ".join(words), deadline=case.deadline)
+    report = ktap.parse(ran.stdout)
+    return judge(report, case.name, case.floors, ran.status, round(ran.seconds, 2))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Suite:
     name: str
     summary: str
     cases: tuple[Case, ...]
+    on_request: bool = False
+    """It is run only where it is named: a run without --suite leaves it out."""
+    programs: Callable[[Store, "Suite", BuildSpec], tuple[Path, ...]] = own_program
+    """Makes what goes into the guest's /rig/bin, in one entry of the store."""
+    run: Callable[[Guest, "Suite", Case, int], CaseResult] = own_case
+    """Runs a case with a seed, and judges it."""
 
     @property
     def directory(self) -> Path:
@@ -71,6 +100,11 @@ def known() -> dict[str, Suite]:
     return discover.constants(rig.suites, "SUITE", Suite)
 
 
+def standard() -> dict[str, Suite]:
+    """Those a run has unless it names others."""
+    return {name: one for name, one in known().items() if not one.on_request}
+
+
 def pick(name: str) -> Suite:
     return discover.pick(rig.suites, "SUITE", Suite, name, "suite")
 
@@ -83,11 +117,14 @@ def cases_of(selection: Selection) -> tuple[Case, ...]:
 
 
 def select(suites: Sequence[str], cases: Sequence[str]) -> tuple[Selection, ...]:
-    """What `--suite` and `--case` mean; a case may be written `suite/case`.
+    """What `--suite` and `--case` mean; a case may be written `suite/case`, which names the suite.
 
     Raises ConfigError, with the nearest names, for what is not there.
     """
-    chosen = [pick(name) for name in dict.fromkeys(suites)] or list(known().values())
+    named = {case.partition("/")[0] for case in cases if "/" in case}
+    chosen = [pick(name) for name in dict.fromkeys(suites)] or [
+        one for name, one in known().items() if name in named or not one.on_request
+    ]
     if not cases:
         return tuple(Selection(suite=suite.name) for suite in chosen)
     names = {case.name for suite in chosen for case in suite.cases}
@@ -125,9 +162,6 @@ def run_case(guest: Guest, suite: Suite, case: Case, *, seed: int = SEED) -> Cas
     if guest.lost:
         return not_run(case.name, Trouble.of(guest.lost))
     try:
-        words = command(suite, case, seed=seed, cpus=guest.machine.cpus)
-        ran = guest.run(" ".join(words), deadline=case.deadline)
+        return suite.run(guest, suite, case, seed)
     except GuestLost as lost:
         return CaseResult(name=case.name, outcome=Outcome.FAIL, reason=lost.message)
-    report = ktap.parse(ran.stdout)
-    return judge(report, case.name, case.floors, ran.status, round(ran.seconds, 2))

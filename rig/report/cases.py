@@ -36,9 +36,10 @@ def render(mutants: Sequence[Mutant], mutations: Sequence[Mutation] = ()) -> str
         for kill in reversed(row.kills)
     }
     parts = [INTRODUCTION]
-    for one in suite.known().values():
+    for one in suite.standard().values():
         if one.cases:
             parts.append("\n".join(_suite(one, mutants, kills)) + "\n")
+    parts += [_on_request(one) for one in suite.known().values() if one.on_request]
     return "\n".join(parts)
 
 
@@ -65,6 +66,13 @@ def _suite(one: Suite, mutants: Sequence[Mutant], kills: dict[str, Kill]) -> Ite
         for case, kill in seen:
             yield f"{case.name}: {kill.how.splitlines()[0]}"
         yield "```"
+
+
+def _on_request(one: Suite) -> str:
+    """Of somebody else's cases only the names: no mutant was written for them."""
+    cases = ", ".join(f"`{case.name}`" for case in one.cases)
+    named = f"Run only where `--suite {one.name}` names it."
+    return f"## {one.name}: {one.summary}\n\n{named} {cases}.\n"
 
 
 def _floors(case: Case) -> str:

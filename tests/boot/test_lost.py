@@ -100,7 +100,7 @@ def test_setup_that_fails_is_the_rigs_fault(boot: Boot) -> None:
 
 def test_case_during_which_the_kernel_dies(prepared: Prepared, tmp_path: Path) -> None:
     """The case is the FAIL, the others carry the cause, and all of it is in the result."""
-    selections = tuple(Selection(suite=name) for name in suite.known())
+    selections = tuple(Selection(suite=name) for name in suite.standard())
     spec = replace(prepared.spec, suites=selections)
     original = suite.run_case
 

@@ -22,7 +22,7 @@ pytest_plugins = ("pytester",)
 
 SUITES = ("-p", "no:cacheprovider", "--pyargs", "rig.suites")
 SOME = ("-k", "anon_lost_write[x86 or anon_roundtrip[x86")
-CASES = [f"{one.name}/{case.name}" for one in suite.known().values() for case in one.cases]
+CASES = [f"{one.name}/{case.name}" for one in suite.standard().values() for case in one.cases]
 
 
 @pytest.fixture
@@ -57,6 +57,17 @@ def test_one_suite_can_be_named(pytester: pytest.Pytester) -> None:
     assert [line.split("::")[-1] for line in ran.outlines if "[" in line] == [
         f"{name}[x86_64]" for name in names
     ]
+
+
+def test_a_suite_on_request_is_collected_and_run_where_it_is_named(
+    pytester: pytest.Pytester, asked: list[Request], boots: Callable[..., list[Machine]]
+) -> None:
+    (named,) = [one for one in suite.known().values() if one.on_request]
+    boots({case.name: GuestLost("enough") for case in named.cases} | {"-r": GuestLost("enough")})
+    ran = pytester.runpytest_inprocess("--pyargs", f"rig.suites.{named.name}", "-x")
+    assert ran.parseoutcomes() == {"failed": 1}
+    (one,) = asked
+    assert one.suites == (*suite.standard(), named.name)
 
 
 @pytest.mark.parametrize(

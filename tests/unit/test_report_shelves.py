@@ -29,8 +29,11 @@ def test_everything_that_can_be_named_is_listed() -> None:
     assert found["architectures"] == list(arch.known())
     assert {"base", "debug"} <= set(found["flavours"])
     assert found["mutants"] == [one.name for one in mutant.load_all(here.patches)]
-    cases = [f"{one.name}/{case.name}" for one in suite.known().values() for case in one.cases]
+    cases = [f"{one.name}/{case.name}" for one in suite.standard().values() for case in one.cases]
     assert found["cases"] == cases
+    (rest,) = [found[title] for title in found if title.startswith("cases of suites that run only")]
+    others = [one for one in suite.known().values() if one.on_request]
+    assert rest == [f"{one.name}/{case.name}" for one in others for case in one.cases] != []
 
 
 def test_empty_shelves_are_no_trouble(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_trouble_of_the_rig_is_no_result() -> None:
 # Selections
 
 
-ALL = tuple(suite.known())
+ALL = tuple(suite.standard())
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_the_cases_of_a_selection() -> None:
 # What the suites declare
 
 
-@pytest.mark.parametrize("one", suite.known().values(), ids=suite.known())
+@pytest.mark.parametrize("one", suite.standard().values(), ids=suite.standard())
 def test_a_suite_says_what_it_guards_and_what_is_enough(one: Suite) -> None:
     assert one.summary
     assert one.cases

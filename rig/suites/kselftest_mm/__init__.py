@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A second opinion, written by nobody here: the tree's own tools/testing/selftests/mm.
+
+The programs are the tree's, compiled from it (rig/selftests.py), each a case with the name and the
+arguments that the tree's run_vmtests.sh gives it; rig/kselftest.py says what their results mean,
+and `known/vX.Y.toml` which of them fail without any series. Not part of a run that does not name
+it: it takes minutes, and what counts as enough is the tests' own affair.
+"""
+
+from pathlib import Path
+
+from rig import arch as arches
+from rig import kselftest, ktap, selftests
+from rig.guest import Guest
+from rig.kbuild import BuildSpec
+from rig.kselftest import OUT_OF_TIME, PASSED, Known
+from rig.store import Store
+from rig.suite import Case, Suite
+from rig.verdict import CaseResult, Floor
+from rig.version import KernelVersion
+
+FOLDER = "mm"
+KNOWN = Path(__file__).parent / "known"
+GRACE = 5
+"""Seconds on hardware between a program's deadline and the guest's."""
+SCRIPT = """cd "$(mktemp -d)" || exit
+began=$(date +%s)
+timeout -s KILL {limit} {command} >output 2>&1
+status=$?
+cat output
+[ $status = 137 ] && [ $(($(date +%s) - began)) -ge {limit} ] && status={out_of_time}
+(exit $status)
+"""
+
+LEFT_OUT = {
+    "charge_reserved_hugetlb.sh": "hugetlb is off",
+    "compaction_test": "hugetlb is off, and it takes most of a machine's memory in huge pages",
+    "hmm-tests": "needs the module test_hmm",
+    "hugepage-mmap": "hugetlb is off",
+    "hugepage-mremap": "hugetlb is off",
+    "hugepage-shm": "hugetlb is off",
+    "hugepage-vmemmap": "hugetlb is off",
+    "hugetlb-madvise": "hugetlb is off",
+    "hugetlb-mmap": "hugetlb is off",
+    "hugetlb-mremap": "hugetlb is off",
+    "hugetlb-read-hwpoison": "hugetlb and memory failure are off",
+    "hugetlb-shm": "hugetlb is off",
+    "hugetlb-soft-offline": "hugetlb and memory failure are off",
+    "hugetlb-vmemmap": "hugetlb is off",
+    "hugetlb_dio": "hugetlb is off",
+    "hugetlb_fault_after_madv": "hugetlb is off",
+    "hugetlb_madv_vs_map": "hugetlb is off",
+    "ksm_functional_tests": "KSM is off",
+    "ksm_tests": "KSM is off, and it needs libnuma",
+    "map_hugetlb": "hugetlb is off",
+    "memfd_secret": "needs libcap",
+    "memory-failure": "memory failure is off",
+    "migration": "needs libnuma",
+    "mlock-random-test": "needs libcap",
+    "on-fault-limit": "refuses to be run as root",
+    "pfnmap": "maps /dev/mem, which is off",
+    "pkey_sighandler_tests": "is about protection keys, not about memory",
+    "pkey_sighandler_tests_64": "is about protection keys, not about memory",
+    "protection_keys": "is about protection keys, not about memory",
+    "protection_keys_64": "is about protection keys, not about memory",
+    "rmap": "needs libnuma",
+    "seal_elf": "is about sealing, not about memory",
+    "thuge-gen": "hugetlb is off",
+    "va_high_addr_switch": "needs five-level page tables",
+    "virtual_address_range": "maps all of the address space, for minutes under TCG",
+    "write_to_hugetlbfs": "is a helper of hugetlb tests",
+}
+"""Programs of selftests/mm that are no case, and why. Unit tests hold the two lists apart, and a
+tree that has a program of neither says so when they are compiled."""
+
+
+def test(name: str, guards: str, *, call: str = "", deadline: float = 15) -> Case:
+    """`call` is the program with its arguments, where it is not the name alone."""
+    return Case(
+        name=name,
+        guards=guards,
+        floors=(Floor(counter=PASSED, at_least=1),),
+        deadline=deadline,
+        command=call or name,
+        live_only="the tree's own selftests are started over SSH",
+    )
+
+
+CASES = (
+    test("cow", "copy on write against fork, GUP, vmsplice and swap", deadline=60),
+    test("droppable", "MAP_DROPPABLE memory is dropped under pressure, and reads as zero"),
+    test("folio_split_race_test", "splitting folios of a file while others read them", deadline=30),
+    test("guard-regions", "MADV_GUARD_INSTALL and _REMOVE, also across reclaim", deadline=30),
+    test("gup_longterm", "which mappings long-term pins are refused for"),
+    test("gup_test_fast", "get_user_pages_fast()", call="gup_test -u -n 1"),
+    test("gup_test_pin", "pin_user_pages_fast()", call="gup_test -a -n 1"),
+    test("gup_test_longterm", "long-term pins of a shared THP", call="gup_test -t -L -w -S -n 512"),
+    test("gup_test_dump", "dump of pinned pages", call="gup_test -ct -F 0x1 0 19 0x1000"),
+    test("khugepaged", "collapse of anonymous and shmem memory into THPs", deadline=60),
+    test("khugepaged_shmem", "collapse of shmem", call="khugepaged all:shmem", deadline=60),
+    test("madv_populate", "MADV_POPULATE_READ and _WRITE, soft-dirty with them"),
+    test("map_fixed_noreplace", "MAP_FIXED_NOREPLACE never replaces"),
+    test("map_populate", "MAP_POPULATE breaks copy on write"),
+    test("mdwe_test", "PR_SET_MDWE denies writable and executable memory"),
+    test("merge", "VMAs merge where they may, with their anon_vma"),
+    test("mkdirty", "no PTE of a read-only VMA becomes dirty and writable"),
+    test("mlock2-tests", "mlock2() and MLOCK_ONFAULT"),
+    test("mrelease_test", "process_mrelease() frees a dying process' memory"),
+    test("mremap_dontunmap", "MREMAP_DONTUNMAP leaves an empty mapping behind"),
+    test("mremap_test", "mremap() moves page tables with their contents", deadline=60),
+    test("mseal_test", "a sealed mapping stays as it is"),
+    test("pagemap_ioctl", "PAGEMAP_SCAN: written pages, by uffd write protection", deadline=60),
+    test("prctl_thp_disable", "PR_SET_THP_DISABLE"),
+    test("process_madv", "process_madvise() of another process"),
+    test("soft-dirty", "soft-dirty bits over swap, mprotect and split", deadline=60),
+    test("split_huge_page_test", "splitting THPs keeps their contents", deadline=60),
+    test("transhuge-stress", "THPs allocated and freed", call="transhuge-stress -d 5"),
+    test("uffd-stress_anon", "userfaultfd, anonymous", call="uffd-stress anon 20 4"),
+    test("uffd-stress_shmem", "userfaultfd, shmem", call="uffd-stress shmem 20 4"),
+    test(
+        "uffd-stress_shmem-private",
+        "userfaultfd, private shmem",
+        call="uffd-stress shmem-private 20 4",
+    ),
+    test("uffd-unit-tests", "userfaultfd: missing, write-protect, minor, move", deadline=60),
+    test("uffd-wp-mremap", "write protection by userfaultfd goes with mremap()"),
+)
+
+
+def programs(store: Store, suite: Suite, spec: BuildSpec) -> tuple[Path, ...]:
+    names = [case.command.split()[0] for case in suite.cases]
+    return selftests.build(store, spec, FOLDER, names, tuple(LEFT_OUT))
+
+
+def run(guest: Guest, suite: Suite, case: Case, seed: int) -> CaseResult:
+    """Run one program as run_vmtests.sh does: as root, with a directory of its own, for so long.
+
+    They take no seed. What outlives its deadline is ended without losing the guest, and its output
+    goes to a file, so that children it leaves behind do not keep the channel open.
+    """
+    release = guest.run("uname -r", deadline=10).stdout.strip()
+    limit = round(case.deadline * guest.machine.accel.patience)
+    script = SCRIPT.format(limit=limit, command=case.command, out_of_time=OUT_OF_TIME)
+    ran = guest.run(script, deadline=case.deadline + GRACE)
+    known = known_failures(suite, case.name, KernelVersion.parse(release), guest.machine.arch)
+    report = ktap.parse(ran.stdout, foreign=True)
+    seconds = round(ran.seconds, 2)
+    return kselftest.judge(report, case.name, case.floors, ran.status, seconds, known)
+
+
+def known_failures(suite: Suite, case: str, version: KernelVersion, arch: str) -> tuple[Known, ...]:
+    """Those of the base a kernel is made from, on this architecture; none for unknown bases."""
+    path = KNOWN / f"{version.base}.toml"
+    if not path.is_file():
+        return ()
+    names = [one.name for one in suite.cases]
+    found = kselftest.load(path.read_text(), f"known/{path.name}", names, arches.known())
+    return tuple(one for one in found if one.applies(case, arch))
+
+
+SUITE = Suite(
+    name="kselftest_mm",
+    summary="the kernel tree's own tools/testing/selftests/mm",
+    cases=CASES,
+    on_request=True,
+    programs=programs,
+    run=run,
+)
