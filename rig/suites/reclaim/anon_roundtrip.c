@@ -11,18 +11,28 @@
  * (in v6.10) swaps out mTHP whole.
  *
  * For order 0 and for each size of folio the kernel offers, one CPU fills a
- * region twice the size of memory.max, so that one half is always in swap, and
- * another reads all of it back. Each iteration is another pattern, over
- * pages some of which are in swap when they are overwritten. Of each size it is
- * counted how many folios there were, and how many went out whole.
+ * region twice the size of memory.max, then memory.reclaim takes what is left, and
+ * another CPU reads all of it back. Each iteration is another pattern, over pages
+ * half of which are in swap when they are overwritten. Of each size it is counted
+ * how many folios there were, and how many went out whole.
+ *
+ * memory.max is for pages touched for the first time only: with pages that were
+ * swapped in the classic LRU of a small memory cgroup may have all of them on its
+ * active list and not know it (pressure.h), and then it kills.
  */
 #include "reclaim.h"
+#include "pressure.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-#define REGION_BYTES	(8UL << 20)
-#define MEMORY_MAX	(REGION_BYTES / 2)
+/* Four folios at least. */
+#define REGION_BYTES	(2UL << 20)
+#define REGION_FOLIOS	4
+
+/* The PMD's with pages of 4 KiB; with bigger pages there are bigger ones. */
+#define FOLIO_MAX	(2UL << 20)
+#define SWAP_BYTES	(4 * REGION_FOLIOS * FOLIO_MAX)
 
 /* No case needs more than this of a broken page to say what is wrong with it. */
 #define BAD_PAGES_MAX	64
@@ -125,24 +135,33 @@ static void note_folios(struct roundtrip *r, uint64_t allocated, uint64_t swappe
 
 static void one_size(struct roundtrip *r, unsigned int size_kb, uint64_t passes)
 {
+	size_t bytes = ((size_t)size_kb << 10) * REGION_FOLIOS;
 	uint64_t allocated, swapped_out, verified = r->pages_verified, pass;
 
+	bytes = bytes > REGION_BYTES ? bytes : REGION_BYTES;
 	r->size_kb = size_kb;
-	r->region = region_map(REGION_BYTES, REGION_BYTES);
-	thp_choose(r->region, REGION_BYTES, size_kb);
+	r->pages = bytes / page_size();
+	r->region = region_map(bytes, bytes);
+	thp_choose(r->region, bytes, size_kb);
 	allocated = thp_stat(size_kb, "anon_fault_alloc");
 	swapped_out = thp_stat(size_kb, "swpout");
 	for (pass = 0; pass < passes && !r->pages_bad; pass++) {
 		r->generation++;
+		memcg_set_max(pass ? MEMCG_NO_LIMIT : bytes / 2);
 		fill(r);
+		memcg_set_max(MEMCG_NO_LIMIT);
+		pressure_prepare();
+		memcg_reclaim(bytes);
 		verify(r);
+		pressure_prepare();
+		memcg_reclaim(bytes / 2);
 	}
 	if (size_kb)
 		note_folios(r, thp_stat(size_kb, "anon_fault_alloc") - allocated,
 			    thp_stat(size_kb, "swpout") - swapped_out);
 	else
 		r->order0_pages = r->pages_verified - verified;
-	region_unmap(r->region, REGION_BYTES);
+	region_unmap(r->region, bytes);
 }
 
 enum outcome anon_roundtrip(const struct guest_args *args)
@@ -155,14 +174,12 @@ enum outcome anon_roundtrip(const struct guest_args *args)
 
 	r.seed = args->seed;
 	r.cpus = args->cpus;
-	r.pages = REGION_BYTES / page_size();
-	swap_require(2 * REGION_BYTES);
+	swap_require(SWAP_BYTES);
 	lock_present();
 	memcg_enter();
-	memcg_set_max(MEMORY_MAX);
 	vmstat_start(deltas, count);
 	for (i = 0; i < sizes; i++)
-		if ((size_t)sizes_kb[i] << 10 <= MEMORY_MAX && !r.pages_bad)
+		if ((size_t)sizes_kb[i] << 10 <= FOLIO_MAX && !r.pages_bad)
 			one_size(&r, sizes_kb[i], args->iterations);
 	if (!r.pages_bad)
 		one_size(&r, 0, args->iterations);

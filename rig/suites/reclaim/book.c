@@ -14,8 +14,9 @@ void book_open(struct book *b, const char *what, char *region, size_t bytes, uin
 	b->before = locked_alloc(b->pages * sizeof(*b->before));
 }
 
-void book_reopen(struct book *b, const char *what, char *region)
+void book_reopen(struct book *b, const char *what, char *region, size_t bytes)
 {
+	b->pages = bytes / page_size();
 	b->what = what;
 	b->region = region;
 	memset(b->key, 0, b->pages * sizeof(*b->key));

@@ -29,8 +29,8 @@ struct book {
 /* A book of memory that is all zeroes. `seed` must be no other book's. */
 void book_open(struct book *b, const char *what, char *region, size_t bytes, uint64_t seed);
 
-/* Another region of the same size, of zeroes again; what was counted stays. */
-void book_reopen(struct book *b, const char *what, char *region);
+/* Another region, no bigger than the first, of zeroes again; what was counted stays. */
+void book_reopen(struct book *b, const char *what, char *region, size_t bytes);
 
 char *book_page(const struct book *b, size_t page);
 

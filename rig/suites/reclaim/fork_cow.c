@@ -31,8 +31,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define REGION_BYTES	(2UL << 20)
-#define TURNS		4
+/* A folio of 2 MiB is a region of its own. */
+#define REGION_BYTES	(1UL << 20)
+#define REGION_MAX	(2UL << 20)
+#define TURNS		3
 
 enum { PARENT, CHILD, SIDES };
 
@@ -48,6 +50,7 @@ struct account {
 struct cow {
 	struct book b;
 	struct account *account;	/* of SIDES */
+	size_t bytes;
 	unsigned int side;
 	uint64_t dice;
 	bool in_memory;		/* nothing goes to swap this time */
@@ -105,10 +108,10 @@ static void reclaim_between(const struct cow *c, unsigned int turn)
 	if (c->in_memory)
 		return;
 	pressure_prepare();
-	if (turn % 4 != 3)
-		memcg_reclaim(REGION_BYTES);
+	if (turn != TURNS - 1)
+		memcg_reclaim(c->bytes);
 	if (turn & 1)
-		region_pageout(c->b.region, REGION_BYTES);
+		region_pageout(c->b.region, c->bytes);
 }
 
 static void take_turns(struct cow *c)
@@ -203,19 +206,20 @@ static void page_out_half(const struct cow *c, bool scattered)
 	size_t page;
 
 	if (!scattered)
-		region_pageout(c->b.region, REGION_BYTES / 2);
+		region_pageout(c->b.region, c->bytes / 2);
 	for (page = 0; scattered && page < c->b.pages; page += 32)
 		region_pageout(book_page(&c->b, page), 16 * page_size());
 }
 
 static void one_size(struct cow *c, unsigned int size_kb, bool scattered)
 {
-	char what[48], *region = region_map(REGION_BYTES, REGION_BYTES);
+	char what[48], *region = region_map(REGION_MAX, REGION_MAX);
 	size_t page;
 
+	c->bytes = (size_t)size_kb << 10 > REGION_BYTES ? REGION_MAX : REGION_BYTES;
 	snprintf(what, sizeof(what), "parent's region of %u kB folios", size_kb ? size_kb : 4);
-	thp_choose(region, REGION_BYTES, size_kb);
-	book_reopen(&c->b, what, region);
+	thp_choose(region, REGION_MAX, size_kb);
+	book_reopen(&c->b, what, region, c->bytes);
 	c->side = PARENT;
 	c->dice = mix64(c->b.seed + c->b.writes);
 	for (page = 0; page < c->b.pages; page++)
@@ -232,7 +236,7 @@ static void one_size(struct cow *c, unsigned int size_kb, bool scattered)
 			book_write(&c->b, page);
 	book_verify_all(&c->b);
 	settle(c);
-	region_unmap(region, REGION_BYTES);
+	region_unmap(region, REGION_MAX);
 }
 
 static enum outcome report(const struct cow *c)
@@ -261,12 +265,12 @@ enum outcome fork_cow(const struct guest_args *args)
 
 	if (args->cpus < 2)
 		return skip("parent and child need a CPU each");
-	swap_require(4 * REGION_BYTES);
+	swap_require(4 * REGION_MAX);
 	c.account = mmap(NULL, SIDES * sizeof(*c.account), PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (c.account == MAP_FAILED)
 		bail("no shared memory: %s", strerror(errno));
-	book_open(&c.b, "region", NULL, REGION_BYTES, args->seed);
+	book_open(&c.b, "region", NULL, REGION_MAX, args->seed);
 	signal(SIGPIPE, SIG_IGN);
 	lock_present();
 	memcg_enter();

@@ -27,8 +27,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define REGION_BYTES	(2UL << 20)
-#define REGION_PAGES	(REGION_BYTES / page_size())
+/* A folio of 2 MiB is a region of its own. */
+#define REGION_BYTES	(1UL << 20)
+#define REGION_MAX	(2UL << 20)
 
 /* Of each run of pages the middle is locked: no run is a folio's whole. */
 #define RUN_PAGES	16
@@ -37,6 +38,7 @@
 
 struct locked {
 	struct book b;
+	size_t bytes;
 	uint64_t *entries;
 	bool large;
 	uint64_t present;
@@ -102,7 +104,7 @@ static void one_round(struct locked *l)
 		book_write(&l->b, page);
 	pressure_prepare();
 	before = l->squeezed_out;
-	memcg_reclaim(REGION_BYTES);
+	memcg_reclaim(l->bytes);
 	look(l, "memory.reclaim");
 	if (l->large)
 		l->torn += l->squeezed_out - before;
@@ -127,11 +129,11 @@ static void lock_runs(const struct locked *l)
 
 static void unlock_all(struct locked *l)
 {
-	if (munlock(l->b.region, REGION_BYTES))
+	if (munlock(l->b.region, l->bytes))
 		bail("munlock: %s", strerror(errno));
 	pressure_prepare();
-	region_pageout(l->b.region, REGION_BYTES);
-	memcg_reclaim(REGION_BYTES);
+	region_pageout(l->b.region, l->bytes);
+	memcg_reclaim(l->bytes);
 	l->out_after_munlock += l->b.pages -
 		pagemap_count(l->b.region, l->b.pages, PAGEMAP_PRESENT);
 	book_verify_all(&l->b);
@@ -147,7 +149,7 @@ static void one_region(struct locked *l, const char *what, char *region, uint64_
 	uint64_t round;
 	size_t page;
 
-	book_reopen(&l->b, what, region);
+	book_reopen(&l->b, what, region, l->bytes);
 	/* Before they are locked, for the runs are areas of their own, too small for a folio. */
 	for (page = 0; page < l->b.pages; page++)
 		book_write(&l->b, page);
@@ -157,17 +159,19 @@ static void one_region(struct locked *l, const char *what, char *region, uint64_
 		one_round(l);
 	if (!is_lost(l))
 		unlock_all(l);
-	region_unmap(region, REGION_BYTES);
+	region_unmap(region, l->bytes);
 }
 
 static void one_size(struct locked *l, unsigned int size_kb, uint64_t rounds)
 {
-	char what[32], *region = region_map(REGION_BYTES, REGION_BYTES);
+	size_t bytes = (size_t)size_kb << 10 > REGION_BYTES ? REGION_MAX : REGION_BYTES;
+	char what[32], *region = region_map(bytes, bytes);
 	uint64_t before = thp_stat(size_kb, "anon_fault_alloc");
 
+	l->bytes = bytes;
 	l->large = size_kb;
 	snprintf(what, sizeof(what), "region of %u kB folios", size_kb ? size_kb : 4);
-	thp_choose(region, REGION_BYTES, size_kb);
+	thp_choose(region, bytes, size_kb);
 	one_region(l, what, region, rounds);
 	if (size_kb)
 		l->large_folios += thp_stat(size_kb, "anon_fault_alloc") - before;
@@ -180,6 +184,7 @@ static void shared(struct locked *l, uint64_t rounds)
 
 	if (region == MAP_FAILED)
 		bail("no shared memory: %s", strerror(errno));
+	l->bytes = REGION_BYTES;
 	l->large = false;
 	one_region(l, "shared memory", region, rounds);
 }
@@ -191,9 +196,9 @@ enum outcome mlock_stays(const struct guest_args *args)
 	struct vmstat_delta pswpout = { .name = "pswpout" };
 	size_t i;
 
-	swap_require(2 * REGION_BYTES);
-	book_open(&l.b, "region", NULL, REGION_BYTES, args->seed);
-	l.entries = locked_alloc(REGION_PAGES * sizeof(*l.entries));
+	swap_require(2 * REGION_MAX);
+	book_open(&l.b, "region", NULL, REGION_MAX, args->seed);
+	l.entries = locked_alloc(REGION_MAX / page_size() * sizeof(*l.entries));
 	lock_present();
 	memcg_enter();
 	pin_self(0);

@@ -28,7 +28,7 @@
 #include <string.h>
 #include <time.h>
 
-#define REGION_BYTES	(2UL << 20)
+#define REGION_BYTES	(1UL << 20)
 #define LARGE_KB	64
 
 /* A cell is done when this much of the region went out, or after so many tries. */
@@ -64,13 +64,6 @@ static size_t pages_out(const struct matrix *m)
 	return m->b.pages - pagemap_count(m->b.region, m->b.pages, PAGEMAP_PRESENT);
 }
 
-static void by_max(void)
-{
-	/* Lowered once all is there: the kernel reclaims before it lets the write end. */
-	memcg_set_max(memcg_current() - REGION_BYTES * 5 / 8);
-	memcg_set_max(MEMCG_NO_LIMIT);
-}
-
 static void by_kswapd(struct matrix *m)
 {
 	const struct timespec millisecond = { .tv_nsec = 1000000 };
@@ -96,7 +89,7 @@ static void reclaim_once(struct matrix *m, enum method method)
 		memcg_reclaim(REGION_BYTES);
 		break;
 	case BY_MAX:
-		by_max();
+		/* While it was filled. */
 		break;
 	case BY_PAGEOUT:
 		region_pageout(m->b.region, REGION_BYTES);
@@ -109,13 +102,17 @@ static void reclaim_once(struct matrix *m, enum method method)
 	}
 }
 
-static void fill(struct matrix *m)
+/* memory.max is for the first touch of a page only, see anon_roundtrip.c. */
+static void fill(struct matrix *m, enum method method)
 {
 	size_t page;
 
 	next_cpu(m);
+	if (method == BY_MAX)
+		memcg_set_max(memcg_current() + REGION_BYTES / 4);
 	for (page = 0; page < m->b.pages; page++)
 		book_write(&m->b, page);
+	memcg_set_max(MEMCG_NO_LIMIT);
 	pressure_prepare();
 }
 
@@ -124,7 +121,7 @@ static uint64_t cell(struct matrix *m, enum method method)
 	uint64_t steals = vmstat("pgsteal_kswapd"), out = 0;
 	unsigned int try;
 
-	fill(m);
+	fill(m, method);
 	for (try = 0; try < TRIES && out < ENOUGH; try++) {
 		reclaim_once(m, method);
 		out = pages_out(m);
@@ -146,7 +143,7 @@ static void map_region(struct matrix *m)
 	pressure_bind(region, REGION_BYTES);
 	thp_choose(region, REGION_BYTES / 2, 0);
 	thp_choose(region + REGION_BYTES / 2, REGION_BYTES / 2, LARGE_KB);
-	book_reopen(&m->b, "region", region);
+	book_reopen(&m->b, "region", region, REGION_BYTES);
 }
 
 static void report(const struct matrix *m)

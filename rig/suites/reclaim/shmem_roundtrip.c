@@ -28,17 +28,20 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define REGION_BYTES	(2UL << 20)
+/* A folio of 2 MiB is a region of its own. */
+#define REGION_BYTES	(1UL << 20)
+#define REGION_MAX	(2UL << 20)
 #define CHUNK_PAGES	16
 
 /* How a page is written. Runs of pages are of one class, shorter than a folio. */
 #define RUN_PAGES	8
-#define PUNCHED		64
+#define PUNCHED		32
 
 enum how { STORE, STORE_AFTER_READ, PWRITE, HOWS };
 
 struct shm {
 	struct book b;
+	size_t bytes;
 	struct rng rng;
 	int fd;
 	char *copy;
@@ -110,9 +113,9 @@ static uint64_t send_out(struct shm *s, bool pageout)
 	next_cpu(s);
 	pressure_prepare();
 	if (pageout)
-		region_pageout(s->b.region, REGION_BYTES);
+		region_pageout(s->b.region, s->bytes);
 	else
-		memcg_reclaim(REGION_BYTES);
+		memcg_reclaim(s->bytes);
 	return vmstat("pswpout") - before;
 }
 
@@ -165,23 +168,24 @@ static void one_round(struct shm *s, bool pageout)
 
 static void one_size(struct shm *s, unsigned int size_kb, uint64_t rounds)
 {
-	char what[32], *region = region_map(REGION_BYTES, REGION_BYTES);
+	char what[32], *region = region_map(REGION_MAX, REGION_MAX);
 	uint64_t before = thp_stat(size_kb, "shmem_alloc"), round;
 
+	s->bytes = (size_t)size_kb << 10 > REGION_BYTES ? REGION_MAX : REGION_BYTES;
 	snprintf(what, sizeof(what), "shmem of %u kB folios", size_kb ? size_kb : 4);
 	s->fd = memfd_create("shmem_roundtrip", MFD_CLOEXEC);
-	if (s->fd < 0 || ftruncate(s->fd, REGION_BYTES))
+	if (s->fd < 0 || ftruncate(s->fd, (off_t)s->bytes))
 		bail("memfd: %s", strerror(errno));
-	if (mmap(region, REGION_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+	if (mmap(region, s->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
 		 s->fd, 0) == MAP_FAILED)
 		bail("cannot map the memfd: %s", strerror(errno));
-	thp_choose(region, REGION_BYTES, size_kb);
-	book_reopen(&s->b, what, region);
+	thp_choose(region, s->bytes, size_kb);
+	book_reopen(&s->b, what, region, s->bytes);
 	for (round = 0; round < rounds && !s->b.bad; round++)
 		one_round(s, round & 1);
 	if (size_kb)
 		s->large_folios += thp_stat(size_kb, "shmem_alloc") - before;
-	region_unmap(region, REGION_BYTES);
+	region_unmap(region, REGION_MAX);
 	close(s->fd);
 }
 
@@ -206,10 +210,10 @@ enum outcome shmem_roundtrip(const struct guest_args *args)
 
 	s.rng = rng_fork(args->seed, 0);
 	s.cpus = args->cpus;
-	swap_require(4 * REGION_BYTES);
+	swap_require(4 * REGION_MAX);
 	s.copy = locked_alloc(CHUNK_PAGES * page_size());
-	s.plan = locked_alloc(REGION_BYTES / page_size() * sizeof(*s.plan));
-	book_open(&s.b, "shmem", NULL, REGION_BYTES, args->seed);
+	s.plan = locked_alloc(REGION_MAX / page_size() * sizeof(*s.plan));
+	book_open(&s.b, "shmem", NULL, REGION_MAX, args->seed);
 	lock_present();
 	memcg_enter();
 	vmstat_start(&pswpin, 1);

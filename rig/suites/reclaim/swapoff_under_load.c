@@ -32,12 +32,12 @@
 #include <unistd.h>
 
 #define USERS		2
-#define USER_BYTES	(1UL << 20)
-#define FORKED_BYTES	(512UL << 10)
+#define USER_BYTES	(512UL << 10)
+#define FORKED_BYTES	(256UL << 10)
 
 /* A user has dealt with so many pages before swapoff, and in all at each change. */
 #define BEFORE_SWAPOFF	8
-#define EACH_CHANGE	192
+#define EACH_CHANGE	128
 
 /* After so many pages a user sends some of its own out again. */
 #define STRETCH		64

@@ -194,7 +194,7 @@ static void all_rounds(struct tracked *t, const char *what, char *region, bool s
 	uint64_t round;
 	size_t page;
 
-	book_reopen(&t->b, what, region);
+	book_reopen(&t->b, what, region, REGION_BYTES);
 	t->soft_dirty = soft_dirty;
 	for (page = 0; page < t->b.pages; page++)
 		book_write(&t->b, page);
