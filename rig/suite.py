@@ -18,6 +18,9 @@ from rig.kbuild import BuildSpec
 from rig.store import Store
 from rig.verdict import CaseResult, Floor, Outcome, Trouble, judge, not_run
 
+DISK = "it needs a disk, which answers in the host's time"
+"""Why a case is live only."""
+
 SEED = 1
 """What a run uses unless it is told otherwise."""
 
