@@ -22,5 +22,43 @@ SUITE = Suite(
                 Floor(counter="words_verified", at_least=4000),
             ),
         ),
+        Case(
+            name="write_after_mprotect",
+            guards="no thread's store lands once mprotect(PROT_READ) has returned, nor where "
+            "reclaim owes a flush (mm/mprotect.c: change_pte_range(), flush_tlb_batched_pending())",
+            iterations=48,
+            floors=(
+                Floor(counter="stores_refused", at_least=100),
+                Floor(counter="calls_in_time", at_least=2),
+                Floor(counter="reclaimed", at_least=100),
+                Floor(counter="migrated", at_least=1000),
+            ),
+        ),
+        Case(
+            name="write_after_mremap",
+            guards="no thread's store to the old address lands once mremap() has returned, nor "
+            "where reclaim owes a flush (mm/mremap.c: move_ptes(), flush_tlb_batched_pending())",
+            iterations=48,
+            floors=(
+                Floor(counter="stores_refused", at_least=100),
+                Floor(counter="calls_in_time", at_least=2),
+                Floor(counter="reclaimed", at_least=100),
+                Floor(counter="migrated", at_least=1000),
+            ),
+        ),
+        Case(
+            name="write_after_munmap",
+            guards="no thread's store lands once munmap() has returned, nor in a page it has freed "
+            "(mm/memory.c: zap_pte_range(), flush_tlb_batched_pending(); mm/mmu_gather.c: "
+            "tlb_flush_mmu())",
+            iterations=96,
+            floors=(
+                Floor(counter="stores_refused", at_least=400),
+                Floor(counter="calls_in_time", at_least=2),
+                Floor(counter="reclaimed", at_least=100),
+                Floor(counter="migrated", at_least=1000),
+                Floor(counter="in_time_unmap_anon", at_least=8),
+            ),
+        ),
     ),
 )

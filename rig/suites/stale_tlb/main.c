@@ -4,6 +4,9 @@
 
 static const struct guest_case cases[] = {
 	{ "anon_lost_write", 40, anon_lost_write },
+	{ "write_after_mprotect", 48, write_after_mprotect },
+	{ "write_after_mremap", 48, write_after_mremap },
+	{ "write_after_munmap", 96, write_after_munmap },
 };
 
 int main(int argc, char **argv)

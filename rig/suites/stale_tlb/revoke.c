@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "revoke.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/*
+ * The interrupter looks every so often, and each time a little less often: there must
+ * be time for what it interrupts, on a slow and busy host, too.
+ */
+#define LOOK_NS			40000
+
+/*
+ * What CPU 0 owes it goes on owing while the interrupter spins. Not for ever: a writer
+ * may be waiting for a lock which the interrupted one holds.
+ */
+#define SPIN_NS_MAX		50000000
+
+/* Of what munmap() has freed the interrupter takes so much each time it looks. */
+#define SCAVENGE_PAGES		64U
+#define SCAVENGE_CHUNK		16U
+#define SCAVENGE_SPIN_NS	100000
+
+/* Looked at so often that opening the file each time (pagemap_entry()) would be the case. */
+static bool present(const struct revoke *r, unsigned int page)
+{
+	off_t offset = (off_t)((uintptr_t)r->window / page_size() + page) * 8;
+	uint64_t entry;
+
+	if (pread(r->pagemap, &entry, sizeof(entry), offset) != sizeof(entry))
+		bail("cannot read /proc/self/pagemap: %s", strerror(errno));
+	return entry & PAGEMAP_PRESENT;
+}
+
+/*
+ * The longest run of the writers' pages without a translation: these are unmapped, and
+ * the flush may not have been done. True when it looks like that.
+ *
+ * Migration unmaps all pages, flushes, copies and maps them, each time from the first
+ * to the last. Reclaim of dirty anonymous pages flushes for each, and may just have.
+ */
+static bool find_unmapped(struct revoke *r)
+{
+	unsigned int page, run = 0;
+
+	r->taken_pages = 0;
+	if (r->way != RECLAIM_ANON && (present(r, 0) || !present(r, REVOKE_PAGES - 1)))
+		return false;
+	for (page = r->hot; page < r->hot + HOT_PAGES; page++) {
+		run = present(r, page) ? 0 : run + 1;
+		if (run > r->taken_pages) {
+			r->taken_pages = run;
+			r->taken_first = page + 1 - run;
+		}
+	}
+	return r->taken_pages;
+}
+
+/*
+ * In time: only what is unmapped is taken, for a present page among it would have the
+ * call flush the neighbours, too. Otherwise, and every third time, all pages.
+ */
+static void take_some(struct revoke *r, uint32_t round, bool in_time)
+{
+	if (in_time && round % 3) {
+		r->in_time[r->way]++;
+		r->unmapped[r->way] += r->taken_pages;
+	} else {
+		r->taken_first = r->hot;
+		r->taken_pages = HOT_PAGES;
+	}
+	r->take(r, r->window + r->taken_first * page_size(), r->taken_pages * page_size());
+	atomic_store(&r->arrived, 0);
+	revoke_next_state(r);
+	revoke_wait_for_arrival(r, SPIN_NS_MAX);
+}
+
+/* Get what this CPU has freed last, make it ours, and let the writers go on for a while. */
+static void scavenge(struct revoke *r, uint32_t round)
+{
+	unsigned int page = r->scavenged_pages;
+	uint64_t end;
+
+	r->scavenged_pages += SCAVENGE_CHUNK;
+	for (; page < r->scavenged_pages; page++)
+		pattern_fill(r->scavenged + page * page_size(), page_size(),
+			     pattern_key(r->seed, round, page));
+	end = revoke_now_ns() + SCAVENGE_SPIN_NS;
+	while (revoke_now_ns() < end)
+		;
+}
+
+/* True when it has done what it came for. */
+static bool look(struct revoke *r, uint32_t round, struct rng *rng)
+{
+	bool owing = atomic_load(&r->owing), pending;
+
+	if (r->way == UNMAP_ANON) {
+		r->in_time[r->way] += owing && !r->scavenged_pages;
+		scavenge(r, round);
+		return !owing || r->scavenged_pages == SCAVENGE_PAGES;
+	}
+	pending = find_unmapped(r);
+	if (owing && (!pending || (r->way == RECLAIM_ANON && rng_below(rng, 2))))
+		return false;
+	take_some(r, round, owing);
+	return true;
+}
+
+static void *interrupt(void *arg)
+{
+	struct sched_param param = { .sched_priority = 1 };
+	struct revoke *r = arg;
+	struct rng rng = rng_fork(r->seed, THREADS_MAX);
+	uint32_t done = 0, armed, ns;
+
+	if (sched_setscheduler(0, SCHED_FIFO, &param))
+		bail("no SCHED_FIFO: %s", strerror(errno));
+	for (;; done = armed) {
+		while ((armed = atomic_load(&r->armed)) == done)
+			futex_wait(&r->armed, done);
+		if (atomic_load(&r->stop))
+			return NULL;
+		ns = LOOK_NS;
+		do {
+			revoke_sleep_ns(1 + rng_below(&rng, 2 * ns));
+			ns += LOOK_NS / 64;
+		} while (!look(r, armed, &rng));
+		r->rounds[r->way]++;
+		atomic_store(&r->interrupted, armed);
+		futex_wake_all(&r->interrupted);
+	}
+}
+
+static void map_window(struct revoke *r)
+{
+	bool file = r->way == MIGRATE_FILE;
+	int flags = MAP_FIXED | (file ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS);
+
+	if (mmap(r->window, REVOKE_PAGES * page_size(), PROT_READ | PROT_WRITE, flags,
+		 file ? r->file : -1, 0) != r->window)
+		bail("cannot map the window: %s", strerror(errno));
+	thp_choose(r->window, REVOKE_PAGES * page_size(), 0);
+	/* Only a reservation: what moves there later finds nothing to be unmapped first. */
+	if (mmap(r->spare, REVOKE_PAGES * page_size(), PROT_NONE,
+		 MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != r->spare)
+		bail("cannot reserve: %s", strerror(errno));
+}
+
+/*
+ * All of them by this CPU, so that they come from one node: the other ones move with the
+ * writers' and are there for the interrupter when munmap() has freed them. That frees in
+ * this order, and the writers' are among the last ones.
+ */
+static void touch_all(struct revoke *r)
+{
+	unsigned int page;
+
+	r->hot = r->way == UNMAP_ANON ? REVOKE_PAGES / 2 : 0;
+	for (page = 0; page < (r->way == RECLAIM_ANON ? HOT_PAGES : REVOKE_PAGES); page++)
+		*(volatile char *)(r->window + page * page_size()) = 1;
+	lru_drain_local();
+}
+
+static long move_pages(unsigned long count, void **pages, const int *nodes, int *status)
+{
+	return syscall(SYS_move_pages, 0, count, pages, nodes, status, 2 /* MPOL_MF_MOVE */);
+}
+
+struct move {
+	void *pages[REVOKE_PAGES];
+	int nodes[REVOKE_PAGES];
+	int status[REVOKE_PAGES];
+	unsigned int count;
+};
+
+/* All pages of the first one's node, so that they go to the other one in one batch. */
+static void prepare_move(struct revoke *r, struct move *move)
+{
+	unsigned int k;
+	int from;
+
+	for (k = 0; k < REVOKE_PAGES; k++)
+		move->pages[k] = r->window + k * page_size();
+	if (move_pages(REVOKE_PAGES, move->pages, NULL, move->status))
+		bail("move_pages: %s", strerror(errno));
+	from = move->status[0];
+	for (k = move->count = 0; k < REVOKE_PAGES; k++) {
+		if (move->status[k] != from)
+			continue;
+		move->pages[move->count] = move->pages[k];
+		move->nodes[move->count++] = from == 0;
+	}
+}
+
+static void take_away(struct revoke *r, struct move *move)
+{
+	atomic_store(&r->owing, true);
+	switch (r->way) {
+	case UNMAP_ANON:
+		r->take(r, r->window, REVOKE_PAGES * page_size());
+		break;
+	case RECLAIM_ANON:
+		memcg_reclaim(HOT_PAGES / 2 * page_size());
+		break;
+	default:
+		/* Some may be gone or busy by then. */
+		if (move_pages(move->count, move->pages, move->nodes, move->status) < 0)
+			bail("move_pages: %s", strerror(errno));
+	}
+	atomic_store(&r->owing, false);
+}
+
+/* Until the interrupter has done its part; what CPU 0 does meanwhile can be interrupted. */
+static void be_interrupted(struct revoke *r, uint32_t round)
+{
+	static struct move move;
+	uint64_t before = vmstat("pswpout");
+	uint32_t interrupted;
+	unsigned int k;
+
+	move.count = 0;
+	if (r->way == RECLAIM_ANON && !lru_make_idle())
+		bail("no /proc/self/clear_refs: %s", strerror(errno));
+	if (r->way == MIGRATE_ANON || r->way == MIGRATE_FILE)
+		prepare_move(r, &move);
+	atomic_store(&r->armed, round);
+	futex_wake_all(&r->armed);
+	take_away(r, &move);
+	while ((interrupted = atomic_load(&r->interrupted)) != round)
+		futex_wait(&r->interrupted, interrupted);
+	r->reclaimed += vmstat("pswpout") - before;
+	for (k = 0; k < move.count; k++)
+		r->migrated += move.status[k] == move.nodes[k];
+}
+
+static void verify_scavenged(struct revoke *r, uint32_t round)
+{
+	struct pattern_fault fault;
+	unsigned int page;
+
+	for (page = 0; page < r->scavenged_pages; page++) {
+		if (!pattern_first_fault(r->scavenged + page * page_size(), page_size(),
+					 pattern_key(r->seed, round, page), &fault))
+			continue;
+		evidence("a page %s has freed, and CPU 0 got: at %zu wrote 0x%" PRIx64
+			 ", read back 0x%" PRIx64 "%s", r->call, fault.offset, fault.wrote,
+			 fault.read, revoke_is_writers(fault.read) ? ", a writer's" : "");
+		revoke_note_landed(r);
+	}
+}
+
+static void one_round(struct revoke *r, uint32_t round)
+{
+	map_window(r);
+	r->scavenged_pages = 0;
+	if (r->way == UNMAP_ANON)
+		region_advise(r->scavenged, SCAVENGE_PAGES * page_size(), MADV_DONTNEED);
+	touch_all(r);
+	r->active = 1 + rng_below(&r->rng, r->count);
+	revoke_next_state(r);
+	revoke_wait_for_passes(r);
+	be_interrupted(r, round);
+	if (r->way != UNMAP_ANON)
+		return;
+	r->taken_first = r->hot;
+	r->taken_pages = HOT_PAGES;
+	atomic_store(&r->arrived, 0);
+	revoke_next_state(r);
+	revoke_wait_for_arrival(r, 0);
+	verify_scavenged(r, round);
+}
+
+static void prepare(struct revoke *r, const struct guest_args *args)
+{
+	size_t size = REVOKE_PAGES * page_size();
+	char path[64];
+
+	r->seed = args->seed;
+	r->count = args->cpus - 1;
+	r->rng = rng_fork(args->seed, 0);
+	snprintf(path, sizeof(path), "%s/stale_tlb.%d", data_dir(), getpid());
+	r->file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (r->file < 0 || unlink(path) ||
+	    posix_fallocate(r->file, 0, (off_t)size))
+		bail("no file on the data disk: %s", strerror(errno));
+	r->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	if (r->pagemap < 0)
+		bail("no /proc/self/pagemap: %s", strerror(errno));
+	lock_present();
+	memcg_enter();
+	r->scavenged = region_map(SCAVENGE_PAGES * page_size(), page_size());
+	/* Its first fault ever would need the lock munmap() holds. */
+	*(volatile char *)r->scavenged = 1;
+	r->window = region_map(size, page_size());
+	r->spare = region_map(size, page_size());
+}
+
+static void report(const struct revoke *r)
+{
+	uint64_t stores = 0, stores_refused = 0, in_time = 0;
+	unsigned int k, way;
+	char name[64];
+
+	for (k = 0; k < r->count; k++) {
+		stores += r->writer[k].stores;
+		stores_refused += r->writer[k].refused;
+	}
+	counter("stores", stores);
+	counter("stores_refused", stores_refused);
+	for (way = 0; way < REVOKE_WAYS; way++) {
+		if (!r->rounds[way])
+			continue;
+		snprintf(name, sizeof(name), "rounds_%s", revoke_ways[way]);
+		counter(name, r->rounds[way]);
+		snprintf(name, sizeof(name), "in_time_%s", revoke_ways[way]);
+		counter(name, r->in_time[way]);
+		snprintf(name, sizeof(name), "unmapped_%s", revoke_ways[way]);
+		if (way == UNMAP_ANON)
+			continue;
+		counter(name, r->unmapped[way]);
+		in_time += r->in_time[way];
+	}
+	counter("calls_in_time", in_time);
+	counter("reclaimed", r->reclaimed);
+	counter("migrated", r->migrated);
+	counter("landed", atomic_load(&r->landed));
+}
+
+enum outcome revoke_run(struct revoke *r, const struct guest_args *args, bool scavenging)
+{
+	static const enum revoke_way ways[] = {
+		MIGRATE_FILE, MIGRATE_ANON, RECLAIM_ANON, MIGRATE_ANON,
+	};
+	uint32_t round, half = (uint32_t)(args->iterations / 2) | 1;
+
+	if (args->cpus < 2)
+		return skip("a writer needs a CPU besides that of the call");
+	swap_require(4 * REVOKE_PAGES * page_size());
+	pin_self(0);
+	prepare(r, args);
+	revoke_writers_start(r);
+	r->interrupter = thread_on(0, interrupt, r);
+	for (round = 1; round <= args->iterations && !atomic_load(&r->landed); round++) {
+		if (round % half == 1)
+			lru_gen_set(round > half);
+		r->way = scavenging && round % 2 ? UNMAP_ANON : ways[round / (1 + scavenging) % 4];
+		one_round(r, round);
+	}
+	revoke_writers_stop(r);
+	atomic_fetch_add(&r->armed, 1);
+	futex_wake_all(&r->armed);
+	thread_join(r->interrupter);
+	report(r);
+	return atomic_load(&r->landed) ? NOT_OK : OK;
+}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The writers of revoke.h, and what CPU 0 tells them. */
+#include "revoke.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <time.h>
+
+/* Words of two writers are a cache line apart. */
+#define WORD_STRIDE		64
+
+/* A refused store costs a signal: so many a round and writer tell enough. */
+#define TRIES_MAX		16
+
+/* Tells who wrote it, wherever it is found. */
+#define MAGIC			0x5afe00
+#define MAGIC_MASK		0xffff00
+
+const char *const revoke_ways[REVOKE_WAYS] = {
+	[RECLAIM_ANON] = "reclaim_anon",
+	[MIGRATE_ANON] = "migrate_anon",
+	[MIGRATE_FILE] = "migrate_file",
+	[UNMAP_ANON] = "unmap_anon",
+};
+
+static _Thread_local sigjmp_buf refused;
+static _Thread_local volatile sig_atomic_t storing;
+
+static void on_fault(int signal_number)
+{
+	if (storing) {
+		storing = 0;
+		siglongjmp(refused, 1);
+	}
+	/* Not one of ours: let it happen again, for good. */
+	signal(signal_number, SIG_DFL);
+}
+
+static bool store(volatile uint64_t *word, uint64_t value)
+{
+	if (sigsetjmp(refused, 0))
+		return false;
+	storing = 1;
+	*word = value;
+	storing = 0;
+	return true;
+}
+
+uint64_t revoke_now_ns(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+void revoke_sleep_ns(uint32_t ns)
+{
+	struct timespec time = { .tv_nsec = ns };
+
+	nanosleep(&time, NULL);
+}
+
+static volatile uint64_t *word_at(const struct revoke *r, const struct revoker *me,
+				  unsigned int page)
+{
+	return (volatile uint64_t *)(r->window + page * page_size() + me->cpu * WORD_STRIDE);
+}
+
+static uint64_t value_of(const struct revoker *me)
+{
+	return (uint64_t)MAGIC + me->cpu + (me->stores << 24);
+}
+
+bool revoke_is_writers(uint64_t value)
+{
+	return (value & MAGIC_MASK) == MAGIC;
+}
+
+static void arrive(struct revoke *r)
+{
+	atomic_fetch_add(&r->arrived, 1);
+	futex_wake_all(&r->arrived);
+}
+
+void revoke_note_landed(struct revoke *r)
+{
+	if (atomic_fetch_add(&r->landed, 1) + 1 >= LANDED_MAX)
+		atomic_store(&r->stop, true);
+}
+
+/* The call has returned: whatever is stored now has to fault. */
+static void try_taken(struct revoke *r, struct revoker *me, struct rng *rng)
+{
+	unsigned int tries = r->taken_pages, k, page;
+
+	if (tries > TRIES_MAX)
+		tries = TRIES_MAX;
+	for (k = 0; k < tries && !atomic_load(&r->stop); k++) {
+		page = r->taken_first + (r->taken_pages > tries ? rng_below(rng, r->taken_pages) : k);
+		if (!store(word_at(r, me, page), value_of(me))) {
+			me->refused++;
+			continue;
+		}
+		evidence("page %u: CPU %u stored to it after %s had returned (%s %s)", page, me->cpu,
+			 r->call, revoke_ways[r->way],
+			 atomic_load(&r->owing) ? "under way" : "done");
+		revoke_note_landed(r);
+	}
+}
+
+/* One pass over the writers' part; false when a store was refused. */
+static bool walk(struct revoke *r, struct revoker *me, uint32_t state)
+{
+	unsigned int page;
+
+	for (page = r->hot; page < r->hot + HOT_PAGES; page++) {
+		if (atomic_load(&r->state) != state)
+			return true;
+		if (!store(word_at(r, me, page), value_of(me)))
+			return false;
+		me->stores++;
+	}
+	atomic_fetch_add(&me->passes, 1);
+	return true;
+}
+
+/* False while CPU 0 wants more passes. */
+static bool passes_done(struct revoke *r, struct revoker *me)
+{
+	uint64_t wanted = atomic_load(&me->passes_wanted);
+
+	if (!wanted || atomic_load(&me->passes) < wanted)
+		return false;
+	/* What this CPU has faulted in must get to the LRU to be reclaimed. */
+	lru_drain_local();
+	atomic_store(&me->passes_wanted, 0);
+	arrive(r);
+	return true;
+}
+
+static long times_preempted(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_THREAD, &usage);
+	return usage.ru_nivcsw;
+}
+
+/*
+ * With warm translations, until the call has returned. Not asleep: who wakes up has
+ * his TLB flushed. Not storing: who meets a page already unmapped that his TLB has lost
+ * waits for it in the kernel, holding a lock which the call needs. But once more after
+ * somebody else was on this CPU, as migration is at its start, to drain LRU batches.
+ */
+static void hold(struct revoke *r, struct revoker *me, uint32_t state)
+{
+	long preempted = times_preempted(), now;
+
+	while (atomic_load(&r->state) == state && !atomic_load(&r->stop)) {
+		now = times_preempted();
+		if (now != preempted && !walk(r, me, state))
+			return;
+		preempted = now;
+	}
+}
+
+static void sleep_until_next(struct revoke *r, uint32_t state)
+{
+	while (atomic_load(&r->state) == state && !atomic_load(&r->stop))
+		futex_wait(&r->state, state);
+}
+
+static void *write_on(void *arg)
+{
+	struct revoker *me = arg;
+	struct revoke *r = me->all;
+	struct rng rng = rng_fork(r->seed, me->cpu);
+	uint32_t state;
+
+	while (!atomic_load(&r->stop)) {
+		state = atomic_load(&r->state);
+		if (r->active != me->cpu) {
+			sleep_until_next(r, state);
+		} else if (state % 2) {
+			try_taken(r, me, &rng);
+			arrive(r);
+			sleep_until_next(r, state);
+		} else if (!walk(r, me, state)) {
+			/* The call is under way, and soon has returned. */
+			sleep_until_next(r, state);
+		} else if (passes_done(r, me) && r->way != UNMAP_ANON) {
+			hold(r, me, state);
+		}
+	}
+	/* CPU 0 may be waiting for a pass that will not come. */
+	arrive(r);
+	return NULL;
+}
+
+void revoke_wait_for_arrival(struct revoke *r, uint64_t spin_ns)
+{
+	uint64_t end = revoke_now_ns() + spin_ns;
+	uint32_t arrived;
+
+	while (!(arrived = atomic_load(&r->arrived)) && !atomic_load(&r->stop))
+		if (!spin_ns || revoke_now_ns() >= end)
+			futex_wait(&r->arrived, arrived);
+}
+
+void revoke_wait_for_passes(struct revoke *r)
+{
+	struct revoker *writer = &r->writer[r->active - 1];
+
+	atomic_store(&r->arrived, 0);
+	atomic_store(&writer->passes_wanted, atomic_load(&writer->passes) + 2);
+	revoke_wait_for_arrival(r, 0);
+}
+
+void revoke_next_state(struct revoke *r)
+{
+	atomic_fetch_add(&r->state, 1);
+	futex_wake_all(&r->state);
+}
+
+void revoke_writers_start(struct revoke *r)
+{
+	struct sigaction action = { .sa_handler = on_fault, .sa_flags = SA_NODEFER };
+	unsigned int k;
+
+	sigaction(SIGSEGV, &action, NULL);
+	atomic_store(&r->state, 1);
+	for (k = 0; k < r->count; k++) {
+		r->writer[k].all = r;
+		r->writer[k].cpu = k + 1;
+		r->writer[k].thread = thread_on(k + 1, write_on, &r->writer[k]);
+	}
+}
+
+void revoke_writers_stop(struct revoke *r)
+{
+	unsigned int k;
+
+	atomic_store(&r->stop, true);
+	revoke_next_state(r);
+	for (k = 0; k < r->count; k++)
+		thread_join(r->writer[k].thread);
+}

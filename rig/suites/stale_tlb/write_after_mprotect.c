@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * write_after_mprotect: once mprotect(PROT_READ) has returned, no thread's store
+ * lands.
+ *
+ * The rule, first half: change_pte_range() has the TLB entries of what it made
+ * read-only flushed before mprotect() returns (mm/mprotect.c, the mmu_gather of
+ * change_protection_range()).
+ *
+ * Second half: a page that reclaim has just unmapped has no PTE to change, and its
+ * flush is still owed by reclaim's batch: mprotect() must have it done
+ * (flush_tlb_batched_pending()). commit 3ea277194daa ("mm, mprotect: flush TLB if
+ * potentially racing with a parallel reclaim leaving stale TLB entries") (in v4.13).
+ */
+#include "stale_tlb.h"
+#include "revoke.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static void make_read_only(struct revoke *r, char *address, size_t size)
+{
+	(void)r;
+	if (mprotect(address, size, PROT_READ))
+		bail("mprotect: %s", strerror(errno));
+}
+
+enum outcome write_after_mprotect(const struct guest_args *args)
+{
+	static struct revoke r = { .call = "mprotect", .take = make_read_only };
+
+	return revoke_run(&r, args, false);
+}
