@@ -193,11 +193,19 @@ def judge(
         name=case,
         outcome=outcome,
         reason=reason,
-        counters=test.counters if test else (),
+        counters=_floors_first(test.counters, floors) if test else (),
         evidence=test.evidence if test else (),
         diagnostics=test.diagnostics if test else report.diagnostics,
         seconds=seconds,
     )
+
+
+def _floors_first(
+    counters: tuple[tuple[str, int], ...], floors: tuple[Floor, ...]
+) -> tuple[tuple[str, int], ...]:
+    """What the verdict rests on comes before what only explains it."""
+    names = {floor.counter for floor in floors}
+    return tuple(sorted(counters, key=lambda counter: counter[0] not in names))
 
 
 def _judge(

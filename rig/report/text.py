@@ -13,6 +13,8 @@ from rig.verdict import Outcome
 
 # The kernel's mails are read at 80 columns, quoted twice.
 WIDTH = 76
+FEW = 8
+"""Cases whose counters are all shown. Of more, a PASS shows what fits in a line; JSON has all."""
 
 
 def render(results: Sequence[RunResult], name: str = "") -> str:
@@ -28,7 +30,11 @@ def render(results: Sequence[RunResult], name: str = "") -> str:
     template = environment.get_template("verdict.txt.j2")
     return (
         template.render(
-            results=results, name=name, overall=overall(results), tally=_tally(results)
+            results=results,
+            name=name,
+            overall=overall(results),
+            tally=_tally(results),
+            many=sum(len(one.cases) for result in results for one in result.suites) > FEW,
         ).rstrip()
         + "\n"
     )
@@ -47,15 +53,21 @@ def _tally(results: Sequence[RunResult]) -> str:
 def _circumstances(result: RunResult) -> str:
     machine, qemu = result.machine, re.search(r"version (\S+)", result.provenance.qemu)
     swap = [name for name in ("zram", "disk") if getattr(machine.swap, name)]
-    return (
-        f"{machine.accel.upper()} {machine.schedule.kind}, {machine.cpus} CPUs, "
-        f"{machine.memory} MiB, {'+'.join(swap)} swap, QEMU {qemu[1] if qemu else '?'}, "
-        f"boot {result.boot_seconds:.1f} s, all {result.seconds:.0f} s"
+    seed = getattr(machine.schedule, "seed", None)
+    words = (
+        f"{machine.accel.upper()} {machine.schedule.kind}" + ("" if seed is None else f" {seed}"),
+        f"{machine.cpus} CPUs",
+        f"{machine.memory} MiB",
+        "+".join(swap),
+        f"QEMU {qemu[1] if qemu else '?'}",
+        f"boot {result.boot_seconds:.1f} s" if result.boot_seconds else "",
+        f"all {result.seconds:.0f} s",
     )
+    return ", ".join(filter(None, words))
 
 
-def _counters(counters: tuple[tuple[str, int], ...], indent: int) -> str:
-    """The counters, as many on a line as fit."""
+def _counters(counters: tuple[tuple[str, int], ...], indent: int, most: int = 0) -> str:
+    """The counters, as many on a line as fit, in at most so many lines (0: all)."""
     lines, line = [], ""
     for name, value in counters:
         word = f"{name} {value:,}"
@@ -63,7 +75,7 @@ def _counters(counters: tuple[tuple[str, int], ...], indent: int) -> str:
             lines.append(line)
             line = ""
         line = f"{line}  {word}" if line else word
-    return f"\n{' ' * indent}".join([*lines, line])
+    return f"\n{' ' * indent}".join([*lines, line][: most or None])
 
 
 def _fold(text: str, indent: int, first: int = 0) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from rig.qemu import Seeded
 from rig.report import text
 from rig.run import RunResult
 from rig.verdict import Outcome
@@ -87,3 +88,27 @@ def test_what_looks_like_a_template_is_text(results: Results) -> None:
     (broken,) = results["build"]
     said = text.render((replace(broken, detail="{{ 7 * 6 }} <b> & {% x %}"),))
     assert "{{ 7 * 6 }} <b> & {% x %}" in said
+
+
+def test_of_many_cases_a_pass_shows_what_fits_in_a_line(results: Results) -> None:
+    (whole,) = results["fail"]
+    (only,) = whole.suites
+    long = tuple((f"counter_{n}", n) for n in range(20))
+    cases = tuple(
+        replace(case, name=f"{case.name}_{n}", counters=long)
+        for n in range(5)
+        for case in only.cases
+    )
+    said = text.render([replace(whole, suites=(replace(only, cases=cases),))])
+    failed = [line for line in said.splitlines() if "counter_19" in line]
+    assert len(failed) == 5, "whoever fails shows all"
+    assert len([line for line in said.splitlines() if "counter_0 0" in line]) == 10
+
+
+def test_a_seeded_run_says_its_seed(results: Results) -> None:
+    (one, *_) = results["pass"]
+    seeded = replace(one, machine=replace(one.machine, schedule=Seeded(seed=7)), boot_seconds=0)
+    assert (
+        "\n    TCG seeded 7, 4 CPUs, 1024 MiB, zram+disk, QEMU 7.2.22, all 61 s\n"
+        in text.render([seeded])
+    )

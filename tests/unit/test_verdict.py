@@ -374,3 +374,13 @@ def test_results_survive_being_stored() -> None:
     assert asdict(result)["cases"][0]["outcome"] == "FAIL"
     bug = splat(SplatKind.BUG, "t", ("x",))
     assert TypeAdapter(Splat).validate_json(TypeAdapter(Splat).dump_json(bug)) == bug
+
+
+def test_counters_with_a_floor_come_first() -> None:
+    report = ktap.parse(
+        "KTAP version 1\n1..1\n"
+        "# counter rounds 3\n# counter reclaimed 9\n# counter raced 8\nok 1 c\n"
+    )
+    floors = (Floor(counter="raced", at_least=1), Floor(counter="reclaimed", at_least=1))
+    found = judge(report, "c", floors, 0, 1.0)
+    assert found.counters == (("reclaimed", 9), ("raced", 8), ("rounds", 3))
