@@ -6,6 +6,7 @@ program finds out what happened; how much of it is enough is said here, in floor
 programs are somebody else's says in two functions how they are made and run.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -164,7 +165,11 @@ def run_case(guest: Guest, suite: Suite, case: Case, *, seed: int = SEED) -> Cas
     """
     if guest.lost:
         return not_run(case.name, Trouble.of(guest.lost))
+    began = time.monotonic()
     try:
         return suite.run(guest, suite, case, seed)
     except GuestLost as lost:
-        return CaseResult(name=case.name, outcome=Outcome.FAIL, reason=lost.message)
+        seconds = round(time.monotonic() - began, 2)
+        return CaseResult(
+            name=case.name, outcome=Outcome.FAIL, reason=lost.message, seconds=seconds
+        )

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -72,8 +73,11 @@ def test_the_exit_status_counts() -> None:
     assert ran(FakeGuest(said, 1)).outcome is Outcome.BROKEN
 
 
-def test_a_guest_lost_meanwhile_is_the_cases_failure() -> None:
+def test_a_guest_lost_meanwhile_is_the_cases_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter((100.0, 102.5))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     result = ran(FakeGuest(GuestLost("BUG: KASAN: use-after-free")))
+    assert result.seconds == 2.5, "how long it took is known"
     assert (result.outcome, result.reason) == (Outcome.FAIL, "BUG: KASAN: use-after-free")
 
 
