@@ -22,6 +22,8 @@ class Setting:
     value: str
     fragment: str
     line: int
+    where_known: bool = False
+    """Asked only of kernels that have the symbol."""
 
     def __str__(self) -> str:
         return f"{self.symbol}={self.value}"
@@ -53,10 +55,13 @@ class Missing:
 def parse_fragment(name: str, text: str) -> Fragment:
     """Stricter than the kernel, which takes `=yes # perhaps` for y and drops what it cannot read.
 
-    Raises ConfigError with the line's number.
+    A `?` before the line asks for it only where the kernel has the symbol. Raises ConfigError with
+    the line's number.
     """
     settings = []
-    for number, line in enumerate(map(str.strip, text.splitlines()), 1):
+    for number, whole in enumerate(map(str.strip, text.splitlines()), 1):
+        where_known = whole.startswith("?")
+        line = whole.removeprefix("?")
         if match := SETTING.fullmatch(line):
             value = match["value"].strip()
             if not VALUE.fullmatch(value):
@@ -66,7 +71,7 @@ def parse_fragment(name: str, text: str) -> Fragment:
                 )
         elif match := UNSET.fullmatch(line):
             value = "n"
-        elif not line or line.startswith("#"):
+        elif not where_known and (not line or line.startswith("#")):
             continue
         else:
             raise ConfigError(
@@ -74,7 +79,9 @@ def parse_fragment(name: str, text: str) -> Fragment:
                 hint="CONFIG_X=y, # CONFIG_X is not set, or a comment",
             )
         symbol = f"CONFIG_{match['symbol']}"
-        settings.append(Setting(symbol=symbol, value=value, fragment=name, line=number))
+        settings.append(
+            Setting(symbol=symbol, value=value, fragment=name, line=number, where_known=where_known)
+        )
     fragment = Fragment(name=name, settings=tuple(settings))
     merge((fragment,))
     return fragment
@@ -117,11 +124,15 @@ def parse_config(text: str) -> dict[str, str]:
 
 
 def missing(settings: Iterable[Setting], config: Mapping[str, str]) -> tuple[Missing, ...]:
-    """What of `settings` does not hold in `config`. A symbol that is absent is as good as n."""
+    """What of `settings` does not hold in `config`. A symbol that is absent is as good as n.
+
+    The kernel mentions every symbol that can be chosen.
+    """
     return tuple(
         Missing(setting=setting, got=config.get(setting.symbol))
         for setting in settings
         if config.get(setting.symbol, "n") != setting.value
+        and not (setting.where_known and setting.symbol not in config)
     )
 
 

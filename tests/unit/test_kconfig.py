@@ -155,3 +155,19 @@ def test_a_file_cut_short_is_read_as_far_as_it_goes() -> None:
     cut = "config A\n\tdepends on B\n\thelp\n\t  x\nendmenu\nendif\nconfig C\n\tdepends on \\"
     assert kconfig.symbols({"K": cut}) == {"CONFIG_A", "CONFIG_C"}
     assert kconfig.depends_on("A", {"K": cut}) == "B"
+
+
+def test_a_question_mark_asks_only_kernels_that_have_the_symbol() -> None:
+    settings = kconfig.parse_fragment("a.config", "CONFIG_NUMA=y\n?CONFIG_MOVE=y\n").settings
+    assert kconfig.render(settings) == "CONFIG_NUMA=y\nCONFIG_MOVE=y\n"
+    assert kconfig.missing(settings, {"CONFIG_NUMA": "y"}) == ()
+    assert kconfig.missing(settings, {"CONFIG_NUMA": "y", "CONFIG_MOVE": "y"}) == ()
+    unset = kconfig.missing(settings, {"CONFIG_NUMA": "y", "CONFIG_MOVE": "n"})
+    assert [str(one) for one in unset] == ["CONFIG_MOVE=y asked by a.config:2, got n"]
+    assert kconfig.missing(settings, {"CONFIG_MOVE": "y"}), "the other one is asked of all"
+
+
+@pytest.mark.parametrize("line", ["?", "? # CONFIG_A is not set", "?# a comment", "??CONFIG_A=y"])
+def test_a_question_mark_stands_before_a_setting_only(line: str) -> None:
+    with pytest.raises(ConfigError, match=r"a\.config:1: .* is no line of a fragment"):
+        kconfig.parse_fragment("a.config", line)
