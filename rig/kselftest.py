@@ -108,7 +108,7 @@ def judge(
         name=case,
         outcome=outcome,
         reason=reason,
-        counters=tuple(counters.items()),
+        counters=tuple((name, n) for name, n in counters.items() if n or name == PASSED),
         evidence=tuple(f"{one.what}: {one.text}" for one in new[:EVIDENCE_MAX]),
         diagnostics=(*remarks, *(_tail(report) if outcome is not Outcome.PASS else ())),
         seconds=seconds,

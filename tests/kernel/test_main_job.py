@@ -111,6 +111,23 @@ def test_series_passes(revision: str, tmp_path: Path) -> None:
     passes(f"batch-dirty-tlb-flush@{revision}", tmp_path)
 
 
+def test_the_trees_own_selftests_are_a_second_opinion(tmp_path: Path) -> None:
+    """Those that are quick, cross-compiled; one that this base does not have skips itself."""
+    file = tmp_path / "out.json"
+    names = ("madv_populate", "mkdirty", "mlock2-tests", "guard-regions")
+    words = ("--suite", "kselftest_mm", "--case", ",".join(names), "--arch", "arm64")
+    done = rig("run", "v6.12", *words, "--json", file)
+    assert done.status == 0, done.stdout + done.stderr
+    found = outcomes(file)["arm64"]
+    assert list(found) == [f"kselftest_mm/{name}" for name in (names[3], *names[:3])]
+    absent, *others = found.values()
+    assert (absent["outcome"], absent["reason"]) == (
+        "SKIP",
+        "v6.12 has no guard-regions for arm64",
+    )
+    assert {case["outcome"] for case in others} == {"PASS"}
+
+
 def test_pytest_runs_the_suites_as_items(tmp_path: Path) -> None:
     """The reviewer's other command: -k, --junitxml and -n as everyone expects."""
     junit = tmp_path / "out.xml"
