@@ -33,11 +33,6 @@
 #include "stale_tlb.h"
 #include "writers.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-
 /*
  * Big enough that reclaim has pages to choose from, small enough that a window is
  * in the TLB of any CPU we know: 256 entries is QEMU's least for a busy guest.
@@ -67,40 +62,12 @@ struct reclaimer {
 	uint64_t idle_by_pageout;
 };
 
-static char *window_start(const struct writers *w, unsigned int window)
-{
-	return w->region + window * page_size();
-}
-
-/* Pages reclaimed by one call of either kind while the writers write. */
-static uint64_t reclaim_window(struct writers *w, bool pageout, size_t bytes)
-{
-	uint64_t before = vmstat("pswpout");
-
-	if (!pageout && !lru_make_idle())
-		bail("no /proc/self/clear_refs: %s", strerror(errno));
-	atomic_store(&w->reclaiming, true);
-	if (pageout)
-		region_pageout(window_start(w, atomic_load(&w->window)), bytes);
-	else
-		memcg_reclaim(bytes);
-	atomic_store(&w->reclaiming, false);
-	return vmstat("pswpout") - before;
-}
-
 static void page_out_idle(struct reclaimer *r, unsigned int window)
 {
 	uint64_t before = vmstat("pswpout");
 
-	region_pageout(window_start(r->w, window), r->w->window_pages * page_size());
+	region_pageout(r->w->region + window * page_size(), r->w->window_pages * page_size());
 	r->idle_by_pageout += vmstat("pswpout") - before;
-}
-
-static void flush_what_is_pending(struct reclaimer *r)
-{
-	if (mprotect(r->other_page, page_size(), PROT_READ) ||
-	    mprotect(r->other_page, page_size(), PROT_READ | PROT_WRITE))
-		bail("mprotect: %s", strerror(errno));
 }
 
 static void one_round(struct reclaimer *r, uint64_t round)
@@ -115,13 +82,11 @@ static void one_round(struct reclaimer *r, uint64_t round)
 	if (previous != atomic_load(&w->window))
 		page_out_idle(r, previous);
 	writers_wait(w);
-	if (round % 2)
-		r->by_memory_reclaim += reclaim_window(w, false, pages * page_size());
-	else
-		r->by_pageout += reclaim_window(w, true, pages * page_size());
+	*(round % 2 ? &r->by_memory_reclaim : &r->by_pageout) +=
+		writers_reclaim(w, atomic_load(&w->window), pages * page_size(), !(round % 2));
 	if (round % 8 >= 6)
 		writers_wait(w);
-	flush_what_is_pending(r);
+	flush_what_is_pending(r->other_page);
 	writers_wait(w);
 }
 
@@ -143,26 +108,15 @@ static void all_rounds(struct reclaimer *r, uint64_t rounds)
 static void report(const struct reclaimer *r, struct vmstat_delta *deltas, size_t count,
 		   uint64_t words)
 {
-	uint64_t writes = 0, raced = 0, swap_ins = 0;
-	unsigned int k;
-
-	for (k = 0; k < r->w->count; k++) {
-		writes += r->w->writer[k].writes;
-		raced += r->w->writer[k].raced;
-		swap_ins += r->w->writer[k].swap_ins;
-	}
 	counter("rounds_classic", r->rounds_classic);
 	counter("rounds_mglru", r->rounds_mglru);
-	counter("writes", writes);
-	counter("writes_raced", raced);
-	counter("writer_swap_ins", swap_ins);
 	counter("pswpout", vmstat_since(deltas, count, "pswpout"));
 	counter("pswpin", vmstat_since(deltas, count, "pswpin"));
 	counter("reclaimed_by_memory_reclaim", r->by_memory_reclaim);
 	counter("reclaimed_by_pageout", r->by_pageout);
 	counter("reclaimed_idle", r->idle_by_pageout);
 	counter("words_verified", words);
-	counter("lost", atomic_load(&r->w->lost));
+	writers_report(r->w);
 }
 
 static void prepare(struct reclaimer *r)

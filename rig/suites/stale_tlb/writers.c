@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "writers.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 /* Words of two writers are a cache line apart. */
@@ -44,21 +47,22 @@ static volatile uint64_t *word_at(const struct writers *w, unsigned int cpu, uns
 static void report_lost(struct writers *w, struct writer *me, unsigned int page,
 			uint64_t wrote, uint64_t read)
 {
-	const char *how = atomic_load(&w->reclaiming) ? "during reclaim" : "after reclaim";
+	const char *when = atomic_load(&w->reclaiming) ? "during" : "after";
+	const char *what = w->taken_by ? w->taken_by : "reclaim";
 
 	if (wrote >> 32 == read >> 32)
-		evidence("page %u: CPU %u wrote %u, read back %u (%s)", page, me->cpu,
-			 (uint32_t)wrote, (uint32_t)read, how);
+		evidence("page %u: CPU %u wrote %u, read back %u (%s %s)", page, me->cpu,
+			 (uint32_t)wrote, (uint32_t)read, when, what);
 	else
-		evidence("page %u: CPU %u wrote %u, read back foreign 0x%" PRIx64 " (%s)", page,
-			 me->cpu, (uint32_t)wrote, read, how);
+		evidence("page %u: CPU %u wrote %u, read back foreign 0x%" PRIx64 " (%s %s)",
+			 page, me->cpu, (uint32_t)wrote, read, when, what);
 	/* Count on from what is there: one lost write is reported once. */
 	me->book[page] = (uint32_t)(wrote >> 32 == read >> 32 ? read : wrote);
 	if (atomic_fetch_add(&w->lost, 1) + 1 >= LOST_MAX)
 		atomic_store(&w->stop, true);
 }
 
-static void count_up(struct writers *w, struct writer *me, unsigned int page)
+static void visit(struct writers *w, struct writer *me, unsigned int page, bool write)
 {
 	volatile uint64_t *word = word_at(w, me->cpu, page);
 	uint64_t wrote = word_value(w, me->cpu, page, me->book[page]);
@@ -66,20 +70,39 @@ static void count_up(struct writers *w, struct writer *me, unsigned int page)
 
 	if (read != wrote)
 		report_lost(w, me, page, wrote, read);
-	*word = word_value(w, me->cpu, page, ++me->book[page]);
+	if (write)
+		*word = word_value(w, me->cpu, page, ++me->book[page]);
 }
 
-static void walk_window(struct writers *w, struct writer *me)
+static uint64_t now_ns(void)
 {
-	unsigned int page = atomic_load(&w->window), end = page + w->window_pages;
-	uint64_t raced = 0;
+	struct timespec time;
 
-	for (; page < end; page++) {
-		count_up(w, me, page);
-		raced += atomic_load_explicit(&w->reclaiming, memory_order_relaxed);
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+static void spin_until(uint64_t time)
+{
+	while (now_ns() < time)
+		;
+}
+
+static void walk_window(struct writers *w, struct writer *me, enum writers_mode mode)
+{
+	unsigned int page = atomic_load(&w->window), end = page + w->walked;
+	uint64_t next = mode == WRITE_PACED ? now_ns() : 0;
+	bool write;
+
+	for (; page < end && mode == atomic_load(&w->mode); page++) {
+		if (mode == WRITE_PACED)
+			spin_until(next += atomic_load(&w->pace_ns));
+		write = mode == WRITE_ALWAYS ||
+			(mode == WRITE_PACED && page % w->count == me->cpu - 1);
+		visit(w, me, page, write);
+		*(write ? &me->writes : &me->reads) += 1;
+		me->raced += atomic_load_explicit(&w->reclaiming, memory_order_relaxed);
 	}
-	me->writes += w->window_pages;
-	me->raced += raced;
 }
 
 static void pass_done(struct writers *w, struct writer *me)
@@ -100,6 +123,8 @@ static void rest(struct writers *w, struct writer *me, struct rng *rng)
 {
 	struct timespec time = { .tv_nsec = rng_below(rng, REST_NS_MAX) };
 
+	if (atomic_load(&w->awake))
+		return;
 	if (!atomic_load(&w->reclaiming) || atomic_load(&w->restless) != me->cpu)
 		nanosleep(&time, NULL);
 }
@@ -109,32 +134,43 @@ static void *write_on(void *arg)
 	struct writer *me = arg;
 	struct writers *w = me->all;
 	struct rng rng = rng_fork(w->seed, me->cpu);
+	enum writers_mode mode;
 	unsigned int pass = 0;
 
 	while (!atomic_load(&w->stop)) {
-		walk_window(w, me);
+		mode = atomic_load(&w->mode);
+		if (mode == PARKED)
+			futex_wait(&w->mode, PARKED);
+		else
+			walk_window(w, me, mode);
 		pass_done(w, me);
 		if (++pass % PASSES_BETWEEN_RESTS == 0)
 			rest(w, me, &rng);
 	}
-	me->swap_ins = thread_major_faults();
+	me->swap_ins += thread_major_faults();
 	/* CPU 0 may be waiting for a pass that will not come. */
 	atomic_fetch_add(&w->arrived, 1);
 	futex_wake_all(&w->arrived);
 	return NULL;
 }
 
-static void write_first(struct writers *w)
+void writers_rewrite(struct writers *w, unsigned int first, unsigned int pages)
 {
 	unsigned int page, k;
 
-	for (page = 0; page < w->pages; page++)
+	for (page = first; page < first + pages; page++)
 		for (k = 0; k < w->count; k++)
 			*word_at(w, w->writer[k].cpu, page) =
-				word_value(w, w->writer[k].cpu, page, 0);
+				word_value(w, w->writer[k].cpu, page, w->writer[k].book[page]);
 	lru_drain_local();
+}
+
+static void write_first(struct writers *w)
+{
+	writers_rewrite(w, 0, w->pages);
 	/* While nobody else uses it, so that what is resident later is the window. */
-	region_pageout(w->region, w->pages * page_size());
+	if (!w->resident)
+		region_pageout(w->region, w->pages * page_size());
 }
 
 void writers_start(struct writers *w)
@@ -143,6 +179,9 @@ void writers_start(struct writers *w)
 
 	if ((w->count + 1) * WORD_STRIDE > page_size())
 		bail("a page has no room for the words of %u CPUs", w->count);
+	if (!w->walked)
+		w->walked = w->window_pages;
+	atomic_store(&w->stop, false);
 	for (k = 0; k < w->count; k++) {
 		w->writer[k].all = w;
 		w->writer[k].cpu = k + 1;
@@ -172,24 +211,33 @@ void writers_wait(struct writers *w)
 		futex_wait(&w->arrived, arrived);
 }
 
+void writers_set(struct writers *w, enum writers_mode mode)
+{
+	uint32_t before = atomic_exchange(&w->mode, mode);
+
+	if (before == PARKED)
+		futex_wake_all(&w->mode);
+}
+
 void writers_join(struct writers *w)
 {
 	unsigned int k;
 
 	atomic_store(&w->stop, true);
+	if (atomic_load(&w->mode) == PARKED)
+		writers_set(w, READ_ONLY);
 	for (k = 0; k < w->count; k++)
 		thread_join(w->writer[k].thread);
 }
 
-uint64_t writers_verify(struct writers *w)
+uint64_t writers_verify_pages(struct writers *w, unsigned int first, unsigned int pages)
 {
 	unsigned int page, k;
 	uint64_t words = 0;
 
-	for (k = 0; k < w->count; k++) {
-		struct writer *writer = &w->writer[k];
-
-		for (page = 0; page < w->pages; page++, words++) {
+	for (page = first; page < first + pages; page++) {
+		for (k = 0; k < w->count; k++, words++) {
+			struct writer *writer = &w->writer[k];
 			uint64_t wrote = word_value(w, writer->cpu, page, writer->book[page]);
 			uint64_t read = *word_at(w, writer->cpu, page);
 
@@ -198,4 +246,49 @@ uint64_t writers_verify(struct writers *w)
 		}
 	}
 	return words;
+}
+
+uint64_t writers_verify(struct writers *w)
+{
+	return writers_verify_pages(w, 0, w->pages);
+}
+
+uint64_t writers_reclaim(struct writers *w, unsigned int page, size_t bytes, bool pageout)
+{
+	uint64_t before = vmstat("pswpout");
+
+	if (!pageout && !lru_make_idle())
+		bail("no /proc/self/clear_refs: %s", strerror(errno));
+	atomic_store(&w->reclaiming, true);
+	if (pageout)
+		region_pageout(w->region + page * page_size(), bytes);
+	else
+		memcg_reclaim(bytes);
+	atomic_store(&w->reclaiming, false);
+	return vmstat("pswpout") - before;
+}
+
+void flush_what_is_pending(char *other_page)
+{
+	if (mprotect(other_page, page_size(), PROT_READ) ||
+	    mprotect(other_page, page_size(), PROT_READ | PROT_WRITE))
+		bail("mprotect: %s", strerror(errno));
+}
+
+void writers_report(struct writers *w)
+{
+	uint64_t writes = 0, reads = 0, raced = 0, swap_ins = 0;
+	unsigned int k;
+
+	for (k = 0; k < w->count; k++) {
+		writes += w->writer[k].writes;
+		reads += w->writer[k].reads;
+		raced += w->writer[k].raced;
+		swap_ins += w->writer[k].swap_ins;
+	}
+	counter("writes", writes);
+	counter("reads", reads);
+	counter("writes_raced", raced);
+	counter("writer_swap_ins", swap_ins);
+	counter("lost", atomic_load(&w->lost));
 }

@@ -13,6 +13,14 @@
 
 #include "guest.h"
 
+/* What the writers do with each word of the window they walk. */
+enum writers_mode {
+	WRITE_ALWAYS,		/* check it and count it up */
+	READ_ONLY,		/* check it: the page stays clean, its translation warm */
+	WRITE_PACED,		/* each page has its one writer, a page every pace_ns */
+	PARKED,			/* leave the CPU to others */
+};
+
 /* A broken kernel is scribbled over with every further write: enough is enough. */
 #define LOST_MAX	32
 
@@ -22,24 +30,31 @@ struct writer {
 	unsigned int cpu;
 	uint32_t *book;			/* per page: the last count written */
 	uint64_t writes;
-	uint64_t raced;
+	uint64_t reads;			/* of words left as they were */
+	uint64_t raced;			/* of both, while pages were being taken */
 	uint64_t swap_ins;
 	_Atomic uint64_t passes;	/* whole passes over a window */
 	_Atomic uint64_t passes_wanted;	/* tell CPU 0 when there are so many; 0: do not */
 } CACHE_ALIGNED;
 
 struct writers {
+	const char *taken_by;	/* for evidence(); NULL is reclaim */
 	char *region;
+	bool resident;		/* writers_start() leaves the region in memory */
 	unsigned int pages;
 	unsigned int window_pages;
+	unsigned int walked;	/* pages of a window that are walked; 0 is all */
 	unsigned int count;
 	uint64_t seed;
 
 	/* Written by CPU 0. */
 	_Atomic uint32_t window CACHE_ALIGNED;	/* its first page */
-	atomic_bool reclaiming;			/* a reclaim call is under way */
+	atomic_bool reclaiming;			/* pages are being taken */
+	atomic_bool awake;			/* nobody rests */
 	_Atomic uint32_t restless;		/* the CPU that does not rest meanwhile */
 	atomic_bool stop;
+	_Atomic uint32_t mode;			/* enum writers_mode; writers_set() */
+	_Atomic uint32_t pace_ns;
 
 	/* Written by all. */
 	_Atomic uint32_t lost CACHE_ALIGNED;
@@ -50,13 +65,44 @@ struct writers {
 	struct writer writer[THREADS_MAX];
 };
 
-/* The region is in swap when this returns, but for what the writers use. */
+/*
+ * The region is in swap when this returns, but for what the writers use. Books are
+ * new and clean, totals are kept: a region after another can be written.
+ */
 void writers_start(struct writers *w);
 
 /* Until every writer has begun and ended a pass, or a loss has stopped them. */
 void writers_wait(struct writers *w);
 
+/* From the next page on. Who waits for PARKED writers, waits for ever. */
+void writers_set(struct writers *w, enum writers_mode mode);
+
 void writers_join(struct writers *w);
+
+/*
+ * Take `bytes` from `page` on while the writers write: with MADV_PAGEOUT, or with
+ * memory.reclaim, which takes what it finds. Returns pswpout's growth.
+ */
+uint64_t writers_reclaim(struct writers *w, unsigned int page, size_t bytes, bool pageout);
+
+/* writes, reads, writes_raced, writer_swap_ins, lost */
+void writers_report(struct writers *w);
+
+/*
+ * A clean kernel does nothing here that matters to anybody, on a broken one stale
+ * entries are gone: mprotect() of `other_page`, which nobody uses, flushes this mm
+ * on all CPUs if a batched flush may be pending (flush_tlb_batched_pending()).
+ */
+void flush_what_is_pending(char *other_page);
+
+/* Words of pages [first, first + pages) against the books; the words read. */
+uint64_t writers_verify_pages(struct writers *w, unsigned int first, unsigned int pages);
+
+/*
+ * The words of pages [first, first + pages) as the books have them, after the
+ * memory was given back. The writers must be elsewhere.
+ */
+void writers_rewrite(struct writers *w, unsigned int first, unsigned int pages);
 
 /* Every word of the region against the books, from this CPU; the words read. */
 uint64_t writers_verify(struct writers *w);
