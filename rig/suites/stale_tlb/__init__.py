@@ -23,6 +23,23 @@ SUITE = Suite(
             ),
         ),
         Case(
+            name="anon_lost_write_large",
+            guards="every PTE of a large folio is flushed before the folio is written out, and "
+            "each page has its own swap entry (mm/rmap.c: try_to_unmap_one(); mm/vmscan.c: "
+            "shrink_folio_list())",
+            iterations=4,
+            floors=(
+                Floor(counter="mthp_sizes_used", at_least=6),
+                Floor(counter="mthp_folios", at_least=250),
+                Floor(counter="mthp_swapped_out_whole", at_least=280),
+                Floor(counter="pswpout", at_least=5000),
+                Floor(counter="reclaimed_by_memory_reclaim", at_least=800),
+                Floor(counter="reclaimed_by_pageout", at_least=350),
+                Floor(counter="writes_raced", at_least=20_000),
+                Floor(counter="words_verified", at_least=14_000),
+            ),
+        ),
+        Case(
             name="write_after_mprotect",
             guards="no thread's store lands once mprotect(PROT_READ) has returned, nor where "
             "reclaim owes a flush (mm/mprotect.c: change_pte_range(), flush_tlb_batched_pending())",

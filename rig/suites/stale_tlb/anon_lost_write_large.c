@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * anon_lost_write_large: no write by another CPU is lost when the page is one of a
+ * large folio: an mTHP mapped by PTEs, of each size the kernel offers, and a PMD's.
+ *
+ * The rule is that of anon_lost_write, and a large folio has more ways to break it:
+ *
+ * - The PTEs of one folio are cleared one by one, or several at once, and each of
+ *   them must be in what is flushed: mm/rmap.c, try_to_unmap_one(). A huge PMD is
+ *   split first, under the writers' hands (TTU_SPLIT_HUGE_PMD, split_huge_pmd_locked()),
+ *   and its PTEs are then cleared like any others.
+ * - One try_to_unmap_flush_dirty() covers all of the folio, which then is written
+ *   whole, so the first page of it waits for the last (mm/vmscan.c,
+ *   shrink_folio_list()). commit 5ed890ce5147 ("mm: vmscan: avoid split during
+ *   shrink_folio_list()") (in v6.10).
+ * - Each page has a swap entry of its own, consecutive ones in one folio:
+ *   page_swap_entry() (include/linux/swap.h).
+ *
+ * Each size is a small anon_lost_write of its own. Swap-in brings single pages, or
+ * folios of whatever size it likes, so a round begins with a window of new memory, to
+ * which CPU 0 writes what the writers have in their books, while these are elsewhere.
+ */
+#include "stale_tlb.h"
+#include "writers.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define REGION_BYTES	(4UL << 20)
+
+/* So many, side by side, are in the TLB of any CPU we know, see anon_lost_write.c. */
+#define WALKED_PAGES	128
+
+/* Of the first window only so much is taken in the first round. */
+#define GENTLE_BYTES	(64UL << 10)
+
+struct large {
+	struct writers w;
+	struct rng rng;
+	char *other_page;
+	unsigned int size_kb;
+	uint64_t folios;
+	uint64_t swapped_out_whole;
+	uint64_t sizes_used;
+	uint64_t by_pageout;
+	uint64_t by_memory_reclaim;
+	uint64_t words;
+};
+
+/*
+ * New memory for a window nobody walks, once what is there has been looked at. Mapped
+ * anew, for MADV_DONTNEED would leave the page table, where a huge PMD finds no place.
+ */
+static void renew(struct large *l, unsigned int window)
+{
+	struct writers *w = &l->w;
+	char *start = w->region + window * page_size();
+	const size_t size = w->window_pages * page_size();
+
+	l->words += writers_verify_pages(w, window, w->window_pages);
+	if (mmap(start, size, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != start)
+		bail("cannot map a window anew: %s", strerror(errno));
+	region_advise(start, size, MADV_HUGEPAGE);
+	writers_rewrite(w, window, w->window_pages);
+}
+
+static unsigned int other_window(struct large *l)
+{
+	unsigned int windows = l->w.pages / l->w.window_pages;
+	unsigned int now = atomic_load(&l->w.window) / l->w.window_pages;
+
+	return (now + 1 + rng_below(&l->rng, windows - 1)) % windows * l->w.window_pages;
+}
+
+static void one_round(struct large *l, uint64_t round)
+{
+	struct writers *w = &l->w;
+	unsigned int window = other_window(l);
+	size_t bytes = round ? w->window_pages * page_size() : GENTLE_BYTES;
+	bool pageout = round % 2 == 0;
+
+	if (bytes < (size_t)l->size_kb << 10)
+		bytes = (size_t)l->size_kb << 10;
+	writers_set(w, PARKED);
+	renew(l, window);
+	atomic_store(&w->window, window);
+	atomic_store(&w->restless, 1 + rng_below(&l->rng, w->count));
+	writers_set(w, WRITE_ALWAYS);
+	writers_wait(w);
+	*(pageout ? &l->by_pageout : &l->by_memory_reclaim) +=
+		writers_reclaim(w, window, bytes, pageout);
+	if (round % 4 >= 2)
+		writers_wait(w);
+	flush_what_is_pending(l->other_page);
+	writers_wait(w);
+}
+
+static void note_folios(struct large *l, uint64_t allocated, uint64_t swapped_out)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "folios_%uk", l->size_kb);
+	counter(name, allocated);
+	l->folios += allocated;
+	l->sizes_used += allocated > 0;
+	l->swapped_out_whole += swapped_out;
+}
+
+/*
+ * One folio's way through swap, before anybody races: its last page has the folio's
+ * last swap entry, and whoever gives it another one is found out by this one look. A
+ * second look at such a folio is more than CONFIG_DEBUG_VM lets a kernel survive.
+ */
+static bool last_page_comes_back(struct large *l)
+{
+	const size_t pages = ((size_t)l->size_kb << 10) / page_size();
+	const size_t words = page_size() / sizeof(uint64_t);
+	volatile uint64_t *folio = (volatile uint64_t *)l->w.region;
+	uint64_t read;
+	size_t page;
+
+	for (page = 0; page < pages; page++)
+		folio[page * words] = page + 1;
+	lru_drain_local();
+	region_pageout(l->w.region, pages * page_size());
+	read = folio[(pages - 1) * words];
+	if (read == pages)
+		return true;
+	evidence("page %zu of a folio of %u kB: wrote %zu, read back %" PRIu64
+		 " (alone, after swap)", pages - 1, l->size_kb, pages, read);
+	atomic_fetch_add(&l->w.lost, 1);
+	return false;
+}
+
+static void all_rounds(struct large *l, uint64_t rounds)
+{
+	struct writers *w = &l->w;
+	uint64_t round;
+
+	writers_start(w);
+	for (round = 0; round < rounds && !atomic_load(&w->lost); round++)
+		one_round(l, round);
+	writers_join(w);
+	if (atomic_load(&w->lost))
+		return;
+	region_pageout(w->region, REGION_BYTES);
+	l->words += writers_verify(w);
+}
+
+static void one_size(struct large *l, const struct guest_args *args)
+{
+	struct writers *w = &l->w;
+	uint64_t allocated = thp_stat(l->size_kb, "anon_fault_alloc");
+	uint64_t swapped_out = thp_stat(l->size_kb, "swpout");
+
+	w->seed = mix64(args->seed + l->size_kb);
+	w->window_pages = (unsigned int)(((size_t)l->size_kb << 10) / page_size());
+	if (w->window_pages < WALKED_PAGES)
+		w->window_pages = WALKED_PAGES;
+	w->walked = WALKED_PAGES;
+	atomic_store(&w->window, 0);
+	w->region = region_map(REGION_BYTES, REGION_BYTES);
+	thp_choose(w->region, REGION_BYTES, l->size_kb);
+	if (last_page_comes_back(l))
+		all_rounds(l, args->iterations);
+	note_folios(l, thp_stat(l->size_kb, "anon_fault_alloc") - allocated,
+		    thp_stat(l->size_kb, "swpout") - swapped_out);
+	region_unmap(w->region, REGION_BYTES);
+}
+
+enum outcome anon_lost_write_large(const struct guest_args *args)
+{
+	static struct large l;
+	struct vmstat_delta deltas[] = { { .name = "pswpout" }, { .name = "pswpin" } };
+	const size_t count = sizeof(deltas) / sizeof(*deltas);
+	unsigned int sizes_kb[THP_SIZES_MAX];
+	size_t i, sizes = thp_sizes(sizes_kb);
+
+	if (args->cpus < 2)
+		return skip("a writer needs a CPU besides the reclaimer's");
+	if (!sizes)
+		return skip("this kernel has no large anonymous folios");
+	l.w.count = args->cpus - 1;
+	l.w.pages = (unsigned int)(REGION_BYTES / page_size());
+	l.rng = rng_fork(args->seed, 0);
+	swap_require(4 * REGION_BYTES);
+	pin_self(0);
+	lock_present();
+	memcg_enter();
+	l.other_page = locked_alloc(page_size());
+	vmstat_start(deltas, count);
+	for (i = 0; i < sizes && !atomic_load(&l.w.lost); i++) {
+		l.size_kb = sizes_kb[i];
+		if ((size_t)l.size_kb << 10 <= REGION_BYTES / 2)
+			one_size(&l, args);
+	}
+	counter("mthp_sizes_offered", sizes);
+	counter("mthp_sizes_used", l.sizes_used);
+	counter("mthp_folios", l.folios);
+	counter("mthp_swapped_out_whole", l.swapped_out_whole);
+	counter("pswpout", vmstat_since(deltas, count, "pswpout"));
+	counter("pswpin", vmstat_since(deltas, count, "pswpin"));
+	counter("reclaimed_by_memory_reclaim", l.by_memory_reclaim);
+	counter("reclaimed_by_pageout", l.by_pageout);
+	counter("words_verified", l.words);
+	writers_report(&l.w);
+	return atomic_load(&l.w.lost) ? NOT_OK : OK;
+}
