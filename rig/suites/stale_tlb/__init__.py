@@ -40,6 +40,20 @@ SUITE = Suite(
             ),
         ),
         Case(
+            name="first_write_to_clean",
+            guards="the first write to a clean page is kept while the page is unmapped "
+            "(mm/rmap.c: try_to_unmap_one(), the dirty bit set by hardware)",
+            iterations=32,
+            floors=(
+                Floor(counter="pswpout", at_least=1700),
+                Floor(counter="pswpin", at_least=1600),
+                Floor(counter="dropped_clean", at_least=60),
+                Floor(counter="writes", at_least=900),
+                Floor(counter="writes_raced", at_least=300),
+                Floor(counter="words_verified", at_least=3000),
+            ),
+        ),
+        Case(
             name="write_after_mprotect",
             guards="no thread's store lands once mprotect(PROT_READ) has returned, nor where "
             "reclaim owes a flush (mm/mprotect.c: change_pte_range(), flush_tlb_batched_pending())",

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * first_write_to_clean: the first write to a clean page is kept, though the page is
+ * being unmapped just then.
+ *
+ * A page swapped in by a read is mapped writable and clean (mm/memory.c,
+ * do_swap_page()), and its first write asks nobody: the CPU sets the dirty bit. What
+ * keeps that write is in three places:
+ *
+ * - The page table entry is read and cleared at once (ptep_get_and_clear()), so a
+ *   dirty bit is in what was read, or the CPU finds the entry gone and faults: "If the
+ *   entry was previously clean then the architecture must guarantee that a
+ *   clear->dirty transition on a cached TLB entry is written through and traps if the
+ *   PTE is unmapped" (mm/rmap.c, try_to_unmap_one()). x86 and arm64 with
+ *   hardware-managed dirty state (FEAT_HAFDBS) do so by a locked update of the entry.
+ * - That dirty bit goes to the folio (folio_mark_dirty()), so that a folio of the swap
+ *   cache which was clean is written again instead of dropped.
+ * - A dirty entry, and a clean one that was not dirty when it was noted, are flushed
+ *   before the page is written or freed: set_tlb_ubc_flush_pending().
+ *
+ * commit d950c9477d51 ("mm: defer flush of writable TLB entries") (in v4.3), which
+ * does not flush before pageout for clean entries, relies on the first; the window
+ * was worried about when batching came: "We can lose data if we unmap a writable but
+ * not dirty pte from a file page, and the task writes before we flush the TLB" (Rik van
+ * Riel on "[PATCH 2/4] mm: Send a single IPI to TLB flush multiple pages when
+ * unmapping", 2015-04-15).
+ *
+ * One round: the window comes in by reads and is in every writer's TLB, clean. Then
+ * the writers begin to write, page after page in the order and at the speed of
+ * reclaim, so that first writes and unmapping meet. On a swap disk clean pages are
+ * dropped with what the disk has; on zram v6.12 writes each of them again.
+ */
+#include "stale_tlb.h"
+#include "writers.h"
+
+#include <time.h>
+
+#define PAGES		1024
+#define WINDOW_PAGES	64
+
+/* As in anon_lost_write.c: found out while it can still be told. */
+#define GENTLE_ROUNDS	3
+#define FIRST_PAGES	8U
+
+/* Swap on disk and on zram, each with both LRUs. */
+#define PHASES		4
+
+#define PACE_NS_FIRST	20000U
+#define PACE_NS_MAX	500000U
+
+struct clean {
+	struct writers w;
+	struct rng rng;
+	char *other_page;
+	uint64_t by_pageout;
+	uint64_t by_memory_reclaim;
+	uint64_t rounds_disk;
+	uint64_t rounds_zram;
+	uint64_t dropped_clean;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+static void go_to(struct clean *c, unsigned int window)
+{
+	struct writers *w = &c->w;
+	unsigned int previous = atomic_load(&w->window);
+
+	writers_set(w, PARKED);
+	region_pageout(w->region + previous * page_size(), WINDOW_PAGES * page_size());
+	atomic_store(&w->window, window);
+	atomic_store(&w->restless, 1 + rng_below(&c->rng, w->count));
+	writers_set(w, READ_ONLY);
+	writers_wait(w);
+}
+
+/* First writes and reclaim at once, the latter giving the former their speed. */
+static void race(struct clean *c, uint64_t round, unsigned int window)
+{
+	unsigned int pages = round < GENTLE_ROUNDS ? FIRST_PAGES << round : WINDOW_PAGES;
+	bool pageout = round % 8 != 7;
+	uint64_t time = now_ns();
+
+	writers_set(&c->w, WRITE_PACED);
+	*(pageout ? &c->by_pageout : &c->by_memory_reclaim) +=
+		writers_reclaim(&c->w, window, pages * page_size(), pageout);
+	time = (now_ns() - time) / pages;
+	atomic_store(&c->w.pace_ns, time < PACE_NS_MAX ? (uint32_t)time : PACE_NS_MAX);
+}
+
+/*
+ * With page-cluster 0 each page that comes back from swap was reclaimed before, and
+ * either written then or dropped as it was: the difference was dropped clean.
+ */
+static void one_round(struct clean *c, uint64_t round)
+{
+	struct vmstat_delta deltas[] = { { .name = "pswpout" }, { .name = "pswpin" } };
+	const size_t count = sizeof(deltas) / sizeof(*deltas);
+	unsigned int window = rng_below(&c->rng, PAGES / WINDOW_PAGES) * WINDOW_PAGES;
+	struct writers *w = &c->w;
+	uint64_t in, out;
+
+	go_to(c, window);
+	vmstat_start(deltas, count);
+	race(c, round, window);
+	if (round % 2)
+		writers_set(w, READ_ONLY);
+	if (round % 8 >= 6)
+		writers_wait(w);
+	flush_what_is_pending(c->other_page);
+	writers_set(w, READ_ONLY);
+	writers_wait(w);
+	in = vmstat_since(deltas, count, "pswpin");
+	out = vmstat_since(deltas, count, "pswpout");
+	c->dropped_clean += in > out ? in - out : 0;
+}
+
+/* swapoff has brought all pages in, without a place in swap, so not clean. */
+static void move_to_swap_on(struct clean *c, const char *kind)
+{
+	if (!swap_only(kind))
+		bail("no swap on %s", kind);
+	writers_set(&c->w, PARKED);
+	region_pageout(c->w.region, PAGES * page_size());
+}
+
+static void one_phase(struct clean *c, unsigned int phase, uint64_t first, uint64_t rounds)
+{
+	bool disk = phase < PHASES / 2;
+	uint64_t round;
+
+	if (phase % (PHASES / 2) == 0)
+		move_to_swap_on(c, disk ? "disk" : "zram");
+	lru_gen_set(phase % 2);
+	for (round = first; round < first + rounds && !atomic_load(&c->w.lost); round++)
+		one_round(c, round);
+	*(disk ? &c->rounds_disk : &c->rounds_zram) += rounds;
+}
+
+static void prepare(struct clean *c, const struct guest_args *args)
+{
+	struct writers *w = &c->w;
+
+	c->rng = rng_fork(args->seed, 0);
+	w->seed = args->seed;
+	w->count = args->cpus - 1;
+	w->pages = PAGES;
+	w->window_pages = WINDOW_PAGES;
+	atomic_store(&w->pace_ns, PACE_NS_FIRST);
+	writers_set(w, READ_ONLY);
+	swap_require(2 * PAGES * page_size());
+	pin_self(0);
+	lock_present();
+	memcg_enter();
+	c->other_page = locked_alloc(page_size());
+	w->region = region_map(PAGES * page_size(), page_size());
+	thp_choose(w->region, PAGES * page_size(), 0);
+	set_file("/proc/sys/vm/page-cluster", "0");
+}
+
+enum outcome first_write_to_clean(const struct guest_args *args)
+{
+	static struct clean c;
+	struct vmstat_delta deltas[] = { { .name = "pswpout" }, { .name = "pswpin" } };
+	const size_t count = sizeof(deltas) / sizeof(*deltas);
+	uint64_t words = 0, rounds = (args->iterations + PHASES - 1) / PHASES;
+	unsigned int phase;
+
+	if (args->cpus < 2)
+		return skip("a writer needs a CPU besides the reclaimer's");
+	prepare(&c, args);
+	vmstat_start(deltas, count);
+	writers_start(&c.w);
+	for (phase = 0; phase < PHASES && !atomic_load(&c.w.lost); phase++)
+		one_phase(&c, phase, phase * rounds, rounds);
+	writers_join(&c.w);
+	if (!atomic_load(&c.w.lost)) {
+		region_pageout(c.w.region, PAGES * page_size());
+		words = writers_verify(&c.w);
+	}
+	counter("rounds_disk", c.rounds_disk);
+	counter("rounds_zram", c.rounds_zram);
+	counter("pswpout", vmstat_since(deltas, count, "pswpout"));
+	counter("pswpin", vmstat_since(deltas, count, "pswpin"));
+	counter("dropped_clean", c.dropped_clean);
+	counter("reclaimed_by_memory_reclaim", c.by_memory_reclaim);
+	counter("reclaimed_by_pageout", c.by_pageout);
+	counter("words_verified", words);
+	writers_report(&c.w);
+	return atomic_load(&c.w.lost) ? NOT_OK : OK;
+}
