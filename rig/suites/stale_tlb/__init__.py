@@ -54,6 +54,19 @@ SUITE = Suite(
             ),
         ),
         Case(
+            name="read_after_free",
+            guards="no CPU has a translation, not even a clean one, for a page that is freed "
+            "(mm/vmscan.c: try_to_unmap_flush() before free_unref_folios())",
+            iterations=16,
+            floors=(
+                Floor(counter="pswpout", at_least=1200),
+                Floor(counter="pswpin", at_least=1300),
+                Floor(counter="frames_reused", at_least=60),
+                Floor(counter="writes_raced", at_least=50_000),
+                Floor(counter="words_verified", at_least=3000),
+            ),
+        ),
+        Case(
             name="write_after_mprotect",
             guards="no thread's store lands once mprotect(PROT_READ) has returned, nor where "
             "reclaim owes a flush (mm/mprotect.c: change_pte_range(), flush_tlb_batched_pending())",

@@ -6,6 +6,7 @@ static const struct guest_case cases[] = {
 	{ "anon_lost_write", 40, anon_lost_write },
 	{ "anon_lost_write_large", 4, anon_lost_write_large },
 	{ "first_write_to_clean", 32, first_write_to_clean },
+	{ "read_after_free", 16, read_after_free },
 	{ "write_after_mprotect", 48, write_after_mprotect },
 	{ "write_after_mremap", 48, write_after_mremap },
 	{ "write_after_munmap", 96, write_after_munmap },

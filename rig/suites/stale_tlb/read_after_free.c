@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * read_after_free: a reader whose translations are warm never sees a byte of another
+ * process which got the page next.
+ *
+ * The rule: before a page's memory is given away, every CPU's TLB entry for it is gone,
+ * the clean and read-only ones, too: "if a PTE was dirty when it was unmapped ... it's
+ * flushed before any IO is initiated on the page to prevent lost writes. Similarly, it
+ * must be flushed before freeing to prevent data leakage" (mm/rmap.c,
+ * try_to_unmap_flush()). For pages nobody wrote to, nothing is flushed before pageout,
+ * and the calls before free_unref_folios() and at the end of shrink_folio_list()
+ * (mm/vmscan.c) are all there is. commit 72b252aed506 ("mm: send one IPI per CPU to TLB
+ * flush all entries after unmapping pages") (in v4.3).
+ *
+ * One round:
+ *
+ * 1. The readers go to another window, which comes in from swap, and make whole passes
+ *    over it: clean pages, in every reader's TLB.
+ * 2. Nobody rests any more, for a CPU that comes back from idle flushes what it missed
+ *    (x86-64: switch_mm_irqs_off()).
+ * 3. CPU 0 reclaims the window, and wakes a neighbour, a process of its own on the same
+ *    CPU, who takes as many pages, mostly the same ones, for they come last in, first
+ *    out from this CPU's list of free pages; and writes to all of them. That they are
+ *    the same ones is counted, by their frame numbers.
+ * 4. Whole passes: a reader who sees anything but what was written to the region has
+ *    seen the neighbour's memory.
+ */
+#include "stale_tlb.h"
+#include "writers.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#define PAGES		1024
+#define WINDOW_PAGES	128
+
+/* Swap on zram and on disk, each with both LRUs. */
+#define PHASES		4
+
+#define PAGEMAP_PRESENT	(1ULL << 63)
+#define PAGEMAP_PFN	((1ULL << 55) - 1)
+
+/* What the neighbour writes, easily told in the evidence. */
+#define NEIGHBOURS_WORD	0x4e65696768626f72ULL
+
+struct neighbour {
+	int ask[2];
+	int answer[2];
+	uint64_t *frames;	/* of the pages it has got, shared */
+};
+
+struct after_free {
+	struct writers w;
+	struct rng rng;
+	struct neighbour neighbour;
+	char *other_page;
+	uint64_t *frames;
+	uint64_t by_pageout;
+	uint64_t by_memory_reclaim;
+	uint64_t frames_reused;
+};
+
+/* Frame numbers of the pages that are present, 0 for the rest. */
+static void read_frames(uint64_t *frames, const void *start)
+{
+	off_t where = (off_t)((uintptr_t)start / page_size() * sizeof(*frames));
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	const size_t size = WINDOW_PAGES * sizeof(*frames);
+	size_t i;
+
+	if (fd < 0 || pread(fd, frames, size, where) != (ssize_t)size)
+		bail("/proc/self/pagemap: %s", strerror(errno));
+	close(fd);
+	for (i = 0; i < WINDOW_PAGES; i++)
+		frames[i] = frames[i] & PAGEMAP_PRESENT ? frames[i] & PAGEMAP_PFN : 0;
+}
+
+/* A byte the other side waits for. */
+static void say(int fd)
+{
+	if (write(fd, "", 1) != 1)
+		bail("cannot write to a pipe: %s", strerror(errno));
+}
+
+static bool hear(int fd)
+{
+	char byte;
+	ssize_t got;
+
+	while ((got = read(fd, &byte, 1)) < 0 && errno == EINTR)
+		;
+	return got == 1;
+}
+
+static void live_next_door(struct neighbour *n)
+{
+	uint64_t *pages;
+	size_t i;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	pin_self(0);
+	while (hear(n->ask[0])) {
+		pages = region_map(WINDOW_PAGES * page_size(), page_size());
+		thp_choose(pages, WINDOW_PAGES * page_size(), 0);
+		for (i = 0; i < WINDOW_PAGES * page_size() / sizeof(*pages); i++)
+			pages[i] = NEIGHBOURS_WORD;
+		read_frames(n->frames, pages);
+		say(n->answer[1]);
+		if (!hear(n->ask[0]))
+			break;
+		region_unmap(pages, WINDOW_PAGES * page_size());
+		say(n->answer[1]);
+	}
+	_exit(0);
+}
+
+/* Before there is a memory cgroup to be in, or a thread. */
+static void neighbour_moves_in(struct neighbour *n)
+{
+	pid_t pid;
+
+	n->frames = mmap(NULL, WINDOW_PAGES * sizeof(*n->frames), PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (n->frames == MAP_FAILED || pipe(n->ask) || pipe(n->answer))
+		bail("no memory or no pipe for a neighbour: %s", strerror(errno));
+	pid = fork();
+	if (pid < 0)
+		bail("fork: %s", strerror(errno));
+	if (!pid) {
+		close(n->ask[1]);
+		live_next_door(n);
+	}
+	close(n->ask[0]);
+	close(n->answer[1]);
+}
+
+static void neighbour_does(struct neighbour *n)
+{
+	say(n->ask[1]);
+	if (!hear(n->answer[0]))
+		bail("the neighbour is gone");
+}
+
+static uint64_t in_both(const uint64_t *a, const uint64_t *b)
+{
+	uint64_t both = 0;
+	size_t i, k;
+
+	for (i = 0; i < WINDOW_PAGES; i++)
+		for (k = 0; a[i] && k < WINDOW_PAGES; k++)
+			both += a[i] == b[k];
+	return both;
+}
+
+static void one_round(struct after_free *a, uint64_t round)
+{
+	struct writers *w = &a->w;
+	unsigned int window = rng_below(&a->rng, PAGES / WINDOW_PAGES) * WINDOW_PAGES;
+	unsigned int previous = atomic_load(&w->window);
+	bool pageout = round % 4 != 3;
+
+	writers_set(w, PARKED);
+	region_pageout(w->region + previous * page_size(), WINDOW_PAGES * page_size());
+	atomic_store(&w->window, window);
+	writers_set(w, READ_ONLY);
+	writers_wait(w);
+	atomic_store(&w->awake, true);
+	writers_wait(w);
+	read_frames(a->frames, w->region + window * page_size());
+	*(pageout ? &a->by_pageout : &a->by_memory_reclaim) +=
+		writers_reclaim(w, window, WINDOW_PAGES * page_size(), pageout);
+	atomic_store(&w->reclaiming, true);
+	neighbour_does(&a->neighbour);
+	a->frames_reused += in_both(a->frames, a->neighbour.frames);
+	writers_wait(w);
+	atomic_store(&w->reclaiming, false);
+	atomic_store(&w->awake, false);
+	flush_what_is_pending(a->other_page);
+	neighbour_does(&a->neighbour);
+}
+
+static void all_rounds(struct after_free *a, uint64_t rounds)
+{
+	uint64_t round, phase_rounds = (rounds + PHASES - 1) / PHASES;
+
+	for (round = 0; round < rounds && !atomic_load(&a->w.lost); round++) {
+		uint64_t phase = round / phase_rounds;
+
+		if (round % phase_rounds == 0) {
+			const char *kind = phase < PHASES / 2 ? "zram" : "disk";
+
+			if (!swap_only(kind))
+				bail("no swap on %s", kind);
+			lru_gen_set(phase % 2);
+		}
+		one_round(a, round);
+	}
+}
+
+static void prepare(struct after_free *a, const struct guest_args *args)
+{
+	struct writers *w = &a->w;
+
+	a->rng = rng_fork(args->seed, 0);
+	w->seed = args->seed;
+	w->count = args->cpus - 1;
+	w->pages = PAGES;
+	w->window_pages = WINDOW_PAGES;
+	writers_set(w, READ_ONLY);
+	swap_require(2 * PAGES * page_size());
+	neighbour_moves_in(&a->neighbour);
+	pin_self(0);
+	lock_present();
+	memcg_enter();
+	a->other_page = locked_alloc(page_size());
+	a->frames = locked_alloc(WINDOW_PAGES * sizeof(*a->frames));
+	w->region = region_map(PAGES * page_size(), page_size());
+	thp_choose(w->region, PAGES * page_size(), 0);
+	set_file("/proc/sys/vm/page-cluster", "0");
+}
+
+enum outcome read_after_free(const struct guest_args *args)
+{
+	static struct after_free a;
+	struct vmstat_delta deltas[] = { { .name = "pswpout" }, { .name = "pswpin" } };
+	const size_t count = sizeof(deltas) / sizeof(*deltas);
+	uint64_t words = 0;
+
+	if (args->cpus < 2)
+		return skip("a reader needs a CPU besides the reclaimer's");
+	prepare(&a, args);
+	vmstat_start(deltas, count);
+	writers_start(&a.w);
+	all_rounds(&a, args->iterations);
+	writers_join(&a.w);
+	if (!atomic_load(&a.w.lost))
+		words = writers_verify(&a.w);
+	counter("pswpout", vmstat_since(deltas, count, "pswpout"));
+	counter("pswpin", vmstat_since(deltas, count, "pswpin"));
+	counter("reclaimed_by_memory_reclaim", a.by_memory_reclaim);
+	counter("reclaimed_by_pageout", a.by_pageout);
+	counter("frames_reused", a.frames_reused);
+	counter("words_verified", words);
+	writers_report(&a.w);
+	return atomic_load(&a.w.lost) ? NOT_OK : OK;
+}
