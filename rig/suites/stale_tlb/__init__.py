@@ -67,6 +67,20 @@ SUITE = Suite(
             ),
         ),
         Case(
+            name="migration_lost_write",
+            guards="a migrating folio's TLB entries are flushed before it is copied "
+            "(mm/migrate.c: migrate_pages_batch(), try_to_unmap_flush())",
+            iterations=12,
+            floors=(
+                Floor(counter="sizes_used", at_least=2),
+                Floor(counter="migrated_by_move_pages", at_least=1000),
+                Floor(counter="migrated_by_compaction", at_least=100),
+                Floor(counter="thp_migration_success", at_least=1),
+                Floor(counter="writes_raced", at_least=20_000),
+                Floor(counter="words_verified", at_least=3000),
+            ),
+        ),
+        Case(
             name="write_after_mprotect",
             guards="no thread's store lands once mprotect(PROT_READ) has returned, nor where "
             "reclaim owes a flush (mm/mprotect.c: change_pte_range(), flush_tlb_batched_pending())",

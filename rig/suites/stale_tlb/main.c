@@ -7,6 +7,7 @@ static const struct guest_case cases[] = {
 	{ "anon_lost_write_large", 4, anon_lost_write_large },
 	{ "first_write_to_clean", 32, first_write_to_clean },
 	{ "read_after_free", 16, read_after_free },
+	{ "migration_lost_write", 12, migration_lost_write },
 	{ "write_after_mprotect", 48, write_after_mprotect },
 	{ "write_after_mremap", 48, write_after_mremap },
 	{ "write_after_munmap", 96, write_after_munmap },

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * migration_lost_write: no write by another CPU is lost while the page moves to other
+ * memory.
+ *
+ * The rule: a page's content is copied after the last CPU has lost its translation. A
+ * list of folios is unmapped first, with the flushes batched, then flushed for all of
+ * them at once, then copied one by one: mm/migrate.c, migrate_pages_batch(),
+ * try_to_unmap_flush() at its label "move". commit 5dfab109d519 ("migrate_pages:
+ * batch _unmap and _move") (in v6.3), commit 7e12beb8ca2a ("migrate_pages: batch
+ * flushing TLB") (in v6.3). A huge PMD is replaced and flushed by
+ * set_pmd_migration_entry() (mm/huge_memory.c).
+ *
+ * The writers of anon_lost_write write to a window while move_pages(2) takes it to the
+ * other of two nodes, or compaction wherever it likes. In pages of order 0, in mTHP and
+ * in PMD THP.
+ */
+#include "stale_tlb.h"
+#include "writers.h"
+
+#include <errno.h>
+#include <linux/mempolicy.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define REGION_BYTES	(4UL << 20)
+#define WALKED_PAGES	128
+#define NODES		2
+
+/* As in anon_lost_write.c: found out while it can still be told. */
+#define GENTLE_ROUNDS	3
+#define FIRST_PAGES	8U
+
+/* Every so manieth round is compaction's, which looks at all of the memory. */
+#define COMPACTION_EVERY	4
+
+static const unsigned int sizes_wanted_kb[] = { 0, 64, 2048 };
+
+struct migration {
+	struct writers w;
+	struct rng rng;
+	char *other_page;
+	unsigned int size_kb;
+	uint64_t by_move_pages;
+	uint64_t by_compaction;
+	uint64_t sizes_used;
+	uint64_t words;
+};
+
+static bool move_pages_to(struct writers *w, unsigned int first, unsigned int pages, int node)
+{
+	static void *address[REGION_BYTES >> 12];
+	static int nodes[REGION_BYTES >> 12], status[REGION_BYTES >> 12];
+	unsigned int i;
+
+	for (i = 0; i < pages; i++) {
+		address[i] = w->region + (first + i) * page_size();
+		nodes[i] = node;
+	}
+	return syscall(SYS_move_pages, 0, (unsigned long)pages, address, nodes, status,
+		       MPOL_MF_MOVE) >= 0;
+}
+
+/* Pages moved meanwhile, in the writers' hands. */
+static uint64_t migrate(struct migration *m, unsigned int pages, uint64_t round)
+{
+	struct writers *w = &m->w;
+	uint64_t before = vmstat("pgmigrate_success");
+	bool done;
+
+	atomic_store(&w->reclaiming, true);
+	if (round % COMPACTION_EVERY == COMPACTION_EVERY - 1)
+		done = write_file("/proc/sys/vm/compact_memory", "1");
+	else
+		done = move_pages_to(w, atomic_load(&w->window), pages,
+				     (int)(round / COMPACTION_EVERY + round) % NODES);
+	atomic_store(&w->reclaiming, false);
+	if (!done)
+		bail("cannot migrate: %s", strerror(errno));
+	return vmstat("pgmigrate_success") - before;
+}
+
+static void one_round(struct migration *m, uint64_t round)
+{
+	struct writers *w = &m->w;
+	unsigned int windows = w->pages / w->window_pages, pages = w->window_pages;
+	bool compaction = round % COMPACTION_EVERY == COMPACTION_EVERY - 1;
+
+	/* move_pages() takes the whole of a folio, however few of its pages are named. */
+	if (round < GENTLE_ROUNDS && !m->size_kb)
+		pages = FIRST_PAGES << round;
+	atomic_store(&w->window, rng_below(&m->rng, windows) * w->window_pages);
+	atomic_store(&w->restless, 1 + rng_below(&m->rng, w->count));
+	writers_wait(w);
+	*(compaction ? &m->by_compaction : &m->by_move_pages) += migrate(m, pages, round);
+	if (round % 8 >= 6)
+		writers_wait(w);
+	flush_what_is_pending(m->other_page);
+	writers_wait(w);
+}
+
+static void one_size(struct migration *m, const struct guest_args *args)
+{
+	struct writers *w = &m->w;
+	uint64_t allocated = thp_stat(m->size_kb, "anon_fault_alloc"), round;
+
+	w->seed = mix64(args->seed + m->size_kb);
+	w->window_pages = (unsigned int)(((size_t)m->size_kb << 10) / page_size());
+	if (w->window_pages < WALKED_PAGES)
+		w->window_pages = WALKED_PAGES;
+	w->walked = WALKED_PAGES;
+	atomic_store(&w->window, 0);
+	w->region = region_map(REGION_BYTES, REGION_BYTES);
+	thp_choose(w->region, REGION_BYTES, m->size_kb);
+	writers_start(w);
+	for (round = 0; round < args->iterations && !atomic_load(&w->lost); round++)
+		one_round(m, round);
+	writers_join(w);
+	if (!atomic_load(&w->lost))
+		m->words += writers_verify(w);
+	m->sizes_used += !m->size_kb || thp_stat(m->size_kb, "anon_fault_alloc") > allocated;
+	region_unmap(w->region, REGION_BYTES);
+}
+
+static bool offered(unsigned int size_kb)
+{
+	unsigned int sizes_kb[THP_SIZES_MAX];
+	size_t sizes = thp_sizes(sizes_kb);
+
+	while (sizes)
+		if (sizes_kb[--sizes] == size_kb)
+			return true;
+	return !size_kb;
+}
+
+enum outcome migration_lost_write(const struct guest_args *args)
+{
+	static struct migration m;
+	struct vmstat_delta deltas[] = {
+		{ .name = "pgmigrate_success" }, { .name = "pgmigrate_fail" },
+		{ .name = "thp_migration_success" },
+	};
+	const size_t count = sizeof(deltas) / sizeof(*deltas);
+	size_t i;
+
+	if (args->cpus < 2)
+		return skip("a writer needs a CPU besides the one that migrates");
+	if (access("/sys/devices/system/node/node1", F_OK))
+		return skip("there is no second NUMA node to migrate to");
+	m.w.count = args->cpus - 1;
+	m.w.pages = (unsigned int)(REGION_BYTES / page_size());
+	m.w.taken_by = "migration";
+	m.w.resident = true;
+	m.rng = rng_fork(args->seed, 0);
+	pin_self(0);
+	lock_present();
+	m.other_page = locked_alloc(page_size());
+	vmstat_start(deltas, count);
+	for (i = 0; i < sizeof(sizes_wanted_kb) / sizeof(*sizes_wanted_kb); i++) {
+		m.size_kb = sizes_wanted_kb[i];
+		if (offered(m.size_kb) && !atomic_load(&m.w.lost))
+			one_size(&m, args);
+	}
+	counter("sizes_used", m.sizes_used);
+	counter("migrated_by_move_pages", m.by_move_pages);
+	counter("migrated_by_compaction", m.by_compaction);
+	counter("pgmigrate_success", vmstat_since(deltas, count, "pgmigrate_success"));
+	counter("pgmigrate_fail", vmstat_since(deltas, count, "pgmigrate_fail"));
+	counter("thp_migration_success", vmstat_since(deltas, count, "thp_migration_success"));
+	counter("words_verified", m.words);
+	writers_report(&m.w);
+	return atomic_load(&m.w.lost) ? NOT_OK : OK;
+}
