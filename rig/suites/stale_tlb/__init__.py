@@ -81,6 +81,20 @@ SUITE = Suite(
             ),
         ),
         Case(
+            name="dio_pinned",
+            guards="a page pinned for DMA is not reclaimed, and is dirty afterwards "
+            "(mm/vmscan.c: folio_maybe_dma_pinned(); block/bio.c: bio_set_pages_dirty())",
+            iterations=300,
+            floors=(
+                Floor(counter="pswpout", at_least=1000),
+                Floor(counter="reclaimed_by_pageout", at_least=200),
+                Floor(counter="reclaimed_by_memory_reclaim", at_least=200),
+                Floor(counter="pageouts_in_reads", at_least=10),
+                Floor(counter="reads", at_least=150),
+                Floor(counter="pages_verified", at_least=5000),
+            ),
+        ),
+        Case(
             name="write_after_mprotect",
             guards="no thread's store lands once mprotect(PROT_READ) has returned, nor where "
             "reclaim owes a flush (mm/mprotect.c: change_pte_range(), flush_tlb_batched_pending())",

@@ -8,6 +8,7 @@ static const struct guest_case cases[] = {
 	{ "first_write_to_clean", 32, first_write_to_clean },
 	{ "read_after_free", 16, read_after_free },
 	{ "migration_lost_write", 12, migration_lost_write },
+	{ "dio_pinned", 300, dio_pinned },
 	{ "write_after_mprotect", 48, write_after_mprotect },
 	{ "write_after_mremap", 48, write_after_mremap },
 	{ "write_after_munmap", 96, write_after_munmap },

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * dio_pinned: after an O_DIRECT read a buffer holds what the disk holds, though reclaim
+ * was at its pages all the while, and goes on holding it through swap.
+ *
+ * The rule: while a page is pinned for DMA (FOLL_PIN, as by O_DIRECT) its content may
+ * change at any time without any page table entry knowing, so
+ *
+ * - reclaim leaves it where it is: folio_maybe_dma_pinned() before and after the unmapping
+ *   (mm/vmscan.c, shrink_folio_list()), PageAnonExclusive and the pin count under the
+ *   page table lock (folio_try_share_anon_rmap_pte()), and at last the reference count
+ *   (__remove_mapping()). Whoever unlocks a folio between these, as batching may, has to
+ *   ask again: "some checks seem missing in the batch check? eg. folio_maybe_dma_pinned"
+ *   (Kairui Song on "[PATCH 2/2] mm, vmscan: flush TLB for every 31 folios evictions",
+ *   2026-03-09).
+ * - who had it pinned marks it dirty (Documentation/core-api/pin_user_pages.rst;
+ *   block/bio.c, bio_set_pages_dirty()), or a page the swap cache knows as clean is
+ *   dropped with what DMA has put there.
+ *
+ * Readers on all CPUs but the first read runs of blocks to runs of pages of their own
+ * slice and never write there: what a page holds comes from the disk alone. Before each
+ * read they look at what is there, which has been to swap since, and comes back clean.
+ * CPU 0 reclaims just the pages a read is under way to.
+ */
+#include "stale_tlb.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BLOCKS		512
+#define SLICE_PAGES	64
+#define RUN_PAGES_MAX	16
+#define BAD_MAX		32
+
+/* Swap on disk and on zram, each with both LRUs. */
+#define PHASES		4
+
+/* Every so manieth call is memory.reclaim's, which takes what it finds. */
+#define MEMORY_RECLAIM_EVERY	16
+
+struct dio;
+
+struct reader {
+	struct dio *all;
+	pthread_t thread;
+	unsigned int cpu;
+	char *slice;
+	uint16_t *book;			/* per page: which block it holds */
+	uint64_t reads;
+	uint64_t pages_read;
+	uint64_t pages_verified;
+	uint64_t swap_ins;
+	/* The read under way: its number, odd while it is, and where to. */
+	_Atomic uint32_t number CACHE_ALIGNED;
+	_Atomic uint32_t first;
+	_Atomic uint32_t pages;
+} CACHE_ALIGNED;
+
+struct dio {
+	struct rng rng;
+	uint64_t seed;
+	unsigned int count;
+	int file;
+	char *region;
+	uint64_t by_pageout;
+	uint64_t by_memory_reclaim;
+	uint64_t calls_on_reads;	/* MADV_PAGEOUT of pages a read was under way to */
+	uint64_t calls_in_reads;	/* and the same read was still, afterwards */
+	atomic_bool stop CACHE_ALIGNED;
+	_Atomic uint32_t bad;
+	_Atomic uint32_t reads_done;
+	struct reader reader[THREADS_MAX];
+};
+
+static uint64_t block_key(const struct dio *d, unsigned int block)
+{
+	return pattern_key(d->seed, 0, block);
+}
+
+static void verify(struct reader *me, unsigned int page, const char *when)
+{
+	struct dio *d = me->all;
+	const char *start = me->slice + page * page_size();
+	struct pattern_fault fault;
+
+	me->pages_verified++;
+	if (!pattern_first_fault(start, page_size(), block_key(d, me->book[page]), &fault))
+		return;
+	evidence("page %u of CPU %u, offset %zu %s: block %u of the disk has 0x%" PRIx64
+		 ", the buffer 0x%" PRIx64, page, me->cpu, fault.offset, when,
+		 me->book[page], fault.wrote, fault.read);
+	if (atomic_fetch_add(&d->bad, 1) + 1 >= BAD_MAX)
+		atomic_store(&d->stop, true);
+}
+
+static void read_blocks(struct reader *me, unsigned int page, unsigned int pages,
+			unsigned int block)
+{
+	const size_t size = pages * page_size();
+	ssize_t got;
+	unsigned int i;
+
+	atomic_store(&me->first, page);
+	atomic_store(&me->pages, pages);
+	atomic_fetch_add(&me->number, 1);
+	got = pread(me->all->file, me->slice + page * page_size(), size,
+		    (off_t)(block * page_size()));
+	atomic_fetch_add(&me->number, 1);
+	if (got != (ssize_t)size)
+		bail("O_DIRECT read of %zu KiB: %s", size >> 10,
+		     got < 0 ? strerror(errno) : "short");
+	for (i = 0; i < pages; i++)
+		me->book[page + i] = (uint16_t)(block + i);
+	me->reads++;
+	me->pages_read += pages;
+}
+
+static void one_read(struct reader *me, struct rng *rng)
+{
+	unsigned int pages = 1 + rng_below(rng, RUN_PAGES_MAX), page, block, i;
+
+	page = rng_below(rng, SLICE_PAGES - pages + 1);
+	block = rng_below(rng, BLOCKS - pages + 1);
+	for (i = 0; i < pages; i++)
+		verify(me, page + i, "after swap");
+	read_blocks(me, page, pages, block);
+	for (i = 0; i < pages; i++)
+		verify(me, page + i, "after the read");
+	lru_drain_local();
+}
+
+static void *read_on(void *arg)
+{
+	struct reader *me = arg;
+	struct dio *d = me->all;
+	struct rng rng = rng_fork(d->seed, me->cpu);
+
+	while (!atomic_load(&d->stop)) {
+		one_read(me, &rng);
+		atomic_fetch_add(&d->reads_done, 1);
+		futex_wake_all(&d->reads_done);
+	}
+	me->swap_ins = thread_major_faults();
+	return NULL;
+}
+
+/* The pages of a read under way, so that pins and reclaim do meet. */
+static void reclaim_a_read(struct dio *d, struct reader *r)
+{
+	uint32_t number = atomic_load(&r->number);
+	unsigned int first = atomic_load(&r->first), pages = atomic_load(&r->pages);
+	uint64_t before = vmstat("pswpout");
+
+	region_pageout(r->slice + first * page_size(), pages * page_size());
+	d->by_pageout += vmstat("pswpout") - before;
+	d->calls_on_reads += number % 2;
+	d->calls_in_reads += number % 2 && number == atomic_load(&r->number);
+}
+
+static void one_round(struct dio *d, uint64_t round)
+{
+	struct reader *r = &d->reader[rng_below(&d->rng, d->count)];
+	uint32_t done = atomic_load(&d->reads_done);
+	uint64_t before;
+
+	if (round % MEMORY_RECLAIM_EVERY == MEMORY_RECLAIM_EVERY - 1) {
+		before = vmstat("pswpout");
+		if (!lru_make_idle())
+			bail("no /proc/self/clear_refs: %s", strerror(errno));
+		memcg_reclaim(RUN_PAGES_MAX * page_size());
+		d->by_memory_reclaim += vmstat("pswpout") - before;
+	} else {
+		reclaim_a_read(d, r);
+	}
+	/* One of them may be starved, all of them must not be. */
+	while (atomic_load(&d->reads_done) == done && !atomic_load(&d->stop))
+		futex_wait(&d->reads_done, done);
+}
+
+static void one_phase(struct dio *d, unsigned int phase, uint64_t rounds)
+{
+	const char *kind = phase < PHASES / 2 ? "disk" : "zram";
+	uint64_t round;
+
+	if (phase % (PHASES / 2) == 0 && !swap_only(kind))
+		bail("no swap on %s", kind);
+	lru_gen_set(phase % 2);
+	for (round = 0; round < rounds && !atomic_load(&d->bad); round++)
+		one_round(d, round);
+}
+
+static void write_file_of_blocks(struct dio *d)
+{
+	char *block = locked_alloc(page_size()), path[64];
+	unsigned int i;
+
+	snprintf(path, sizeof(path), "%s/dio_pinned.%d", data_dir(), (int)getpid());
+	d->file = open(path, O_RDWR | O_CREAT | O_EXCL | O_DIRECT | O_CLOEXEC, 0600);
+	if (d->file < 0)
+		bail("%s: %s", path, strerror(errno));
+	unlink(path);
+	for (i = 0; i < BLOCKS; i++) {
+		pattern_fill(block, page_size(), block_key(d, i));
+		if (pwrite(d->file, block, page_size(), (off_t)(i * page_size())) !=
+		    (ssize_t)page_size())
+			bail("%s: %s", path, strerror(errno));
+	}
+	if (fsync(d->file))
+		bail("%s: %s", path, strerror(errno));
+}
+
+static void readers_start(struct dio *d)
+{
+	unsigned int k, page;
+
+	for (k = 0; k < d->count; k++) {
+		struct reader *r = &d->reader[k];
+
+		r->all = d;
+		r->cpu = k + 1;
+		r->slice = d->region + k * SLICE_PAGES * page_size();
+		r->book = locked_alloc(SLICE_PAGES * sizeof(*r->book));
+		for (page = 0; page < SLICE_PAGES; page += RUN_PAGES_MAX)
+			read_blocks(r, page, RUN_PAGES_MAX, page);
+	}
+	lru_drain_local();
+	region_pageout(d->region, d->count * SLICE_PAGES * page_size());
+	for (k = 0; k < d->count; k++)
+		d->reader[k].thread = thread_on(k + 1, read_on, &d->reader[k]);
+}
+
+static void readers_finish(struct dio *d)
+{
+	unsigned int k, page;
+
+	atomic_store(&d->stop, true);
+	for (k = 0; k < d->count; k++)
+		thread_join(d->reader[k].thread);
+	if (atomic_load(&d->bad))
+		return;
+	region_pageout(d->region, d->count * SLICE_PAGES * page_size());
+	for (k = 0; k < d->count; k++)
+		for (page = 0; page < SLICE_PAGES; page++)
+			verify(&d->reader[k], page, "in the end");
+}
+
+static void report(const struct dio *d)
+{
+	uint64_t reads = 0, pages_read = 0, verified = 0, swap_ins = 0;
+	unsigned int k;
+
+	for (k = 0; k < d->count; k++) {
+		reads += d->reader[k].reads;
+		pages_read += d->reader[k].pages_read;
+		verified += d->reader[k].pages_verified;
+		swap_ins += d->reader[k].swap_ins;
+	}
+	counter("reads", reads);
+	counter("pages_read", pages_read);
+	counter("pages_verified", verified);
+	counter("reader_swap_ins", swap_ins);
+	counter("pageouts_on_reads", d->calls_on_reads);
+	counter("pageouts_in_reads", d->calls_in_reads);
+	counter("reclaimed_by_pageout", d->by_pageout);
+	counter("reclaimed_by_memory_reclaim", d->by_memory_reclaim);
+	counter("pages_bad", atomic_load(&d->bad));
+}
+
+enum outcome dio_pinned(const struct guest_args *args)
+{
+	static struct dio d;
+	struct vmstat_delta deltas[] = { { .name = "pswpout" }, { .name = "pswpin" } };
+	const size_t count = sizeof(deltas) / sizeof(*deltas);
+	uint64_t rounds = (args->iterations + PHASES - 1) / PHASES;
+	unsigned int phase;
+
+	if (args->cpus < 2)
+		return skip("a reader needs a CPU besides the reclaimer's");
+	d.seed = args->seed;
+	d.rng = rng_fork(args->seed, 0);
+	d.count = args->cpus - 1;
+	swap_require(8 * d.count * SLICE_PAGES * page_size());
+	write_file_of_blocks(&d);
+	pin_self(0);
+	lock_present();
+	memcg_enter();
+	d.region = region_map(d.count * SLICE_PAGES * page_size(), page_size());
+	thp_choose(d.region, d.count * SLICE_PAGES * page_size(), 0);
+	set_file("/proc/sys/vm/page-cluster", "0");
+	vmstat_start(deltas, count);
+	readers_start(&d);
+	for (phase = 0; phase < PHASES && !atomic_load(&d.bad); phase++)
+		one_phase(&d, phase, rounds);
+	readers_finish(&d);
+	counter("pswpout", vmstat_since(deltas, count, "pswpout"));
+	counter("pswpin", vmstat_since(deltas, count, "pswpin"));
+	report(&d);
+	return atomic_load(&d.bad) ? NOT_OK : OK;
+}
