@@ -17,15 +17,15 @@ SUITE = Suite(
             name="old_or_zero_redirty_kept",
             guards="a lazyfree page is dropped only if it is clean, and a write after MADV_FREE is "
             "kept (madvise(2); mm/rmap.c: try_to_unmap_one())",
-            iterations=18,
-            # 18 rounds see every folio size with two of the three methods, and both LRUs.
+            iterations=9,
+            # 9 rounds see every folio size, every method and both LRUs.
             floors=_floors(
-                pglazyfreed=3000,
-                pages_freed_zero=3000,
+                pglazyfreed=1200,
+                pages_freed_zero=1200,
                 pages_kept_old=500,
-                pages_redirtied=400,
-                pages_redirtied_racing=400,
-                writes_raced=50,
+                pages_redirtied=120,
+                pages_redirtied_racing=120,
+                writes_raced=40,
             ),
         ),
         Case(
@@ -65,9 +65,9 @@ SUITE = Suite(
             live_only=DISK,
             guards="what a device reads into a lazyfree page stays: references and the folio's "
             "dirty flag are looked at once the PTEs are gone (mm/rmap.c: try_to_unmap_one())",
-            iterations=18,
+            iterations=12,
             floors=_floors(
-                pages_read=1700, pages_in_the_moment=90, reclaims_raced=50, pglazyfreed=500
+                pages_read=1100, pages_in_the_moment=70, reclaims_raced=40, pglazyfreed=400
             ),
         ),
         Case(

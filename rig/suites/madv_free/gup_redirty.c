@@ -64,18 +64,16 @@ static uint64_t file_key(const struct dio *d, size_t page)
 
 static void make_file(struct dio *d)
 {
-	char *page = locked_alloc(page_size()), path[64];
+	char *text = locked_alloc(FILE_BYTES), path[64];
 	size_t i;
 
+	for (i = 0; i < FILE_BYTES / page_size(); i++)
+		pattern_fill(text + i * page_size(), page_size(), file_key(d, i));
 	snprintf(path, sizeof(path), "%s/gup_redirty", data_dir());
 	d->file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (d->file < 0)
+	if (d->file < 0 || write(d->file, text, FILE_BYTES) != (ssize_t)FILE_BYTES)
 		bail("cannot make %s: %s", path, strerror(errno));
-	for (i = 0; i < FILE_BYTES / page_size(); i++) {
-		pattern_fill(page, page_size(), file_key(d, i));
-		if (write(d->file, page, page_size()) != (ssize_t)page_size())
-			bail("cannot write %s: %s", path, strerror(errno));
-	}
+	region_unmap(text, FILE_BYTES);
 	if (fsync(d->file) || close(d->file))
 		bail("fsync: %s", strerror(errno));
 	d->file = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
