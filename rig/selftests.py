@@ -20,6 +20,7 @@ EXPORT = (FOLDER, "tools/include", "tools/scripts", "tools/build", "tools/arch",
           "mm/gup_test.h")  # fmt: skip
 """What the selftests' Makefiles and sources reach for, beside the headers for user space."""
 LDFLAGS = "-static -s"
+TARGET = "rig-list"
 LIST = "$(notdir $(TEST_GEN_PROGS) $(TEST_GEN_FILES))"
 STOPPED = re.compile(r"make(?:\[\d+\])?: \*\*\* \[.*?([^/\] ]+)\] Error ")
 COMPLAINT = re.compile(r"\b(?:fatal )?error: |undefined reference to|cannot find -l")
@@ -91,7 +92,8 @@ def _make(
         git.git("archive", "-o", tar, spec.tree.commit, *EXPORT, cwd=git.repository(store))
         _run([*box, "tar", "-xf", str(tar), "-C", str(work)], env)
         make = _command(spec, place, work, folder)
-        there = _run([*box, *make, f"--eval=rig-list: ; @echo {LIST}", "rig-list"], env).split()
+        said = _run([*box, *make, f"--eval={TARGET}: ; @echo {TARGET} {LIST}", TARGET], env)
+        there = said.rpartition(TARGET)[2].split()
         targets = [str(work / "bin" / name) for name in names if name in there]
         done = proc.run([*box, *make, *targets], env=env, check=False, deadline=1800)
         said = f"{done.stdout}{done.stderr}".replace(f"{work}/", "")

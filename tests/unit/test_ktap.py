@@ -233,3 +233,15 @@ def test_a_report_survives_being_stored() -> None:
     adapter = TypeAdapter(KtapReport)
     report = read(DATA / "nested.txt")
     assert adapter.validate_json(adapter.dump_json(report)) == report
+
+
+def test_what_is_allowed_to_programs_that_are_not_ours() -> None:
+    text = "Testing: a\n1..2\n# counter of pages: 3\nok 1 a\n# evidence x\nok 2 a\n"
+    report = ktap.parse(text, foreign=True)
+    assert report.problems == ()
+    assert [test.counters for test in report.tests] == [(), ()]
+    assert report.tests[0].diagnostics == ("Testing: a", "counter of pages: 3")
+    assert report.tests[1].diagnostics == ("evidence x",)
+    ours = ktap.parse(text)
+    assert len(ours.problems) == 4, "a line, a counter, a name twice, no version"
+    assert ktap.parse("1..2\nok 1 a\n", foreign=True).problems == ("2 tests planned, 1 reported",)

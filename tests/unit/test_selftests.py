@@ -17,11 +17,13 @@ from rig.tree import TreeSpec
 from rig.verdict import Outcome
 
 HOST = next(one for one in arch.known().values() if one.is_host())
-# As lib.mk has it: a pattern rule, and helper sources that only listed programs get.
+# As lib.mk has it: a pattern rule, something to say whatever is asked, and helper sources that only
+# listed programs get.
 MAKEFILE = """\
 CC = $(CROSS_COMPILE)gcc
 CFLAGS = -Wall $(KHDR_INCLUDES)
 TEST_GEN_FILES = good needs_header broken unlinked new_here
+$(info CHK [config] local_config.mk)
 TARGETS := $(addprefix $(OUTPUT)/,$(TEST_GEN_FILES))
 all: $(TARGETS)
 $(TARGETS): helper.c
@@ -121,7 +123,7 @@ def test_what_the_list_does_not_know_is_said(
     makefile = MAKEFILE.replace("new_here", "new_here quite_new")
     built(store, kernel_with(Makefile=makefile))
     (said,) = [event.text for event in events if "more than the list knows" in event.text]
-    assert said.endswith("quite_new")
+    assert said.endswith("knows: quite_new")
 
 
 def test_the_lane_keeps_nothing_of_them(store: Store, kernel_with: Edit) -> None:

@@ -85,7 +85,7 @@ def test_a_case_is_run_as_the_tree_runs_it() -> None:
     assert (result.name, result.seconds) == ("uffd-stress_anon", 1.23)
     uname, script = guest.asked
     assert uname == "uname -r"
-    assert "timeout -s KILL 90 uffd-stress anon 20 4 >output 2>&1\n" in script
+    assert "timeout -s KILL 240 uffd-stress anon 20 4 >output 2>&1\n" in script
 
 
 def test_its_list_is_the_bases_and_the_architectures(

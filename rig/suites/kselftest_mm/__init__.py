@@ -74,7 +74,7 @@ LEFT_OUT = {
 tree that has a program of neither says so when they are compiled."""
 
 
-def test(name: str, guards: str, *, call: str = "", deadline: float = 15) -> Case:
+def test(name: str, guards: str, *, call: str = "", deadline: float = 20) -> Case:
     """`call` is the program with its arguments, where it is not the name alone."""
     return Case(
         name=name,
@@ -115,12 +115,13 @@ CASES = (
     test("soft-dirty", "soft-dirty bits over swap, mprotect and split", deadline=60),
     test("split_huge_page_test", "splitting THPs keeps their contents", deadline=30),
     test("transhuge-stress", "THPs allocated and freed", call="transhuge-stress -d 1", deadline=60),
-    test("uffd-stress_anon", "userfaultfd, anonymous", call="uffd-stress anon 20 4"),
-    test("uffd-stress_shmem", "userfaultfd, shmem", call="uffd-stress shmem 20 4"),
+    test("uffd-stress_anon", "userfaultfd, anonymous", call="uffd-stress anon 20 4", deadline=40),
+    test("uffd-stress_shmem", "userfaultfd, shmem", call="uffd-stress shmem 20 4", deadline=40),
     test(
         "uffd-stress_shmem-private",
         "userfaultfd, private shmem",
         call="uffd-stress shmem-private 20 4",
+        deadline=40,
     ),
     # On one CPU: what TCG takes to wake another one makes minutes of its 100,000 faults.
     test(
