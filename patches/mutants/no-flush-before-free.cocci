@@ -5,7 +5,7 @@
 //   mm/vmscan.c, before every free_unref_folios() there.
 //   commit 72b252aed506 ("mm: send one IPI per CPU to TLB flush all entries after
 //   unmapping pages") (in v4.3).
-// Killed-By: stale_tlb/read_after_free
+// Killed-By: stale_tlb/read_after_free, stale_tlb/shared_file_lost_write
 // Equivalent-On: arm64: arch_tlbbatch_add_pending() sends the TLBI for the page
 //   itself, to every CPU of the inner shareable domain, when the PTE is cleared
 //   (arch/arm64/include/asm/tlbflush.h); all arch_tlbbatch_flush() has left to do is the

@@ -12,7 +12,8 @@
 //   arch_tlbbatch_flush() finds an empty cpumask and flushes nobody. On arm64
 //   that call is itself the (broadcast) TLBI: without it arch_tlbbatch_flush()
 //   waits for the completion of nothing.
-// Killed-By: stale_tlb/anon_lost_write
+// Killed-By: stale_tlb/anon_lost_write, stale_tlb/shared_file_lost_write,
+//   stale_tlb/shmem_lost_write
 // Files: mm/rmap.c
 
 @@

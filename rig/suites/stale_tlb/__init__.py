@@ -95,6 +95,36 @@ SUITE = Suite(
             ),
         ),
         Case(
+            name="shared_file_lost_write",
+            guards="a store through a shared mapping of a file is on the disk after fsync: "
+            "writeback and reclaim leave no TLB entry behind (mm/rmap.c: page_vma_mkclean_one(); "
+            "mm/vmscan.c: shrink_folio_list(), try_to_unmap_flush())",
+            iterations=16,
+            floors=(
+                Floor(counter="pages_written", at_least=1300),
+                Floor(counter="dirty_unmapped", at_least=800),
+                Floor(counter="clean_freed", at_least=100),
+                Floor(counter="words_on_disk", at_least=9000),
+                Floor(counter="words_verified", at_least=6000),
+                Floor(counter="writes_raced", at_least=20_000),
+            ),
+        ),
+        Case(
+            name="shmem_lost_write",
+            guards="tmpfs: TLB entries are flushed before the page is written to swap, and the "
+            "PTE's dirty bit, all that is known of a store, becomes the folio's at the unmapping "
+            "(mm/rmap.c: try_to_unmap_one(); mm/vmscan.c: shrink_folio_list())",
+            iterations=32,
+            floors=(
+                Floor(counter="pswpout", at_least=2700),
+                Floor(counter="rounds_holes", at_least=16),
+                Floor(counter="reclaimed_by_memory_reclaim", at_least=500),
+                Floor(counter="reclaimed_by_pageout", at_least=400),
+                Floor(counter="words_verified", at_least=12_000),
+                Floor(counter="writes_raced", at_least=20_000),
+            ),
+        ),
+        Case(
             name="write_after_mprotect",
             guards="no thread's store lands once mprotect(PROT_READ) has returned, nor where "
             "reclaim owes a flush (mm/mprotect.c: change_pte_range(), flush_tlb_batched_pending())",

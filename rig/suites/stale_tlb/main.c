@@ -9,6 +9,8 @@ static const struct guest_case cases[] = {
 	{ "read_after_free", 16, read_after_free },
 	{ "migration_lost_write", 12, migration_lost_write },
 	{ "dio_pinned", 300, dio_pinned },
+	{ "shared_file_lost_write", 16, shared_file_lost_write },
+	{ "shmem_lost_write", 32, shmem_lost_write },
 	{ "write_after_mprotect", 48, write_after_mprotect },
 	{ "write_after_mremap", 48, write_after_mremap },
 	{ "write_after_munmap", 96, write_after_munmap },

@@ -36,6 +36,8 @@ static uint64_t word_value(const struct writers *w, unsigned int cpu, unsigned i
 {
 	uint32_t tag = (uint32_t)mix64(w->seed) + page * THREADS_MAX + cpu;
 
+	if (w->holes && !count)
+		return 0;
 	return (uint64_t)tag << 32 | count;
 }
 
@@ -187,7 +189,8 @@ void writers_start(struct writers *w)
 		w->writer[k].cpu = k + 1;
 		w->writer[k].book = locked_alloc(w->pages * sizeof(*w->writer[k].book));
 	}
-	write_first(w);
+	if (!w->holes)
+		write_first(w);
 	for (k = 0; k < w->count; k++)
 		w->writer[k].thread = thread_on(w->writer[k].cpu, write_on, &w->writer[k]);
 }
@@ -246,6 +249,40 @@ uint64_t writers_verify_pages(struct writers *w, unsigned int first, unsigned in
 		}
 	}
 	return words;
+}
+
+uint64_t writers_verify_copy(struct writers *w, unsigned int first, unsigned int pages,
+			     const char *copy, const char *where)
+{
+	uint64_t words = 0, wrote, read;
+	unsigned int page, k;
+
+	for (page = 0; page < pages; page++) {
+		for (k = 0; k < w->count; k++, words++) {
+			struct writer *writer = &w->writer[k];
+
+			wrote = word_value(w, writer->cpu, first + page, writer->book[first + page]);
+			read = *(const uint64_t *)(copy + page * page_size() +
+						   writer->cpu * WORD_STRIDE);
+			if (read == wrote)
+				continue;
+			evidence("page %u: CPU %u wrote %u, %s has %s%u", first + page,
+				 writer->cpu, (uint32_t)wrote, where,
+				 read >> 32 == wrote >> 32 ? "" : "foreign ", (uint32_t)read);
+			if (atomic_fetch_add(&w->lost, 1) + 1 >= LOST_MAX)
+				atomic_store(&w->stop, true);
+		}
+	}
+	return words;
+}
+
+void writers_forget(struct writers *w, unsigned int first, unsigned int pages)
+{
+	unsigned int page, k;
+
+	for (k = 0; k < w->count; k++)
+		for (page = first; page < first + pages; page++)
+			w->writer[k].book[page] = 0;
 }
 
 uint64_t writers_verify(struct writers *w)

@@ -40,6 +40,7 @@ struct writer {
 struct writers {
 	const char *taken_by;	/* for evidence(); NULL is reclaim */
 	char *region;
+	bool holes;		/* it starts as one: a word never written is 0 */
 	bool resident;		/* writers_start() leaves the region in memory */
 	unsigned int pages;
 	unsigned int window_pages;
@@ -103,6 +104,16 @@ uint64_t writers_verify_pages(struct writers *w, unsigned int first, unsigned in
  * memory was given back. The writers must be elsewhere.
  */
 void writers_rewrite(struct writers *w, unsigned int first, unsigned int pages);
+
+/*
+ * The same of a copy of these pages, taken from `where` ("the disk") while the
+ * writers only read or were elsewhere.
+ */
+uint64_t writers_verify_copy(struct writers *w, unsigned int first, unsigned int pages,
+			     const char *copy, const char *where);
+
+/* A hole was punched into pages [first, first + pages), the writers being elsewhere. */
+void writers_forget(struct writers *w, unsigned int first, unsigned int pages);
 
 /* Every word of the region against the books, from this CPU; the words read. */
 uint64_t writers_verify(struct writers *w);

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * shared_file_lost_write: a store through a MAP_SHARED mapping of an ext4 file is on
+ * the disk after the next fsync().
+ *
+ * Two rules, and both are about a store that makes neither a fault nor a dirty PTE:
+ *
+ * - When writeback makes a page clean, its PTEs become clean and read-only and no
+ *   CPU has a writable TLB entry left, so that the next store faults and makes the
+ *   page dirty again (page_vma_mkclean_one(), by folio_clear_dirty_for_io()). commit
+ *   d08b3851da41 ("[PATCH] mm: tracking shared dirty pages") (in v2.6.19).
+ * - When reclaim has unmapped a dirty page, which it keeps, or a clean one, which it
+ *   frees, no CPU has any TLB entry for it left in the end (try_to_unmap_flush() in
+ *   shrink_folio_list()): nobody could make that page clean again, for writeback finds
+ *   no PTE, and nobody could know who reads it. commit 72b252aed506 ("mm: send one IPI
+ *   per CPU to TLB flush all entries after unmapping pages") (in v4.3).
+ *
+ * One round:
+ *
+ * 1. Whole passes of the writers over another window: dirty, on the LRU, in the TLBs.
+ * 2. Every other time reclaim takes the window while they write.
+ * 3. Writeback of it while they write: msync, fdatasync, sync_file_range or sync.
+ * 4. A whole pass. From here to the next round they only read.
+ * 5. fdatasync, and what O_DIRECT reads is what the books say, word by word. A store
+ *    that nobody knows of is in memory and not on the disk.
+ * 6. Reclaim takes the window while they read it: it is clean, and freed. CPU 0 fills
+ *    as much memory with something else; nobody must read that.
+ *
+ * At the end all caches are dropped and all of the file is read both ways.
+ *
+ * Step 4 is there for what step 5 asks. Reclaim lets go of a dirty page (unlocks it)
+ * before it flushes what it has unmapped; writeback may clean it in between, and a
+ * store may follow through a TLB entry not yet flushed: that store is noticed with the
+ * next one, which faults. What is asked here is that all flushes were done in the end.
+ */
+#include "stale_tlb.h"
+#include "writers.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define PAGES		2048
+#define WINDOW_PAGES	64
+
+#define LRU_PHASES	2
+
+struct shared_file {
+	struct writers *w;
+	struct rng rng;
+	int fd;
+	int direct;			/* the same file, O_DIRECT */
+	char *copy;			/* of a window, as it is on the disk */
+	char *other;			/* other memory for pages just freed */
+	uint64_t rounds_classic;
+	uint64_t rounds_mglru;
+	uint64_t writebacks[4];
+	uint64_t words_on_disk;
+};
+
+static size_t window_bytes(const struct shared_file *s)
+{
+	return s->w->window_pages * page_size();
+}
+
+static char *window_start(const struct shared_file *s)
+{
+	return s->w->region + atomic_load(&s->w->window) * page_size();
+}
+
+/* One of the four ways, all of which wait for the disk. */
+static void write_back(struct shared_file *s, unsigned int way)
+{
+	const unsigned int range = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+				   SYNC_FILE_RANGE_WAIT_AFTER;
+	int error = 0;
+
+	atomic_store(&s->w->reclaiming, true);
+	switch (way) {
+	case 0:
+		error = msync(window_start(s), window_bytes(s), MS_SYNC);
+		break;
+	case 1:
+		error = fdatasync(s->fd);
+		break;
+	case 2:
+		error = sync_file_range(s->fd, window_start(s) - s->w->region,
+					(off_t)window_bytes(s), range);
+		break;
+	default:
+		sync();
+	}
+	atomic_store(&s->w->reclaiming, false);
+	if (error)
+		bail("writeback: %s", strerror(errno));
+	s->writebacks[way]++;
+}
+
+/* The writers only read: what is on the disk must be what the books say. */
+static void check_disk(struct shared_file *s, unsigned int first)
+{
+	if (fdatasync(s->fd))
+		bail("fdatasync: %s", strerror(errno));
+	if (pread(s->direct, s->copy, window_bytes(s), (off_t)(first * page_size())) !=
+	    (ssize_t)window_bytes(s))
+		bail("O_DIRECT: %s", strerror(errno));
+	s->words_on_disk += writers_verify_copy(s->w, first, s->w->window_pages, s->copy,
+						"the disk");
+}
+
+static void free_clean_pages(struct shared_file *s, uint64_t round, bool pageout)
+{
+	unsigned int page;
+
+	writers_reclaim(s->w, atomic_load(&s->w->window), window_bytes(s), pageout);
+	/* This CPU gets first what it has freed last. */
+	for (page = 0; page < s->w->window_pages; page++)
+		pattern_fill(s->other + page * page_size(), page_size(),
+			     pattern_key(s->w->seed, round, page));
+	writers_wait(s->w);
+	region_advise(s->other, window_bytes(s), MADV_DONTNEED);
+}
+
+static void set_mode(struct shared_file *s, enum writers_mode mode)
+{
+	writers_set(s->w, mode);
+	writers_wait(s->w);
+}
+
+static void one_round(struct shared_file *s, uint64_t round)
+{
+	struct writers *w = s->w;
+
+	atomic_store(&w->window, rng_below(&s->rng, w->pages / w->window_pages) * w->window_pages);
+	atomic_store(&w->restless, 1 + rng_below(&s->rng, w->count));
+	set_mode(s, WRITE_ALWAYS);
+	if (round % 2)
+		/* Not memory.reclaim, which is made to wait where it finds dirty pages only. */
+		writers_reclaim(w, atomic_load(&w->window), window_bytes(s), true);
+	write_back(s, round / 2 % 4);
+	writers_wait(w);
+	set_mode(s, READ_ONLY);
+	check_disk(s, atomic_load(&w->window));
+	if (!atomic_load(&w->lost))
+		free_clean_pages(s, round, round / 2 % 2);
+}
+
+static void all_rounds(struct shared_file *s, uint64_t rounds)
+{
+	uint64_t round, phase_rounds = (rounds + LRU_PHASES - 1) / LRU_PHASES;
+
+	for (round = 0; round < rounds && !atomic_load(&s->w->lost); round++) {
+		if (round % phase_rounds == 0)
+			lru_gen_set(round / phase_rounds % 2);
+		*(lru_gen_is_on() ? &s->rounds_mglru : &s->rounds_classic) += 1;
+		one_round(s, round);
+	}
+}
+
+static char *map_file(struct shared_file *s, char *where)
+{
+	char *start = mmap(where, s->w->pages * page_size(), PROT_READ | PROT_WRITE,
+			   MAP_SHARED | (where ? MAP_FIXED : 0), s->fd, 0);
+
+	if (start == MAP_FAILED)
+		bail("cannot map a file: %s", strerror(errno));
+	return start;
+}
+
+static void prepare(struct shared_file *s)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s/shared_file_lost_write.%d", data_dir(), getpid());
+	s->fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	s->direct = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	if (s->fd < 0 || s->direct < 0 || unlink(path) ||
+	    posix_fallocate(s->fd, 0, (off_t)(s->w->pages * page_size())))
+		bail("no file on the data disk: %s", strerror(errno));
+	s->copy = locked_alloc(window_bytes(s));
+	lock_present();
+	memcg_enter();
+	s->other = region_map(window_bytes(s), page_size());
+	thp_choose(s->other, window_bytes(s), 0);
+	s->w->region = map_file(s, NULL);
+}
+
+/* Nothing of the file is in memory, and then all of it has to be right. */
+static uint64_t verify_all(struct shared_file *s)
+{
+	unsigned int first;
+
+	if (fsync(s->fd))
+		bail("fsync: %s", strerror(errno));
+	region_unmap(s->w->region, s->w->pages * page_size());
+	if (!write_file("/proc/sys/vm/drop_caches", "3"))
+		bail("no drop_caches: %s", strerror(errno));
+	for (first = 0; first < s->w->pages; first += s->w->window_pages)
+		check_disk(s, first);
+	s->w->region = map_file(s, s->w->region);
+	return writers_verify(s->w);
+}
+
+enum outcome shared_file_lost_write(const struct guest_args *args)
+{
+	static struct writers w = { .pages = PAGES, .window_pages = WINDOW_PAGES };
+	struct shared_file s = { .w = &w, .rng = rng_fork(args->seed, 0) };
+	struct vmstat_delta deltas[] = {
+		{ .name = "nr_vmscan_immediate_reclaim" }, { .name = "workingset_refault_file" },
+		{ .name = "nr_written" },
+	};
+	size_t count = sizeof(deltas) / sizeof(*deltas);
+	uint64_t words = 0;
+
+	if (args->cpus < 2)
+		return skip("a writer needs a CPU besides the reclaimer's");
+	w.seed = args->seed;
+	w.count = args->cpus - 1;
+	pin_self(0);
+	prepare(&s);
+	vmstat_start(deltas, count);
+	writers_start(&w);
+	all_rounds(&s, args->iterations);
+	writers_join(&w);
+	if (!atomic_load(&w.lost))
+		words = verify_all(&s);
+	counter("rounds_classic", s.rounds_classic);
+	counter("rounds_mglru", s.rounds_mglru);
+	counter("writebacks_msync", s.writebacks[0]);
+	counter("writebacks_fdatasync", s.writebacks[1]);
+	counter("writebacks_range", s.writebacks[2]);
+	counter("writebacks_sync", s.writebacks[3]);
+	counter("pages_written", vmstat_since(deltas, count, "nr_written"));
+	counter("dirty_unmapped", vmstat_since(deltas, count, "nr_vmscan_immediate_reclaim"));
+	counter("clean_freed", vmstat_since(deltas, count, "workingset_refault_file"));
+	counter("words_on_disk", s.words_on_disk);
+	counter("words_verified", words);
+	writers_report(&w);
+	return atomic_load(&w.lost) ? NOT_OK : OK;
+}
