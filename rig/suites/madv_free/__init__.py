@@ -33,9 +33,9 @@ SUITE = Suite(
             guards="one word written takes a lazyfree folio back whole, as far as it was not "
             "unmapped before (mm/rmap.c: try_to_unmap_one(); mm/huge_memory.c: "
             "__discard_anon_folio_pmd_locked())",
-            iterations=16,
+            iterations=8,
             floors=_floors(
-                folios_written=150, pages_kept=3000, pages_left_zero=5000, pglazyfreed=2500
+                folios_written=80, pages_kept=1500, pages_left_zero=2500, pglazyfreed=1200
             ),
         ),
         Case(
@@ -51,13 +51,13 @@ SUITE = Suite(
             name="vma_split",
             guards="each part of a lazyfree folio obeys the mapping it is in: locked stays, "
             "read-only stays read-only (mm/rmap.c: try_to_unmap_one(), VM_LOCKED)",
-            iterations=16,
+            iterations=8,
             floors=_floors(
-                folios_part_unmapped=50,
-                pages_locked=500,
-                pages_still_read_only=250,
-                pages_zero=2500,
-                pglazyfreed=1000,
+                folios_part_unmapped=25,
+                pages_locked=250,
+                pages_still_read_only=120,
+                pages_zero=1200,
+                pglazyfreed=500,
             ),
         ),
         Case(
@@ -88,29 +88,29 @@ SUITE = Suite(
             name="shared_after_fork",
             guards="MADV_FREE speaks for one mapping of a shared folio: who did not give it up "
             "keeps all of it (mm/rmap.c: try_to_unmap_one(); mm/madvise.c)",
-            iterations=18,
-            floors=_floors(pages_written=200, parent_zero=5000, child_old=3000, pglazyfreed=1500),
+            iterations=9,
+            floors=_floors(pages_written=90, parent_zero=2500, child_old=1500, pglazyfreed=700),
         ),
         Case(
             name="cow_after_failed_unmap",
             guards="a PTE put back after its folio could not be unmapped is as read-only as it "
             "was (mm/rmap.c: folio_unmap_pte_batch())",
-            iterations=16,
-            floors=_floors(folios=130, folios_put_back=100, pages_copied=2000, child_old=1000),
+            iterations=10,
+            floors=_floors(folios=80, folios_put_back=60, pages_copied=1300, child_old=800),
         ),
         Case(
             name="droppable",
             guards="MAP_DROPPABLE memory is dropped whole pages at a time, dirty or not, and "
             "never swapped (mm/rmap.c: try_to_unmap_one())",
-            iterations=18,
-            floors=_floors(pages_written=6000, pages_dropped=6000, forks_wiped=1),
+            iterations=9,
+            floors=_floors(pages_written=3000, pages_dropped=3000, forks_wiped=1),
         ),
         Case(
             name="split_deferred_zero",
             guards="reclaiming a lazyfree folio queues it for no split (mm/rmap.c: "
             "try_to_unmap_one(); since v6.16)",
-            iterations=16,
-            floors=_floors(folios=300, pages_zero=5000, pglazyfreed=5000),
+            iterations=8,
+            floors=_floors(folios=150, pages_zero=2500, pglazyfreed=2500),
         ),
     ),
 )

@@ -133,7 +133,7 @@ enum outcome cow_after_failed_unmap(const struct guest_args *args)
 
 		/* One folio first: a kernel that fails here may not live to say it twice. */
 		bytes = round < GENTLE_ROUNDS ? (size_t)size_kb << 10 : PMD_BYTES;
-		lru_gen_set(round / sizes % 2);
+		lru_gen_set(round / 2 % 2);
 		good = one_round(&c, size_kb, bytes);
 	}
 	counter("pages_verified", c.l.verified);

@@ -145,7 +145,7 @@ enum outcome droppable(const struct guest_args *args)
 	vmstat_start(deltas, 2);
 	for (round = 0; round < args->iterations && !d.bad; round++) {
 		size = round % sizes;
-		lru_gen_set(round / sizes % 2);
+		lru_gen_set(round / 2 % 2);
 		one_round(&d, size ? sizes_kb[size - 1] : 0, (round + round / sizes) % 2);
 	}
 	counter("pages_written", d.written);

@@ -121,7 +121,7 @@ static enum outcome extra_reference(const struct guest_args *args, bool must_dro
 	vmstat_start(deltas, 2);
 	for (round = 0; round < args->iterations && !e.l.bad; round++) {
 		size = round % sizes;
-		lru_gen_set(round / sizes % 2);
+		lru_gen_set(round / 2 % 2);
 		one_round(&e, size ? sizes_kb[sizes - 1 - size] : 0);
 	}
 	counter("rounds", e.rounds);

@@ -148,7 +148,7 @@ enum outcome large_partial_redirty(const struct guest_args *args)
 	for (round = 0; round < args->iterations && !p.l.bad; round++) {
 		/* The PMD's first: it is the one that has a path of its own. */
 		p.size_kb = sizes_kb[sizes - 1 - round % sizes];
-		lru_gen_set(round / sizes % 2);
+		lru_gen_set(round / 2 % 2);
 		one_round(&p, (round + round / sizes) % 2);
 	}
 	report(&p, deltas, 2);

@@ -147,7 +147,7 @@ enum outcome shared_after_fork(const struct guest_args *args)
 		size = round % sizes;
 		s.size_kb = size ? sizes_kb[size - 1] : 0;
 		s.all_is_the_childs = (round + round / sizes) % 2;
-		lru_gen_set(round / sizes % 2);
+		lru_gen_set(round / 2 % 2);
 		good = one_round(&s);
 	}
 	counter("rounds", s.rounds);

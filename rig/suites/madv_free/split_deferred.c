@@ -63,7 +63,7 @@ enum outcome split_deferred_zero(const struct guest_args *args)
 	lazyfree_init(&d.l, ROUND_BYTES, args->seed);
 	vmstat_start(deltas, 1);
 	for (round = 0; round < args->iterations && !d.l.bad && !evidence_count(); round++) {
-		lru_gen_set(round / sizes % 2);
+		lru_gen_set(round / 2 % 2);
 		one_round(&d, sizes_kb[round % sizes], (round + round / sizes) % 2);
 	}
 	counter("folios", d.folios);

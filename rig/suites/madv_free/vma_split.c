@@ -159,7 +159,7 @@ enum outcome vma_split(const struct guest_args *args)
 	s.kind = locked_alloc(ROUND_BYTES / page_size() * sizeof(*s.kind));
 	vmstat_start(deltas, 2);
 	for (round = 0; round < args->iterations && !s.l.bad; round++) {
-		lru_gen_set(round / sizes % 2);
+		lru_gen_set(round / 2 % 2);
 		one_round(&s, sizes_kb[round % sizes]);
 	}
 	counter("pages_verified", s.l.verified);
