@@ -77,6 +77,16 @@ def test_a_bail_out_is_a_failure_of_the_program() -> None:
     assert (count(result, PASSED), count(result, "known_failures")) == (53, 1)
 
 
+def test_a_bail_out_that_sums_up_is_none() -> None:
+    """As mkdirty of v7.2 ends."""
+    text = said("1..2", "ok 1 a", "not ok 2 b", "Bail out! 1 out of 2 tests failed")
+    assert judged(text, 1).evidence == ("b: not ok, without a word why",)
+    assert judged(text, 1, a_known("b")).outcome is Outcome.PASS
+    cut = text.replace("1..2", "1..3")
+    assert judged(cut, 1, a_known("b")).reason == "1 out of 2 tests failed: Bail out!"
+    assert judged(said("1..1", "ok 1 a", "Bail out! no"), 1).outcome is Outcome.FAIL
+
+
 # What went wrong
 
 
