@@ -19,6 +19,8 @@ FOLDER = "tools/testing/selftests"
 EXPORT = (FOLDER, "tools/include", "tools/scripts", "tools/build", "tools/arch", "scripts",
           "mm/gup_test.h")  # fmt: skip
 """What the selftests' Makefiles and sources reach for, beside the headers for user space."""
+HEADERS = ("include/uapi", "{arch}/include/uapi", "{arch}/entry/syscalls", "{arch}/tools")
+"""What the headers for user space are made from; not every architecture has all of it."""
 LDFLAGS = "-static -s"
 TARGET = "rig-list"
 LIST = "$(notdir $(TEST_GEN_PROGS) $(TEST_GEN_FILES))"
@@ -69,13 +71,14 @@ def stub(why: str) -> str:
 
 def _trees(store: Store, spec: BuildSpec) -> dict[str, str]:
     """What the programs are made from, by git's hash of it."""
-    here = Path(spec.config.arch.image).parts[:2]
-    paths = (*EXPORT, "include/uapi", "/".join(here))
-    names = [f"{spec.tree.commit}:{path}" for path in paths]
-    done = git.git("rev-parse", *names, cwd=git.repository(store), check=False)
-    if done.status:
-        raise BuildError("the tree has no selftests", detail=done.stderr.strip())
-    return dict(zip(paths, done.stdout.split(), strict=True))
+    here = "/".join(Path(spec.config.arch.image).parts[:2])
+    paths = (*EXPORT, *(path.format(arch=here) for path in HEADERS))
+    listed = git.text("ls-tree", spec.tree.commit, *paths, cwd=git.repository(store))
+    found = {path: words.split()[2] for words, path in
+             (line.split("\t") for line in listed.splitlines())}  # fmt: skip
+    if FOLDER not in found:
+        raise BuildError(f"{spec.tree.label} has no {FOLDER}")
+    return found
 
 
 def _make(

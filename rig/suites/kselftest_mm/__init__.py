@@ -90,7 +90,7 @@ def test(name: str, guards: str, *, call: str = "", deadline: float = 20) -> Cas
 
 
 CASES = (
-    test("cow", "copy on write against fork, GUP, vmsplice and swap", deadline=60),
+    test("cow", "copy on write against fork, GUP, vmsplice and swap", deadline=120),
     test("droppable", "MAP_DROPPABLE memory is dropped under pressure, and reads as zero"),
     test("guard-regions", "MADV_GUARD_INSTALL and _REMOVE, also across reclaim", deadline=30),
     test("gup_longterm", "which mappings long-term pins are refused for"),
@@ -98,7 +98,7 @@ CASES = (
     test("gup_test_pin", "pin_user_pages_fast()", call="gup_test -a -n 1"),
     test("gup_test_longterm", "long-term pins of a shared THP", call="gup_test -t -L -w -S -n 512"),
     test("gup_test_dump", "dump of pinned pages", call="gup_test -ct -F 0x1 0 19 0x1000"),
-    test("khugepaged", "collapse of anonymous and shmem memory into THPs", deadline=60),
+    test("khugepaged", "collapse of anonymous and shmem memory into THPs", deadline=90),
     test("khugepaged_shmem", "collapse of shmem", call="khugepaged all:shmem", deadline=60),
     test("madv_populate", "MADV_POPULATE_READ and _WRITE, soft-dirty with them"),
     test("map_fixed_noreplace", "MAP_FIXED_NOREPLACE never replaces"),
@@ -109,12 +109,12 @@ CASES = (
     test("mlock2-tests", "mlock2() and MLOCK_ONFAULT"),
     test("mrelease_test", "process_mrelease() frees a dying process' memory"),
     test("mremap_dontunmap", "MREMAP_DONTUNMAP leaves an empty mapping behind"),
-    test("mremap_test", "mremap() moves page tables with their contents", deadline=60),
+    test("mremap_test", "mremap() moves page tables with their contents", deadline=90),
     test("mseal_test", "a sealed mapping stays as it is"),
     test("pagemap_ioctl", "PAGEMAP_SCAN: written pages, by uffd write protection", deadline=60),
     test("prctl_thp_disable", "PR_SET_THP_DISABLE"),
     test("process_madv", "process_madvise() of another process"),
-    test("soft-dirty", "soft-dirty bits over swap, mprotect and split", deadline=60),
+    test("soft-dirty", "soft-dirty bits over swap, mprotect and split", deadline=90),
     test("split_huge_page_test", "splitting THPs keeps their contents", deadline=30),
     test("transhuge-stress", "THPs allocated and freed", call="transhuge-stress -d 1", deadline=60),
     test("uffd-stress_anon", "userfaultfd, anonymous", call="uffd-stress anon 20 4", deadline=40),
@@ -130,7 +130,7 @@ CASES = (
         "uffd-unit-tests",
         "userfaultfd: missing, write-protect, minor, move",
         call="taskset 1 uffd-unit-tests",
-        deadline=60,
+        deadline=120,
     ),
     test("uffd-wp-mremap", "write protection by userfaultfd goes with mremap()"),
 )
