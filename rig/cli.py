@@ -8,7 +8,30 @@ from typing import Annotated
 
 import typer
 
-from rig import campaign, request, run
+from rig import campaign, cli_series, request, run
+from rig.cli_app import (
+    AccelOpt,
+    ArchOpt,
+    BaseOpt,
+    CaseOpt,
+    CpusOpt,
+    DiskOpt,
+    FlavourOpt,
+    IterationsOpt,
+    JsonOpt,
+    LruOpt,
+    MemoryOpt,
+    MutantOpt,
+    QuietOpt,
+    ScheduleOpt,
+    SeedOpt,
+    SuiteOpt,
+    TargetArg,
+    TreeOpt,
+    VerboseOpt,
+    ZramOpt,
+    app,
+)
 from rig.errors import ConfigError
 from rig.progress import reporter
 from rig.request import Request, comma
@@ -16,60 +39,7 @@ from rig.run import Shelves
 from rig.store import Store
 from rig.verdict import Outcome
 
-app = typer.Typer(
-    name="rig",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    help="Runs a Linux mm patch series on emulated SMP machines and says whether it loses data.",
-    epilog="A TARGET is `v6.12`, `SERIES`, `SERIES@v2`, `SERIES@v2:3` (its first three patches), a "
-    "path to an mbox, or with `--tree` any git revision.  \n"
-    "Exit status: 0 pass, 1 fail, 2 bad input, "
-    "3 broken (host or rig), 4 inconclusive.",
-)
-
-TargetArg = Annotated[
-    str, typer.Argument(metavar="TARGET", help="v6.12, SERIES, SERIES@v2:3, ./series.mbx")
-]
-ArchOpt = Annotated[str, typer.Option("--arch", help="Architectures, comma-separated.")]
-SuiteOpt = Annotated[
-    str, typer.Option("--suite", help="Suites, comma-separated; all that are not on request.")
-]
-CaseOpt = Annotated[str, typer.Option("--case", help="Cases, comma-separated: CASE or SUITE/CASE.")]
-MutantOpt = Annotated[str, typer.Option("--mutant", help="Break this rule of the kernel first.")]
-JsonOpt = Annotated[Path | None, typer.Option("--json", help="Write the results as JSON.")]
-BaseOpt = Annotated[
-    str, typer.Option("--base", help="Base to apply the series to, rather than its own.")
-]
-TreeOpt = Annotated[
-    Path | None,
-    typer.Option("--tree", help="Your git tree; bases are its revisions. It is never modified."),
-]
-FlavourOpt = Annotated[str, typer.Option("--flavour", help="Kernel flavour, of kconfigs/flavour/.")]
-SeedOpt = Annotated[
-    int,
-    typer.Option("--seed", help="Of the programs' random choices; if seeded, of everything."),
-]
-IterationsOpt = Annotated[
-    int, typer.Option("--iterations", help="Of every case, rather than its own number.")
-]
-ScheduleOpt = Annotated[
-    str, typer.Option("--schedule", help="live, or seeded: bit for bit the same for a --seed.")
-]
-AccelOpt = Annotated[str, typer.Option("--accel", help="auto, kvm or tcg.")]
-CpusOpt = Annotated[int, typer.Option("--cpus", help="The guest's CPUs.")]
-MemoryOpt = Annotated[int, typer.Option("--memory", help="The guest's memory, MiB.")]
-ZramOpt = Annotated[int, typer.Option("--zram", help="Swap on zram, MiB.")]
-DiskOpt = Annotated[int, typer.Option("--swap-disk", help="Swap on a virtio disk, MiB.")]
-LruOpt = Annotated[
-    bool | None, typer.Option("--lru-gen/--no-lru-gen", help="MGLRU or the classic LRU.")
-]
-VerboseOpt = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Show every command that is run.")
-]
-QuietOpt = Annotated[bool, typer.Option("--quiet", "-q", help="Results only.")]
+__all__ = ["app", "cli_series"]
 
 
 @app.command("run", epilog="Examples: `rig run batch-dirty-tlb-flush@v2 --arch x86_64,arm64`  \n"
@@ -113,7 +83,7 @@ def run_(
     files.check(json, junit)
     store, shelves = Store.default(), Shelves.default()
     with reporter(verbose=verbose, quiet=quiet):
-        specs = request.specs(store, shelves, asked)
+        specs = request.specs(store, shelves, request.fetched(shelves, asked))
         directory = campaign.new_directory(store, specs[0].tree.label)
         results = campaign.execute(store, shelves, specs, directory)
     files.write(results, json, junit)

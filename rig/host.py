@@ -111,7 +111,14 @@ UNPRIVILEGED = (
     Need(package="uidmap", why="mmdebstrap works without root with it", programs=("newuidmap",)),
 )
 
-TESTS = (Need(package="shellcheck", why="the tests check shell scripts", programs=("shellcheck",)),)
+TESTS = (
+    Need(package="shellcheck", why="the tests check shell scripts", programs=("shellcheck",)),
+    Need(
+        package="public-inbox",
+        why="the tests fetch series from a mailing list's archive of their own",
+        programs=("public-inbox-httpd", "public-inbox-init", "public-inbox-mda"),
+    ),
+)
 
 
 def needs(arches: Iterable[Arch]) -> tuple[Need, ...]:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What somebody asked for, in their words -> `RunSpec`s; names are checked before work begins."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rig import accel, base, git, image, kbuild, log, mutant, run, series, suite, target
+from rig import accel, base, git, image, intake, kbuild, log, mutant, run, series, suite, target
 from rig import arch as arches
 from rig.base import Base
 from rig.errors import ConfigError, unknown
@@ -44,6 +44,16 @@ class Request:
 def comma(text: str) -> tuple[str, ...]:
     """A comma-separated option."""
     return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def fetched(shelves: Shelves, request: Request) -> Request:
+    """A series that is a mail still is put on the shelf first, unless it is there."""
+    if not (named := target.message(request.target)):
+        return request
+    found = series.by_message_id(shelves.patches, named)
+    if found is None:
+        found = intake.fetch(shelves.patches, request.target).series[-1]
+    return replace(request, target=found.label)
 
 
 def check(shelves: Shelves, request: Request) -> None:

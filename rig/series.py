@@ -4,12 +4,15 @@
 import codecs
 import email
 import email.policy
+import email.utils
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from email.message import EmailMessage
 from pathlib import Path
 
+from rig import guard
 from rig.errors import ConfigError, unknown
 
 # What git and b4 put before each mail of an mbox (git-mailsplit(1)).
@@ -60,6 +63,19 @@ class SeriesVersion:
     """A base of the rig (from the file's name), or a base-commit; empty where none is named."""
     cover: str
     patches: tuple[Patch, ...]
+    top: bytes = b""
+    """The mail an answer goes to: the cover letter, or the first patch; with all the headers that
+    are known."""
+
+    @property
+    def message_id(self) -> str:
+        return header(self.top, "Message-ID").strip("<> ")
+
+    @property
+    def date(self) -> str:
+        """Of the top mail, like 2026-03-17; empty where it says none."""
+        said = email.utils.parsedate_tz(header(self.top, "Date"))
+        return f"{said[0]:04}-{said[1]:02}-{said[2]:02}" if said else ""
 
     @property
     def label(self) -> str:
@@ -78,9 +94,21 @@ def digest(patches: tuple[Patch, ...]) -> str:
     return hashlib.sha256(b"\0".join(patch.mail for patch in patches)).hexdigest()
 
 
+def header(mail: bytes, name: str) -> str:
+    """A header of a mail on one line, decoded; empty where there is none or it is damaged."""
+    try:
+        return " ".join(str(parsed(mail).get(name, "")).split())
+    except Exception:  # email's parser raises whatever comes (IndexError, for one)
+        return ""
+
+
+def parsed(mail: bytes) -> EmailMessage:
+    return email.message_from_bytes(mail, policy=email.policy.default)
+
+
 def body_of(mail: bytes) -> str:
     """The text of a mail, its transfer encoding undone."""
-    message = email.message_from_bytes(mail, policy=email.policy.default)
+    message = parsed(mail)
     part = message.get_body(preferencelist=("plain",))
     payload = part.get_payload(decode=True) if part is not None else b""
     charset = part.get_content_charset("utf-8") if part is not None else "utf-8"
@@ -99,9 +127,19 @@ def _lines(body: str) -> list[str]:
 
 
 def parse(
-    name: str, data: bytes, *, revision: int = 0, base: str = "", where: str = ""
+    name: str,
+    data: bytes,
+    *,
+    revision: int = 0,
+    base: str = "",
+    where: str = "",
+    beside: bytes = b"",
+    thread: Sequence[bytes] = (),
 ) -> SeriesVersion:
     """Read an mbox. `revision` and `base`, where given, are what the file's name promised.
+
+    `beside` is a cover letter that is not in the mbox, as `b4 am` writes it; in the mails of
+    `thread` are headers that b4 leaves out.
 
     Raises ConfigError for what is not a whole series: no mail, a mail without a patch, a hunk cut
     short, a number missing.
@@ -109,8 +147,30 @@ def parse(
     where = where or name
     if data.count(b"\r\n") == data.count(b"\n"):  # a mailer's, not the patch's
         data = data.replace(b"\r\n", b"\n")
-    mails = _split(data, where)
-    cover = ""
+    mails = [*([beside] if beside else []), *split(data, where)]
+    cover, top, revisions, patches = _collect(mails, where)
+    _check_revision(revisions, revision, where)
+    guard.check(
+        (f"{where}: patch {patch.number} ({patch.subject})", _lines(body_of(patch.mail)))
+        for patch in patches
+    )
+    wanted = header(top, "Message-ID")
+    texts = [cover, *(body_of(patch.mail) for patch in patches)]
+    trailers: Mapping[str, str] = dict(m for text in reversed(texts) for m in TRAILER.findall(text))
+    return SeriesVersion(
+        name=name,
+        revision=revision or revisions.pop(),
+        change_id=trailers.get("change-id", ""),
+        base=base or trailers.get("base-commit", ""),
+        cover=cover,
+        patches=patches,
+        top=next((one for one in thread if wanted and header(one, "Message-ID") == wanted), top),
+    )
+
+
+def _collect(mails: Sequence[bytes], where: str) -> tuple[str, bytes, set[int], tuple[Patch, ...]]:
+    """Cover letter, top mail, revisions that are named, patches."""
+    cover, top = "", b""
     patches: dict[int, Patch] = {}
     revisions: set[int] = set()
     total = 0
@@ -122,7 +182,7 @@ def parse(
             raise ConfigError(f"{where}: one mail says {total} patches, another {count}")
         total = count or total
         if number == 0 and count:
-            cover = f"{subject}\n\n{body.strip()}\n"
+            cover, top = f"{subject}\n\n{body.strip()}\n", mail
             continue
         if not count and patches:
             raise ConfigError(
@@ -141,20 +201,12 @@ def parse(
             mail=mail,
         )
     _check_numbers(patches, total, where)
-    _check_revision(revisions, revision, where)
-    texts = [cover, *(body_of(patches[number].mail) for number in sorted(patches))]
-    trailers: Mapping[str, str] = dict(m for text in reversed(texts) for m in TRAILER.findall(text))
-    return SeriesVersion(
-        name=name,
-        revision=revision or revisions.pop(),
-        change_id=trailers.get("change-id", ""),
-        base=base or trailers.get("base-commit", ""),
-        cover=cover,
-        patches=tuple(patches[number] for number in sorted(patches)),
-    )
+    ordered = tuple(patches[number] for number in sorted(patches))
+    return cover, top or ordered[0].mail, revisions, ordered
 
 
-def _split(data: bytes, where: str) -> list[bytes]:
+def split(data: bytes, where: str) -> list[bytes]:
+    """The mails of an mbox, without their From lines."""
     if not data.strip():
         raise ConfigError(f"{where} is empty", hint="write it with `b4 am -o - MESSAGE-ID`")
     starts = [match.start() for match in FROM_LINE.finditer(data)]
@@ -169,7 +221,7 @@ def _split(data: bytes, where: str) -> list[bytes]:
 
 def _headers(mail: bytes, where: str) -> tuple[int, int, int, str, str]:
     """Number, count, revision, subject, author of a mail."""
-    message = email.message_from_bytes(mail, policy=email.policy.default)
+    message = parsed(mail)
     try:
         subject = " ".join(str(message.get("Subject", "")).split())
         author = str(message.get("From", ""))
@@ -285,17 +337,34 @@ def load(shelf: Path, name: str, revision: int | None = None, base: str = "") ->
     return read(path, name)
 
 
+def by_message_id(shelf: Path, wanted: str) -> SeriesVersion | None:
+    """The revision on the shelf that this mail is the top of."""
+    everything = (load(shelf, name, one) for name in names(shelf) for one in revisions(shelf, name))
+    return next((found for found in everything if found.message_id == wanted), None)
+
+
 def read(path: Path, name: str = "") -> SeriesVersion:
-    """A series from any mbox; on the shelf the file's name says revision and base."""
+    """A series from any mbox; on the shelf the file's name says revision and base.
+
+    vN.cover and vN.thread.mbx, which `rig fetch` leaves beside vN.mbx, are read with it.
+    """
+    match = FILE_NAME.match(path.name)
+    beside = thread = b""
     try:
         data = path.read_bytes()
+        if match:
+            cover = path.with_name(f"v{match['revision']}.cover")
+            whole = path.with_name(f"v{match['revision']}.thread.mbx")
+            beside = cover.read_bytes() if cover.is_file() else b""
+            thread = whole.read_bytes() if whole.is_file() else b""
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
-    match = FILE_NAME.match(path.name)
     return parse(
         name or path.stem,
         data,
         revision=int(match["revision"]) if match else 0,
         base=(match["base"] or "") if match else "",
         where=str(path),
+        beside=beside,
+        thread=split(thread, str(path)) if thread else (),
     )

@@ -6,9 +6,11 @@ SERIES           its newest revision
 SERIES@v2        a revision
 SERIES@v2:3      its first three patches
 ./series.mbx     a series that is not on the shelf (`./series.mbx:3` too)
+MESSAGE-ID       a series on a mailing list, or a link to it: it is fetched first
 """
 
 import re
+import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,11 @@ from rig.errors import ConfigError
 BASE = re.compile(r"v\d+\.\d+(?:\.\d+)?(?:-rc\d+)?")
 SERIES = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?:@v(?P<revision>\d+))?(?::(?P<upto>\d+))?")
 FILE = re.compile(r"(?P<path>.*(?:/.*?|\.(?:mbx|mbox|patch)))(?::(?P<upto>\d+))?")
+
+MESSAGE = re.compile(
+    r"<(?P<in>[^\s<>@/]+@[^\s<>@/]+)>|(?P<id>[^\s<>@/:]+@(?:[^\s<>@/:]+\.[^\s<>@/:]+|[^\s<>@/:]{5,}))"
+)
+LINK = re.compile(r"https?://[^\s/]+/(?:[^\s]+/)?(?P<id>[^\s/@]+@[^\s/@?#]+)(?:/.*)?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,9 +37,20 @@ class Target:
     upto: int | None = None
 
 
+def message(text: str) -> str:
+    """The message-id that a text is, or that a link leads to; empty if it is neither."""
+    if match := LINK.fullmatch(text):
+        return urllib.parse.unquote(match["id"])
+    if SERIES.fullmatch(text) or FILE.fullmatch(text) or not (match := MESSAGE.fullmatch(text)):
+        return ""
+    return match["in"] or match["id"]
+
+
 def parse(text: str) -> Target:
     if BASE.fullmatch(text):
         return Target(base=text)
+    if message(text):
+        raise ConfigError(f"{text} is a mail", hint=f"it becomes a series by: rig fetch {text}")
     if (match := SERIES.fullmatch(text)) and not FILE.fullmatch(text):
         if BASE.fullmatch(match["name"]):
             raise ConfigError(

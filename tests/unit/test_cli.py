@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from rig import campaign, cli, doctor, request, run
+from rig import campaign, cli, doctor, intake, request, run, series
 from rig.accel import Probe
 from rig.doctor import Findings
 from rig.errors import BuildError, ConfigError
@@ -25,7 +25,18 @@ from rig.store import Store
 Results = dict[str, tuple[RunResult, ...]]
 Status = tuple[int, str, str]
 Rig = Callable[..., Status]
-VERBS = ("run", "mutate", "explore", "replay", "build", "shell", "report", "list", "doctor")
+VERBS = (
+    "run",
+    "mutate",
+    "explore",
+    "replay",
+    "build",
+    "shell",
+    "report",
+    "list",
+    "doctor",
+    "fetch",
+)
 
 
 @pytest.fixture
@@ -301,3 +312,51 @@ def test_the_doctor(rig: Rig, monkeypatch: pytest.MonkeyPatch, missing: bool, st
     assert ("MISSING: bc: asked" in out) == missing
     rig("doctor", "--fix")
     assert fixes == [False, True]
+
+
+# rig fetch
+
+
+@pytest.mark.parametrize(
+    ("words", "source", "options"),
+    [
+        (["a@b.c"], "a@b.c", {}),
+        (["git:~/linux", "v6.12..topic", "--name", "x"], "git:~/linux v6.12..topic", {"name": "x"}),
+        (["x", "--all-revisions", "--with-trailers"], "x", {"all_revisions": True,
+                                                            "with_trailers": True}),
+    ],
+)  # fmt: skip
+def test_a_fetch(
+    rig: Rig,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    source: str,
+    options: dict[str, object],
+) -> None:
+    asked: list[Any] = []
+
+    def fetch(shelf: Path, source: str, **given: object) -> intake.Fetched:
+        asked.append((source, {key: value for key, value in given.items() if value}))
+        shelf = Path(__file__).parent.parent / "data" / "mbx" / "shelf"
+        found = tuple(series.load(shelf, "unmap-batch", number) for number in (1, 2))
+        return intake.Fetched(series=found, fresh=(2,), said="")
+
+    monkeypatch.setattr(intake, "fetch", fetch)
+    status, out, err = rig("fetch", *words, "-q")
+    assert (status, err, asked) == (0, "", [(source, options)])
+    assert "unmap-batch@v1: 2 patches, no base named, which was there already" in out
+    assert "unmap-batch@v2: 3 patches, base adc218676eef\n" in out
+    assert out.endswith("\nrig run unmap-batch@v2\n")
+
+
+def test_a_run_of_a_mail_fetches_it(
+    rig: Rig,
+    asked: list[Request],
+    gives: Callable[..., None],
+    results: Results,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gives(results["pass"])
+    monkeypatch.setattr(request, "fetched", lambda shelves, one: replace(one, target="got@v1"))
+    assert rig("run", "a-mail@example.org", "-q")[0] == 0
+    assert [one.target for one in asked] == ["got@v1"]

@@ -21,19 +21,19 @@ TOP = Path(__file__).parent.parent.parent
 LAYERS = {
     "L0 host": "errors log proc store git discover",
     "L1 nouns": (
-        "version kconfig arches arch arches.* series mutant target ktap console verdict kselftest"
-        " cpio keys"
+        "version kconfig arches arch arches.* guard series mutant target ktap console verdict"
+        " kselftest cpio keys"
     ),
     "L2 makers": (
-        "debian base intake tree weave host lane kbuild guestbin selftests image qemu accel guest"
-        " seeded gdbstub symbolize doctor"
+        "debian base b4 threads intake tree weave host lane kbuild guestbin selftests image"
+        " qemu accel guest seeded gdbstub symbolize doctor"
     ),
     "L3 workloads": "suites suite suites.* benches bench benches.*",
     "L4 campaigns": (
         "run campaign request mutation replay explore compare bisect nightly history"
         " report report.text report.junit report.files report.*"
     ),
-    "L5 faces": "progress cli pytest_plugin __main__ benches.overhead",
+    "L5 faces": "progress cli_app cli_series cli pytest_plugin __main__ benches.overhead",
 }
 # The package itself, and the layer of programs to be started by hand (`python -m rig.benches.x`).
 PACKAGE = "rig"
@@ -47,12 +47,12 @@ IMPORTERS = {
     "fabric": ("guest",),
     "paramiko": ("guest",),
     "jinja2": ("report", "report.*"),
-    "typer": ("cli", "__main__"),
+    "typer": ("cli", "cli_*", "__main__"),
     "rich": ("progress", "cli", "report", "report.*"),
 }
 """Library -> the only modules that may import it."""
 
-IMPURE = ("rig.proc", "rig.store", "rig.git", "socket", "shutil", "tempfile", "urllib")
+IMPURE = ("rig.proc", "rig.store", "rig.git", "socket", "shutil", "tempfile", "urllib.request")
 """What a noun has no use for."""
 
 MODULE_LINES, FUNCTION_LINES = 400, 60

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rig import accel, arch, base, git, kbuild, request, run, suite
+from rig import accel, arch, base, git, intake, kbuild, request, run, series, suite
 from rig.base import Base
 from rig.errors import ConfigError
 from rig.log import Event
@@ -278,3 +278,38 @@ def test_a_build_boots_nothing(
     ]
     with pytest.raises(ConfigError):
         request.build(store, shelves, replace(V2, flavour="debgu"))
+
+
+# A series that is a mail still
+
+
+def test_a_mail_is_fetched_and_then_is_a_series(
+    shelves: Shelves, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def fetch(shelf: Path, source: str) -> intake.Fetched:
+        asked.append(source)
+        found = series.load(shelves.patches, "unmap-batch", 1)
+        return intake.Fetched(series=(found,), fresh=(1,), said="")
+
+    monkeypatch.setattr(intake, "fetch", fetch)
+    one = Request(target="https://lore.kernel.org/r/new@example.org", cpus=8)
+    assert request.fetched(shelves, one) == replace(one, target="unmap-batch@v1")
+    assert asked == [one.target]
+
+
+@pytest.mark.parametrize(
+    ("target", "meant"),
+    [
+        ("20260302-unmap-batch-v2-0@example.org", "unmap-batch@v2"),
+        ("unmap-batch@v1", "unmap-batch@v1"),
+        ("v6.12", "v6.12"),
+        ("./x.mbx", "./x.mbx"),
+    ],
+)
+def test_what_is_on_the_shelf_is_not_fetched(
+    shelves: Shelves, monkeypatch: pytest.MonkeyPatch, target: str, meant: str
+) -> None:
+    monkeypatch.delattr(intake, "fetch")
+    assert request.fetched(shelves, Request(target=target)) == Request(target=meant)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from rig.errors import ConfigError
-from rig.target import Target, parse
+from rig.target import Target, message, parse
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,34 @@ def test_no_targets(text: str) -> None:
 def test_a_base_has_neither_revisions_nor_patches(text: str) -> None:
     with pytest.raises(ConfigError, match="is a base, which has neither revisions nor patches"):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("20260302-unmap-v2-0@example.org", "20260302-unmap-v2-0@example.org"),
+        ("<cover.17.git.a@b>", "cover.17.git.a@b"),
+        ("x@localhost", "x@localhost"),
+        ("https://lore.kernel.org/linux-mm/a-b@c.d/", "a-b@c.d"),
+        ("https://lore.kernel.org/r/a%2Fb@c.d", "a/b@c.d"),
+        ("https://lore.kernel.org/all/a-b@c.d/T/#u", "a-b@c.d"),
+        ("https://patchwork.kernel.org/project/linux-mm/patch/a-b@c.d/", "a-b@c.d"),
+        ("http://127.0.0.1:8080/mm/a@b.c/", "a@b.c"),
+        ("s@v2", ""),
+        ("s@v2:3", ""),
+        ("s@2", ""),
+        ("v6.12", ""),
+        ("me@home.mbx", ""),
+        ("/tmp/me@home.org/x", ""),
+        ("https://lore.kernel.org/linux-mm/", ""),
+    ],
+)
+def test_mails(text: str, named: str) -> None:
+    assert message(text) == named
+
+
+@pytest.mark.parametrize("text", ["a-b@c.d", "https://lore.kernel.org/r/a-b@c.d"])
+def test_a_mail_is_not_yet_a_target(text: str) -> None:
+    with pytest.raises(ConfigError, match="is a mail") as bad:
+        parse(text)
+    assert bad.value.hint.endswith(f"rig fetch {text}")

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Series in: mail, mailbox, patch directory or git range -> `patches/<series>/vN.mbx`.
+
+Beside vN.mbx, which is what `b4 am` wrote, byte for byte, are b4's vN.cover and vN.thread.mbx, the
+thread it was taken from. What is on the shelf is never written again; all of a fetch is there in
+the end, or nothing of it.
+"""
+
+import contextlib
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rig import b4, log, series, target, threads
+from rig.errors import ConfigError, RigError
+from rig.series import SeriesVersion
+from rig.store import host_trouble
+
+CHANGE_ID = re.compile(r"\d{8}-(?P<slug>.+)-[0-9a-f]{6,}")
+NO_PATCH = "there is no patch in it"
+A_PATCH = "a patch is a mail with [PATCH] in its subject and a diff in its text"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fetched:
+    series: tuple[SeriesVersion, ...]
+    """The oldest first."""
+    fresh: tuple[int, ...]
+    """The revisions that were not on the shelf yet."""
+    said: str
+    """b4's words."""
+
+
+def fetch(
+    shelf: Path,
+    source: str,
+    *,
+    name: str = "",
+    all_revisions: bool = False,
+    with_trailers: bool = False,
+) -> Fetched:
+    """Put a series on the shelf.
+
+    Raises ConfigError for what is no series, InfraError where the server or the host fails.
+    """
+    if name:
+        check_name(name)
+    with log.step(f"Fetching {source}") as step, _scratch(shelf) as scratch:
+        name = name or threads.branch(source)
+        found = threads.gather(shelf, source, name, scratch, all_revisions=all_revisions)
+        mails = [mail for thread in found for mail in thread.mails]
+        everything = scratch / "mails"
+        everything.write_bytes(b"".join(thread.path.read_bytes() for thread in found))
+        wanted = _wanted(mails, found[0].named, all_revisions=all_revisions)
+        work = scratch / "work"
+        work.mkdir()
+        said, made = "", []
+        for revision in wanted:
+            step.note(f"b4 am v{revision}")
+            _check_plain(source, mails, revision)
+            own = next(one for one in found if revision in threads.revisions_of(one.mails))
+            (work / f"v{revision}.thread.mbx").write_bytes(own.path.read_bytes())
+            said += b4.am(everything, revision, work, with_trailers=with_trailers)
+            made.append(_read(work / f"v{revision}.mbx", source, said))
+        name = name or _name_of(shelf, made[-1])
+        fresh = _place(shelf, name, work, made)
+    return Fetched(
+        series=tuple(series.load(shelf, name, revision) for revision in wanted),
+        fresh=fresh,
+        said=said,
+    )
+
+
+def _read(path: Path, source: str, said: str) -> SeriesVersion:
+    """What b4 made, read as it will be; complaints name what the user named."""
+    if not path.is_file():
+        raise ConfigError(f"{source}: {NO_PATCH}", hint=A_PATCH, detail=said.strip()[-2000:])
+    try:
+        return series.read(path)
+    except RigError as error:
+        error.message = error.message.replace(f"{path}", f"{source}: {path.stem}")
+        error.args = (error.message,)
+        raise
+
+
+@contextlib.contextmanager
+def _scratch(shelf: Path) -> Iterator[Path]:
+    """On the shelf's own file system, where a rename is whole or not at all."""
+    with host_trouble(f"writing to {shelf}"):
+        shelf.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=shelf, prefix=".fetch~") as path:
+            yield Path(path)
+
+
+# --- what is in them ----------------------------------------------------------------------------
+
+
+def _wanted(mails: Sequence[bytes], named: str, *, all_revisions: bool) -> list[int]:
+    """All revisions, or that of the mail that was named, or the newest."""
+    known = sorted(threads.revisions_of(mails))
+    if not known:
+        raise ConfigError(f"{named or 'there'}: {NO_PATCH}", hint=A_PATCH)
+    if all_revisions:
+        if absent := [str(n) for n in range(1, known[-1]) if n not in known]:
+            log.note(f"not found: v{', v'.join(absent)}")
+        return known
+    own = (
+        threads.revision_of(one)
+        for one in mails
+        if series.header(one, "Message-ID") == f"<{named}>"
+    )
+    chosen = next(own, 0) or known[-1]
+    if others := [f"v{number}" for number in known if number != chosen]:
+        log.note(f"{', '.join(others)} is there as well: --all-revisions")
+    return [chosen]
+
+
+def _check_plain(source: str, mails: Sequence[bytes], revision: int) -> None:
+    """b4 leaves out what is HTML only, and then finds that something is missing."""
+    for mail in mails:
+        if threads.revision_of(mail) != revision:
+            continue
+        message = series.parsed(mail)
+        if message.get_body(("plain",)) is None and message.get_body(("html",)) is not None:
+            raise ConfigError(
+                f"{source}: {series.header(mail, 'Subject')!r} is HTML only",
+                hint="a patch is plain text: ask its author to send it again (b4 send, git"
+                " send-email)",
+            )
+
+
+# --- the shelf ----------------------------------------------------------------------------------
+
+
+def check_name(name: str) -> None:
+    match = target.SERIES.fullmatch(name)
+    if not match or match["name"] != name or target.BASE.fullmatch(name) or target.message(name):
+        raise ConfigError(
+            f"{name!r} is no name for a series", hint="letters, digits, dots, dashes: batch-tlb"
+        )
+
+
+def _name_of(shelf: Path, found: SeriesVersion) -> str:
+    """That of its other revisions, else after its change-id, else after its subject."""
+    if found.change_id:
+        for known in series.names(shelf):
+            if series.load(shelf, known).change_id == found.change_id:
+                return known
+        if match := CHANGE_ID.fullmatch(found.change_id):
+            return threads.slug(match["slug"])
+    subject = series.header(found.top, "Subject")
+    if match := threads.TAG.match(subject):
+        subject = match["rest"]
+    return threads.slug(subject.rpartition(": ")[2] or subject)
+
+
+def _place(shelf: Path, name: str, work: Path, found: Sequence[SeriesVersion]) -> tuple[int, ...]:
+    """Everything that is new, or an error and nothing; returns the new revisions."""
+    home = shelf / name
+    known = series.revisions(shelf, name) if name in series.names(shelf) else ()
+    fresh = tuple(one for one in found if one.revision not in known)
+    for one in found:
+        if one.revision in known:
+            there = (home / f"v{one.revision}.mbx").read_bytes()
+            if there != (work / f"v{one.revision}.mbx").read_bytes():
+                raise ConfigError(
+                    f"{home / f'v{one.revision}.mbx'} is there already and is not the same",
+                    hint="it is never written again; give this one another name: --name NAME",
+                )
+    if known and fresh:
+        other = series.load(shelf, name, known[-1])
+        ids = {one.change_id for one in (other, *fresh) if one.change_id}
+        if len(ids) > 1:
+            raise ConfigError(
+                f"{name} is the name of another series: its change-id is {other.change_id}",
+                hint="give this one another name: --name NAME",
+            )
+    # vN.mbx last: it is what makes a revision.
+    names = [
+        f"v{one.revision}{suffix}"
+        for suffix in (".thread.mbx", ".cover", ".mbx")
+        for one in fresh
+        if (work / f"v{one.revision}{suffix}").is_file()
+    ]
+    if not home.exists():
+        staged = work / "staged"
+        staged.mkdir()
+        for file in names:
+            (work / file).rename(staged / file)
+        staged.rename(home)
+        return tuple(one.revision for one in fresh)
+    placed: list[Path] = []
+    try:
+        for file in names:
+            (home / file).hardlink_to(work / file)  # which fails if it is there
+            placed.append(home / file)
+    except BaseException:
+        for path in reversed(placed):
+            path.unlink(missing_ok=True)
+        raise
+    return tuple(one.revision for one in fresh)

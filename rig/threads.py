@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Mails of a series, wherever they are: a thread on a server, a mailbox, a directory, commits.
+
+Whatever it was, b4 has read and written it, so that what follows knows one kind.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from email.header import Header
+from pathlib import Path
+
+from rig import b4, git, log, series, target
+from rig.errors import ConfigError
+from rig.series import SeriesVersion
+
+RANGE = re.compile(r"git:(?P<path>.+?)\s+(?P<base>\S+?)\.\.(?P<tip>\S+)")
+TAG = re.compile(r"^\s*\[(?P<tag>[^\]]*)\]\s*(?P<rest>.*)$", re.DOTALL)
+REPLY = re.compile(r"^\s*(re|aw|fwd?)\s*:", re.I)
+EARLIER = re.compile(r"\bv(\d+)\b[^\n]*?(?:\n[ \t>*-]*)?(https?://[^\s<>]+@[^\s<>,;)\]]+)", re.I)
+"""`Link to v1: https://lore.kernel.org/r/ID`, and the link on the line after `v1:`."""
+HEADER = re.compile(rb"[A-Za-z][A-Za-z-]*: ")
+NAME_MAX = 48
+FROM = b"From rig@z Thu Jan  1 00:00:00 1970\n"
+KINDS = "a message-id, a lore link, an mbox, a maildir, a patch directory, or 'git:PATH BASE..TIP'"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Thread:
+    """An mbox as b4 made it."""
+
+    path: Path
+    mails: tuple[bytes, ...]
+    named: str = ""
+    """The message-id that was asked for."""
+
+
+def gather(
+    shelf: Path, source: str, name: str, scratch: Path, *, all_revisions: bool
+) -> list[Thread]:
+    """The thread that was asked for, and those of other revisions if they are wanted."""
+    local = Path(source).expanduser()
+    if match := RANGE.fullmatch(source):
+        number = _newest(shelf, name)
+        mails = _range(match["path"], match["base"], match["tip"], scratch / "range", number or 1)
+        if number and not _same(mails, series.load(shelf, name, number)):
+            again = scratch / "next"
+            mails = _range(match["path"], match["base"], match["tip"], again, number + 1)
+        threads = [_local(source, scratch, mails=mails)]
+    elif local.is_dir() and not (local / "cur").is_dir():
+        threads = [_local(source, scratch, mails=_directory(local))]
+    elif local.exists():
+        threads = [_local(source, scratch, path=local)]
+    elif named := target.message(source):
+        out = scratch / "0"
+        out.mkdir()
+        path = b4.thread(source, out, newer=all_revisions)
+        threads = [_thread(path, named)]
+    else:
+        raise ConfigError(f"{source!r} is nothing to fetch", hint=f"a source is {KINDS}")
+    if all_revisions:
+        _follow(threads, scratch)
+    return threads
+
+
+def _thread(path: Path, named: str = "") -> Thread:
+    return Thread(path=path, mails=tuple(series.split(path.read_bytes(), str(path))), named=named)
+
+
+def _local(source: str, scratch: Path, *, mails: bytes = b"", path: Path | None = None) -> Thread:
+    """A mailbox through b4, which then reads every kind as it reads a thread."""
+    out = scratch / "0"
+    out.mkdir()
+    if path is None or path.is_file():
+        data = mails if path is None else path.read_bytes()
+        data = FROM + data if HEADER.match(data) else data  # one mail, as `git am` takes it
+        path = scratch / "source.mbox"
+        path.write_bytes(FROM.join([b"", *(_readable(one) for one in series.split(data, source))]))
+    return _thread(b4.thread(source, out, local=path))
+
+
+def _readable(mail: bytes) -> bytes:
+    """As b4 wants it: a message-id, which git's mails have not; [PATCH v2 1/3], not [v2,1/3]."""
+    head, blank, body = mail.partition(b"\n\n")
+    if not re.search(rb"^message-id:", head, re.I | re.M):
+        name = hashlib.sha256(mail).hexdigest()[:32]
+        head += f"\nMessage-Id: <{name}@rig.invalid>".encode()
+    subject = series.header(mail, "Subject")
+    match = TAG.match(subject)
+    if match and "," in match["tag"] and "PATCH" not in match["tag"].upper():  # patchwork's
+        fresh = f"[PATCH {' '.join(match['tag'].split(','))}] {match['rest']}"
+        value = fresh if fresh.isascii() else Header(fresh, "utf-8").encode()
+        line = b"Subject: " + value.encode()
+        head = re.sub(rb"^subject:.*(?:\n[ \t].*)*", lambda _: line, head, flags=re.I | re.M)
+    return head + (blank or b"\n\n") + body + (b"" if mail.endswith(b"\n") else b"\n")
+
+
+def _directory(path: Path) -> bytes:
+    """`git format-patch -o`: a file for each mail, in the order of their names."""
+    files = sorted(
+        one for one in path.iterdir() if one.suffix in (".patch", ".eml") and one.is_file()
+    )
+    if not files:
+        raise ConfigError(
+            f"{path}: there is no *.patch and no *.eml in it", hint=f"a source is {KINDS}"
+        )
+    mails = b""
+    for file in files:
+        data = file.read_bytes()
+        mails += (b"" if data.startswith(b"From ") else FROM) + data.rstrip(b"\n") + b"\n\n"
+    return mails
+
+
+def slug(text: str) -> str:
+    """A name for a series made from what it is about."""
+    words = re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower()
+    return (words[:NAME_MAX].rpartition("-")[0] if len(words) > NAME_MAX else words) or "series"
+
+
+def branch(source: str) -> str:
+    """What a git range is called after; empty for other sources."""
+    match = RANGE.fullmatch(source)
+    return slug(match["tip"].rpartition("/")[2]) if match else ""
+
+
+def _newest(shelf: Path, name: str) -> int:
+    return series.revisions(shelf, name)[-1] if name in series.names(shelf) else 0
+
+
+def _range(path: str, base: str, tip: str, out: Path, revision: int) -> bytes:
+    """Commits as mails of a revision."""
+    tree = Path(path).expanduser()
+    if not tree.is_dir() or git.git("rev-parse", "--git-dir", cwd=tree, check=False).status:
+        raise ConfigError(f"{path} is no git tree")
+    for one in (base, tip):
+        said = git.git(
+            "rev-parse", "--verify", "--quiet", f"{one}^{{commit}}", cwd=tree, check=False
+        )
+        if said.status:
+            raise ConfigError(f"{path} has no revision named {one!r}")
+    fork = git.text("merge-base", base, tip, cwd=tree)
+    if not int(git.text("rev-list", "--count", "--no-merges", f"{fork}..{tip}", cwd=tree)):
+        raise ConfigError(f"{base}..{tip}: there is no commit in between")
+    number = [f"-v{revision}"] if revision > 1 else []
+    words = ("format-patch", "-o", str(out), "--numbered", "--signature=", f"--base={fork}")
+    git.git(*words, *number, f"{fork}..{tip}", cwd=tree)
+    return _directory(out)
+
+
+def _same(mails: bytes, there: SeriesVersion) -> bool:
+    """Whether these commits are that revision; b4 changes blank lines."""
+
+    def content(mail: bytes) -> list[str]:
+        return [line for line in series.body_of(mail).splitlines() if line.strip(" -")]
+
+    fresh = [content(mail) for mail in series.split(mails, there.label)]
+    return fresh == [content(patch.mail) for patch in there.patches]
+
+
+def _follow(threads: list[Thread], scratch: Path) -> None:
+    """Back to v1: by the links of the cover letters, then by change-id or subject."""
+    asked = {threads[0].named}
+    for thread in threads:  # which grows
+        for identifier in _links(thread.mails):
+            known = revisions_of(mail for one in threads for mail in one.mails)
+            there = {series.header(mail, "Message-ID") for one in threads for mail in one.mails}
+            if identifier in asked or f"<{identifier}>" in there:
+                continue
+            asked.add(identifier)
+            out = scratch / str(len(asked))
+            out.mkdir()
+            try:
+                found = _thread(b4.thread(identifier, out))
+            except ConfigError as error:
+                log.note(error.message)
+                continue
+            if revisions_of(found.mails) - known:
+                threads.append(found)
+    known = revisions_of(mail for one in threads for mail in one.mails)
+    if absent := [number for number in range(1, max(known, default=1)) if number not in known]:
+        path = b4.older(threads[0].path, absent, scratch)
+        if path:
+            threads.append(_thread(path))
+
+
+def _links(mails: Sequence[bytes]) -> list[str]:
+    """Message-ids of what the revisions in these mails call their earlier ones."""
+    found = []
+    for mail in mails:
+        if not (own := revision_of(mail)):
+            continue
+        text = series.body_of(mail).split("\ndiff --git ", 1)[0]
+        for number, link in EARLIER.findall(text):
+            if int(number) < own and (identifier := target.message(link)):
+                found.append(identifier)
+    return list(dict.fromkeys(found))
+
+
+def revision_of(mail: bytes) -> int:
+    """Of a cover letter or a patch; 0 for another mail."""
+    subject = series.header(mail, "Subject")
+    match = TAG.match(subject)
+    if not match or REPLY.match(subject):
+        return 0
+    tag = match["tag"]
+    if "PATCH" not in tag.upper() and not re.search(r"\d+/\d+", tag):
+        return 0
+    number = re.search(r"\bv(\d+)\b", tag, re.I)
+    return int(number[1]) if number else 1
+
+
+def revisions_of(mails: Iterable[bytes]) -> set[int]:
+    return {number for mail in mails if (number := revision_of(mail))}

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Mailboxes of every kind, by the real b4, without a server."""
+
+import mailbox
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rig import intake, series
+from rig.errors import ConfigError
+from tests.intake.conftest import diff, mail, revision
+
+MBX = Path(__file__).parent.parent / "data" / "mbx"
+FROM = b"From a@b Thu Jan  1 00:00:00 1970\n"
+
+
+@pytest.fixture(autouse=True)
+def _nobody_to_ask(user: Callable[[str], None]) -> None:
+    user("http://127.0.0.1:9/mm")
+
+
+def written(path: Path, *mails: bytes) -> Path:
+    path.write_bytes(b"".join(FROM + one + b"\n" for one in mails))
+    return path
+
+
+def test_a_series_that_git_wrote(shelf: Path) -> None:
+    (one,) = intake.fetch(shelf, str(MBX / "shelf" / "unmap-batch" / "v2.mbx")).series
+    given = series.read(MBX / "shelf" / "unmap-batch" / "v2.mbx")
+    assert (one.label, one.base, one.change_id) == ("unmap-batch@v2", given.base, given.change_id)
+    for ours, theirs in zip(one.patches, given.patches, strict=True):
+        assert (ours.subject, ours.author, ours.files) == (
+            theirs.subject,
+            theirs.author,
+            theirs.files,
+        )
+        assert series.body_of(ours.mail).strip() == series.body_of(theirs.mail).strip()
+
+
+@pytest.mark.parametrize("coding", ["quoted-printable", "base64"])
+def test_a_transfer_encoding_is_undone(shelf: Path, coding: str) -> None:
+    (one,) = intake.fetch(shelf, str(MBX / f"{coding}.mbx")).series
+    given = series.read(MBX / f"{coding}.mbx")
+    assert b"Content-Transfer-Encoding: 8bit" in one.patches[0].mail
+    assert (
+        series.body_of(one.patches[0].mail).strip() == series.body_of(given.patches[0].mail).strip()
+    )
+
+
+def test_a_maildir(shelf: Path, tmp_path: Path) -> None:
+    box = mailbox.Maildir(tmp_path / "mails")
+    for one in revision(2, stem="box", title="mm: boxed"):
+        box.add(one)
+    (found,) = intake.fetch(shelf, str(tmp_path / "mails")).series
+    assert (found.label, len(found.patches)) == ("boxed@v2", 2)
+
+
+def test_a_directory_of_patches(shelf: Path, tmp_path: Path) -> None:
+    home = tmp_path / "patches"
+    home.mkdir()
+    for number, one in enumerate(revision(1, stem="dir", title="mm: filed")):
+        (home / f"000{number}.patch").write_bytes(one)
+    (found,) = intake.fetch(shelf, str(home)).series
+    assert (found.label, len(found.patches)) == ("filed@v1", 2)
+
+
+def test_patchworks_mbox(shelf: Path, tmp_path: Path) -> None:
+    """It has no cover letter, and its subjects are [v2,1/2]."""
+    mails = [
+        one.replace(b"[PATCH v2 ", b"[v2,").replace(b"\nSubject", b"\nX-Patchwork-Id: 7\nSubject")
+        for one in revision(2, stem="pw", title="x")[1:]
+    ]
+    (one,) = intake.fetch(shelf, str(written(tmp_path / "x.mbox", *mails)), name="pw").series
+    assert [patch.subject for patch in one.patches] == ["mm: one", "mm: two"]
+    assert (one.revision, one.cover) == (2, "")
+
+
+HTML = mail("h@x.org", "[PATCH] mm: x", "<p>x</p>\n", header="Content-Type: text/html\n")
+LINK = (
+    "diff --git a/l b/l\nnew file mode 120000\n--- /dev/null\n+++ b/l\n@@ -0,0 +1 @@\n+/etc\n"
+    "\\ No newline at end of file\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("mails", "complaint"),
+    [
+        ([HTML], "'\\[PATCH\\] mm: x' is HTML only"),
+        ([mail("n@x.org", "[PATCH] mm: x", "no diff\n")], "there is no patch in it"),
+        ([mail("n@x.org", "hello", "no patch\n")], "there is no patch in it"),
+        ([mail("o@x.org", "[PATCH] mm: x", diff("a", "b", "../x"))], "is a path outside the tree"),
+        ([mail("l@x.org", "[PATCH] mm: x", LINK)], "l is a symlink that leads out of the tree"),
+        (
+            [mail("b@x.org", "[PATCH] mm: x", "diff --git a/x b/x\nGIT binary patch\nliteral 0\n")],
+            "x is a binary patch|there is no patch in it",
+        ),
+        (revision(1, stem="m", title="x")[:2], "patch 2 of 2 is missing"),
+        (
+            [mail("c@x.org", "[PATCH] mm: x", diff("a", "b").replace(" +1 @@", " +1,9 @@"))],
+            "is truncated: the last hunk of mm/x.c",
+        ),
+        (
+            [mail("u@x.org", "[PATCH] mm: x", "a\u202eb\n---\n" + diff("a", "b"))],
+            "b4 does not take v1: WARNING: Message contains suspicious unicode",
+        ),
+    ],
+    ids=[
+        "html",
+        "nodiff",
+        "nopatch",
+        "outside",
+        "symlink",
+        "binary",
+        "missing",
+        "truncated",
+        "unicode",
+    ],
+)
+def test_bad_input(shelf: Path, tmp_path: Path, mails: list[bytes], complaint: str) -> None:
+    path = written(tmp_path / "x.mbox", *mails)
+    with pytest.raises(ConfigError, match=complaint) as bad:
+        intake.fetch(shelf, str(path))
+    assert ".fetch~" not in bad.value.message
+    assert list(shelf.iterdir()) == []
+    shutil.rmtree(shelf)

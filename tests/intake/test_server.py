@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`rig fetch` against public-inbox's own server, by b4 as it comes from PyPI."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rig import b4, intake, series
+from rig.errors import ConfigError, InfraError
+from tests.intake.conftest import CHANGE_ID, Faulty, Server
+
+Knows = Callable[[str], None]
+
+
+def left(shelf: Path) -> list[str]:
+    return sorted(str(path.relative_to(shelf)) for path in shelf.rglob("*"))
+
+
+def test_a_message_id(server: Server, user: Knows, shelf: Path) -> None:
+    user(server.url)
+    done = intake.fetch(shelf, "unmap-v2-0@example.org")
+    (one,) = done.series
+    assert (one.label, done.fresh) == ("unmap-batch@v2", (2,))
+    assert (one.change_id, one.base) == (CHANGE_ID, "adc218676eef25575469234709c2d87185ca223a")
+    assert one.cover.startswith("mm: batch it well\n\nWhy.")
+    assert [patch.subject for patch in one.patches] == ["mm: one", "mm: two"]
+    assert one.patches[0].author == "Zoë Müller <zoe@example.org>"
+    assert "Reviewed-by" not in series.body_of(one.patches[0].mail)
+    assert one.message_id == "unmap-v2-0@example.org"
+    assert series.header(one.top, "Cc") == "Ann <ann@example.org>, bob@example.org"
+    assert left(shelf) == [
+        "unmap-batch",
+        "unmap-batch/v2.cover",
+        "unmap-batch/v2.mbx",
+        "unmap-batch/v2.thread.mbx",
+    ]
+
+
+def test_what_is_on_the_shelf_is_what_b4_wrote(
+    server: Server, user: Knows, shelf: Path, tmp_path: Path
+) -> None:
+    user(server.url)
+    intake.fetch(shelf, "unmap-v2-0@example.org")
+    b4.am(shelf / "unmap-batch" / "v2.thread.mbx", 2, tmp_path, with_trailers=False)
+    for name in ("v2.mbx", "v2.cover"):
+        assert (shelf / "unmap-batch" / name).read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_tags_are_collected_on_request(server: Server, user: Knows, shelf: Path) -> None:
+    user(server.url)
+    (one,) = intake.fetch(shelf, "unmap-v2-0@example.org", with_trailers=True).series
+    tag = "Reviewed-by: Ann <ann@example.org>"
+    assert [tag in series.body_of(patch.mail) for patch in one.patches] == [True, False]
+
+
+@pytest.mark.parametrize("form", ["{url}/unmap-v1-0@example.org/", "<unmap-v1-2@example.org>"])
+def test_a_link_and_any_mail_of_the_series(
+    server: Server, user: Knows, shelf: Path, form: str
+) -> None:
+    user(server.url)
+    (one,) = intake.fetch(shelf, form.format(url=server.url), name="mine").series
+    assert one.label == "mine@v1"
+
+
+def test_all_revisions_by_change_id(server: Server, user: Knows, shelf: Path) -> None:
+    user(server.url)
+    for asked in ("unmap-v2-0@example.org", "unmap-v1-0@example.org"):
+        done = intake.fetch(shelf, asked, all_revisions=True, name=asked[:8])
+        assert [one.revision for one in done.series] == [1, 2]
+        assert [one.message_id for one in done.series] == [
+            "unmap-v1-0@example.org",
+            "unmap-v2-0@example.org",
+        ]
+        assert b"new 1 v1" in done.series[0].patches[0].mail
+
+
+def test_all_revisions_by_links(server: Server, user: Knows, shelf: Path) -> None:
+    """The title changed each time: no search finds them. The links name lore; b4.midmask wins."""
+    user(server.url)
+    done = intake.fetch(shelf, "linked-v3-0@example.org", all_revisions=True)
+    assert [one.label for one in done.series] == [f"third-name@v{number}" for number in (1, 2, 3)]
+    assert done.series[0].cover.startswith("mm: first name")
+
+
+def test_one_revision_joins_the_others_of_its_series(
+    server: Server, user: Knows, shelf: Path
+) -> None:
+    user(server.url)
+    intake.fetch(shelf, "unmap-v1-0@example.org", name="mine")
+    assert intake.fetch(shelf, "unmap-v2-0@example.org").series[0].label == "mine@v2"
+    again = intake.fetch(shelf, "unmap-v2-0@example.org")
+    assert (again.series[0].label, again.fresh) == ("mine@v2", ())
+    assert series.revisions(shelf, "mine") == (1, 2)
+
+
+def test_two_revisions_under_one_name(server: Server, user: Knows, shelf: Path) -> None:
+    user(server.url)
+    intake.fetch(shelf, "unmap-v2-0@example.org", name="mine")
+    before = (shelf / "mine" / "v2.mbx").read_bytes()
+    with pytest.raises(ConfigError, match=r"mine/v2\.mbx is there already and is not the same"):
+        intake.fetch(shelf, "linked-v3-0@example.org", name="mine", all_revisions=True)
+    assert (shelf / "mine" / "v2.mbx").read_bytes() == before
+    assert series.revisions(shelf, "mine") == (2,), "nor v1 and v3"
+
+
+# What is not there, and servers that fail
+
+
+@pytest.mark.parametrize(
+    ("asked", "complaint"),
+    [
+        ("gone@example.org", "there is no message gone@example.org on the server"),
+        ("talk@example.org", "talk@example.org: there is no patch in it"),
+    ],
+)
+def test_what_is_not_there(
+    server: Server, user: Knows, shelf: Path, asked: str, complaint: str
+) -> None:
+    user(server.url)
+    with pytest.raises(ConfigError, match=complaint):
+        intake.fetch(shelf, asked)
+    assert left(shelf) == []
+
+
+@pytest.mark.parametrize("fault", ["error", "stops", "silent"])
+def test_a_server_that_fails(
+    user: Knows, faulty: Callable[[str], Faulty], shelf: Path, fault: str
+) -> None:
+    one = faulty(fault)
+    user(one.url)
+    with pytest.raises(InfraError, match=r"the server did not deliver the thread: .") as bad:
+        intake.fetch(shelf, "unmap-v2-0@example.org")
+    assert "Traceback" not in bad.value.message
+    assert one.asked
+    assert left(shelf) == []
+
+
+def test_a_server_that_is_slow(
+    user: Knows, faulty: Callable[[str], Faulty], shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers all the time, and never comes to an end."""
+    monkeypatch.setattr(b4, "DEADLINE", 5.0)
+    user(faulty("slow").url)
+    with pytest.raises(InfraError, match="did not deliver the thread within 5 s"):
+        intake.fetch(shelf, "unmap-v2-0@example.org")
+    assert left(shelf) == []
+
+
+def test_a_server_that_is_not_there(user: Knows, shelf: Path) -> None:
+    user("http://127.0.0.1:9/mm")
+    with pytest.raises(InfraError, match="the server did not deliver the thread"):
+        intake.fetch(shelf, "unmap-v2-0@example.org")
+    assert left(shelf) == []

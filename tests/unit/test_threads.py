@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Sources as b4 is given them; b4 itself is in tests/intake."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rig import b4, series, threads
+from rig.errors import ConfigError
+
+MBX = Path(__file__).parent.parent / "data" / "mbx"
+FROM = b"From a@b Thu Jan  1 00:00:00 1970\n"
+DIFF = b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-old\n+new\n"
+
+
+def mail(subject: str, body: bytes = DIFF, header: str = "Message-Id: <a@b>\n") -> bytes:
+    return f"From: A <a@b>\nSubject: {subject}\n{header}\n".encode() + body
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """b4 hands back the mailbox it is given; what it was asked."""
+    asked: list[Any] = []
+
+    def thread(source: str, out: Path, *, local: Path | None = None, newer: bool = False) -> Path:
+        asked.append((source, newer))
+        assert local is not None
+        if local.is_dir():
+            return MBX / "single.mbx"
+        return Path((out / "thread").write_bytes(local.read_bytes()) and out / "thread")
+
+    monkeypatch.setattr(b4, "thread", thread)
+    return asked
+
+
+def gather(tmp_path: Path, source: object, name: str = "") -> list[bytes]:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    found = threads.gather(tmp_path / "shelf", str(source), name, scratch, all_revisions=False)
+    return [mail for thread in found for mail in thread.mails]
+
+
+# Mails that b4 would not take
+
+
+def test_a_mail_without_a_message_id_gets_one_of_its_own(tmp_path: Path, given: list[Any]) -> None:
+    path = tmp_path / "x.mbox"
+    path.write_bytes(FROM + mail("[PATCH 1/2] a", header="") + FROM + mail("[PATCH 2/2] b"))
+    one, two = gather(tmp_path, path)
+    assert series.header(one, "Message-ID").endswith("@rig.invalid>")
+    assert series.header(two, "Message-ID") == "<a@b>"
+    assert series.body_of(one) == DIFF.decode()
+
+
+@pytest.mark.parametrize(
+    ("subject", "readable"),
+    [
+        ("[v2,1/3] mm: x", "[PATCH v2 1/3] mm: x"),
+        ("[RFC,v3,0/2] mm: x", "[PATCH RFC v3 0/2] mm: x"),
+        ("=?utf-8?q?=5Bv2=2C1/3=5D?= =?utf-8?q?_mm=3A_=C3=A9?=", "[PATCH v2 1/3] mm: é"),
+        ("[PATCH v2 1/3] mm: a, b", "[PATCH v2 1/3] mm: a, b"),
+        ("[v2,1/3]\n mm: folded", "[PATCH v2 1/3] mm: folded"),
+        ("Re: [v2,1/3] mm: x", "Re: [v2,1/3] mm: x"),
+    ],
+)
+def test_patchworks_subjects(tmp_path: Path, given: list[Any], subject: str, readable: str) -> None:
+    path = tmp_path / "x.mbox"
+    path.write_bytes(FROM + mail(subject))
+    (one,) = gather(tmp_path, path)
+    assert series.header(one, "Subject") == readable
+    assert series.header(one, "Message-ID") == "<a@b>"
+
+
+def test_one_mail_as_git_am_takes_it(tmp_path: Path, given: list[Any]) -> None:
+    path = tmp_path / "x.eml"
+    path.write_bytes(mail("[PATCH] a"))
+    assert [series.header(one, "Subject") for one in gather(tmp_path, path)] == ["[PATCH] a"]
+
+
+def test_a_directory_of_patches_is_in_order(tmp_path: Path, given: list[Any]) -> None:
+    home = tmp_path / "patches"
+    home.mkdir()
+    (home / "0002-b.patch").write_bytes(FROM + mail("[PATCH 2/2] b"))
+    (home / "0001-a.patch").write_bytes(mail("[PATCH 1/2] a"))
+    (home / "notes").write_text("no mail")
+    found = gather(tmp_path, home)
+    assert [series.header(one, "Subject") for one in found] == ["[PATCH 1/2] a", "[PATCH 2/2] b"]
+
+
+def test_a_maildir_is_b4s(tmp_path: Path, given: list[Any]) -> None:
+    (tmp_path / "mails" / "cur").mkdir(parents=True)
+    assert len(gather(tmp_path, tmp_path / "mails")) == 1
+
+
+# git:PATH BASE..TIP
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A git tree of the user's, with two commits on top of `base` on `topic`."""
+    home = tmp_path / "tree"
+    home.mkdir()
+
+    def git(*words: str) -> None:
+        who = ("-c", "user.name=Zoë", "-c", "user.email=zoe@example.org")
+        subprocess.run(["git", *who, *words], cwd=home, check=True, capture_output=True)
+
+    git("init", "-q", "-b", "main")
+    for number, word in enumerate(("base", "one", "two")):
+        (home / "x.c").write_bytes(b"latin-1: \xe9\n" + word.encode() + b"\n")
+        git("add", "x.c")
+        git("commit", "-q", "-m", f"mm: {word}\n\nSigned-off-by: Zoë <zoe@example.org>")
+        if number == 0:
+            git("tag", "base")
+    git("checkout", "-q", "-b", "fix/topic")
+    return home
+
+
+def test_commits_are_patches_byte_for_byte(tree: Path, tmp_path: Path, given: list[Any]) -> None:
+    one, two = gather(tmp_path, f"git:{tree} base..fix/topic", "topic")
+    assert series.header(one, "Subject") == "[PATCH 1/2] mm: one"
+    assert series.header(one, "From") == "Zoë <zoe@example.org>"
+    assert b"latin-1: \xe9" in two
+    assert b"base-commit: " in one
+    assert threads.branch(f"git:{tree} base..fix/topic") == "topic"
+    assert threads.branch("x@example.org") == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("git:{} base..base", "there is no commit in between"),
+        ("git:{} base..nope", "has no revision named 'nope'"),
+        ("git:{} --all..base", "has no revision named '--all'"),
+        ("git:{}/gone base..HEAD", "gone is no git tree"),
+        ("git:/ base..HEAD", "/ is no git tree"),
+    ],
+)
+def test_commits_that_are_not_there(
+    tree: Path, tmp_path: Path, given: list[Any], source: str, complaint: str
+) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        gather(tmp_path, source.format(tree))
+
+
+# What is nothing
+
+
+@pytest.mark.parametrize("source", ["nothing", "./gone.mbox", "git:/tree", "git:/tree base", ""])
+def test_what_is_no_source(tmp_path: Path, given: list[Any], source: str) -> None:
+    with pytest.raises(ConfigError, match=r"is nothing to fetch|there is no \*\.patch") as bad:
+        gather(tmp_path, source)
+    assert "a source is a message-id" in bad.value.hint
+
+
+@pytest.mark.parametrize("data", [b"", b"\n\n", b"\x00\x01", b"no mail at all\n"])
+def test_files_that_are_no_mailbox(tmp_path: Path, given: list[Any], data: bytes) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(data)
+    with pytest.raises(ConfigError, match=r"is empty|is not an mbox"):
+        gather(tmp_path, path)
+
+
+# Revisions
+
+
+@pytest.mark.parametrize(
+    ("subject", "revision"),
+    [
+        ("[PATCH] x", 1),
+        ("[PATCH v2 1/3] x", 2),
+        ("[RFC PATCH V12 0/3] x", 12),
+        ("[PATCH mm-unstable v3] x", 3),
+        ("[2/3] x", 1),
+        ("Re: [PATCH v2 1/3] x", 0),
+        ("[ANNOUNCE] v2 of x", 0),
+        ("hello", 0),
+    ],
+)
+def test_revisions(subject: str, revision: int) -> None:
+    assert threads.revision_of(mail(subject)) == revision
+
+
+def test_links_back() -> None:
+    text = (
+        b"Changes in v3:\n- x\n- Link to v2: https://lore.kernel.org/r/two@x.y\n"
+        b"v1: https://lore.kernel.org/all/one@x.y/\nRFC v1:\n  https://lore.kernel.org/r/rfc@x.y\n"
+        b"v4 will be at https://lore.kernel.org/r/four@x.y\nsee https://lore.kernel.org/r/other@x.y\n"
+    )
+    found = threads._links([mail("[PATCH v3 0/2] x", text), mail("Re: [PATCH v3 0/2] x", text)])
+    assert found == ["two@x.y", "one@x.y", "rfc@x.y"]
+
+
+def test_names() -> None:
+    assert threads.slug("batch the TLB flush!") == "batch-the-tlb-flush"
+    assert threads.slug("…") == "series"
+    long = threads.slug("word " * 30)
+    assert len(long) <= 48
+    assert long.endswith("word")
