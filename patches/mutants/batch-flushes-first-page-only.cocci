@@ -4,8 +4,7 @@
 //   set_tlb_ubc_flush_pending() in mm/rmap.c hands the range to
 //   arch_tlbbatch_add_pending(); commit 2f4ab3ac10e1 ("mm: support tlbbatch flush for a
 //   range of PTEs") (in v6.15).
-// Killed-By: stale_tlb/read_after_free, stale_tlb/shared_file_lost_write,
-//   stale_tlb/shmem_lost_write
+// Killed-By: stale_tlb/shmem_lost_write
 // Equivalent-On: x86_64: arch_tlbbatch_add_pending() does not look at the range, it
 //   collects the CPUs of the mm, and arch_tlbbatch_flush() flushes all they have
 //   (arch/x86/include/asm/tlbflush.h, arch/x86/mm/tlb.c).

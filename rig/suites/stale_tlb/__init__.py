@@ -118,6 +118,7 @@ SUITE = Suite(
             floors=(
                 Floor(counter="pswpout", at_least=2700),
                 Floor(counter="rounds_holes", at_least=16),
+                Floor(counter="large_folios", at_least=25),
                 Floor(counter="reclaimed_by_memory_reclaim", at_least=500),
                 Floor(counter="reclaimed_by_pageout", at_least=400),
                 Floor(counter="words_verified", at_least=12_000),

@@ -14,6 +14,12 @@
  *   read, and only then written, the PTE's bit is all that is known of the store. A
  *   folio thought to be clean is freed, not written: a hole again.
  *
+ * and, where two holes of three are filled with large folios, a third:
+ *
+ * - Where the PTEs of a large folio are cleared together, all its pages are flushed
+ *   (set_tlb_ubc_flush_pending(), arm64's arch_tlbbatch_add_pending()). commit
+ *   2f4ab3ac10e1 ("mm: support tlbbatch flush for a range of PTEs") (in v6.15).
+ *
  * One round: as in anon_lost_write. In every other one the window is first made a
  * hole, the writers only read it, zeroes, and then write: page, translation and what
  * is stored are new.
@@ -36,11 +42,15 @@
 
 #define LRU_PHASES	4
 
+#define LARGE_KB	64
+#define LARGE_SWITCH	"/sys/kernel/mm/transparent_hugepage/hugepages-64kB/shmem_enabled"
+
 struct shmem {
 	struct writers *w;
 	struct rng rng;
 	char *other_page;
 	int fd;
+	bool large;		/* this kernel has large folios in tmpfs */
 	uint64_t rounds_classic;
 	uint64_t rounds_mglru;
 	uint64_t rounds_holes;
@@ -56,6 +66,9 @@ static void read_a_hole(struct shmem *s, unsigned int window)
 	if (fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 		      (off_t)(window * page_size()), (off_t)(w->window_pages * page_size())))
 		bail("no FALLOC_FL_PUNCH_HOLE: %s", strerror(errno));
+	/* Not thp_choose(), which speaks of anonymous memory. */
+	region_advise(w->region + window * page_size(), w->window_pages * page_size(),
+		      s->large && s->rounds_holes % 3 ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	writers_forget(w, window, w->window_pages);
 	writers_set(w, READ_ONLY);
 	writers_wait(w);
@@ -111,10 +124,12 @@ static void prepare(struct shmem *s)
 	lock_present();
 	memcg_enter();
 	s->other_page = locked_alloc(page_size());
-	s->w->region = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
+	/* A large folio is one in the file and in memory alike. */
+	s->w->region = mmap(region_map(size, LARGE_KB * 1024), size, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_FIXED, s->fd, 0);
 	if (s->w->region == MAP_FAILED)
 		bail("cannot map a tmpfs file: %s", strerror(errno));
-	thp_choose(s->w->region, size, 0);
+	s->large = set_file(LARGE_SWITCH, "advise");
 }
 
 enum outcome shmem_lost_write(const struct guest_args *args)
@@ -123,7 +138,7 @@ enum outcome shmem_lost_write(const struct guest_args *args)
 	struct shmem s = { .w = &w, .rng = rng_fork(args->seed, 0) };
 	struct vmstat_delta deltas[] = { { .name = "pswpout" }, { .name = "pswpin" } };
 	size_t count = sizeof(deltas) / sizeof(*deltas);
-	uint64_t words = 0;
+	uint64_t large = thp_stat(LARGE_KB, "shmem_alloc"), words = 0;
 
 	if (args->cpus < 2)
 		return skip("a writer needs a CPU besides the reclaimer's");
@@ -144,6 +159,7 @@ enum outcome shmem_lost_write(const struct guest_args *args)
 	counter("rounds_classic", s.rounds_classic);
 	counter("rounds_mglru", s.rounds_mglru);
 	counter("rounds_holes", s.rounds_holes);
+	counter("large_folios", thp_stat(LARGE_KB, "shmem_alloc") - large);
 	counter("pswpout", vmstat_since(deltas, count, "pswpout"));
 	counter("pswpin", vmstat_since(deltas, count, "pswpin"));
 	counter("reclaimed_by_memory_reclaim", s.by_memory_reclaim);
