@@ -41,7 +41,7 @@
 
 /* What is reclaimed by one call is few folios, so that calls meet every stage of a read. */
 #define RECLAIM_BYTES	(256UL << 10)
-#define RECLAIMS_MAX	200U
+#define RECLAIMS_MAX	60U
 
 /* So much of a read is referenced before it waits, and at most. */
 #define HEAD_BYTES	(128UL << 10)
