@@ -35,8 +35,12 @@
 #define ENOUGH		(REGION_BYTES / 2 / page_size())
 #define TRIES		16
 
-/* kswapd is given so many milliseconds, one allocation each to wake it. */
-#define KSWAPD_TRIES	3000
+/*
+ * Then kswapd is given so many milliseconds, one allocation each to wake it. Not more:
+ * it never finds the node balanced, and gives it up after 16 runs without success,
+ * until pages are freed while the watermarks are low again (kswapd_failures).
+ */
+#define KSWAPD_TRIES	128
 
 enum method { BY_RECLAIM, BY_MAX, BY_PAGEOUT, BY_KSWAPD, METHODS };
 
@@ -51,6 +55,7 @@ struct matrix {
 	unsigned int cpu;
 	uint64_t out[SWAP_KINDS][2][METHODS];	/* pages, of kind, LRU, method */
 	uint64_t by_kswapd;
+	uint64_t kswapd_waits;
 	uint64_t cells;
 };
 
@@ -78,6 +83,7 @@ static void by_kswapd(struct matrix *m)
 		page[try * page_size()] = 1;
 		nanosleep(&millisecond, NULL);
 	}
+	m->kswapd_waits += try;
 	pressure_off();
 	region_unmap(page, KSWAPD_TRIES * page_size());
 }
@@ -109,7 +115,7 @@ static void fill(struct matrix *m, enum method method)
 
 	next_cpu(m);
 	if (method == BY_MAX)
-		memcg_set_max(memcg_current() + REGION_BYTES / 4);
+		memcg_set_max(REGION_BYTES / 2);
 	for (page = 0; page < m->b.pages; page++)
 		book_write(&m->b, page);
 	memcg_set_max(MEMCG_NO_LIMIT);
@@ -160,6 +166,7 @@ static void report(const struct matrix *m)
 			}
 	counter("cells", m->cells);
 	counter("stolen_by_kswapd", m->by_kswapd);
+	counter("waits_for_kswapd", m->kswapd_waits);
 	book_report(&m->b);
 }
 
