@@ -56,8 +56,12 @@ def execute(
     wrong with the request is raised; what is wrong with a series or a kernel is a result.
     """
 
-    def complete(ready: Prepared | RunResult, path: Path) -> RunResult:
-        result = run.execute(ready, path) if isinstance(ready, Prepared) else ready
+    def complete(spec: RunSpec, ready: Prepared | RunResult, path: Path) -> RunResult:
+        if isinstance(ready, Prepared):
+            result = run.execute(ready, path)
+        else:
+            result = ready
+            run.keep_series(spec, path)
         store_result(result, path)
         on_result(result)
         return result
@@ -69,7 +73,7 @@ def execute(
                 ready = _prepare_or_verdict(store, shelves, spec)
                 # A thread of its own has no log step unless it is handed ours.
                 context = contextvars.copy_context()
-                futures.append(pool.submit(context.run, complete, ready, directory / slot))
+                futures.append(pool.submit(context.run, complete, spec, ready, directory / slot))
             return tuple(future.result() for future in futures)
         except BaseException:
             # Ctrl-C comes to this thread only: the others' guests are ended for them.

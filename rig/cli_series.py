@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The verbs about series: adapters without logic."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rig import intake
+from rig import campaign, intake
 from rig.cli_app import QuietOpt, VerboseOpt, app
 from rig.progress import reporter
 from rig.run import Shelves
+from rig.store import Store
 
 
 @app.command(
@@ -47,3 +49,32 @@ def fetch(
             with_trailers=with_trailers,
         )  # fmt: skip
     typer.echo(revisions.fetched(done, shelf), nl=False)
+
+
+@app.command(
+    epilog="Examples: `rig reply`  \n"
+    "`rig reply 20261120-1015 --name 'Ann Example <ann@example.org>' --output reply.eml`"
+)
+def reply(
+    name: Annotated[
+        str, typer.Argument(metavar="[RUN]", help="A run, or a part of its name; the newest.")
+    ] = "",
+    who: Annotated[
+        str, typer.Option("--name", help="Yours: 'NAME <MAIL>'. A PASS then has your Tested-by.")
+    ] = "",
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Write the mail to a file.")
+    ] = None,
+    verbose: VerboseOpt = False,
+) -> None:
+    """Write the mail that answers a series' cover letter with a stored run. Sends nothing."""
+    from rig.report import files
+    from rig.report import reply as answer
+
+    files.check(output)
+    with reporter(verbose=verbose):
+        mail = answer.reply(campaign.find(Store.default(), name), who)
+    if output:
+        output.write_bytes(mail)
+    else:
+        typer.echo(mail, nl=False)

@@ -50,6 +50,9 @@ from rig.verdict import (
     judge,
 )
 
+TOP = "top.eml"
+"""Beside a result: the cover letter, or the first patch, of the series that was run."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shelves:
@@ -325,10 +328,17 @@ def explain(prepared: Prepared, directory: Path) -> None:
     """Leave beside the result what it takes to explain it later."""
     directory.mkdir(parents=True, exist_ok=True)
     shutil.copy2(prepared.build.directory / ".config", directory / "kernel.config")
-    series = prepared.spec.tree.series
+    keep_series(prepared.spec, directory)
+
+
+def keep_series(spec: RunSpec, directory: Path) -> None:
+    """The patches, and the mail that an answer goes to, as they are now."""
+    directory.mkdir(parents=True, exist_ok=True)
+    series = spec.tree.series
     if series is not None:
         mails = (b"From rig Thu Jan  1 00:00:00 1970\n" + patch.mail for patch in series.patches)
         (directory / "series.mbx").write_bytes(b"".join(mails))
+        (directory / TOP).write_bytes(series.top)
 
 
 def interact(prepared: Prepared, command: Sequence[str], out: TextIO, err: TextIO) -> int:

@@ -17,7 +17,6 @@ from rig.series import SeriesVersion
 
 RANGE = re.compile(r"git:(?P<path>.+?)\s+(?P<base>\S+?)\.\.(?P<tip>\S+)")
 TAG = re.compile(r"^\s*\[(?P<tag>[^\]]*)\]\s*(?P<rest>.*)$", re.DOTALL)
-REPLY = re.compile(r"^\s*(re|aw|fwd?)\s*:", re.I)
 EARLIER = re.compile(r"\bv(\d+)\b[^\n]*?(?:\n[ \t>*-]*)?(https?://[^\s<>]+@[^\s<>,;)\]]+)", re.I)
 """`Link to v1: https://lore.kernel.org/r/ID`, and the link on the line after `v1:`."""
 HEADER = re.compile(rb"[A-Za-z][A-Za-z-]*: ")
@@ -198,10 +197,10 @@ def _links(mails: Sequence[bytes]) -> list[str]:
 
 
 def revision_of(mail: bytes) -> int:
-    """Of a cover letter or a patch; 0 for another mail."""
+    """Of a cover letter or a patch; 0 for another mail. An answer begins with Re:."""
     subject = series.header(mail, "Subject")
     match = TAG.match(subject)
-    if not match or REPLY.match(subject):
+    if not match:
         return 0
     tag = match["tag"]
     if "PATCH" not in tag.upper() and not re.search(r"\d+/\d+", tag):

@@ -19,25 +19,36 @@ FEW = 8
 
 def render(results: Sequence[RunResult], name: str = "") -> str:
     """All results of a campaign; `name` is what `rig report` knows it by."""
-    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
-    environment = jinja2.Environment(
-        loader=loader, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters["counters"] = _counters
-    environment.filters["head"] = _head
-    environment.filters["fold"] = _fold
-    environment.filters["circumstances"] = _circumstances
-    template = environment.get_template("verdict.txt.j2")
     return (
-        template.render(
+        environment()
+        .get_template("verdict.txt.j2")
+        .render(
             results=results,
             name=name,
             overall=overall(results),
             tally=_tally(results),
-            many=sum(len(one.cases) for result in results for one in result.suites) > FEW,
-        ).rstrip()
+            many=many(results),
+        )
+        .rstrip()
         + "\n"
     )
+
+
+def environment() -> jinja2.Environment:
+    """For templates of texts that people mail."""
+    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
+    made = jinja2.Environment(
+        loader=loader, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    made.filters["counters"] = _counters
+    made.filters["head"] = _head
+    made.filters["fold"] = _fold
+    made.filters["circumstances"] = _circumstances
+    return made
+
+
+def many(results: Sequence[RunResult]) -> bool:
+    return sum(len(one.cases) for result in results for one in result.suites) > FEW
 
 
 def overall(results: Sequence[RunResult]) -> Outcome:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rig import campaign, log, run
+from rig import campaign, log, run, series
 from rig.base import Base
 from rig.errors import ApplyError, BuildError, ConfigError, InfraError
 from rig.qemu import Accel, Machine
@@ -274,3 +274,14 @@ def test_finding_a_run(store: Store, results: Results) -> None:
     with pytest.raises(ConfigError, match="no run named '20260101-1-aa'") as bad:
         campaign.find(store, "20260101-1-aa")
     assert "20260101-1-a" in bad.value.hint
+
+
+def test_a_series_that_does_not_build_can_be_answered(
+    store: Store, ready: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mbx = Path(__file__).parent.parent / "data" / "mbx" / "shelf" / "unmap-batch" / "v2.mbx"
+    found = series.read(mbx, "unmap-batch")
+    fails(monkeypatch, BuildError("it does not compile"))
+    one = replace(spec(), tree=TreeSpec(base=BASE, series=found))
+    campaign.execute(store, SHELVES, [one], tmp_path / "run")
+    assert (tmp_path / "run" / "x86_64" / run.TOP).read_bytes() == found.top

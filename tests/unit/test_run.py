@@ -246,6 +246,7 @@ def test_what_it_takes_to_explain_it_later_is_left_beside_it(
     assert (tmp_path / "run" / "kernel.config").read_text() == "CONFIG_SMP=y\n"
     again = series.read(tmp_path / "run" / "series.mbx")
     assert again.patches == v2.patches
+    assert (tmp_path / "run" / run.TOP).read_bytes() == v2.top
 
 
 # A guest for a person

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A stored run as a mail that answers the cover letter. It is written, and never sent."""
+
+import email.policy
+import email.utils
+import re
+import shlex
+from collections.abc import Sequence
+from email.headerregistry import Address
+from email.message import EmailMessage
+from pathlib import Path
+
+from rig import campaign, log, mutation, series, suite
+from rig.errors import ConfigError
+from rig.report import text
+from rig.request import Request
+from rig.run import TOP, RunResult
+from rig.verdict import Outcome
+
+POLICY = email.policy.default.clone(cte_type="8bit", max_line_length=998)
+
+
+def reply(directory: Path, name: str = "") -> bytes:
+    """The mail. `name`, like `Ann <ann@example.org>`, is whose it is; a PASS has its Tested-by."""
+    who = _who(name)
+    if mutation.load(directory):
+        raise ConfigError(f"{directory.name} is of mutants: it says nothing about a series")
+    results = campaign.load_all(directory)
+    top = top_of(directory)
+    if not top:
+        raise ConfigError(
+            f"{directory.name} was no run of a series from a mail", hint="rig run MESSAGE-ID"
+        )
+    if results[0].provenance.mutant:
+        raise ConfigError(f"{directory.name} is of a broken kernel: it says nothing about a series")
+    message = EmailMessage(policy=POLICY)
+    if who:
+        message["From"] = str(who)
+    _address(message, top, who)
+    subject = series.header(top, "Subject")
+    message["Subject"] = subject if re.match(r"re:", subject, re.I) else f"Re: {subject}"
+    message.set_content(_body(results, top, who), charset="utf-8", cte="8bit")
+    return message.as_bytes()
+
+
+def top_of(directory: Path) -> bytes:
+    """The mail a run's series begins with; nothing if it was of no series."""
+    return next((path.read_bytes() for path in sorted(directory.glob(f"*/{TOP}"))), b"")
+
+
+def _who(name: str) -> Address | None:
+    if not name:
+        return None
+    found = _addresses(name)
+    if len(found) != 1 or not found[0].display_name:
+        raise ConfigError(
+            f"--name {name!r} is no name", hint="like 'Ann Example <ann@example.org>'"
+        )
+    return found[0]
+
+
+def _addresses(*headers: str) -> list[Address]:
+    """Those that can be answered: what is damaged is left out."""
+    found = []
+    for shown, spec in email.utils.getaddresses([header for header in headers if header]):
+        try:
+            found.append(Address(display_name=shown, addr_spec=spec))
+        except (ValueError, IndexError):
+            continue
+    return [one for one in found if one.username and one.domain]
+
+
+def _address(message: EmailMessage, top: bytes, who: Address | None) -> None:
+    """To its author, Cc to all it went to, below it in the thread."""
+    to = _addresses(series.header(top, "Reply-To")) or _addresses(series.header(top, "From"))
+    known = {one.addr_spec.lower() for one in (*to, *([who] if who else []))}
+    copies = []
+    for one in _addresses(series.header(top, "To"), series.header(top, "Cc")):
+        if one.addr_spec.lower() not in known:
+            known.add(one.addr_spec.lower())
+            copies.append(one)
+    if to:
+        message["To"] = tuple(to)
+    if copies:
+        message["Cc"] = tuple(copies)
+    else:
+        log.note("the mail does not say to whom it went: see to its Cc")
+    identifier = series.header(top, "Message-ID")
+    if not identifier:
+        raise ConfigError("the series' mail has no Message-ID: there is nothing to answer")
+    before = re.findall(r"<[^<>\s]+>", series.header(top, "References"))
+    before = before or re.findall(r"<[^<>\s]+>", series.header(top, "In-Reply-To"))[:1]
+    message["In-Reply-To"] = identifier
+    # Unfolded it would be one long line; a folded header is that of RFC 5322.
+    message["References"] = " ".join(dict.fromkeys([*before, identifier]))
+
+
+def _body(results: Sequence[RunResult], top: bytes, who: Address | None) -> str:
+    label, _, base = results[0].provenance.label.rpartition(" on ")
+    part = re.search(r":(\d+)$", label)
+    passed = all(result.verdict.outcome is Outcome.PASS for result in results)
+    if who and not passed:
+        log.note("no Tested-by: that is for a PASS")
+    what = f"the first {part[1]} patches of this series" if part else "this series"
+    return text.environment().get_template("reply.txt.j2").render(
+        results=results,
+        many=text.many(results),
+        overall=text.overall(results),
+        what=what,
+        base=base,
+        date=series.header(top, "Date"),
+        author=series.header(top, "From"),
+        subject=series.header(top, "Subject"),
+        again=again(results, top),
+        tag=str(who) if who and passed and not part else "",
+    ).rstrip() + "\n"  # fmt: skip
+
+
+def again(results: Sequence[RunResult], top: bytes) -> str:
+    """The command that anybody gets this result by."""
+    first, machine, usual = results[0], results[0].machine, Request(target="")
+    label, _, base = first.provenance.label.rpartition(" on ")
+    part = re.search(r":(\d+)$", label)
+    named = series.header(top, "Message-ID").strip("<> ")
+    words = ["rig", "run", named if named and not part else label, "--base", base]
+    if match := re.match(r"git tree (.+), ", first.provenance.origin):
+        words += ["--tree", match[1]]
+    arches = tuple(dict.fromkeys(result.machine.arch for result in results))
+    words += ["--arch", ",".join(arches)]
+    repeat = len(results) // len(arches)
+    seeded = machine.schedule.kind == "seeded"
+    options = {
+        "--schedule": (machine.schedule.kind, usual.schedule),
+        "--seed": (first.provenance.seed, usual.seed),
+        "--repeat": (repeat, usual.repeat),
+        "--flavour": (first.provenance.flavour, usual.flavour),
+        "--cpus": (machine.cpus, usual.cpus),
+        "--memory": (machine.memory, usual.memory),
+        "--zram": (machine.swap.zram, usual.zram),
+        "--swap-disk": (machine.swap.disk, 0 if seeded else usual.swap_disk),
+    }
+    for option, (value, default) in options.items():
+        words += [option, str(value)] if value != default else []
+    if machine.lru_gen is not None:
+        words.append("--lru-gen" if machine.lru_gen else "--no-lru-gen")
+    return shlex.join([*words, *_selection(results)])
+
+
+def _selection(results: Sequence[RunResult]) -> list[str]:
+    """What was chosen of the suites, where it was not all that run by themselves."""
+    ran = {(one.suite, case.name) for result in results for one in result.suites
+           for case in one.cases}  # fmt: skip
+    usual = {(name, case.name) for name, one in suite.standard().items() for case in one.cases}
+    if not ran or ran == usual:
+        return []
+    suites = sorted({name for name, _ in ran})
+    every = {
+        (name, case.name)
+        for name in suites
+        if name in suite.known()
+        for case in suite.known()[name].cases
+    }
+    if ran == every:
+        return ["--suite", ",".join(suites)]
+    return ["--case", ",".join(f"{name}/{case}" for name, case in sorted(ran))]
