@@ -115,7 +115,7 @@ CASES = (
     test("prctl_thp_disable", "PR_SET_THP_DISABLE"),
     test("process_madv", "process_madvise() of another process"),
     test("soft-dirty", "soft-dirty bits over swap, mprotect and split", deadline=90),
-    test("split_huge_page_test", "splitting THPs keeps their contents", deadline=30),
+    test("split_huge_page_test", "splitting THPs keeps their contents", deadline=20),
     test("transhuge-stress", "THPs allocated and freed", call="transhuge-stress -d 1", deadline=60),
     test("uffd-stress_anon", "userfaultfd, anonymous", call="uffd-stress anon 20 4", deadline=40),
     test("uffd-stress_shmem", "userfaultfd, shmem", call="uffd-stress shmem 20 4", deadline=40),
