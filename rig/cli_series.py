@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The verbs about series: adapters without logic."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rig import campaign, intake
-from rig.cli_app import QuietOpt, VerboseOpt, app
+from rig.cli_app import ArchOpt, BaseOpt, QuietOpt, TreeOpt, VerboseOpt, app
+from rig.errors import RigError
 from rig.progress import reporter
+from rig.request import Request, comma
 from rig.run import Shelves
 from rig.store import Store
 
@@ -78,3 +82,65 @@ def reply(
         output.write_bytes(mail)
     else:
         typer.echo(mail, nl=False)
+
+
+@app.command(
+    epilog="Examples: `rig diff batch-dirty-tlb-flush`  \n"
+    "`rig diff batch-dirty-tlb-flush v1 v2 --base v7.2`"
+)
+def diff(
+    name: Annotated[str, typer.Argument(metavar="SERIES", help="A series in patches/.")],
+    old: Annotated[
+        str, typer.Argument(metavar="[OLD]", help="A revision; by default the one before NEW.")
+    ] = "",
+    new: Annotated[str, typer.Argument(metavar="[NEW]", help="The newest by default.")] = "",
+    base: BaseOpt = "",
+    tree: TreeOpt = None,
+    verbose: VerboseOpt = False,
+) -> None:
+    """Compare two revisions of a series patch by patch: git range-diff."""
+    from rig import rangediff
+
+    asked = Request(target=name, base=base, tree=tree)
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    with reporter(verbose=verbose):
+        said = rangediff.diff(Store.default(), Shelves.default(), asked, old, new, colour=colour)
+    typer.echo(said, nl=False, color=colour)
+
+
+@app.command("series", epilog="Examples: `rig series`  \n`rig series batch-dirty-tlb-flush`")
+def series_(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[SERIES]...", help="Only these.")
+    ] = None,
+) -> None:
+    """List the revisions of every series: patches, base, date, the last verdicts."""
+    from rig.report import revisions
+
+    shelf = Shelves.default().patches
+    typer.echo(revisions.table(Store.default(), shelf, names or ()), nl=False)
+
+
+@app.command(
+    "b4-check",
+    epilog="Examples: `rig b4-check --run --arch x86_64,arm64 <cover.eml`  \n"
+    "`git config b4.review-series-check-cmd 'rig b4-check'`",
+)
+def b4_check(
+    run: Annotated[
+        bool, typer.Option("--run", help="Run the series if it was not run yet.")
+    ] = False,
+    arch: ArchOpt = "x86_64",
+) -> None:
+    """For `b4 review`: a cover letter on stdin, our stored verdict on stdout, as JSON."""
+    from rig.report import review
+
+    try:
+        identifier = review.message_id(sys.stdin.buffer.read())
+        with reporter():
+            entries = review.check(
+                Store.default(), Shelves.default(), identifier, comma(arch) if run else ()
+            )
+    except RigError as error:
+        entries = review.trouble(error)
+    typer.echo(review.render(entries), nl=False)

@@ -187,7 +187,7 @@ def tree_spec(store: Store, shelves: Shelves, request: Request) -> TreeSpec:
     if wanted.base:
         return TreeSpec(base=base.resolve(store, request.base or wanted.base))
     found = _series(shelves, wanted, request.base)
-    return TreeSpec(base=_base_of(store, found, request), series=found, upto=wanted.upto)
+    return TreeSpec(base=base_of(store, found, request), series=found, upto=wanted.upto)
 
 
 def _is_series(shelves: Shelves, text: str) -> bool:
@@ -209,7 +209,7 @@ def _series(shelves: Shelves, wanted: Target, base_name: str) -> SeriesVersion:
     return series.load(shelves.patches, wanted.series, wanted.revision, base_name)
 
 
-def _base_of(store: Store, found: SeriesVersion, request: Request) -> Base:
+def base_of(store: Store, found: SeriesVersion, request: Request) -> Base:
     """--base, else what the series says, else the default; said in a note where it is a guess."""
     if request.tree is not None:
         name = request.base or found.base or "HEAD"

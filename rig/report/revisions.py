@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The shelf of series: what was fetched."""
+"""The shelf of series: what was fetched, and what there is."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from rig import base, campaign, series
 from rig.intake import Fetched
+from rig.series import SeriesVersion
+from rig.store import Store
+from rig.verdict import Outcome
+
+NONE = "-"
 
 
 def fetched(done: Fetched, shelf: Path) -> str:
@@ -14,3 +21,52 @@ def fetched(done: Fetched, shelf: Path) -> str:
         lines.append(f"{one.label}: {len(one.patches)} patches{based}{new}")
         lines.append(f"  {shelf / one.name / f'v{one.revision}.mbx'}")
     return "\n".join([*lines, "", f"rig run {done.series[-1].label}"]) + "\n"
+
+
+def table(store: Store, shelf: Path, names: Sequence[str] = ()) -> str:
+    """Every revision, and its last verdict on each architecture from the stored runs."""
+    found = [
+        (series.load(shelf, name, number), _bases(shelf, name, number))
+        for name in names or series.names(shelf)
+        for number in series.revisions(shelf, name)
+    ]
+    verdicts = _verdicts(store, [one.label for one, _ in found])
+    arches = sorted({arch for one in verdicts.values() for arch in one}, reverse=True)
+    rows = [["series", "patches", "base", "date", *arches]]
+    for one, bases in found:
+        said = verdicts.get(one.label, {})
+        row = [one.label, str(len(one.patches)), bases or _base(one), one.date or NONE]
+        rows.append([*row, *(said.get(arch, NONE) for arch in arches)])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ("  ".join(map(str.ljust, row, widths)) for row in rows)
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def _base(one: SeriesVersion) -> str:
+    return base.named(one.base) or one.base[:12] or NONE
+
+
+def _bases(shelf: Path, name: str, number: int) -> str:
+    """With the bases that it has another text for."""
+    variants = sorted((shelf / name).glob(f"v{number}.on-*.mbx"))
+    if not variants:
+        return ""
+    others = [path.stem.partition(".on-")[2] for path in variants]
+    return ", ".join(dict.fromkeys([_base(series.load(shelf, name, number)), *others]))
+
+
+def _verdicts(store: Store, labels: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Label -> architecture -> what the newest run of it there said."""
+    wanted = {f"{campaign.SAFE.sub('-', label)}-on-": label for label in labels}
+    found: dict[str, dict[str, str]] = {}
+    for directory in reversed(campaign.runs(store)):
+        if not any(part in directory.name for part in wanted):
+            continue
+        fresh: dict[tuple[str, str], list[Outcome]] = {}
+        for one in campaign.load_all(directory):
+            label = one.provenance.label.rpartition(" on ")[0]
+            if label in wanted.values() and not one.provenance.mutant:
+                fresh.setdefault((label, one.machine.arch), []).append(one.verdict.outcome)
+        for (label, arch), outcomes in fresh.items():
+            found.setdefault(label, {}).setdefault(arch, Outcome.worst(outcomes))
+    return found

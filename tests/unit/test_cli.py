@@ -36,6 +36,10 @@ VERBS = (
     "list",
     "doctor",
     "fetch",
+    "reply",
+    "diff",
+    "series",
+    "b4-check",
 )
 
 

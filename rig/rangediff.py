@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Two revisions of a series, patch against patch: git range-diff on the commits they become."""
+
+from rig import git, log, request, series, tree
+from rig.errors import ConfigError
+from rig.request import Request
+from rig.run import Shelves
+from rig.store import Store
+from rig.tree import TreeSpec
+
+
+def diff(
+    store: Store, shelves: Shelves, asked: Request, old: str, new: str, *, colour: bool
+) -> str:
+    """What `git range-diff` says of two revisions of the series that is asked for.
+
+    Each is on its own base, which may differ. Raises ConfigError, ApplyError.
+    """
+    numbers = pair(series.revisions(shelves.patches, asked.target), old, new)
+    found = [series.load(shelves.patches, asked.target, number, asked.base) for number in numbers]
+    with log.step(f"Comparing {found[0].label} with {found[1].label}"):
+        ranges = []
+        for one in found:
+            base = request.base_of(store, one, asked)
+            made = tree.materialize(store, TreeSpec(base=base, series=one))
+            ranges.append(f"{base.commit}..{made.commit}")
+        words = ("-c", "diff.renames=true", "range-diff", "--color" if colour else "--no-color")
+        return git.git(*words, *ranges, cwd=git.repository(store)).stdout
+
+
+def pair(revisions: tuple[int, ...], old: str, new: str) -> tuple[int, int]:
+    """The two that are meant: `v1 v2`, `v1` and the newest, or the newest and the one before."""
+    if not old and len(revisions) < 2:
+        raise ConfigError("there is only one revision", hint="rig fetch --all-revisions")
+    numbers = []
+    for said in (old or f"v{revisions[-2]}", new or f"v{revisions[-1]}"):
+        digits = said.removeprefix("v")
+        if not (digits.isascii() and digits.isdigit()):
+            raise ConfigError(f"{said!r} is no revision", hint="a revision is like v1")
+        numbers.append(int(digits))
+    return numbers[0], numbers[1]
