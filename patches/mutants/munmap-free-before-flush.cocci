@@ -4,7 +4,7 @@
 //   owner's bytes can be read, and written, through what is left in the TLB. The
 //   comment on top of include/asm-generic/tlb.h; tlb_flush_mmu() in mm/mmu_gather.c.
 //   The mutant frees the pages first and then flushes.
-// Killed-By: stale_tlb/write_after_munmap, stale_tlb/read_after_free
+// Killed-By: stale_tlb/write_after_munmap
 // Files: mm/mmu_gather.c
 
 @@
