@@ -161,6 +161,15 @@ static void reclaim_a_read(struct dio *d, struct reader *r)
 	d->calls_in_reads += number % 2 && number == atomic_load(&r->number);
 }
 
+/* A whole slice: what was read before, and is not pinned any more, nor dirty by hand. */
+static void reclaim_a_slice(struct dio *d, const struct reader *r)
+{
+	uint64_t before = vmstat("pswpout");
+
+	region_pageout(r->slice, SLICE_PAGES * page_size());
+	d->by_pageout += vmstat("pswpout") - before;
+}
+
 static void one_round(struct dio *d, uint64_t round)
 {
 	struct reader *r = &d->reader[rng_below(&d->rng, d->count)];
@@ -173,6 +182,8 @@ static void one_round(struct dio *d, uint64_t round)
 			bail("no /proc/self/clear_refs: %s", strerror(errno));
 		memcg_reclaim(RUN_PAGES_MAX * page_size());
 		d->by_memory_reclaim += vmstat("pswpout") - before;
+	} else if (round % 4 == 1) {
+		reclaim_a_slice(d, r);
 	} else {
 		reclaim_a_read(d, r);
 	}

@@ -26,8 +26,8 @@
  * unmapping", 2015-04-15).
  *
  * One round: the window comes in by reads and is in every writer's TLB, clean. Then
- * the writers begin to write, page after page in the order and at the speed of
- * reclaim, so that first writes and unmapping meet. On a swap disk clean pages are
+ * reclaim takes it a few pages at a time and says so beforehand, and each page's one
+ * writer writes to it about then, however busy the host. On a swap disk clean pages are
  * dropped with what the disk has; on zram v6.12 writes each of them again.
  */
 #include "stale_tlb.h"
@@ -45,8 +45,11 @@
 /* Swap on disk and on zram, each with both LRUs. */
 #define PHASES		4
 
+/* What one call takes: so near are a first write and the unmapping of its page. */
+#define CHUNK_PAGES	8
+
 #define PACE_NS_FIRST	20000U
-#define PACE_NS_MAX	500000U
+#define PACE_NS_MAX	20000000U
 
 struct clean {
 	struct writers w;
@@ -80,18 +83,36 @@ static void go_to(struct clean *c, unsigned int window)
 	writers_wait(w);
 }
 
-/* First writes and reclaim at once, the latter giving the former their speed. */
+static uint64_t pageout_behind_front(struct writers *w, unsigned int window, unsigned int pages)
+{
+	uint64_t before = vmstat("pswpout"), time = now_ns();
+	unsigned int page, end = window + pages;
+
+	atomic_store(&w->reclaiming, true);
+	for (page = window; page < end; page += CHUNK_PAGES) {
+		atomic_store(&w->front, page + CHUNK_PAGES);
+		region_pageout(w->region + page * page_size(), CHUNK_PAGES * page_size());
+	}
+	atomic_store(&w->reclaiming, false);
+	time = (now_ns() - time) / (pages / CHUNK_PAGES);
+	atomic_store(&w->pace_ns, time < PACE_NS_MAX ? (uint32_t)time : PACE_NS_MAX);
+	return vmstat("pswpout") - before;
+}
+
+/* First writes and reclaim at once, the former led by the latter. */
 static void race(struct clean *c, uint64_t round, unsigned int window)
 {
 	unsigned int pages = round < GENTLE_ROUNDS ? FIRST_PAGES << round : WINDOW_PAGES;
+	struct writers *w = &c->w;
 	bool pageout = round % 8 != 7;
-	uint64_t time = now_ns();
 
-	writers_set(&c->w, WRITE_PACED);
-	*(pageout ? &c->by_pageout : &c->by_memory_reclaim) +=
-		writers_reclaim(&c->w, window, pages * page_size(), pageout);
-	time = (now_ns() - time) / pages;
-	atomic_store(&c->w.pace_ns, time < PACE_NS_MAX ? (uint32_t)time : PACE_NS_MAX);
+	atomic_store(&w->front, pageout ? 0 : window + pages);
+	writers_set(w, WRITE_PACED);
+	if (pageout)
+		c->by_pageout += pageout_behind_front(w, window, pages);
+	else
+		c->by_memory_reclaim +=
+			writers_reclaim(w, window, pages * page_size(), false);
 }
 
 /*
@@ -109,6 +130,7 @@ static void one_round(struct clean *c, uint64_t round)
 	go_to(c, window);
 	vmstat_start(deltas, count);
 	race(c, round, window);
+	atomic_store(&w->front, UINT32_MAX);
 	if (round % 2)
 		writers_set(w, READ_ONLY);
 	if (round % 8 >= 6)

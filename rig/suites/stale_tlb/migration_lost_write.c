@@ -21,12 +21,12 @@
 #include <errno.h>
 #include <linux/mempolicy.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define REGION_BYTES	(4UL << 20)
 #define WALKED_PAGES	128
-#define NODES		2
 
 /* As in anon_lost_write.c: found out while it can still be told. */
 #define GENTLE_ROUNDS	3
@@ -40,7 +40,6 @@ static const unsigned int sizes_wanted_kb[] = { 0, 64, 2048 };
 struct migration {
 	struct writers w;
 	struct rng rng;
-	char *other_page;
 	unsigned int size_kb;
 	uint64_t by_move_pages;
 	uint64_t by_compaction;
@@ -62,10 +61,35 @@ static bool move_pages_to(struct writers *w, unsigned int first, unsigned int pa
 		       MPOL_MF_MOVE) >= 0;
 }
 
+/* The one of two nodes where a page is not. */
+static int other_node(const struct writers *w, unsigned int page)
+{
+	void *address = w->region + page * page_size();
+	int status = 0;
+
+	if (syscall(SYS_move_pages, 0, 1UL, &address, NULL, &status, 0))
+		bail("move_pages: %s", strerror(errno));
+	return status != 1;
+}
+
+/*
+ * Stale entries are gone afterwards, though the kernel knows of none: an entry of the
+ * region that loses a permission is flushed, and nobody here misses this one.
+ */
+static void flush_region(const struct writers *w)
+{
+	const int both = PROT_READ | PROT_WRITE;
+
+	if (mprotect(w->region, REGION_BYTES, both | PROT_EXEC) ||
+	    mprotect(w->region, REGION_BYTES, both))
+		bail("mprotect: %s", strerror(errno));
+}
+
 /* Pages moved meanwhile, in the writers' hands. */
 static uint64_t migrate(struct migration *m, unsigned int pages, uint64_t round)
 {
 	struct writers *w = &m->w;
+	unsigned int window = atomic_load(&w->window);
 	uint64_t before = vmstat("pgmigrate_success");
 	bool done;
 
@@ -73,8 +97,7 @@ static uint64_t migrate(struct migration *m, unsigned int pages, uint64_t round)
 	if (round % COMPACTION_EVERY == COMPACTION_EVERY - 1)
 		done = write_file("/proc/sys/vm/compact_memory", "1");
 	else
-		done = move_pages_to(w, atomic_load(&w->window), pages,
-				     (int)(round / COMPACTION_EVERY + round) % NODES);
+		done = move_pages_to(w, window, pages, other_node(w, window));
 	atomic_store(&w->reclaiming, false);
 	if (!done)
 		bail("cannot migrate: %s", strerror(errno));
@@ -96,7 +119,7 @@ static void one_round(struct migration *m, uint64_t round)
 	*(compaction ? &m->by_compaction : &m->by_move_pages) += migrate(m, pages, round);
 	if (round % 8 >= 6)
 		writers_wait(w);
-	flush_what_is_pending(m->other_page);
+	flush_region(w);
 	writers_wait(w);
 }
 
@@ -155,7 +178,6 @@ enum outcome migration_lost_write(const struct guest_args *args)
 	m.rng = rng_fork(args->seed, 0);
 	pin_self(0);
 	lock_present();
-	m.other_page = locked_alloc(page_size());
 	vmstat_start(deltas, count);
 	for (i = 0; i < sizeof(sizes_wanted_kb) / sizeof(*sizes_wanted_kb); i++) {
 		m.size_kb = sizes_wanted_kb[i];

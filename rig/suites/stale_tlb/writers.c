@@ -27,6 +27,8 @@
 #define PASSES_BETWEEN_RESTS	8
 #define REST_NS_MAX		100000
 
+#define WAIT_FOR_FRONT_NS	20000
+
 /*
  * A word is the count below, and above it who wrote it and where, so that a
  * page of somebody else's is told from an old copy of the right one.
@@ -76,31 +78,31 @@ static void visit(struct writers *w, struct writer *me, unsigned int page, bool 
 		*word = word_value(w, me->cpu, page, ++me->book[page]);
 }
 
-static uint64_t now_ns(void)
+/*
+ * The page is about to be taken: write to it at some time from now on. Asleep, for CPU 0
+ * is waited for, and has to be let run.
+ */
+static void wait_for_front(struct writers *w, unsigned int page, struct rng *rng)
 {
-	struct timespec time;
+	struct timespec time = { .tv_nsec = WAIT_FOR_FRONT_NS };
 
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+	while (page >= atomic_load(&w->front) && atomic_load(&w->mode) == WRITE_PACED)
+		nanosleep(&time, NULL);
+	time.tv_nsec = rng_below(rng, atomic_load(&w->pace_ns) + 1);
+	nanosleep(&time, NULL);
 }
 
-static void spin_until(uint64_t time)
-{
-	while (now_ns() < time)
-		;
-}
-
-static void walk_window(struct writers *w, struct writer *me, enum writers_mode mode)
+static void walk_window(struct writers *w, struct writer *me, enum writers_mode mode,
+			struct rng *rng)
 {
 	unsigned int page = atomic_load(&w->window), end = page + w->walked;
-	uint64_t next = mode == WRITE_PACED ? now_ns() : 0;
 	bool write;
 
 	for (; page < end && mode == atomic_load(&w->mode); page++) {
-		if (mode == WRITE_PACED)
-			spin_until(next += atomic_load(&w->pace_ns));
 		write = mode == WRITE_ALWAYS ||
 			(mode == WRITE_PACED && page % w->count == me->cpu - 1);
+		if (write && mode == WRITE_PACED)
+			wait_for_front(w, page, rng);
 		visit(w, me, page, write);
 		*(write ? &me->writes : &me->reads) += 1;
 		me->raced += atomic_load_explicit(&w->reclaiming, memory_order_relaxed);
@@ -144,7 +146,7 @@ static void *write_on(void *arg)
 		if (mode == PARKED)
 			futex_wait(&w->mode, PARKED);
 		else
-			walk_window(w, me, mode);
+			walk_window(w, me, mode, &rng);
 		pass_done(w, me);
 		if (++pass % PASSES_BETWEEN_RESTS == 0)
 			rest(w, me, &rng);

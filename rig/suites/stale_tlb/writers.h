@@ -17,7 +17,7 @@
 enum writers_mode {
 	WRITE_ALWAYS,		/* check it and count it up */
 	READ_ONLY,		/* check it: the page stays clean, its translation warm */
-	WRITE_PACED,		/* each page has its one writer, a page every pace_ns */
+	WRITE_PACED,		/* each page has its one writer, who waits for the front */
 	PARKED,			/* leave the CPU to others */
 };
 
@@ -55,7 +55,8 @@ struct writers {
 	_Atomic uint32_t restless;		/* the CPU that does not rest meanwhile */
 	atomic_bool stop;
 	_Atomic uint32_t mode;			/* enum writers_mode; writers_set() */
-	_Atomic uint32_t pace_ns;
+	_Atomic uint32_t front;			/* WRITE_PACED leaves pages from here on */
+	_Atomic uint32_t pace_ns;		/* and is up to so long behind it */
 
 	/* Written by all. */
 	_Atomic uint32_t lost CACHE_ALIGNED;
