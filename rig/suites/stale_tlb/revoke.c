@@ -23,10 +23,10 @@
  */
 #define SPIN_NS_MAX		50000000
 
-/* Of what munmap() has freed the interrupter takes so much each time it looks. */
+/* Of what munmap() has freed the interrupter takes so much at a time, and for two passes. */
 #define SCAVENGE_PAGES		64U
-#define SCAVENGE_CHUNK		16U
-#define SCAVENGE_SPIN_NS	100000
+#define SCAVENGE_CHUNK		64U
+#define SCAVENGE_SPIN_NS	10000000
 
 /* Looked at so often that opening the file each time (pagemap_entry()) would be the case. */
 static bool present(const struct revoke *r, unsigned int page)
@@ -53,7 +53,7 @@ static bool find_unmapped(struct revoke *r)
 	r->taken_pages = 0;
 	if (r->way != RECLAIM_ANON && (present(r, 0) || !present(r, REVOKE_PAGES - 1)))
 		return false;
-	for (page = r->hot; page < r->hot + HOT_PAGES; page++) {
+	for (page = 0; page < HOT_PAGES; page++) {
 		run = present(r, page) ? 0 : run + 1;
 		if (run > r->taken_pages) {
 			r->taken_pages = run;
@@ -73,7 +73,7 @@ static void take_some(struct revoke *r, uint32_t round, bool in_time)
 		r->in_time[r->way]++;
 		r->unmapped[r->way] += r->taken_pages;
 	} else {
-		r->taken_first = r->hot;
+		r->taken_first = 0;
 		r->taken_pages = HOT_PAGES;
 	}
 	r->take(r, r->window + r->taken_first * page_size(), r->taken_pages * page_size());
@@ -82,18 +82,32 @@ static void take_some(struct revoke *r, uint32_t round, bool in_time)
 	revoke_wait_for_arrival(r, SPIN_NS_MAX);
 }
 
-/* Get what this CPU has freed last, make it ours, and let the writers go on for a while. */
+/* Without a lock, which munmap() may hold. */
+static unsigned long shared_pages(const struct revoke *r)
+{
+	unsigned long size, resident, shared;
+	char text[128] = "";
+
+	if (pread(r->statm, text, sizeof(text) - 1, 0) <= 0 ||
+	    sscanf(text, "%lu %lu %lu", &size, &resident, &shared) != 3)
+		bail("cannot read /proc/self/statm: %s", strerror(errno));
+	return shared;
+}
+
+/* Get what this CPU has freed last, make it ours, and let the writer go on for a while. */
 static void scavenge(struct revoke *r, uint32_t round)
 {
+	struct revoker *writer = &r->writer[r->active - 1];
+	uint64_t end, passes;
 	unsigned int page = r->scavenged_pages;
-	uint64_t end;
 
 	r->scavenged_pages += SCAVENGE_CHUNK;
 	for (; page < r->scavenged_pages; page++)
 		pattern_fill(r->scavenged + page * page_size(), page_size(),
 			     pattern_key(r->seed, round, page));
+	passes = atomic_load(&writer->passes);
 	end = revoke_now_ns() + SCAVENGE_SPIN_NS;
-	while (revoke_now_ns() < end)
+	while (atomic_load(&writer->passes) < passes + 2 && revoke_now_ns() < end)
 		;
 }
 
@@ -103,6 +117,11 @@ static bool look(struct revoke *r, uint32_t round, struct rng *rng)
 	bool owing = atomic_load(&r->owing), pending;
 
 	if (r->way == UNMAP_ANON) {
+		if (owing && shared_pages(r) + BALLAST_PAGES * 7 / 8 > r->shared)
+			return false;
+		/* All is unmapped. Some time to free the first pages. */
+		revoke_sleep_ns(1 + rng_below(rng, 2 * LOOK_NS));
+		owing = atomic_load(&r->owing);
 		r->in_time[r->way] += owing && !r->scavenged_pages;
 		scavenge(r, round);
 		return !owing || r->scavenged_pages == SCAVENGE_PAGES;
@@ -139,32 +158,39 @@ static void *interrupt(void *arg)
 	}
 }
 
-static void map_window(struct revoke *r)
+static void map_at(char *address, unsigned int pages, int prot, int flags, int fd)
 {
-	bool file = r->way == MIGRATE_FILE;
-	int flags = MAP_FIXED | (file ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS);
-
-	if (mmap(r->window, REVOKE_PAGES * page_size(), PROT_READ | PROT_WRITE, flags,
-		 file ? r->file : -1, 0) != r->window)
+	if (mmap(address, pages * page_size(), prot, MAP_FIXED | flags, fd, 0) != address)
 		bail("cannot map the window: %s", strerror(errno));
-	thp_choose(r->window, REVOKE_PAGES * page_size(), 0);
-	/* Only a reservation: what moves there later finds nothing to be unmapped first. */
-	if (mmap(r->spare, REVOKE_PAGES * page_size(), PROT_NONE,
-		 MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != r->spare)
-		bail("cannot reserve: %s", strerror(errno));
 }
 
-/*
- * All of them by this CPU, so that they come from one node: the other ones move with the
- * writers' and are there for the interrupter when munmap() has freed them. That frees in
- * this order, and the writers' are among the last ones.
- */
+static void map_window(struct revoke *r)
+{
+	const int rw = PROT_READ | PROT_WRITE;
+
+	/* No hole is left for anybody else's mapping. */
+	map_at(r->window, HOT_PAGES + BALLAST_PAGES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	/* What moves there later finds nothing to be unmapped first. */
+	map_at(r->spare, REVOKE_PAGES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	if (r->way == MIGRATE_FILE)
+		map_at(r->window, REVOKE_PAGES, rw, MAP_SHARED, r->file);
+	else
+		map_at(r->window, REVOKE_PAGES, rw, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	thp_choose(r->window, REVOKE_PAGES * page_size(), 0);
+	if (r->way == UNMAP_ANON)
+		map_at(r->window + HOT_PAGES * page_size(), BALLAST_PAGES, PROT_READ,
+		       MAP_SHARED | MAP_POPULATE, r->ballast);
+	r->shared = shared_pages(r);
+	r->scavenged_pages = 0;
+}
+
+/* By this CPU, so that all come from one node, and go to this CPU's when they are freed. */
 static void touch_all(struct revoke *r)
 {
+	bool all = r->way == MIGRATE_ANON || r->way == MIGRATE_FILE;
 	unsigned int page;
 
-	r->hot = r->way == UNMAP_ANON ? REVOKE_PAGES / 2 : 0;
-	for (page = 0; page < (r->way == RECLAIM_ANON ? HOT_PAGES : REVOKE_PAGES); page++)
+	for (page = 0; page < (all ? REVOKE_PAGES : HOT_PAGES); page++)
 		*(volatile char *)(r->window + page * page_size()) = 1;
 	lru_drain_local();
 }
@@ -205,7 +231,7 @@ static void take_away(struct revoke *r, struct move *move)
 	atomic_store(&r->owing, true);
 	switch (r->way) {
 	case UNMAP_ANON:
-		r->take(r, r->window, REVOKE_PAGES * page_size());
+		r->take(r, r->window, (HOT_PAGES + BALLAST_PAGES) * page_size());
 		break;
 	case RECLAIM_ANON:
 		memcg_reclaim(HOT_PAGES / 2 * page_size());
@@ -260,7 +286,6 @@ static void verify_scavenged(struct revoke *r, uint32_t round)
 static void one_round(struct revoke *r, uint32_t round)
 {
 	map_window(r);
-	r->scavenged_pages = 0;
 	if (r->way == UNMAP_ANON)
 		region_advise(r->scavenged, SCAVENGE_PAGES * page_size(), MADV_DONTNEED);
 	touch_all(r);
@@ -270,7 +295,7 @@ static void one_round(struct revoke *r, uint32_t round)
 	be_interrupted(r, round);
 	if (r->way != UNMAP_ANON)
 		return;
-	r->taken_first = r->hot;
+	r->taken_first = 0;
 	r->taken_pages = HOT_PAGES;
 	atomic_store(&r->arrived, 0);
 	revoke_next_state(r);
@@ -294,12 +319,19 @@ static void prepare(struct revoke *r, const struct guest_args *args)
 	r->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	if (r->pagemap < 0)
 		bail("no /proc/self/pagemap: %s", strerror(errno));
+	r->statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	r->ballast = memfd_create("ballast", MFD_CLOEXEC);
+	/* Here, and so not charged to what is to be reclaimed from. */
+	if (r->statm < 0 || r->ballast < 0 ||
+	    posix_fallocate(r->ballast, 0, (off_t)(BALLAST_PAGES * page_size())))
+		bail("no ballast: %s", strerror(errno));
 	lock_present();
 	memcg_enter();
 	r->scavenged = region_map(SCAVENGE_PAGES * page_size(), page_size());
 	/* Its first fault ever would need the lock munmap() holds. */
 	*(volatile char *)r->scavenged = 1;
-	r->window = region_map(size, page_size());
+	r->window = region_map((HOT_PAGES + BALLAST_PAGES) * page_size(),
+			       (HOT_PAGES + BALLAST_PAGES) * page_size());
 	r->spare = region_map(size, page_size());
 }
 

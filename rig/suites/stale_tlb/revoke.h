@@ -31,6 +31,14 @@
 #define REVOKE_PAGES	128U
 #define HOT_PAGES	32U
 
+/*
+ * munmap() takes a file's pages with them, behind them: these are let go after the
+ * writer's pages have been freed and before munmap() has returned, and are nobody's to
+ * allocate, so that what was freed stays the first this CPU has to give. They fill
+ * four page tables: when munmap() is through with the last, that shows at once.
+ */
+#define BALLAST_PAGES	2016U
+
 /* Enough is enough. */
 #define LANDED_MAX	32
 
@@ -48,6 +56,7 @@ struct revoker {
 	pthread_t thread;
 	unsigned int cpu;
 	uint64_t stores;		/* that landed while they might */
+	uint32_t gone;			/* pages that have refused a store this round */
 	uint64_t refused;		/* after the call had returned, as it has to be */
 	_Atomic uint64_t passes;	/* whole passes over the window */
 	_Atomic uint64_t passes_wanted;	/* tell CPU 0 when there are so many; 0: do not */
@@ -63,12 +72,15 @@ struct revoke {
 	/* CPU 0's. */
 	struct rng rng;
 	enum revoke_way way;		/* of this round */
-	char *window;
-	unsigned int hot;		/* first page of the writers' part */
+	char *window;			/* a multiple of a page table's */
 	char *spare;			/* as many addresses, nothing there */
 	char *scavenged;		/* the interrupter's own pages */
 	int file;
+	int ballast;
 	int pagemap;
+	int statm;
+	unsigned int scavenged_pages;
+	unsigned long shared;		/* pages, with the ballast mapped */
 	uint64_t reclaimed;
 	uint64_t migrated;
 
@@ -76,7 +88,6 @@ struct revoke {
 	pthread_t interrupter;
 	_Atomic uint32_t armed;		/* the round it is to interrupt */
 	_Atomic uint32_t interrupted;	/* the round it is done with */
-	unsigned int scavenged_pages;
 	uint64_t rounds[REVOKE_WAYS];
 	uint64_t in_time[REVOKE_WAYS];	/* it came while a flush may have been owed */
 	uint64_t unmapped[REVOKE_WAYS];	/* pages without a translation, taken then */

@@ -110,21 +110,29 @@ static void try_taken(struct revoke *r, struct revoker *me, struct rng *rng)
 	}
 }
 
-/* One pass over the writers' part; false when a store was refused. */
+/*
+ * One pass over the writers' part. A page that refuses a store is gone, the others may
+ * not be, or their translations may not; false when there is none left.
+ */
 static bool walk(struct revoke *r, struct revoker *me, uint32_t state)
 {
 	unsigned int page;
 
-	for (page = r->hot; page < r->hot + HOT_PAGES; page++) {
+	for (page = 0; page < HOT_PAGES; page++) {
 		if (atomic_load(&r->state) != state)
 			return true;
-		if (!store(word_at(r, me, page), value_of(me)))
-			return false;
-		me->stores++;
+		if (me->gone >> page & 1)
+			continue;
+		if (store(word_at(r, me, page), value_of(me)))
+			me->stores++;
+		else
+			me->gone |= 1U << page;
 	}
 	atomic_fetch_add(&me->passes, 1);
-	return true;
+	return me->gone != UINT32_MAX;
 }
+
+_Static_assert(HOT_PAGES == 32, "a bit of `gone` for each");
 
 /* False while CPU 0 wants more passes. */
 static bool passes_done(struct revoke *r, struct revoker *me)
@@ -166,10 +174,11 @@ static void hold(struct revoke *r, struct revoker *me, uint32_t state)
 	}
 }
 
-static void sleep_until_next(struct revoke *r, uint32_t state)
+static void sleep_until_next(struct revoke *r, struct revoker *me, uint32_t state)
 {
 	while (atomic_load(&r->state) == state && !atomic_load(&r->stop))
 		futex_wait(&r->state, state);
+	me->gone = 0;
 }
 
 static void *write_on(void *arg)
@@ -182,14 +191,14 @@ static void *write_on(void *arg)
 	while (!atomic_load(&r->stop)) {
 		state = atomic_load(&r->state);
 		if (r->active != me->cpu) {
-			sleep_until_next(r, state);
+			sleep_until_next(r, me, state);
 		} else if (state % 2) {
 			try_taken(r, me, &rng);
 			arrive(r);
-			sleep_until_next(r, state);
+			sleep_until_next(r, me, state);
 		} else if (!walk(r, me, state)) {
 			/* The call is under way, and soon has returned. */
-			sleep_until_next(r, state);
+			sleep_until_next(r, me, state);
 		} else if (passes_done(r, me) && r->way != UNMAP_ANON) {
 			hold(r, me, state);
 		}
