@@ -146,7 +146,7 @@ def test_the_case_that_names_it_kills_it(ran: Callable[..., RunResult]) -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("outcome", set(Outcome) - {Outcome.FAIL})
+@pytest.mark.parametrize("outcome", [one for one in Outcome if one is not Outcome.FAIL])
 def test_whatever_is_no_fail_is_no_kill(outcome: Outcome, ran: Callable[..., RunResult]) -> None:
     (row,) = mutation.fold(ALL, [ran("flush", ("stale_tlb/anon_lost_write", outcome))])
     assert (row.fate, row.missed) == (Fate.SURVIVED, ("stale_tlb/anon_lost_write",))
