@@ -15,10 +15,14 @@ from rig.errors import ConfigError, InfraError
 DEADLINE = 300.0
 """Seconds for a thread; the list's largest are some MiB."""
 
+NO_SEARCH = "Server returned an error."
+"""What b4 says of a search that failed; of a thread it says with which status."""
+
 # b4 has no word for looking back from a revision, but knows how: `b4 diff` does it.
 OLDER = """\
-import pathlib, sys
+import logging, sys
 import b4, b4.command, b4.mbox
+logging.basicConfig(format="%(message)s", level=logging.INFO)
 known, wanted, out = sys.argv[1:]
 b4.setup_config(b4.command.setup_parser().parse_args(["-n", "mbox", "x@y"]))
 mails = b4.get_msgs_from_mailbox_or_maildir(known)
@@ -47,7 +51,18 @@ def thread(
         ) from error
     if done.status or not path.is_file():
         raise _no_thread(whom or source, done)
+    _check_search(whom or source, done)
     return path
+
+
+def _check_search(source: str, done: proc.Done) -> None:
+    """b4 goes on without what a search would have found."""
+    if NO_SEARCH in done.stderr:
+        raise InfraError(
+            f"{source}: the server does not answer the search for its other revisions",
+            hint="try again later, or without --all-revisions",
+            detail=done.stderr.strip()[-2000:],
+        )
 
 
 def _no_thread(source: str, done: proc.Done) -> ConfigError | InfraError:
@@ -68,12 +83,17 @@ def _no_thread(source: str, done: proc.Done) -> ConfigError | InfraError:
     return ConfigError(f"{source}: there is no mail in it that b4 can read", detail=said[-2000:])
 
 
-def older(mails: Path, revisions: list[int], out: Path) -> Path | None:
+def older(source: str, mails: Path, revisions: list[int], out: Path) -> Path | None:
     """Mails of these older revisions, by the change-id or by subject and author, if there are."""
     path = out / "older"
     wanted = ",".join(str(number) for number in revisions)
     argv = [sys.executable, "-P", "-c", OLDER, str(mails), wanted, str(path)]
-    proc.run(argv, check=False, deadline=DEADLINE)
+    done = proc.run(argv, check=False, deadline=DEADLINE)
+    if done.status:
+        raise InfraError(
+            f"{source}: b4 fails to look for older revisions", detail=done.stderr.strip()[-2000:]
+        )
+    _check_search(source, done)
     return path if path.is_file() else None
 
 

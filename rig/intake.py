@@ -7,7 +7,9 @@ the end, or nothing of it.
 """
 
 import contextlib
+import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from rig.series import SeriesVersion
 from rig.store import host_trouble
 
 CHANGE_ID = re.compile(r"\d{8}-(?P<slug>.+)-[0-9a-f]{6,}")
+SCRATCH = ".fetch~"
 NO_PATCH = "there is no patch in it"
 A_PATCH = "a patch is a mail with [PATCH] in its subject and a diff in its text"
 
@@ -87,10 +90,17 @@ def _read(path: Path, source: str, said: str) -> SeriesVersion:
 
 @contextlib.contextmanager
 def _scratch(shelf: Path) -> Iterator[Path]:
-    """On the shelf's own file system, where a rename is whole or not at all."""
+    """On the shelf's own file system, where a rename is whole or not at all.
+
+    What a killed rig left goes: the name holds its pid.
+    """
     with host_trouble(f"writing to {shelf}"):
         shelf.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=shelf, prefix=".fetch~") as path:
+        for stale in shelf.glob(f"{SCRATCH}*"):
+            if not Path("/proc", stale.name.removeprefix(SCRATCH).split("-")[0]).exists():
+                shutil.rmtree(stale, ignore_errors=True)
+        prefix = f"{SCRATCH}{os.getpid()}-"
+        with tempfile.TemporaryDirectory(dir=shelf, prefix=prefix) as path:
             yield Path(path)
 
 

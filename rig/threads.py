@@ -59,7 +59,7 @@ def gather(
     else:
         raise ConfigError(f"{source!r} is nothing to fetch", hint=f"a source is {KINDS}")
     if all_revisions:
-        _follow(threads, scratch)
+        _follow(source, threads, scratch)
     return threads
 
 
@@ -157,7 +157,7 @@ def _same(mails: bytes, there: SeriesVersion) -> bool:
     return fresh == [content(patch.mail) for patch in there.patches]
 
 
-def _follow(threads: list[Thread], scratch: Path) -> None:
+def _follow(source: str, threads: list[Thread], scratch: Path) -> None:
     """Back to v1: by the links of the cover letters, then by change-id or subject."""
     asked = {threads[0].named}
     for thread in threads:  # which grows
@@ -178,7 +178,7 @@ def _follow(threads: list[Thread], scratch: Path) -> None:
                 threads.append(found)
     known = revisions_of(mail for one in threads for mail in one.mails)
     if absent := [number for number in range(1, max(known, default=1)) if number not in known]:
-        path = b4.older(threads[0].path, absent, scratch)
+        path = b4.older(source, threads[0].path, absent, scratch)
         if path:
             threads.append(_thread(path))
 

@@ -203,6 +203,9 @@ class Faulty(threading.Thread):
             if self.fault == "error":
                 client.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
                 return
+            if self.fault == "search" and b"x=m" in request.split(b"\r\n", 1)[0]:
+                client.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+                return
             if self.fault == "slow":
                 client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
                 while not self.ended.wait(0.1):
@@ -213,7 +216,8 @@ class Faulty(threading.Thread):
                 return
             answer = self.ask(request)
             head, _, body = answer.partition(b"\r\n\r\n")
-            client.sendall(head + b"\r\n\r\n" + body[: len(body) * 2 // 3])
+            cut = len(body) * 2 // 3 if self.fault == "stops" else len(body)
+            client.sendall(head + b"\r\n\r\n" + body[:cut])
 
     def ask(self, request: bytes) -> bytes:
         request = re.sub(rb"(?im)^connection:.*\r\n", b"", request)

@@ -2,12 +2,15 @@
 """`rig fetch` against public-inbox's own server, by b4 as it comes from PyPI."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from rig import b4, intake, series
+from rig import b4, intake, request, series
 from rig.errors import ConfigError, InfraError
+from rig.request import Request
+from rig.run import Shelves
 from tests.intake.conftest import CHANGE_ID, Faulty, Server
 
 Knows = Callable[[str], None]
@@ -104,6 +107,17 @@ def test_two_revisions_under_one_name(server: Server, user: Knows, shelf: Path) 
     assert series.revisions(shelf, "mine") == (2,), "nor v1 and v3"
 
 
+def test_a_run_of_a_message_id(server: Server, user: Knows, shelf: Path) -> None:
+    """Fetched, then a target like any other; the second time nobody is asked."""
+    user(server.url)
+    shelves = Shelves(kconfigs=shelf, patches=shelf, images=shelf)
+    asked = Request(target="unmap-v2-0@example.org", base="v6.12", cpus=8)
+    meant = replace(asked, target="unmap-batch@v2")
+    assert request.fetched(shelves, asked) == meant
+    user("http://127.0.0.1:9/mm")
+    assert request.fetched(shelves, asked) == meant
+
+
 # What is not there, and servers that fail
 
 
@@ -134,6 +148,31 @@ def test_a_server_that_fails(
     assert "Traceback" not in bad.value.message
     assert one.asked
     assert left(shelf) == []
+
+
+@pytest.mark.parametrize("asked", ["unmap-v2-0@example.org", "linked-v1-0@example.org"])
+def test_a_server_that_does_not_search(
+    user: Knows, faulty: Callable[[str], Faulty], shelf: Path, asked: str
+) -> None:
+    """b4 goes on with what it has; a revision would be missing, and nobody told."""
+    user(faulty("search").url)
+    with pytest.raises(InfraError, match="does not answer the search for its other revisions"):
+        intake.fetch(shelf, asked, all_revisions=True)
+    assert left(shelf) == []
+    assert intake.fetch(shelf, asked).fresh
+
+
+def test_the_search_back_may_fail_too(
+    server: Server, user: Knows, faulty: Callable[[str], Faulty], tmp_path: Path
+) -> None:
+    user(server.url)
+    path = b4.thread("unmap-v2-0@example.org", tmp_path)
+    user(faulty("search").url)
+    with pytest.raises(InfraError, match="x: the server does not answer the search"):
+        b4.older("x", path, [1], tmp_path)
+    path.unlink()
+    with pytest.raises(InfraError, match="x: b4 fails to look for older revisions"):
+        b4.older("x", tmp_path, [1], tmp_path / "gone" / "gone")
 
 
 def test_a_server_that_is_slow(

@@ -61,7 +61,7 @@ def archive(monkeypatch: pytest.MonkeyPatch) -> Archive:
     one = Archive()
     monkeypatch.setattr(b4, "thread", one.thread)
     monkeypatch.setattr(b4, "am", one.am)
-    monkeypatch.setattr(b4, "older", lambda mails, revisions, out: None)
+    monkeypatch.setattr(b4, "older", lambda source, mails, revisions, out: None)
     return one
 
 
@@ -189,6 +189,14 @@ def test_what_stops_in_the_middle(archive: Archive, shelf: Path) -> None:
     with pytest.raises(InfraError):
         intake.fetch(shelf, "c1@example.org")
     assert left(shelf) == []
+
+
+def test_what_a_killed_rig_left_goes(archive: Archive, shelf: Path) -> None:
+    for name in (".fetch~999999999-x/work", ".fetch~1-y"):
+        (shelf / name).mkdir(parents=True)
+    archive.data = revision(1)
+    intake.fetch(shelf, "c1@example.org")
+    assert sorted(path.name for path in shelf.iterdir()) == [".fetch~1-y", "mine"], "1 is running"
 
 
 def test_a_shelf_that_fails_in_the_middle(

@@ -326,3 +326,50 @@ def test_names_that_are_not_there() -> None:
         series.load(SHELF, "unmap-batch", 3)
     assert "v1" in bad.value.hint
     assert "v2" in bad.value.hint
+
+
+# What rig fetch leaves beside vN.mbx
+
+
+def test_a_cover_letter_and_a_thread_beside_the_mbx(tmp_path: Path) -> None:
+    cover = MAILS[0].removeprefix(FROM).replace(b"To: linux-mm@example.org\n", b"")
+    (tmp_path / "v2.mbx").write_bytes(b"".join(MAILS[1:]))
+    alone = series.read(tmp_path / "v2.mbx")
+    assert (alone.cover, alone.base) == ("", "")
+    assert alone.message_id == "20260302-unmap-batch-v2-1@example.org"
+    (tmp_path / "v2.cover").write_bytes(cover)
+    two = series.read(tmp_path / "v2.mbx")
+    whole = series.load(SHELF, "unmap-batch", 2)
+    assert (two.cover, two.base, two.change_id) == (whole.cover, whole.base, whole.change_id)
+    assert two.patches == whole.patches
+    assert (two.message_id, two.date) == ("20260302-unmap-batch-v2-0@example.org", "2026-03-02")
+    assert series.header(two.top, "To") == ""
+    (tmp_path / "v2.thread.mbx").write_bytes(V2)
+    assert series.header(series.read(tmp_path / "v2.mbx").top, "To") == "linux-mm@example.org"
+
+
+def test_a_variant_has_the_same_cover_letter(tmp_path: Path) -> None:
+    (tmp_path / "v2.on-v9.9.mbx").write_bytes(b"".join(MAILS[1:]))
+    (tmp_path / "v2.cover").write_bytes(MAILS[0].removeprefix(FROM))
+    variant = series.read(tmp_path / "v2.on-v9.9.mbx")
+    assert (variant.base, variant.message_id) == ("v9.9", "20260302-unmap-batch-v2-0@example.org")
+
+
+def test_a_revision_by_its_mail() -> None:
+    found = series.by_message_id(SHELF, "20260302-unmap-batch-v2-0@example.org")
+    assert found is not None
+    assert found.label == "unmap-batch@v2"
+    assert series.by_message_id(SHELF, "20260302-unmap-batch-v2-1@example.org") is None
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [("", ""), ("Date: soon\n", ""), ("Date: Tue, 17 Mar 2026 09:00:00 +0000\n", "2026-03-17")],
+)
+def test_dates(header: str, value: str) -> None:
+    assert series.parse("x", mail("[PATCH] x", header=header)).date == value
+
+
+def test_what_is_no_kernel_patch_is_not_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"x: patch 1 \(x\): .*is a path outside the tree"):
+        series.parse("x", mail("[PATCH] x", DIFF.replace("b/mm", "b/..")))
