@@ -73,6 +73,12 @@ def test_no_thread(
         b4.thread("a@b", tmp_path)
 
 
+def test_an_end_without_a_thread(says: Says, tmp_path: Path) -> None:
+    says("echo No messages found for that query >&2")
+    with pytest.raises(ConfigError, match="there is no message a@b on the server"):
+        b4.thread("a@b", tmp_path)
+
+
 def test_a_thread_that_does_not_come(
     says: Says, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
