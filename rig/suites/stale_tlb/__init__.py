@@ -50,7 +50,7 @@ SUITE = Suite(
                 Floor(counter="pswpin", at_least=1000),
                 Floor(counter="dropped_clean", at_least=150),
                 Floor(counter="writes", at_least=300),
-                Floor(counter="writes_raced", at_least=150),
+                Floor(counter="writes_raced", at_least=30),
                 Floor(counter="words_verified", at_least=3000),
             ),
         ),

@@ -16,8 +16,8 @@
  *
  * 1. The readers go to another window, which comes in from swap, and make whole passes
  *    over it: clean pages, in every reader's TLB.
- * 2. Nobody rests any more, for a CPU that comes back from idle flushes what it missed
- *    (x86-64: switch_mm_irqs_off()).
+ * 2. One of them does not rest any more, for a CPU that comes back from idle flushes what
+ *    it missed (x86-64: switch_mm_irqs_off()). Not all: CPU 0 has to be let run.
  * 3. CPU 0 reclaims the window, and wakes a neighbour, a process of its own on the same
  *    CPU, who takes as many pages, mostly the same ones, for they come last in, first
  *    out from this CPU's list of free pages; and writes to all of them. That they are
@@ -167,6 +167,7 @@ static void one_round(struct after_free *a, uint64_t round)
 	writers_set(w, PARKED);
 	region_pageout(w->region + previous * page_size(), WINDOW_PAGES * page_size());
 	atomic_store(&w->window, window);
+	atomic_store(&w->restless, 1 + rng_below(&a->rng, w->count));
 	writers_set(w, READ_ONLY);
 	writers_wait(w);
 	atomic_store(&w->awake, true);

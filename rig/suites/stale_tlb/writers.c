@@ -127,9 +127,9 @@ static void rest(struct writers *w, struct writer *me, struct rng *rng)
 {
 	struct timespec time = { .tv_nsec = rng_below(rng, REST_NS_MAX) };
 
-	if (atomic_load(&w->awake))
-		return;
-	if (!atomic_load(&w->reclaiming) || atomic_load(&w->restless) != me->cpu)
+	bool busy = atomic_load(&w->reclaiming) || atomic_load(&w->awake);
+
+	if (!busy || atomic_load(&w->restless) != me->cpu)
 		nanosleep(&time, NULL);
 }
 

@@ -51,7 +51,7 @@ struct writers {
 	/* Written by CPU 0. */
 	_Atomic uint32_t window CACHE_ALIGNED;	/* its first page */
 	atomic_bool reclaiming;			/* pages are being taken */
-	atomic_bool awake;			/* nobody rests */
+	atomic_bool awake;			/* as if they were, for the restless */
 	_Atomic uint32_t restless;		/* the CPU that does not rest meanwhile */
 	atomic_bool stop;
 	_Atomic uint32_t mode;			/* enum writers_mode; writers_set() */
