@@ -78,6 +78,15 @@ static bool reclaim(size_t bytes, const char *how)
 	return false;
 }
 
+void memcg_squeeze(size_t bytes)
+{
+	char value[32];
+
+	snprintf(value, sizeof(value), "%zu", bytes);
+	memcg_write("memory.high", value);
+	memcg_write("memory.high", "max");
+}
+
 bool memcg_reclaim(size_t bytes)
 {
 	return reclaim(bytes, "");

@@ -17,6 +17,9 @@ void memcg_enter(void);
 #define MEMCG_NO_LIMIT	SIZE_MAX
 void memcg_set_max(size_t bytes);
 
+/* memory.high, for as long as it takes to come down to it, or to give up; it never kills. */
+void memcg_squeeze(size_t bytes);
+
 /* memory.reclaim; false when the kernel could not reclaim that much. */
 bool memcg_reclaim(size_t bytes);
 

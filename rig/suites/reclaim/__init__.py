@@ -10,7 +10,7 @@ CELLS = tuple(
     f"{swap}_{lru}_{method}"
     for swap in ("zram", "disk")
     for lru in ("classic", "mglru")
-    for method in ("reclaim", "max", "pageout", "kswapd")
+    for method in ("reclaim", "max" if swap == "zram" else "high", "pageout", "kswapd")
 )
 
 SUITE = Suite(

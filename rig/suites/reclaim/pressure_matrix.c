@@ -6,7 +6,10 @@
  * The rule is anon_roundtrip's; here each way into reclaim has to keep it, for each
  * comes with another scan_control and another context (mm/vmscan.c):
  * - memory.reclaim: user_proactive_reclaim(), which gives up early;
- * - memory.max: try_to_free_mem_cgroup_pages() out of a page fault's charge;
+ * - memory.max, lowered below what is there: try_to_free_mem_cgroup_pages(), and the
+ *   OOM killer if it frees nothing 16 times. So it meets pages that are idle, never
+ *   swapped, and soon gone; with the disk, where they may all be under writeback, it is
+ *   memory.high that is lowered, which comes to the same function and does not kill;
  * - MADV_PAGEOUT: reclaim_pages(), without a look at references;
  * - kswapd: balance_pgdat(), in a thread without an mm, woken by watermarks
  *   (pressure.c);
@@ -51,6 +54,7 @@ static const char * const swap_kind[] = { "zram", "disk" };
 
 struct matrix {
 	struct book b;
+	bool asynchronous;	/* what is swapped out is not free yet */
 	unsigned int cpus;
 	unsigned int cpu;
 	uint64_t out[SWAP_KINDS][2][METHODS];	/* pages, of kind, LRU, method */
@@ -59,8 +63,10 @@ struct matrix {
 	uint64_t cells;
 };
 
+/* What stays in this CPU's batches stays charged, unmapped or not: 31 pages a CPU. */
 static void next_cpu(struct matrix *m)
 {
+	lru_drain_local();
 	pin_self(m->cpu++ % m->cpus);
 }
 
@@ -95,7 +101,12 @@ static void reclaim_once(struct matrix *m, enum method method)
 		memcg_reclaim(REGION_BYTES);
 		break;
 	case BY_MAX:
-		/* While it was filled. */
+		if (m->asynchronous) {
+			memcg_squeeze(REGION_BYTES / 2);
+			break;
+		}
+		memcg_set_max(REGION_BYTES * 5 / 8);
+		memcg_set_max(MEMCG_NO_LIMIT);
 		break;
 	case BY_PAGEOUT:
 		region_pageout(m->b.region, REGION_BYTES);
@@ -108,17 +119,13 @@ static void reclaim_once(struct matrix *m, enum method method)
 	}
 }
 
-/* memory.max is for the first touch of a page only, see anon_roundtrip.c. */
-static void fill(struct matrix *m, enum method method)
+static void fill(struct matrix *m)
 {
 	size_t page;
 
 	next_cpu(m);
-	if (method == BY_MAX)
-		memcg_set_max(REGION_BYTES / 2);
 	for (page = 0; page < m->b.pages; page++)
 		book_write(&m->b, page);
-	memcg_set_max(MEMCG_NO_LIMIT);
 	pressure_prepare();
 }
 
@@ -127,7 +134,7 @@ static uint64_t cell(struct matrix *m, enum method method)
 	uint64_t steals = vmstat("pgsteal_kswapd"), out = 0;
 	unsigned int try;
 
-	fill(m, method);
+	fill(m);
 	for (try = 0; try < TRIES && out < ENOUGH; try++) {
 		reclaim_once(m, method);
 		out = pages_out(m);
@@ -161,7 +168,8 @@ static void report(const struct matrix *m)
 		for (lru = 0; lru < 2; lru++)
 			for (method = 0; method < METHODS; method++) {
 				snprintf(name, sizeof(name), "%s_%s_%s", swap_kind[kind],
-					 lru ? "mglru" : "classic", method_name[method]);
+					 lru ? "mglru" : "classic",
+					 kind && method == BY_MAX ? "high" : method_name[method]);
 				counter(name, m->out[kind][lru][method]);
 			}
 	counter("cells", m->cells);
@@ -199,6 +207,7 @@ enum outcome pressure_matrix(const struct guest_args *args)
 		for (kind = 0; kind < SWAP_KINDS && !m.b.bad; kind++) {
 			if (!swap_only(swap_kind[kind]))
 				bail("there is no swap on %s", swap_kind[kind]);
+			m.asynchronous = kind > 0;
 			one_lru(&m, kind, false);
 			one_lru(&m, kind, true);
 		}
