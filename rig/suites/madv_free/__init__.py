@@ -67,7 +67,7 @@ SUITE = Suite(
             "dirty flag are looked at once the PTEs are gone (mm/rmap.c: try_to_unmap_one())",
             iterations=12,
             floors=_floors(
-                pages_read=1100, pages_in_the_moment=70, reclaims_raced=40, pglazyfreed=400
+                pages_read=1100, pages_in_the_moment=70, reclaims_raced=10, pglazyfreed=150
             ),
         ),
         Case(
