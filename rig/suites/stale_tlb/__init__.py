@@ -87,14 +87,14 @@ SUITE = Suite(
             live_only=DISK,
             guards="a page pinned for DMA is not reclaimed, and is dirty afterwards "
             "(mm/vmscan.c: folio_maybe_dma_pinned(); block/bio.c: bio_set_pages_dirty())",
-            iterations=160,
+            iterations=96,
             floors=(
-                Floor(counter="pswpout", at_least=300),
-                Floor(counter="reclaimed_by_pageout", at_least=60),
-                Floor(counter="reclaimed_by_memory_reclaim", at_least=20),
-                Floor(counter="pageouts_in_reads", at_least=3),
-                Floor(counter="reads", at_least=100),
-                Floor(counter="pages_verified", at_least=2500),
+                Floor(counter="pswpout", at_least=150),
+                Floor(counter="reclaimed_by_pageout", at_least=30),
+                Floor(counter="reclaimed_by_memory_reclaim", at_least=10),
+                Floor(counter="pageouts_in_reads", at_least=1),
+                Floor(counter="reads", at_least=50),
+                Floor(counter="pages_verified", at_least=1200),
             ),
         ),
         Case(
@@ -118,13 +118,13 @@ SUITE = Suite(
             guards="tmpfs: TLB entries are flushed before the page is written to swap, and the "
             "PTE's dirty bit, all that is known of a store, becomes the folio's at the unmapping "
             "(mm/rmap.c: try_to_unmap_one(); mm/vmscan.c: shrink_folio_list())",
-            iterations=32,
+            iterations=16,
             floors=(
-                Floor(counter="pswpout", at_least=1500),
-                Floor(counter="rounds_holes", at_least=16),
-                Floor(counter="large_folios", at_least=25),
-                Floor(counter="reclaimed_by_memory_reclaim", at_least=200),
-                Floor(counter="reclaimed_by_pageout", at_least=80),
+                Floor(counter="pswpout", at_least=700),
+                Floor(counter="rounds_holes", at_least=8),
+                Floor(counter="large_folios", at_least=10),
+                Floor(counter="reclaimed_by_memory_reclaim", at_least=100),
+                Floor(counter="reclaimed_by_pageout", at_least=40),
                 Floor(counter="words_verified", at_least=12_000),
                 Floor(counter="writes_raced", at_least=20_000),
             ),
