@@ -283,13 +283,12 @@ def _run_seeded(
     prepared: Prepared, selection: Selection, directory: Path, suites: list[SuiteResult]
 ) -> None:
     """The same in the seeded schedule: a guest for each case."""
-    chosen, spec = suite.pick(selection.suite), prepared.spec
+    chosen = suite.pick(selection.suite)
     results: list[CaseResult] = []
     try:
         for case in suite.cases_of(selection):
             path = directory / f"{chosen.name}.{case.name}"
             results.append(seeded_case(prepared, chosen, case, path))
-            check_mutant((path / seeded.CONSOLE).read_text(errors="replace"), spec)
     finally:
         suites.append(SuiteResult(suite=chosen.name, cases=tuple(results)))
 
@@ -301,6 +300,7 @@ def seeded_case(prepared: Prepared, chosen: Suite, case: Case, directory: Path) 
     spec, some = prepared.spec, case.scaled(prepared.spec.iterations or case.seeded_iterations)
     words = suite.command(chosen, some, seed=spec.seed, cpus=spec.machine.cpus)
     ran = seeded.run(machine_of(spec), prepared.software, words, directory)
+    check_mutant((directory / seeded.CONSOLE).read_text(errors="replace"), spec)
     if ran.status is None:
         said = CaseResult(
             name=case.name,

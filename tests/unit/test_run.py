@@ -2,17 +2,19 @@
 """The pipeline with a guest of the test's own; real ones are in tests/boot and tests/kernel."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from rig import accel, guestbin, image, kbuild, mutant, run, series, weave
+from rig import accel, guestbin, image, kbuild, mutant, run, seeded, series, suite, weave
 from rig.errors import ApplyError, BootError, ConfigError, GuestLost, InfraError
-from rig.qemu import Machine
+from rig.guest import Software
+from rig.qemu import Machine, Seeded
 from rig.run import Prepared, RunResult, RunSpec, Shelves
 from rig.store import Store
+from rig.suite import Selection
 from rig.verdict import Outcome
 
 TOP = Path(__file__).parent.parent.parent
@@ -234,6 +236,57 @@ def test_a_mutant_the_kernel_does_not_own_up_to_is_broken(
     result = run.execute(mutated, tmp_path / "again")
     assert result.verdict.outcome is Outcome.PASS
     assert booted[0].cmdline == ("rig.mutant=no-flush",)
+
+
+# In the seeded schedule
+
+
+@pytest.fixture
+def seeds(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Prepared]:
+    """Cases that pass in guests of their own, whose console says this."""
+
+    def prepare(console: str, *cases: str, mutant: str = "") -> Prepared:
+        def answer(
+            machine: Machine, software: Software, command: Sequence[str], directory: Path
+        ) -> seeded.Finished:
+            directory.mkdir(parents=True)
+            (directory / seeded.CONSOLE).write_text(console)
+            case = next(one for one in suite.pick("reclaim").cases if one.name == command[1])
+            lines = [f"# counter {floor.counter} 1000000000" for floor in case.floors]
+            said = "\n".join(["KTAP version 1", "1..1", *lines, f"ok 1 {case.name}", ""])
+            return seeded.Finished(status=0, stdout=said, seconds=1.0, digest=f"d-{case.name}")
+
+        monkeypatch.setattr(seeded, "run", answer)
+        machine = replace(prepared.spec.machine, schedule=Seeded(seed=7))
+        picked = (Selection(suite="reclaim", cases=cases),)
+        spec = replace(prepared.spec, machine=machine, suites=picked, mutant=mutant, seed=7)
+        return replace(prepared, spec=spec)
+
+    return prepare
+
+
+def test_a_case_that_cannot_be_seeded_is_skipped_and_the_others_are_run(
+    seeds: Callable[..., Prepared], tmp_path: Path
+) -> None:
+    ready = seeds("booting\n", "file_dirty", "fork_cow", "mlock_stays")
+    result = run.execute(ready, tmp_path / "run")
+    assert outcomes(result)["file_dirty"] is Outcome.SKIP
+    assert [case.digest for one in result.suites for case in one.cases] == [
+        "", "d-fork_cow", "d-mlock_stays",
+    ]  # fmt: skip
+    assert result.verdict.outcome is Outcome.PASS, result.verdict.reason
+
+
+def test_a_mutant_a_seeded_kernel_does_not_own_up_to_is_broken_whoever_runs_the_case(
+    seeds: Callable[..., Prepared], tmp_path: Path
+) -> None:
+    chosen = suite.pick("reclaim")
+    case = next(one for one in chosen.cases if one.name == "fork_cow")
+    ready = seeds(f"{weave.says_it_is_on('no-flush')}\n", "fork_cow", mutant="no-flush")
+    assert run.seeded_case(ready, chosen, case, tmp_path / "on").digest == "d-fork_cow"
+    silent = seeds("booting\n", "fork_cow", mutant="no-flush")
+    with pytest.raises(InfraError, match="does not say that the mutant no-flush is on"):
+        run.seeded_case(silent, chosen, case, tmp_path / "off")
 
 
 def test_what_it_takes_to_explain_it_later_is_left_beside_it(
