@@ -5,17 +5,20 @@ import contextvars
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pydantic
 
 from rig import proc, run
 from rig.errors import ConfigError, InfraError, RigError, unknown
 from rig.run import Prepared, RunResult, RunSpec, Shelves
-from rig.store import Store
+from rig.store import Store, write_whole
 from rig.verdict import Trouble, conclude
 
 RESULT = "result.json"
@@ -66,15 +69,24 @@ def execute(
         on_result(result)
         return result
 
-    with ThreadPoolExecutor(max_workers=side_by_side(specs)) as pool:
+    with guests(side_by_side(specs)) as submit:
+        futures = []
+        for spec, slot in zip(specs, _slots(specs), strict=True):
+            ready = _prepare_or_verdict(store, shelves, spec)
+            futures.append(submit(partial(complete, spec, ready, directory / slot)))
+        return tuple(future.result() for future in futures)
+
+
+Submit = Callable[[Callable[[], Any]], Future[Any]]
+
+
+@contextmanager
+def guests(most: int) -> Iterator[Submit]:
+    """Threads for so many guests at a time; whatever is raised in the context ends them all."""
+    with ThreadPoolExecutor(max_workers=most) as pool:
         try:
-            futures = []
-            for spec, slot in zip(specs, _slots(specs), strict=True):
-                ready = _prepare_or_verdict(store, shelves, spec)
-                # A thread of its own has no log step unless it is handed ours.
-                context = contextvars.copy_context()
-                futures.append(pool.submit(context.run, complete, spec, ready, directory / slot))
-            return tuple(future.result() for future in futures)
+            # A thread of its own has no log step unless it is handed ours.
+            yield lambda work: pool.submit(contextvars.copy_context().run, work)
         except BaseException:
             # Ctrl-C comes to this thread only: the others' guests are ended for them.
             pool.shutdown(wait=False, cancel_futures=True)
@@ -122,9 +134,7 @@ def _prepare_or_verdict(store: Store, shelves: Shelves, spec: RunSpec) -> Prepar
 
 def store_result(result: RunResult, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
-    scratch = directory / f".{RESULT}"
-    scratch.write_bytes(_RESULT.dump_json(result, indent=1))
-    scratch.rename(directory / RESULT)
+    write_whole(directory / RESULT, _RESULT.dump_json(result, indent=1))
 
 
 def runs(store: Store) -> tuple[Path, ...]:

@@ -5,23 +5,23 @@ Killed and started again, a campaign goes on where it was: it is named after the
 the program and the case, and each seed's result is stored when it is there.
 """
 
-import contextvars
 import hashlib
 import math
 import time
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pydantic
 
-from rig import campaign, log, proc, run, seeded
+from rig import campaign, log, run, seeded
 from rig import suite as suites
 from rig.errors import ConfigError
 from rig.qemu import Seeded
 from rig.run import Prepared, RunSpec, Shelves
-from rig.store import Store, digest
+from rig.store import Store, digest, write_whole
 from rig.suite import Case, Suite
 from rig.verdict import CaseResult, Outcome
 
@@ -151,7 +151,7 @@ def _identity(prepared: Prepared, chosen: Suite, case: Case) -> str:
             "mutant": spec.mutant,
             "machine": str(replace(spec.machine, schedule=Seeded(seed=0))),
             "case": f"{chosen.name}/{case.name}",
-            "iterations": spec.iterations or case.seeded_iterations or case.iterations,
+            "iterations": case.seeded(spec.iterations).iterations,
         }
     )
 
@@ -168,32 +168,24 @@ def _try_all(
 ) -> tuple[Tried, ...]:
     began, done, failed = time.monotonic(), dict[int, Tried](), 0
     waiting, running = list(reversed(seeds)), set[Future[Tried]]()
-    side_by_side = campaign.side_by_side([prepared.spec] * len(seeds))
-    with ThreadPoolExecutor(max_workers=side_by_side) as pool:
-        try:
-            while waiting or running:
-                while waiting and len(running) < side_by_side:
-                    context = contextvars.copy_context()
-                    seed = waiting.pop()
-                    running.add(
-                        pool.submit(context.run, attempt, prepared, chosen, case, directory, seed)
-                    )
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                for one in (future.result() for future in finished):
-                    done[one.seed] = one
-                    if one.case.outcome is Outcome.FAIL:
-                        failed += 1
-                        step.note(f"seed {one.seed}: {one.case.reason}")
-                different = len({one.interleaving for one in done.values()})
-                text = f"{failed} failing, {different} interleavings"
-                step.progress(len(done), len(seeds), text)
-                late = minutes and time.monotonic() - began > minutes * 60
-                if late or (failures and failed >= failures):
-                    waiting.clear()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            proc.stop_all()
-            raise
+    most = campaign.side_by_side([prepared.spec] * len(seeds))
+    with campaign.guests(most) as submit:
+        while waiting or running:
+            while waiting and len(running) < most:
+                seed = waiting.pop()
+                running.add(submit(partial(attempt, prepared, chosen, case, directory, seed)))
+            finished, running = wait(running, return_when=FIRST_COMPLETED)
+            for one in (future.result() for future in finished):
+                done[one.seed] = one
+                if one.case.outcome is Outcome.FAIL:
+                    failed += 1
+                    step.note(f"seed {one.seed}: {one.case.reason}")
+            different = len({one.interleaving for one in done.values()})
+            text = f"{failed} failing, {different} interleavings"
+            step.progress(len(done), len(seeds), text)
+            late = minutes and time.monotonic() - began > minutes * 60
+            if late or (failures and failed >= failures):
+                waiting.clear()
     return tuple(done[seed] for seed in seeds if seed in done)
 
 
@@ -209,9 +201,7 @@ def attempt(
     mine = replace(prepared, spec=replace(spec, machine=machine, seed=seed))
     result = run.seeded_case(mine, chosen, case, path.parent)
     tried = Tried(seed=seed, case=result, interleaving=_interleaving(path.parent))
-    scratch = path.with_suffix(".new")
-    scratch.write_bytes(_TRIED.dump_json(tried))
-    scratch.rename(path)
+    write_whole(path, _TRIED.dump_json(tried))
     return tried
 
 
@@ -223,7 +213,7 @@ def _interleaving(directory: Path) -> str:
 def shrink(prepared: Prepared, chosen: Suite, case: Case, directory: Path, seed: int) -> Shrunk:
     """Fewer iterations, then fewer CPUs, as long as the seed still fails."""
     spec, best = prepared.spec, attempt(prepared, chosen, case, directory, seed)
-    iterations = spec.iterations or case.seeded_iterations or case.iterations
+    iterations = case.seeded(spec.iterations).iterations
     cpus = spec.machine.cpus
 
     def fails(iterations: int, cpus: int) -> Tried | None:

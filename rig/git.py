@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rig import proc
-from rig.store import Store
+from rig.store import Store, write_whole
 
 # Nothing of the user's configuration (hooks, signing, aliases, autocrlf) may change a tree, and the
 # same input must give the same commit, whoever runs it.
@@ -100,9 +100,7 @@ def borrow(store: Store, tree: Path) -> None:
     with store.lock("linux.git"):
         known = alternates.read_text() if alternates.is_file() else ""
         if line not in known.splitlines(keepends=True):
-            fresh = alternates.with_suffix(f".{os.getpid()}")
-            fresh.write_text(known + line)
-            fresh.rename(alternates)
+            write_whole(alternates, (known + line).encode())
 
 
 def keep(store: Store, name: str, commit: str) -> None:

@@ -360,7 +360,12 @@ def _await_ready(guest: Guest, began: float) -> None:
             raise guest._boot_failed(
                 f"the kernel hangs at boot: not up within {deadline - began:.0f} s"
             )
-    if failed := SETUP_FAILED.search(console.path.read_bytes()):
+    check_setup(console.path.read_bytes())
+
+
+def check_setup(console: bytes) -> None:
+    """Raise InfraError if the image's setup said that something is not as needed."""
+    if failed := SETUP_FAILED.search(console):
         raise InfraError(f"the guest's setup failed: {failed[1].decode('utf-8', 'replace')}")
 
 

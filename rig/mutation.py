@@ -21,7 +21,7 @@ from rig.errors import ConfigError, unknown
 from rig.mutant import NONE, Mutant
 from rig.request import Request
 from rig.run import RunResult, RunSpec, Shelves
-from rig.store import Store
+from rig.store import Store, write_whole
 from rig.suite import Selection
 from rig.verdict import SPLAT, CaseResult, Outcome, killed
 from rig.version import KernelVersion
@@ -211,7 +211,7 @@ def mutate(
         clean=results[: len(planned.clean)],
         rows=(*fold(mutants, results[len(planned.clean) :]), *planned.rows),
     )
-    (directory / FILE).write_bytes(_MUTATION.dump_json(done, indent=1))
+    write_whole(directory / FILE, _MUTATION.dump_json(done, indent=1))
     return done, directory
 
 

@@ -297,7 +297,7 @@ def seeded_case(prepared: Prepared, chosen: Suite, case: Case, directory: Path) 
     """One case in a guest of its own; everything follows from the seed."""
     if case.live_only:
         return CaseResult(name=case.name, outcome=Outcome.SKIP, reason=case.live_only)
-    spec, some = prepared.spec, case.scaled(prepared.spec.iterations or case.seeded_iterations)
+    spec, some = prepared.spec, case.seeded(prepared.spec.iterations)
     words = suite.command(chosen, some, seed=spec.seed, cpus=spec.machine.cpus)
     ran = seeded.run(machine_of(spec), prepared.software, words, directory)
     check_mutant((directory / seeded.CONSOLE).read_text(errors="replace"), spec)

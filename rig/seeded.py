@@ -16,7 +16,7 @@ from pathlib import Path
 from rig import arch as arches
 from rig import log, proc, qemu
 from rig.errors import GuestLost, InfraError
-from rig.guest import Software, write_initrd
+from rig.guest import Software, check_setup, write_initrd
 from rig.proc import DeadlineExceeded
 from rig.qemu import Machine, Seeded, SeededFiles
 
@@ -24,7 +24,6 @@ CONSOLE, ANSWER = "console.log", "answer.log"
 DEADLINE = 600.0
 """Seconds of the host's; virtual time runs at its own pace, and a hung guest runs for ever."""
 ENDED = re.compile(rb"rig: the program ended with (\d+)")
-SETUP_FAILED = re.compile(rb"rig: setup failed: ([^\r\n]*)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,8 +54,7 @@ def run(machine: Machine, software: Software, command: Sequence[str], directory:
     console = (directory / CONSOLE).read_bytes() if (directory / CONSOLE).is_file() else b""
     if done.status or not console.strip():
         raise InfraError("QEMU does not start", detail=done.stderr.strip()[-2000:])
-    if failed := SETUP_FAILED.search(console):
-        raise InfraError(f"the guest's setup failed: {failed[1].decode('utf-8', 'replace')}")
+    check_setup(console)
     ended = ENDED.search(console)
     answer = (directory / ANSWER).read_bytes()
     return Finished(

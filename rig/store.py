@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -142,6 +143,13 @@ class Store:
             dir=parent, prefix=prefix, ignore_cleanup_errors=True
         ) as name:
             yield Path(name)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Put a file in place at once: whoever reads it finds all of it, or what was there before."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    scratch.write_bytes(data)
+    scratch.rename(path)
 
 
 @contextlib.contextmanager

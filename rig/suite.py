@@ -56,6 +56,10 @@ class Case:
         )
         return replace(self, iterations=some, floors=floors)
 
+    def seeded(self, iterations: int) -> "Case":
+        """The case as the seeded schedule runs it, with so many iterations (0: its own there)."""
+        return self.scaled(iterations or self.seeded_iterations)
+
 
 def own_program(store: Store, suite: "Suite", spec: BuildSpec) -> tuple[Path, ...]:
     """Of the C beside the suite's Python."""

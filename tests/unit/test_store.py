@@ -13,7 +13,7 @@ import pytest
 from rig import store as stores
 from rig.errors import ConfigError, InfraError
 from rig.log import Event
-from rig.store import Store, digest, host_trouble
+from rig.store import Store, digest, host_trouble, write_whole
 
 Eventually = Callable[[Callable[[], object]], None]
 
@@ -307,3 +307,15 @@ def test_a_maker_on_a_full_disk(store: Store) -> None:
 def test_a_manifest_is_plain_json(store: Store) -> None:
     path = store.make("runs", "r1", {"n": 1}, lambda out: {"warnings": ["ä"]})
     assert json.loads((path / "manifest.json").read_text())["warnings"] == ["ä"]
+
+
+def test_a_file_is_put_in_place_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "result.json"
+    write_whole(path, b"before")
+    monkeypatch.setattr(Path, "rename", lambda self, target: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_whole(path, b"after")
+    assert path.read_bytes() == b"before", "killed before the end"
+    monkeypatch.undo()
+    write_whole(path, b"after")
+    assert path.read_bytes() == b"after"
