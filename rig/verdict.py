@@ -77,6 +77,11 @@ class Floor:
             )
 
 
+def floors(**counters: int) -> tuple[Floor, ...]:
+    """`floors(pswpout=100, writes_raced=20)`, as suites declare them."""
+    return tuple(Floor(counter=name, at_least=least) for name, least in counters.items())
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaseResult:
     name: str

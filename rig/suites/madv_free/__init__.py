@@ -2,12 +2,7 @@
 """MADV_FREE: is a page either all old, all zero, or what was written since?"""
 
 from rig.suite import DISK, Case, Suite
-from rig.verdict import Floor
-
-
-def _floors(**counters: int) -> tuple[Floor, ...]:
-    return tuple(Floor(counter=name, at_least=least) for name, least in counters.items())
-
+from rig.verdict import floors
 
 SUITE = Suite(
     name="madv_free",
@@ -19,7 +14,7 @@ SUITE = Suite(
             "kept (madvise(2); mm/rmap.c: try_to_unmap_one())",
             iterations=9,
             # 9 rounds see every folio size, every method and both LRUs.
-            floors=_floors(
+            floors=floors(
                 pglazyfreed=1200,
                 pages_freed_zero=1200,
                 pages_kept_old=500,
@@ -34,7 +29,7 @@ SUITE = Suite(
             "unmapped before (mm/rmap.c: try_to_unmap_one(); mm/huge_memory.c: "
             "__discard_anon_folio_pmd_locked())",
             iterations=8,
-            floors=_floors(
+            floors=floors(
                 folios_written=80, pages_kept=1500, pages_left_zero=2500, pglazyfreed=1200
             ),
         ),
@@ -43,7 +38,7 @@ SUITE = Suite(
             guards="a folio's PTEs are walked and batched to the end of their page table and no "
             "further (mm/page_vma_mapped.c; mm/rmap.c: folio_unmap_pte_batch())",
             iterations=14,
-            floors=_floors(
+            floors=floors(
                 folios_whole=35, pages_dropped=2000, pglazyfreed=1800, decoys_read_back=70
             ),
         ),
@@ -52,7 +47,7 @@ SUITE = Suite(
             guards="each part of a lazyfree folio obeys the mapping it is in: locked stays, "
             "read-only stays read-only (mm/rmap.c: try_to_unmap_one(), VM_LOCKED)",
             iterations=8,
-            floors=_floors(
+            floors=floors(
                 folios_part_unmapped=25,
                 pages_locked=250,
                 pages_still_read_only=120,
@@ -66,7 +61,7 @@ SUITE = Suite(
             guards="what a device reads into a lazyfree page stays: references and the folio's "
             "dirty flag are looked at once the PTEs are gone (mm/rmap.c: try_to_unmap_one())",
             iterations=12,
-            floors=_floors(
+            floors=floors(
                 pages_read=1100, pages_in_the_moment=70, reclaims_raced=10, pglazyfreed=150
             ),
         ),
@@ -75,42 +70,42 @@ SUITE = Suite(
             guards="a lazyfree page is not dropped while somebody else holds a reference to it "
             "(mm/rmap.c: try_to_unmap_one())",
             iterations=9,
-            floors=_floors(pages_pinned=1500, others_dropped=1500, pglazyfreed=1500),
+            floors=floors(pages_pinned=1500, others_dropped=1500, pglazyfreed=1500),
         ),
         Case(
             name="extra_reference_stays_lazyfree",
             guards="a reference does not make a clean lazyfree folio swapbacked: it is dropped "
             "once that is gone (mm/rmap.c: try_to_unmap_one(); since v6.15)",
             iterations=9,
-            floors=_floors(pages_pinned=1500, unpinned_dropped=1500, pglazyfreed=1500),
+            floors=floors(pages_pinned=1500, unpinned_dropped=1500, pglazyfreed=1500),
         ),
         Case(
             name="shared_after_fork",
             guards="MADV_FREE speaks for one mapping of a shared folio: who did not give it up "
             "keeps all of it (mm/rmap.c: try_to_unmap_one(); mm/madvise.c)",
             iterations=9,
-            floors=_floors(pages_written=90, parent_zero=2500, child_old=1500, pglazyfreed=700),
+            floors=floors(pages_written=90, parent_zero=2500, child_old=1500, pglazyfreed=700),
         ),
         Case(
             name="cow_after_failed_unmap",
             guards="a PTE put back after its folio could not be unmapped is as read-only as it "
             "was (mm/rmap.c: folio_unmap_pte_batch())",
             iterations=10,
-            floors=_floors(folios=80, folios_put_back=60, pages_copied=1300, child_old=800),
+            floors=floors(folios=80, folios_put_back=60, pages_copied=1300, child_old=800),
         ),
         Case(
             name="droppable",
             guards="MAP_DROPPABLE memory is dropped whole pages at a time, dirty or not, and "
             "never swapped (mm/rmap.c: try_to_unmap_one())",
             iterations=9,
-            floors=_floors(pages_written=3000, pages_dropped=3000, forks_wiped=1),
+            floors=floors(pages_written=3000, pages_dropped=3000, forks_wiped=1),
         ),
         Case(
             name="split_deferred_zero",
             guards="reclaiming a lazyfree folio queues it for no split (mm/rmap.c: "
             "try_to_unmap_one(); since v6.16)",
             iterations=8,
-            floors=_floors(folios=150, pages_zero=2500, pglazyfreed=2500),
+            floors=floors(folios=150, pages_zero=2500, pglazyfreed=2500),
         ),
     ),
 )

@@ -2,7 +2,7 @@
 """Stale TLB entries: does a CPU go on writing through a translation the kernel has taken away?"""
 
 from rig.suite import DISK, Case, Suite
-from rig.verdict import Floor
+from rig.verdict import floors
 
 SUITE = Suite(
     name="stale_tlb",
@@ -14,12 +14,12 @@ SUITE = Suite(
             "(mm/vmscan.c: shrink_folio_list(), try_to_unmap_flush_dirty())",
             iterations=40,
             seeded_iterations=8,
-            floors=(
-                Floor(counter="pswpout", at_least=4000),
-                Floor(counter="reclaimed_by_memory_reclaim", at_least=400),
-                Floor(counter="reclaimed_by_pageout", at_least=100),
-                Floor(counter="writes_raced", at_least=20_000),
-                Floor(counter="words_verified", at_least=4000),
+            floors=floors(
+                pswpout=4000,
+                reclaimed_by_memory_reclaim=400,
+                reclaimed_by_pageout=100,
+                writes_raced=20_000,
+                words_verified=4000,
             ),
         ),
         Case(
@@ -28,15 +28,15 @@ SUITE = Suite(
             "each page has its own swap entry (mm/rmap.c: try_to_unmap_one(); mm/vmscan.c: "
             "shrink_folio_list())",
             iterations=4,
-            floors=(
-                Floor(counter="mthp_sizes_used", at_least=6),
-                Floor(counter="mthp_folios", at_least=250),
-                Floor(counter="mthp_swapped_out_whole", at_least=280),
-                Floor(counter="pswpout", at_least=3000),
-                Floor(counter="reclaimed_by_memory_reclaim", at_least=300),
-                Floor(counter="reclaimed_by_pageout", at_least=50),
-                Floor(counter="writes_raced", at_least=20_000),
-                Floor(counter="words_verified", at_least=14_000),
+            floors=floors(
+                mthp_sizes_used=6,
+                mthp_folios=250,
+                mthp_swapped_out_whole=280,
+                pswpout=3000,
+                reclaimed_by_memory_reclaim=300,
+                reclaimed_by_pageout=50,
+                writes_raced=20_000,
+                words_verified=14_000,
             ),
         ),
         Case(
@@ -45,13 +45,13 @@ SUITE = Suite(
             guards="the first write to a clean page is kept while the page is unmapped "
             "(mm/rmap.c: try_to_unmap_one(), the dirty bit set by hardware)",
             iterations=24,
-            floors=(
-                Floor(counter="pswpout", at_least=600),
-                Floor(counter="pswpin", at_least=500),
-                Floor(counter="dropped_clean", at_least=50),
-                Floor(counter="writes", at_least=150),
-                Floor(counter="writes_raced", at_least=15),
-                Floor(counter="words_verified", at_least=3000),
+            floors=floors(
+                pswpout=600,
+                pswpin=500,
+                dropped_clean=50,
+                writes=150,
+                writes_raced=15,
+                words_verified=3000,
             ),
         ),
         Case(
@@ -60,12 +60,12 @@ SUITE = Suite(
             guards="no CPU has a translation, not even a clean one, for a page that is freed "
             "(mm/vmscan.c: try_to_unmap_flush() before free_unref_folios())",
             iterations=16,
-            floors=(
-                Floor(counter="pswpout", at_least=600),
-                Floor(counter="pswpin", at_least=600),
-                Floor(counter="frames_reused", at_least=30),
-                Floor(counter="writes_raced", at_least=50_000),
-                Floor(counter="words_verified", at_least=3000),
+            floors=floors(
+                pswpout=600,
+                pswpin=600,
+                frames_reused=30,
+                writes_raced=50_000,
+                words_verified=3000,
             ),
         ),
         Case(
@@ -73,13 +73,13 @@ SUITE = Suite(
             guards="a migrating folio's TLB entries are flushed before it is copied "
             "(mm/migrate.c: migrate_pages_batch(), try_to_unmap_flush())",
             iterations=12,
-            floors=(
-                Floor(counter="sizes_used", at_least=2),
-                Floor(counter="migrated_by_move_pages", at_least=1000),
-                Floor(counter="migrated_by_compaction", at_least=100),
-                Floor(counter="thp_migration_success", at_least=1),
-                Floor(counter="writes_raced", at_least=20_000),
-                Floor(counter="words_verified", at_least=3000),
+            floors=floors(
+                sizes_used=2,
+                migrated_by_move_pages=1000,
+                migrated_by_compaction=100,
+                thp_migration_success=1,
+                writes_raced=20_000,
+                words_verified=3000,
             ),
         ),
         Case(
@@ -88,13 +88,13 @@ SUITE = Suite(
             guards="a page pinned for DMA is not reclaimed, and is dirty afterwards "
             "(mm/vmscan.c: folio_maybe_dma_pinned(); block/bio.c: bio_set_pages_dirty())",
             iterations=96,
-            floors=(
-                Floor(counter="pswpout", at_least=150),
-                Floor(counter="reclaimed_by_pageout", at_least=30),
-                Floor(counter="reclaimed_by_memory_reclaim", at_least=10),
-                Floor(counter="pageouts_in_reads", at_least=1),
-                Floor(counter="reads", at_least=50),
-                Floor(counter="pages_verified", at_least=1200),
+            floors=floors(
+                pswpout=150,
+                reclaimed_by_pageout=30,
+                reclaimed_by_memory_reclaim=10,
+                pageouts_in_reads=1,
+                reads=50,
+                pages_verified=1200,
             ),
         ),
         Case(
@@ -104,13 +104,13 @@ SUITE = Suite(
             "writeback and reclaim leave no TLB entry behind (mm/rmap.c: page_vma_mkclean_one(); "
             "mm/vmscan.c: shrink_folio_list(), try_to_unmap_flush())",
             iterations=16,
-            floors=(
-                Floor(counter="pages_written", at_least=600),
-                Floor(counter="dirty_unmapped", at_least=200),
-                Floor(counter="clean_freed", at_least=40),
-                Floor(counter="words_on_disk", at_least=9000),
-                Floor(counter="words_verified", at_least=6000),
-                Floor(counter="writes_raced", at_least=20_000),
+            floors=floors(
+                pages_written=600,
+                dirty_unmapped=200,
+                clean_freed=40,
+                words_on_disk=9000,
+                words_verified=6000,
+                writes_raced=20_000,
             ),
         ),
         Case(
@@ -119,14 +119,14 @@ SUITE = Suite(
             "PTE's dirty bit, all that is known of a store, becomes the folio's at the unmapping "
             "(mm/rmap.c: try_to_unmap_one(); mm/vmscan.c: shrink_folio_list())",
             iterations=16,
-            floors=(
-                Floor(counter="pswpout", at_least=700),
-                Floor(counter="rounds_holes", at_least=8),
-                Floor(counter="large_folios", at_least=10),
-                Floor(counter="reclaimed_by_memory_reclaim", at_least=100),
-                Floor(counter="reclaimed_by_pageout", at_least=40),
-                Floor(counter="words_verified", at_least=12_000),
-                Floor(counter="writes_raced", at_least=20_000),
+            floors=floors(
+                pswpout=700,
+                rounds_holes=8,
+                large_folios=10,
+                reclaimed_by_memory_reclaim=100,
+                reclaimed_by_pageout=40,
+                words_verified=12_000,
+                writes_raced=20_000,
             ),
         ),
         Case(
@@ -135,11 +135,11 @@ SUITE = Suite(
             guards="no thread's store lands once mprotect(PROT_READ) has returned, nor where "
             "reclaim owes a flush (mm/mprotect.c: change_pte_range(), flush_tlb_batched_pending())",
             iterations=48,
-            floors=(
-                Floor(counter="stores_refused", at_least=100),
-                Floor(counter="calls_in_time", at_least=1),
-                Floor(counter="reclaimed", at_least=100),
-                Floor(counter="migrated", at_least=1000),
+            floors=floors(
+                stores_refused=100,
+                calls_in_time=1,
+                reclaimed=100,
+                migrated=1000,
             ),
         ),
         Case(
@@ -148,11 +148,11 @@ SUITE = Suite(
             guards="no thread's store to the old address lands once mremap() has returned, nor "
             "where reclaim owes a flush (mm/mremap.c: move_ptes(), flush_tlb_batched_pending())",
             iterations=48,
-            floors=(
-                Floor(counter="stores_refused", at_least=100),
-                Floor(counter="calls_in_time", at_least=1),
-                Floor(counter="reclaimed", at_least=100),
-                Floor(counter="migrated", at_least=1000),
+            floors=floors(
+                stores_refused=100,
+                calls_in_time=1,
+                reclaimed=100,
+                migrated=1000,
             ),
         ),
         Case(
@@ -162,12 +162,12 @@ SUITE = Suite(
             "(mm/memory.c: zap_pte_range(), flush_tlb_batched_pending(); mm/mmu_gather.c: "
             "tlb_flush_mmu())",
             iterations=96,
-            floors=(
-                Floor(counter="stores_refused", at_least=200),
-                Floor(counter="calls_in_time", at_least=1),
-                Floor(counter="reclaimed", at_least=50),
-                Floor(counter="migrated", at_least=500),
-                Floor(counter="in_time_unmap_anon", at_least=4),
+            floors=floors(
+                stores_refused=200,
+                calls_in_time=1,
+                reclaimed=50,
+                migrated=500,
+                in_time_unmap_anon=4,
             ),
         ),
     ),
