@@ -3,7 +3,6 @@
 
 import shlex
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,10 +18,12 @@ from rig.cli_app import (
     FlavourOpt,
     IterationsOpt,
     JsonOpt,
+    JunitOpt,
     LruOpt,
     MemoryOpt,
     MutantOpt,
     QuietOpt,
+    RunArg,
     ScheduleOpt,
     SeedOpt,
     SuiteOpt,
@@ -65,9 +66,7 @@ def run_(
     swap_disk: DiskOpt = 256,
     lru_gen: LruOpt = None,
     json: JsonOpt = None,
-    junit: Annotated[
-        Path | None, typer.Option("--junit", help="Write the results as JUnit XML.")
-    ] = None,
+    junit: JunitOpt = None,
     verbose: VerboseOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
@@ -268,13 +267,9 @@ def shell(
 
 @app.command(epilog="Examples: `rig report`  \n`rig report 20261120-1015 --junit out.xml`")
 def report(
-    name: Annotated[
-        str, typer.Argument(metavar="[RUN]", help="A run, or a part of its name; the newest.")
-    ] = "",
+    name: RunArg = "",
     json: JsonOpt = None,
-    junit: Annotated[
-        Path | None, typer.Option("--junit", help="Write the results as JUnit XML.")
-    ] = None,
+    junit: JunitOpt = None,
     runs: Annotated[bool, typer.Option("--list", help="List the stored runs.")] = False,
 ) -> None:
     """Print a stored run again, without booting."""

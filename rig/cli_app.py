@@ -30,6 +30,10 @@ SuiteOpt = Annotated[
 CaseOpt = Annotated[str, typer.Option("--case", help="Cases, comma-separated: CASE or SUITE/CASE.")]
 MutantOpt = Annotated[str, typer.Option("--mutant", help="Break this rule of the kernel first.")]
 JsonOpt = Annotated[Path | None, typer.Option("--json", help="Write the results as JSON.")]
+JunitOpt = Annotated[Path | None, typer.Option("--junit", help="Write the results as JUnit XML.")]
+RunArg = Annotated[
+    str, typer.Argument(metavar="[RUN]", help="A run, or a part of its name; the newest.")
+]
 BaseOpt = Annotated[
     str, typer.Option("--base", help="Base to apply the series to, rather than its own.")
 ]

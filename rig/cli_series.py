@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rig import campaign, intake
-from rig.cli_app import ArchOpt, BaseOpt, QuietOpt, TreeOpt, VerboseOpt, app
+from rig.cli_app import ArchOpt, BaseOpt, QuietOpt, RunArg, TreeOpt, VerboseOpt, app
 from rig.errors import RigError
 from rig.progress import reporter
 from rig.request import Request, comma
@@ -60,9 +60,7 @@ def fetch(
     "`rig reply 20261120-1015 --name 'Ann Example <ann@example.org>' --output reply.eml`"
 )
 def reply(
-    name: Annotated[
-        str, typer.Argument(metavar="[RUN]", help="A run, or a part of its name; the newest.")
-    ] = "",
+    name: RunArg = "",
     who: Annotated[
         str, typer.Option("--name", help="Yours: 'NAME <MAIL>'. A PASS then has your Tested-by.")
     ] = "",

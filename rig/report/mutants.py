@@ -2,11 +2,10 @@
 """What a mutation campaign has shown: mutant x architecture -> who killed it, how soon."""
 
 import statistics
-import textwrap
 
 from rig.mutation import Fate, Mutation, Row
+from rig.report.text import fold
 
-WIDTH = 76
 COLUMNS = "{:<30} {:<8} {}"
 
 
@@ -59,12 +58,5 @@ def _tally(mutation: Mutation) -> list[str]:
     return [", ".join(words)]
 
 
-def _fold(text: str, indent: int = 2) -> list[str]:
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=" " * indent,
-        subsequent_indent=" " * (indent + 2),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+def _fold(said: str, indent: int = 2) -> list[str]:
+    return f"{' ' * indent}{fold(said, indent + 2, indent)}".splitlines()

@@ -42,7 +42,7 @@ def environment() -> jinja2.Environment:
     )
     made.filters["counters"] = _counters
     made.filters["head"] = _head
-    made.filters["fold"] = _fold
+    made.filters["fold"] = fold
     made.filters["circumstances"] = _circumstances
     return made
 
@@ -89,7 +89,7 @@ def _counters(counters: tuple[tuple[str, int], ...], indent: int, most: int = 0)
     return f"\n{' ' * indent}".join([*lines, line][: most or None])
 
 
-def _fold(text: str, indent: int, first: int = 0) -> str:
+def fold(text: str, indent: int, first: int = 0) -> str:
     """The text in lines that fit; `first` columns of the first one are taken, the rest indented."""
     return textwrap.fill(
         text,
