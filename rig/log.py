@@ -38,6 +38,7 @@ Subscriber = Callable[[Event], None]
 
 _subscribers: list[Subscriber] = []
 _numbers = count(1)
+_clock = time.monotonic
 _current: ContextVar[int] = ContextVar("rig_step", default=0)
 
 
@@ -58,7 +59,7 @@ class Step:
     title: str
     number: int
     parent: int
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=lambda: _clock())
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def _emit(self, kind: Kind, text: str = "", done: float = 0, total: float = 0) -> None:
@@ -70,7 +71,7 @@ class Step:
             text=text,
             done=done,
             total=total,
-            seconds=time.monotonic() - self.began,
+            seconds=_clock() - self.began,
         )
         with self._lock:
             for subscriber in tuple(_subscribers):

@@ -126,7 +126,8 @@ def machine(tmp_path: Path) -> Machine:
 def test_demo_runs_the_main_job_and_is_quick_the_second_time(machine: Machine) -> None:
     machine.python()
     assert machine.run("demo").returncode == 0
-    job = "rig run batch-dirty-tlb-flush@v2 --arch x86_64,arm64"
+    cases = "anon_lost_write,anon_roundtrip,old_or_zero_redirty_kept"
+    job = f"rig run batch-dirty-tlb-flush@v2 --arch x86_64,arm64 --case {cases}"
     assert machine.log() == ["venv by python3", PIP_INSTALL, DOCTOR, job]
     (machine.root / "bin" / "python3").unlink()  # not even looked for
     assert machine.run("demo", "--json", "out").returncode == 0

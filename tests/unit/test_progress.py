@@ -18,6 +18,12 @@ class Clock:
         return self.now
 
 
+@pytest.fixture(autouse=True)
+def no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a busy host has steps of 0.1 s where the tests expect 0.0 s."""
+    monkeypatch.setattr(log, "_clock", Clock())
+
+
 class Tty(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -219,7 +225,7 @@ def test_terminal_shows_what_had_not_ended_when_it_is_left() -> None:
     out = Tty()
     console = Console(file=out, width=60, force_terminal=True, color_system=None)
     left_over = log.step("Draining the console")
-    with progress.terminal(console, refresh=0):
+    with progress.terminal(console, refresh=0, clock=Clock()):
         left_over.__enter__()
     assert out.getvalue().rstrip().endswith("· Draining the console  0.0 s")
     left_over.__exit__(None, None, None)

@@ -12,12 +12,12 @@ SUITE = Suite(
             name="anon_lost_write",
             guards="a dirty folio's TLB entries are flushed on every CPU before it is written out "
             "(mm/vmscan.c: shrink_folio_list(), try_to_unmap_flush_dirty())",
-            iterations=40,
+            iterations=16,
             seeded_iterations=8,
             floors=floors(
-                pswpout=4000,
-                reclaimed_by_memory_reclaim=400,
-                reclaimed_by_pageout=100,
+                pswpout=3000,
+                reclaimed_by_memory_reclaim=150,
+                reclaimed_by_pageout=80,
                 writes_raced=20_000,
                 words_verified=4000,
             ),
@@ -44,7 +44,7 @@ SUITE = Suite(
             live_only=DISK,
             guards="the first write to a clean page is kept while the page is unmapped "
             "(mm/rmap.c: try_to_unmap_one(), the dirty bit set by hardware)",
-            iterations=24,
+            iterations=16,
             floors=floors(
                 pswpout=600,
                 pswpin=500,
@@ -108,7 +108,7 @@ SUITE = Suite(
                 pages_written=600,
                 dirty_unmapped=200,
                 clean_freed=40,
-                words_on_disk=9000,
+                words_on_disk=7000,
                 words_verified=6000,
                 writes_raced=20_000,
             ),

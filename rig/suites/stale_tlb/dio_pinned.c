@@ -29,12 +29,19 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BLOCKS		512
 #define SLICE_PAGES	64
 #define RUN_PAGES_MAX	16
 #define BAD_MAX		32
+
+/* Between reads, for the reason in writers.c: CPU 0 is to get at them, too. */
+#define REST_NS_MAX	1000000
+
+/* How often CPU 0 looks whether a read has begun. */
+#define LOOKS_MAX	100000
 
 /* Swap on disk and on zram, each with both LRUs. */
 #define PHASES		4
@@ -138,11 +145,14 @@ static void *read_on(void *arg)
 	struct reader *me = arg;
 	struct dio *d = me->all;
 	struct rng rng = rng_fork(d->seed, me->cpu);
+	struct timespec time = { 0 };
 
 	while (!atomic_load(&d->stop)) {
 		one_read(me, &rng);
 		atomic_fetch_add(&d->reads_done, 1);
 		futex_wake_all(&d->reads_done);
+		time.tv_nsec = rng_below(&rng, REST_NS_MAX);
+		nanosleep(&time, NULL);
 	}
 	me->swap_ins = thread_major_faults();
 	return NULL;
@@ -151,10 +161,15 @@ static void *read_on(void *arg)
 /* The pages of a read under way, so that pins and reclaim do meet. */
 static void reclaim_a_read(struct dio *d, struct reader *r)
 {
-	uint32_t number = atomic_load(&r->number);
-	unsigned int first = atomic_load(&r->first), pages = atomic_load(&r->pages);
 	uint64_t before = vmstat("pswpout");
+	unsigned int first, pages, look;
+	uint32_t number;
 
+	for (look = 0; look < LOOKS_MAX && atomic_load(&r->number) % 2 == 0; look++)
+		;
+	number = atomic_load(&r->number);
+	first = atomic_load(&r->first);
+	pages = atomic_load(&r->pages);
 	region_pageout(r->slice + first * page_size(), pages * page_size());
 	d->by_pageout += vmstat("pswpout") - before;
 	d->calls_on_reads += number % 2;

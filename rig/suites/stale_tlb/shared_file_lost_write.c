@@ -44,7 +44,7 @@
 #include <unistd.h>
 
 #define PAGES		2048
-#define WINDOW_PAGES	64
+#define WINDOW_PAGES	32
 
 #define LRU_PHASES	2
 
@@ -136,7 +136,11 @@ static void one_round(struct shared_file *s, uint64_t round)
 
 	atomic_store(&w->window, rng_below(&s->rng, w->pages / w->window_pages) * w->window_pages);
 	atomic_store(&w->restless, 1 + rng_below(&s->rng, w->count));
-	set_mode(s, WRITE_ALWAYS);
+	/*
+	 * A CPU that changes to another process for a moment has no stale entries after it,
+	 * and with its next write the page is dirty, for all who wrote to it.
+	 */
+	set_mode(s, round % 2 ? WRITE_ALWAYS : WRITE_OWN);
 	if (round % 2)
 		/* Not memory.reclaim, which is made to wait where it finds dirty pages only. */
 		writers_reclaim(w, atomic_load(&w->window), window_bytes(s), true);

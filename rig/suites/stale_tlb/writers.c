@@ -17,6 +17,7 @@
  * Why rest: reclaim on x86-64 waits, for each page, for an interrupt to be taken by
  * every busy CPU. With fewer host CPUs than guest CPUs one that spins is seldom there
  * to take it, and nothing gets reclaimed (measured: 30 times fewer pages a second).
+ * QEMU has a guest's TLBI, arm64's way, wait for every vCPU that runs, likewise.
  * An idle CPU also has its flush deferred to its next switch_mm(), a rule of its own:
  * commit 145f573b89a6 ("x86/mm/tlb: Make lazy TLB mode lazier") (in v4.20).
  *
@@ -25,7 +26,7 @@
  * awake all that time.
  */
 #define PASSES_BETWEEN_RESTS	8
-#define REST_NS_MAX		100000
+#define REST_NS_MAX		1000000
 
 #define WAIT_FOR_FRONT_NS	20000
 
@@ -96,11 +97,11 @@ static void walk_window(struct writers *w, struct writer *me, enum writers_mode 
 			struct rng *rng)
 {
 	unsigned int page = atomic_load(&w->window), end = page + w->walked;
-	bool write;
+	bool own, write;
 
 	for (; page < end && mode == atomic_load(&w->mode); page++) {
-		write = mode == WRITE_ALWAYS ||
-			(mode == WRITE_PACED && page % w->count == me->cpu - 1);
+		own = page % w->count == me->cpu - 1;
+		write = mode == WRITE_ALWAYS || (mode != READ_ONLY && own);
 		if (write && mode == WRITE_PACED)
 			wait_for_front(w, page, rng);
 		visit(w, me, page, write);
@@ -126,9 +127,10 @@ static void pass_done(struct writers *w, struct writer *me)
 static void rest(struct writers *w, struct writer *me, struct rng *rng)
 {
 	struct timespec time = { .tv_nsec = rng_below(rng, REST_NS_MAX) };
-
 	bool busy = atomic_load(&w->reclaiming) || atomic_load(&w->awake);
 
+	if (atomic_load(&w->mode) == WRITE_PACED)
+		return;	/* it sleeps before each write */
 	if (!busy || atomic_load(&w->restless) != me->cpu)
 		nanosleep(&time, NULL);
 }

@@ -17,7 +17,8 @@
 enum writers_mode {
 	WRITE_ALWAYS,		/* check it and count it up */
 	READ_ONLY,		/* check it: the page stays clean, its translation warm */
-	WRITE_PACED,		/* each page has its one writer, who waits for the front */
+	WRITE_OWN,		/* each page has its one writer, the others check it */
+	WRITE_PACED,		/* the same, and the writer waits for the front */
 	PARKED,			/* leave the CPU to others */
 };
 
