@@ -42,6 +42,10 @@ _clock = time.monotonic
 _current: ContextVar[int] = ContextVar("rig_step", default=0)
 
 
+def now() -> float:
+    return _clock()
+
+
 @contextlib.contextmanager
 def subscribed(subscriber: Subscriber) -> Iterator[None]:
     """Hand every event to `subscriber` while the context lasts."""
@@ -59,7 +63,7 @@ class Step:
     title: str
     number: int
     parent: int
-    began: float = field(default_factory=lambda: _clock())
+    began: float = field(default_factory=now)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def _emit(self, kind: Kind, text: str = "", done: float = 0, total: float = 0) -> None:
@@ -71,7 +75,7 @@ class Step:
             text=text,
             done=done,
             total=total,
-            seconds=_clock() - self.began,
+            seconds=now() - self.began,
         )
         with self._lock:
             for subscriber in tuple(_subscribers):
