@@ -18,6 +18,7 @@ from rig import debian, git, log, proc
 from rig.debian import Unreachable
 from rig.errors import ConfigError, InfraError, unknown
 from rig.store import Store, file_digest, host_trouble
+from rig.version import KernelVersion
 
 DEFAULT = "v6.12"
 RELEASE = re.compile(r"v\d+\.\d+(\.\d+)?(-rc\d+)?")
@@ -83,6 +84,15 @@ def resolve(store: Store, name: str, *, tree: Path | None = None) -> Base:
     store.make("bases", name, {"base": name}, fetch)
     manifest = store.manifest("bases", name)
     return Base(name=name, commit=manifest["commit"], origin=manifest["origin"])
+
+
+def fetched(store: Store) -> tuple[Base, ...]:
+    """The bases that are in the store, newest first."""
+    names = [
+        path.name for path in (store.root / "bases").glob("v*") if store.find("bases", path.name)
+    ]
+    names.sort(key=KernelVersion.parse, reverse=True)
+    return tuple(resolve(store, name) for name in names)
 
 
 def _from_tree(store: Store, name: str, tree: Path) -> Base:

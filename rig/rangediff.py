@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Two revisions of a series, patch against patch: git range-diff on the commits they become."""
 
-from rig import git, log, request, series, tree
+from dataclasses import replace
+
+from rig import git, log, onto, series, tree
 from rig.errors import ConfigError
 from rig.request import Request
 from rig.run import Shelves
@@ -21,9 +23,11 @@ def diff(
     with log.step(f"Comparing {found[0].label} with {found[1].label}"):
         ranges = []
         for one in found:
-            base = request.base_of(store, one, asked)
-            made = tree.materialize(store, TreeSpec(base=base, series=one))
-            ranges.append(f"{base.commit}..{made.commit}")
+            below = series.beneath(shelves.patches, one, asked.base)
+            base = onto.base_of(store, one, below=below, name=asked.base, tree=asked.tree)
+            whole = TreeSpec(base=base, series=one, below=below)
+            ends = (tree.materialize(store, spec) for spec in (replace(whole, series=None), whole))
+            ranges.append("..".join(made.commit for made in ends))
         words = ("-c", "diff.renames=true", "range-diff", "--color" if colour else "--no-color")
         return git.git(*words, *ranges, cwd=git.repository(store)).stdout
 

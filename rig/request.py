@@ -4,9 +4,8 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rig import accel, base, git, image, intake, kbuild, log, mutant, run, series, suite, target
+from rig import accel, base, image, intake, kbuild, mutant, onto, run, series, suite, target
 from rig import arch as arches
-from rig.base import Base
 from rig.errors import ConfigError, unknown
 from rig.kbuild import KernelBuild
 from rig.qemu import Accel, Machine, Seeded, Swap
@@ -187,7 +186,13 @@ def tree_spec(store: Store, shelves: Shelves, request: Request) -> TreeSpec:
     if wanted.base:
         return TreeSpec(base=base.resolve(store, request.base or wanted.base))
     found = _series(shelves, wanted, request.base)
-    return TreeSpec(base=base_of(store, found, request), series=found, upto=wanted.upto)
+    below = series.beneath(shelves.patches, found, request.base)
+    return TreeSpec(
+        base=onto.base_of(store, found, below=below, name=request.base, tree=request.tree),
+        series=found,
+        below=below,
+        upto=wanted.upto,
+    )
 
 
 def _is_series(shelves: Shelves, text: str) -> bool:
@@ -207,25 +212,3 @@ def _series(shelves: Shelves, wanted: Target, base_name: str) -> SeriesVersion:
     if wanted.series not in known:
         raise unknown("series", wanted.series, (*known, base.DEFAULT))
     return series.load(shelves.patches, wanted.series, wanted.revision, base_name)
-
-
-def base_of(store: Store, found: SeriesVersion, request: Request) -> Base:
-    """--base, else what the series says, else the default; said in a note where it is a guess."""
-    if request.tree is not None:
-        name = request.base or found.base or "HEAD"
-        there = git.git("cat-file", "-e", f"{name}^{{commit}}", cwd=request.tree, check=False)
-        if there.status and not request.base:
-            log.note(
-                f"{found.label} is based on {name}, which {request.tree} does not have: using HEAD"
-            )
-            name = "HEAD"
-        return base.resolve(store, name, tree=request.tree)
-    if request.base:
-        return base.resolve(store, request.base)
-    if name := base.named(found.base):
-        return base.resolve(store, name)
-    if found.base:
-        log.note(
-            f"{found.label} is based on {found.base}, which is no known base: trying {base.DEFAULT}"
-        )
-    return base.resolve(store, base.DEFAULT)

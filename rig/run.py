@@ -336,7 +336,9 @@ def keep_series(spec: RunSpec, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     series = spec.tree.series
     if series is not None:
-        mails = (b"From rig Thu Jan  1 00:00:00 1970\n" + patch.mail for patch in series.patches)
+        whole = (*spec.tree.below, series)
+        patches = chain.from_iterable(one.patches for one in whole)
+        mails = (b"From rig Thu Jan  1 00:00:00 1970\n" + patch.mail for patch in patches)
         (directory / "series.mbx").write_bytes(b"".join(mails))
         (directory / TOP).write_bytes(series.top)
 

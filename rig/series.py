@@ -25,6 +25,8 @@ STAT = re.compile(
     r"^ (\d+) files? changed(?:, (\d+) insertions?\(\+\))?(?:, (\d+) deletions?\(-\))?$", re.M
 )
 TRAILER = re.compile(r"^(base-commit|change-id):\s*(\S+)\s*$", re.MULTILINE)
+# As `b4 prep --edit-deps` has it.
+NEEDS = re.compile(r"^prerequisite-change-id:\s*(\S+):v(\d+)\s*$", re.MULTILINE)
 FILE_NAME = re.compile(r"^v(?P<revision>\d+)(?:\.on-(?P<base>.+))?\.mbx$")
 
 
@@ -63,6 +65,8 @@ class SeriesVersion:
     """A base of the rig (from the file's name), or a base-commit; empty where none is named."""
     cover: str
     patches: tuple[Patch, ...]
+    needs: tuple[tuple[str, int], ...] = ()
+    """Change-id and revision of the series this one goes on top of."""
     top: bytes = b""
     """The mail an answer goes to: the cover letter, or the first patch; with all the headers that
     are known."""
@@ -164,6 +168,7 @@ def parse(
         base=base or trailers.get("base-commit", ""),
         cover=cover,
         patches=patches,
+        needs=tuple((name, int(number)) for name, number in NEEDS.findall(cover)),
         top=next((one for one in thread if wanted and header(one, "Message-ID") == wanted), top),
     )
 
@@ -341,6 +346,21 @@ def by_message_id(shelf: Path, wanted: str) -> SeriesVersion | None:
     """The revision on the shelf that this mail is the top of."""
     everything = (load(shelf, name, one) for name in names(shelf) for one in revisions(shelf, name))
     return next((found for found in everything if found.message_id == wanted), None)
+
+
+def beneath(shelf: Path, found: SeriesVersion, base: str = "") -> tuple[SeriesVersion, ...]:
+    """What a series goes on top of, lowest first, from the shelf."""
+    newest = {load(shelf, name).change_id: name for name in names(shelf)} if found.needs else {}
+    below: list[SeriesVersion] = []
+    for change_id, revision in found.needs:
+        if change_id not in newest:
+            raise ConfigError(
+                f"{found.label} goes on top of {change_id}, v{revision}, which is not in patches/",
+                hint="fetch that series first: rig fetch MESSAGE-ID",
+            )
+        one = load(shelf, newest[change_id], revision, base)
+        below += [*beneath(shelf, one, base), one]
+    return tuple(dict.fromkeys(below))
 
 
 def read(path: Path, name: str = "") -> SeriesVersion:

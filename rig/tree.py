@@ -2,10 +2,10 @@
 """`TreeSpec` -> `KernelTree`: a base with a series, or its first patches, on top."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rig import git, log, series
+from rig import base, git, log, series
 from rig.base import Base
 from rig.errors import ApplyError, ConfigError
 from rig.series import Patch, SeriesVersion
@@ -17,21 +17,28 @@ from rig.version import KernelVersion
 class TreeSpec:
     base: Base
     series: SeriesVersion | None = None
+    below: tuple[SeriesVersion, ...] = ()
+    """What the series goes on top of, lowest first."""
     upto: int | None = None
     """How many of the series' patches; all by default."""
 
     @property
-    def patches(self) -> tuple[Patch, ...]:
+    def own(self) -> tuple[Patch, ...]:
+        """The series' patches, without those below."""
         if self.series is None:
             return ()
         return self.series.first(len(self.series.patches) if self.upto is None else self.upto)
 
     @property
+    def patches(self) -> tuple[Patch, ...]:
+        return (*(patch for one in self.below for patch in one.patches), *self.own)
+
+    @property
     def label(self) -> str:
-        if self.series is None:
-            return self.base.name
-        part = "" if self.upto is None else f":{self.upto}"
-        return f"{self.series.label}{part} on {self.base.name}"
+        names = [one.label for one in self.below]
+        if self.series is not None:
+            names.append(self.series.label + ("" if self.upto is None else f":{self.upto}"))
+        return f"{' + '.join(names)} on {self.base.name}" if names else self.base.name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +53,27 @@ class KernelTree:
 
 
 def materialize(store: Store, spec: TreeSpec) -> KernelTree:
-    """The tree as a commit of linux.git. Raises ApplyError, naming patch, file and hunk."""
+    """The tree as a commit of linux.git. Raises ApplyError, naming patch, file and hunk, and a base
+    that is here and does better."""
+    try:
+        return _materialize(store, spec)
+    except ApplyError as error:
+        others = (one for one in base.fetched(store) if one.commit != spec.base.commit)
+        fits = next((one for one in others if applies(store, replace(spec, base=one))), None)
+        if fits:
+            error.hint = f"it does apply to {fits.name}: --base {fits.name}"
+        raise
+
+
+def applies(store: Store, spec: TreeSpec) -> bool:
+    try:
+        _materialize(store, spec)
+    except ApplyError:
+        return False
+    return True
+
+
+def _materialize(store: Store, spec: TreeSpec) -> KernelTree:
     commit = spec.base.commit
     if spec.patches:
         inputs = {"base": commit, "patches": series.digest(spec.patches)}
@@ -119,9 +146,10 @@ def _rejected(spec: TreeSpec, patch: Patch, said: str, work: Path) -> ApplyError
         where = f": {absent[1]} is not in {spec.base.name}"
     elif there := re.search(r"error: (.+): already exists in (index|working directory)", output):
         where = f": {there[1]} is in {spec.base.name} already"
-    total = len(spec.series.patches) if spec.series else 0
+    owner = next(one for one in (*spec.below, spec.series) if one and patch in one.patches)
+    of = f"{patch.number}/{len(owner.patches)}" + (f" of {owner.label}" if spec.below else "")
     return ApplyError(
-        f"patch {patch.number}/{total} ({patch.subject}) does not apply to {spec.base.name}{where}",
+        f"patch {of} ({patch.subject}) does not apply to {spec.base.name}{where}",
         hint="name the base it was made for: --base v7.2, or --base COMMIT with --tree PATH",
         detail=hunk or said.strip()[-2000:],
     )

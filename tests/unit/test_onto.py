@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which base a series is applied to, on two kernels in miniature: v6.12 and a v7.2 that differs."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rig import base, git, onto, series, tree
+from rig.base import Base
+from rig.errors import ApplyError, ConfigError
+from rig.log import Event
+from rig.series import SeriesVersion
+from rig.store import Store
+from rig.tree import TreeSpec
+
+SHELF = Path(__file__).parent.parent / "data" / "mbx" / "shelf"
+
+
+def keep(store: Store, name: str, commit: str) -> Base:
+    facts = {"commit": commit, "origin": "tests/data/kernel"}
+    store.make("bases", name, {"base": name}, lambda _: facts)
+    return base.resolve(store, name)
+
+
+@pytest.fixture
+def bases(store: Store, base: Base, kernel: Path) -> dict[str, Base]:
+    """v7.2's mm/vmscan.c begins with another line."""
+    file = kernel / "mm" / "vmscan.c"
+    file.write_text(f"/* v7.2 */\n{file.read_text()}")
+    newer = git.import_tree(store, kernel, "v7.2\n")
+    return {"v6.12": keep(store, "v6.12", base.commit), "v7.2": keep(store, "v7.2", newer)}
+
+
+@pytest.fixture
+def v2() -> SeriesVersion:
+    return series.load(SHELF, "unmap-batch", 2)
+
+
+def notes(events: list[Event]) -> str:
+    return "\n".join(event.text for event in events if event.kind == "note")
+
+
+def rewritten(found: SeriesVersion, old: bytes, new: bytes) -> SeriesVersion:
+    patches = tuple(replace(one, mail=one.mail.replace(old, new)) for one in found.patches)
+    return replace(found, base="", patches=patches)
+
+
+def test_the_bases_that_are_here_newest_first(store: Store, bases: dict[str, Base]) -> None:
+    assert [one.name for one in base.fetched(store)] == ["v7.2", "v6.12"]
+
+
+def test_a_release_that_is_named(
+    store: Store, bases: dict[str, Base], v2: SeriesVersion, events: list[Event]
+) -> None:
+    assert onto.base_of(store, v2).name == "v6.12"
+    assert "unmap-batch@v2: its base-commit adc218676eef is v6.12" in notes(events)
+    assert onto.base_of(store, v2, name="v7.2").name == "v7.2"
+
+
+def test_the_blobs_it_was_made_from(
+    store: Store, bases: dict[str, Base], v2: SeriesVersion, events: list[Event]
+) -> None:
+    files = tuple(dict.fromkeys(file for patch in v2.patches for file in patch.files))
+    blobs = onto.preimages(v2.patches)
+    assert set(blobs) <= set(files)
+    real = {
+        file: git.text("rev-parse", f"{bases['v7.2'].commit}:{file}", cwd=git.repository(store))
+        for file in blobs
+    }
+    made_on_v72 = v2
+    for file, blob in blobs.items():
+        made_on_v72 = rewritten(made_on_v72, blob.encode(), real[file][: len(blob)].encode())
+    found = onto.base_of(store, replace(made_on_v72, base="0123456789"))
+    assert found.name == "v7.2"
+    assert f"v7.2 has all {len(blobs)} blobs" in notes(events)
+    assert "base-commit 0123456789 is no known base's" in notes(events)
+    assert onto.base_of(store, replace(v2, base="")).name == "v6.12", "v7.2 has but some"
+
+
+def test_the_newest_it_applies_to(
+    store: Store, bases: dict[str, Base], v2: SeriesVersion, events: list[Event]
+) -> None:
+    nowhere = rewritten(v2, b"\nindex ", b"\nindex 1")
+    assert onto.base_of(store, nowhere).name == "v7.2"
+    assert "v7.2 is the newest base here that it applies to" in notes(events)
+    assert "it names no base-commit" in notes(events)
+
+
+def test_where_it_applies_nowhere_the_default_is_to_say_so(
+    store: Store, bases: dict[str, Base], v2: SeriesVersion, events: list[Event]
+) -> None:
+    nowhere = rewritten(rewritten(v2, b"\nindex ", b"\nindex 1"), b"\n int ", b"\n unt ")
+    assert onto.base_of(store, nowhere).name == base.DEFAULT
+    assert "it applies to none of v7.2, v6.12" in notes(events)
+
+
+def test_what_does_not_apply_says_where_it_does(
+    store: Store, bases: dict[str, Base], v2: SeriesVersion, kernel: Path
+) -> None:
+    (kernel / "mm" / "vmscan.c").write_text("int nothing_of_it;\n")
+    other = keep(store, "v8.0", git.import_tree(store, kernel, "v8.0\n"))
+    with pytest.raises(ApplyError, match=r"does not apply to v8\.0") as error:
+        tree.materialize(store, TreeSpec(base=other, series=v2))
+    assert error.value.hint == "it does apply to v7.2: --base v7.2"
+
+
+# A series on top of another
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """v2 of the tests' series in two: its last patch goes on top of its others."""
+    whole = (SHELF / "unmap-batch" / "v2.mbx").read_bytes()
+    top = tmp_path / "shelf"
+    for name in ("lower", "upper"):
+        (top / name).mkdir(parents=True)
+    (top / "lower" / "v2.mbx").write_bytes(whole)
+    mail = (
+        b"From git Thu Jan  1 00:00:00 1970\n"
+        b"From: A <a@example.org>\nSubject: [PATCH 0/1] more\nMessage-ID: <more@example.org>\n\n"
+        b"More.\n\nprerequisite-change-id: CHANGE:v2\n\n"
+        b"From git Thu Jan  1 00:00:00 1970\n"
+        b"From: A <a@example.org>\nSubject: [PATCH 1/1] mm: a file more\n\nMore.\n---\n"
+        b"diff --git a/mm/more.c b/mm/more.c\nnew file mode 100644\n"
+        b"index 000000000000..7898192261b6\n"
+        b"--- /dev/null\n+++ b/mm/more.c\n@@ -0,0 +1 @@\n+int more;\n"
+    )
+    change = series.load(top, "lower", 2).change_id
+    (top / "upper" / "v1.mbx").write_bytes(mail.replace(b"CHANGE", change.encode()))
+    return top
+
+
+def test_a_series_on_top_of_another(
+    store: Store, bases: dict[str, Base], shelf: Path, events: list[Event]
+) -> None:
+    upper = series.load(shelf, "upper")
+    below = series.beneath(shelf, upper)
+    assert [one.label for one in below] == ["lower@v2"]
+    found = onto.base_of(store, upper, below=below)
+    assert found.name == "v6.12", "as the lower one says"
+    spec = TreeSpec(base=found, series=upper, below=below)
+    assert spec.label == "lower@v2 + upper@v1 on v6.12"
+    assert [patch.subject for patch in spec.own] == ["mm: a file more"]
+    made = tree.materialize(store, spec)
+    lower = tree.materialize(store, replace(spec, series=None))
+    repo = git.repository(store)
+    names = git.text("diff", "--name-only", lower.commit, made.commit, cwd=repo)
+    assert names == "mm/more.c"
+    assert lower.tree == tree.materialize(store, TreeSpec(base=found, series=below[0])).tree
+
+
+def test_a_series_on_top_of_one_that_is_not_here(shelf: Path) -> None:
+    (shelf / "lower" / "v2.mbx").unlink()
+    with pytest.raises(ConfigError, match=r"upper@v1 goes on top of .*, v2, which is not in"):
+        series.beneath(shelf, series.load(shelf, "upper"))
