@@ -61,7 +61,7 @@ def execute(
 
     def complete(spec: RunSpec, ready: Prepared | RunResult, path: Path) -> RunResult:
         if isinstance(ready, Prepared):
-            result = run.execute(ready, path)
+            result = run.execute(ready, path) if spec.boot else run.built(ready, path)
         else:
             result = ready
             run.keep_series(spec, path)
@@ -95,14 +95,26 @@ def guests(most: int) -> Iterator[Submit]:
 
 
 def _slots(specs: Sequence[RunSpec]) -> tuple[str, ...]:
-    """The specs' directories: architecture and mutant, numbered where several share them."""
-    names = ["-".join(filter(None, (spec.machine.arch, spec.mutant))) for spec in specs]
+    """The specs' directories: architecture and mutant, and the part of a series where there are
+    several; numbered where several share them."""
+    several = len({spec.tree.label for spec in specs}) > 1
+    names = [
+        "-".join(
+            filter(None, (spec.machine.arch, part(spec.tree.label) if several else "", spec.mutant))
+        )
+        for spec in specs
+    ]
     return tuple(
         f"{name}-{names[: n + 1].count(name):0{len(str(names.count(name)))}}"
         if names.count(name) > 1
         else name
         for n, name in enumerate(names)
     )
+
+
+def part(label: str) -> str:
+    """v2:3, of `batch@v2:3 on v6.12`: what tells one of a campaign's trees from the next."""
+    return label.rpartition(" on ")[0].rpartition("@")[2] or label
 
 
 def side_by_side(specs: Sequence[RunSpec]) -> int:

@@ -45,7 +45,9 @@ __all__ = ["app", "cli_series"]
 
 @app.command("run", epilog="Examples: `rig run batch-dirty-tlb-flush@v2 --arch x86_64,arm64`  \n"
              "`rig run v6.12 --mutant no-remote-flush --suite stale_tlb`  \n"
-             "`rig run my-branch --tree ~/linux --json out.json`")  # fmt: skip
+             "`rig run my-branch --tree ~/linux --json out.json`  \n"
+             "`rig run batch-dirty-tlb-flush@v1,v2 --suite stale_tlb`  \n"
+             "`rig run batch-dirty-tlb-flush --each-patch --after 3`")  # fmt: skip
 def run_(
     target: TargetArg,
     arch: ArchOpt = "x86_64",
@@ -65,6 +67,12 @@ def run_(
     zram: ZramOpt = 512,
     swap_disk: DiskOpt = 256,
     lru_gen: LruOpt = None,
+    each_patch: Annotated[
+        bool, typer.Option("--each-patch", help="Build after every patch; run after the last.")
+    ] = False,
+    after: Annotated[
+        str, typer.Option("--after", help="Run after these patches as well: 1,3 or all.")
+    ] = "",
     json: JsonOpt = None,
     junit: JunitOpt = None,
     verbose: VerboseOpt = False,
@@ -75,7 +83,7 @@ def run_(
         target=target, arch=comma(arch), base=base, tree=tree, suites=comma(suite),
         cases=comma(case), mutant=mutant, seed=seed, repeat=repeat, flavour=flavour, accel=accel,
         cpus=cpus, memory=memory, zram=zram, swap_disk=swap_disk, lru_gen=lru_gen,
-        schedule=schedule, iterations=iterations,
+        schedule=schedule, iterations=iterations, each_patch=each_patch, after=comma(after),
     )  # fmt: skip
     from rig.report import files, text
 
@@ -83,7 +91,7 @@ def run_(
     store, shelves = Store.default(), Shelves.default()
     with reporter(verbose=verbose, quiet=quiet):
         specs = request.specs(store, shelves, request.fetched(shelves, asked))
-        directory = campaign.new_directory(store, specs[0].tree.label)
+        directory = campaign.new_directory(store, specs[-1].tree.label)
         results = campaign.execute(store, shelves, specs, directory)
     files.write(results, json, junit)
     typer.echo(text.render(results, directory.name), nl=False)

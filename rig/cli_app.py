@@ -15,7 +15,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="Runs a Linux mm patch series on emulated SMP machines and says whether it loses data.",
     epilog="A TARGET is `v6.12`, `SERIES`, `SERIES@v2`, `SERIES@v2:3` (its first three patches), a "
-    "path to an mbox, or with `--tree` any git revision; `rig run` takes a message-id too.  \n"
+    "path to an mbox, or with `--tree` any git revision; `rig run` takes a message-id and "
+    "`SERIES@v1,v2` too.  \n"
     "Exit status: 0 pass, 1 fail, 2 bad input, "
     "3 broken (host or rig), 4 inconclusive.",
 )

@@ -18,6 +18,9 @@ class RigError(Exception):
         self.hint = hint
         self.detail = detail
 
+    def __str__(self) -> str:
+        return self.message
+
 
 class ConfigError(RigError):
     """The user asked for something that is not there or cannot be."""

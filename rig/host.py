@@ -53,6 +53,7 @@ def _exists(root: Path, pattern: str) -> bool:
 KERNEL = (
     Need(package="make", why="builds the kernel", programs=("make",)),
     Need(package="gcc", why="compiles the kernel and its build tools", programs=("gcc",)),
+    Need(package="perl", why="runs the kernel's checkpatch", programs=("perl",)),
     Need(package="binutils", why="links the kernel, decodes stacks", programs=("ld", "addr2line")),
     Need(
         package="libc6-dev",

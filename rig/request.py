@@ -1,10 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What somebody asked for, in their words -> `RunSpec`s; names are checked before work begins."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rig import accel, base, image, intake, kbuild, mutant, onto, run, series, suite, target
+from rig import (
+    accel,
+    base,
+    eachpatch,
+    image,
+    intake,
+    kbuild,
+    mutant,
+    onto,
+    run,
+    series,
+    suite,
+    target,
+)
 from rig import arch as arches
 from rig.errors import ConfigError, unknown
 from rig.kbuild import KernelBuild
@@ -38,6 +53,10 @@ class Request:
     iterations: int = 0
     schedule: str = "live"
     repeat: int = 1
+    each_patch: bool = False
+    """The tree after every patch of the series is built, and the last one run."""
+    after: tuple[str, ...] = ()
+    """After which patches it is run as well: numbers, or `all`."""
 
 
 def comma(text: str) -> tuple[str, ...]:
@@ -70,6 +89,8 @@ def check(shelves: Shelves, request: Request) -> None:
         raise unknown("accelerator", request.accel, ("auto", *Accel))
     if request.schedule not in SCHEDULES:
         raise unknown("schedule", request.schedule, SCHEDULES)
+    if request.after and not request.each_patch:
+        raise ConfigError("--after is for --each-patch", hint="--each-patch --after 1,3")
     if request.schedule == "seeded" and request.accel == Accel.KVM:
         raise ConfigError("the seeded schedule is TCG's: KVM's CPUs cannot be made to take turns")
     _check_numbers(request)
@@ -78,10 +99,27 @@ def check(shelves: Shelves, request: Request) -> None:
 
 def specs(store: Store, shelves: Shelves, request: Request) -> tuple[RunSpec, ...]:
     """A spec for each repetition and architecture; ConfigError before the first long step."""
-    check(shelves, request)
+    for one in (asked := revisions(request)):
+        check(shelves, one)
+    plain = tuple(spec for one in asked for spec in _specs(store, shelves, one))
+    if request.each_patch:
+        plain = tuple(one for spec in plain for one in _each_patch(spec, request.after))
+    return plain * request.repeat
+
+
+def revisions(request: Request) -> tuple[Request, ...]:
+    """A request for each revision: of `batch@v1,v2` two."""
+    name, _, several = request.target.partition("@")
+    if not re.fullmatch(r"v\d+(,v\d+)+", several):
+        return (request,)
+    numbers = dict.fromkeys(several.split(","))
+    return tuple(replace(request, target=f"{name}@{number}") for number in numbers)
+
+
+def _specs(store: Store, shelves: Shelves, request: Request) -> Iterator[RunSpec]:
     tree = tree_spec(store, shelves, request)
-    one_each = [
-        RunSpec(
+    for name in _architectures(request):
+        yield RunSpec(
             tree=tree,
             machine=_machine(store, request, name),
             flavour=request.flavour,
@@ -90,9 +128,17 @@ def specs(store: Store, shelves: Shelves, request: Request) -> tuple[RunSpec, ..
             seed=request.seed,
             iterations=request.iterations,
         )
-        for name in _architectures(request)
-    ]
-    return tuple(spec for _ in range(request.repeat) for spec in one_each)
+
+
+def _each_patch(spec: RunSpec, after: tuple[str, ...]) -> Iterator[RunSpec]:
+    for number, step in enumerate(steps := tuple(eachpatch.steps(spec.tree)), 1):
+        boot = step.last or "all" in after or str(number) in after
+        suites = spec.suites if boot else ()
+        yield replace(spec, tree=step.whole, suites=suites, boot=boot, step=step)
+    if wrong := set(after) - {"all", *(str(number + 1) for number in range(len(steps)))}:
+        raise ConfigError(
+            f"{spec.tree.label} has no patch {min(wrong)}", hint=f"1 to {len(steps)}, or all"
+        )
 
 
 def build(store: Store, shelves: Shelves, request: Request) -> tuple[KernelBuild, ...]:

@@ -18,6 +18,7 @@ from typing import TextIO
 
 from rig import (
     accel,
+    eachpatch,
     guest,
     guestbin,
     image,
@@ -80,6 +81,10 @@ class RunSpec:
     seed: int = suite.SEED
     iterations: int = 0
     """Of every case; 0 is each one's own."""
+    boot: bool = True
+    """Or it is only built."""
+    step: eachpatch.Step | None = None
+    """Where a patch is looked at by itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,6 +119,8 @@ class RunResult:
     verdict: Verdict
     detail: str = ""
     """Evidence of a verdict that is not a case's: the compiler's words, the hunk, the console."""
+    checkpatch: tuple[str, ...] = ()
+    """Of the last patch, where it was looked at by itself: the count, and the complaints."""
 
 
 # --- preparing ---------------------------------------------------------------------------------
@@ -127,6 +134,7 @@ class Prepared:
     build: KernelBuild
     software: Software
     provenance: Provenance
+    checkpatch: tuple[str, ...] = ()
 
 
 def provenance(spec: RunSpec) -> Provenance:
@@ -158,12 +166,7 @@ def prepare(store: Store, shelves: Shelves, spec: RunSpec) -> Prepared:
     """Tree, kernel, image and programs, each made unless it is there."""
     arch = arches.pick(spec.machine.arch)
     wanted = build_spec(store, shelves, spec)
-    try:
-        built = kbuild.build(store, wanted)
-    except BuildError as error:
-        if not spec.mutant:
-            raise
-        raise weave.blame(store, wanted.tree, mutant.load_all(shelves.patches), error) from error
+    built = _build(store, shelves, spec, wanted)
     rootfs = image.build(store, shelves.images, spec.image, arch)
     chosen = [suite.pick(selection.suite) for selection in spec.suites]
     programs = {one.name: one.programs(store, one, wanted) for one in chosen}
@@ -182,13 +185,44 @@ def prepare(store: Store, shelves: Shelves, spec: RunSpec) -> Prepared:
         initrd=(rootfs, guestbin.pack(tuple(chain.from_iterable(programs.values())))),
         data_disk=image.data_disk(store),
     )
-    return Prepared(spec=spec, build=built, software=software, provenance=known)
+    return Prepared(
+        spec=spec,
+        build=built,
+        software=software,
+        provenance=known,
+        checkpatch=eachpatch.checkpatch(store, spec.step) if spec.step else (),
+    )
+
+
+def _build(store: Store, shelves: Shelves, spec: RunSpec, wanted: BuildSpec) -> KernelBuild:
+    if spec.step is not None:
+        before = build_spec(store, shelves, replace(spec, tree=spec.step.before))
+        return eachpatch.build(store, wanted, before, spec.step)
+    try:
+        return kbuild.build(store, wanted)
+    except BuildError as error:
+        if not spec.mutant:
+            raise
+        raise weave.blame(store, wanted.tree, mutant.load_all(shelves.patches), error) from error
 
 
 def machine_of(spec: RunSpec) -> Machine:
     if not spec.mutant:
         return spec.machine
     return replace(spec.machine, cmdline=(*spec.machine.cmdline, f"rig.mutant={spec.mutant}"))
+
+
+def built(prepared: Prepared, directory: Path) -> RunResult:
+    """The result of a spec that is not to be booted: rule 1, it proves nothing of the kernel."""
+    explain(prepared, directory)
+    return RunResult(
+        machine=prepared.spec.machine,
+        provenance=prepared.provenance,
+        warnings=prepared.build.warnings,
+        ended=now(),
+        verdict=Verdict(outcome=Outcome.SKIP, reason="builds, no new compiler warning; not run"),
+        checkpatch=prepared.checkpatch,
+    )
 
 
 # --- running -----------------------------------------------------------------------------------
@@ -250,6 +284,7 @@ def finish(
         ended=now(),
         verdict=conclude(suites, splats, trouble),
         detail=detail,
+        checkpatch=prepared.checkpatch,
     )
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree as xml
 
+from rig import campaign
 from rig.run import RunResult
 from rig.verdict import CaseResult, Outcome
 
@@ -19,9 +20,13 @@ ELEMENT = {
 
 def render(results: Sequence[RunResult]) -> bytes:
     root = xml.Element("testsuites", name=results[0].provenance.label if results else "")
+    several = len({result.provenance.label for result in results}) > 1
     for result in results:
+        where = result.machine.where.replace("/", ".")
+        if several:
+            where += f".{campaign.part(result.provenance.label)}"
         for suite in result.suites:
-            name = f"{suite.suite}.{result.machine.where.replace('/', '.')}"
+            name = f"{suite.suite}.{where}"
             _suite(root, name, suite.cases)
         # What is not a case's (a build, a boot, a splat) is one of its own, so that it is not lost.
         verdict = result.verdict
@@ -31,7 +36,7 @@ def render(results: Sequence[RunResult]) -> bytes:
         detail = "\n".join(
             [result.detail, *(line for splat in result.splats for line in splat.text)]
         )
-        _suite(root, f"rig.{result.machine.where.replace('/', '.')}", (told,), detail)
+        _suite(root, f"rig.{where}", (told,), detail)
     xml.indent(root)
     return bytes(xml.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
 

@@ -17,6 +17,8 @@ from rig.request import Request
 from rig.run import TOP, RunResult
 from rig.verdict import Outcome
 
+PART = re.compile(r":(\d+) on ")
+"""In the label of a run of a series' first patches."""
 POLICY = email.policy.default.clone(cte_type="8bit", max_line_length=998)
 
 
@@ -25,7 +27,12 @@ def reply(directory: Path, name: str = "") -> bytes:
     who = _who(name)
     if mutation.load(directory):
         raise ConfigError(f"{directory.name} is of mutants: it says nothing about a series")
-    results = campaign.load_all(directory)
+    results = whole(campaign.load_all(directory)) or campaign.load_all(directory)
+    if len(several := text.labels(results)) > 1:
+        raise ConfigError(
+            f"{directory.name} is of {' and '.join(several)}: a mail answers one of them",
+            hint="rig run SERIES@v2, then rig reply",
+        )
     top = top_of(directory)
     if not top:
         raise ConfigError(
@@ -41,6 +48,11 @@ def reply(directory: Path, name: str = "") -> bytes:
     message["Subject"] = subject if re.match(r"re:", subject, re.I) else f"Re: {subject}"
     message.set_content(_body(results, top, who), charset="utf-8", cte="8bit")
     return message.as_bytes()
+
+
+def whole(results: Sequence[RunResult]) -> tuple[RunResult, ...]:
+    """Those of a whole series, not of its first patches."""
+    return tuple(one for one in results if not PART.search(one.provenance.label))
 
 
 def top_of(directory: Path) -> bytes:
@@ -96,8 +108,8 @@ def _address(message: EmailMessage, top: bytes, who: Address | None) -> None:
 
 
 def _body(results: Sequence[RunResult], top: bytes, who: Address | None) -> str:
-    label, _, base = results[0].provenance.label.rpartition(" on ")
-    part = re.search(r":(\d+)$", label)
+    label = results[0].provenance.label
+    base, part = label.rpartition(" on ")[2], PART.search(label)
     passed = all(result.verdict.outcome is Outcome.PASS for result in results)
     if who and not passed:
         log.note("no Tested-by: that is for a PASS")
@@ -105,6 +117,7 @@ def _body(results: Sequence[RunResult], top: bytes, who: Address | None) -> str:
     return text.environment().get_template("reply.txt.j2").render(
         results=results,
         many=text.many(results),
+        labels=text.labels(results),
         overall=text.overall(results),
         what=what,
         base=base,
@@ -120,7 +133,7 @@ def again(results: Sequence[RunResult], top: bytes) -> str:
     """The command that anybody gets this result by."""
     first, machine, usual = results[0], results[0].machine, Request(target="")
     label, _, base = first.provenance.label.rpartition(" on ")
-    part = re.search(r":(\d+)$", label)
+    part = PART.search(first.provenance.label)
     named = series.header(top, "Message-ID").strip("<> ")
     words = ["rig", "run", named if named and not part else label, "--base", base]
     if match := re.match(r"git tree (.+), ", first.provenance.origin):

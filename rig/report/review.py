@@ -8,7 +8,6 @@ a warning, for it says nothing about the series.
 """
 
 import json
-import re
 from collections.abc import Sequence
 
 from rig import campaign, request, series
@@ -19,7 +18,6 @@ from rig.run import RunResult, Shelves
 from rig.store import Store
 from rig.verdict import Outcome
 
-PART = re.compile(r":\d+$")
 STATUS = {Outcome.PASS: "pass", Outcome.FAIL: "fail"}
 """All else has proved nothing: a warning."""
 
@@ -50,12 +48,9 @@ def stored(store: Store, identifier: str) -> tuple[Sequence[RunResult], str] | N
         if message_id(reply.top_of(directory)) != identifier:
             continue
         results = [
-            one
-            for one in campaign.load_all(directory)
-            if not one.provenance.mutant
-            and not PART.search(one.provenance.label.rpartition(" on ")[0])
+            one for one in reply.whole(campaign.load_all(directory)) if not one.provenance.mutant
         ]
-        if results:
+        if len(text.labels(results)) == 1:
             return results, directory.name
     return None
 

@@ -57,15 +57,16 @@ def _bases(shelf: Path, name: str, number: int) -> str:
 
 def _verdicts(store: Store, labels: Iterable[str]) -> dict[str, dict[str, str]]:
     """Label -> architecture -> what the newest run of it there said."""
-    wanted = {f"{campaign.SAFE.sub('-', label)}-on-": label for label in labels}
+    wanted = set(labels)
+    names = {campaign.SAFE.sub("-", label.partition("@")[0]) for label in wanted}
     found: dict[str, dict[str, str]] = {}
     for directory in reversed(campaign.runs(store)):
-        if not any(part in directory.name for part in wanted):
+        if not any(name in directory.name for name in names):
             continue
         fresh: dict[tuple[str, str], list[Outcome]] = {}
         for one in campaign.load_all(directory):
-            label = one.provenance.label.rpartition(" on ")[0]
-            if label in wanted.values() and not one.provenance.mutant:
+            label = one.provenance.label.rpartition(" on ")[0].rpartition(" + ")[2]
+            if label in wanted and not one.provenance.mutant:
                 fresh.setdefault((label, one.machine.arch), []).append(one.verdict.outcome)
         for (label, arch), outcomes in fresh.items():
             found.setdefault(label, {}).setdefault(arch, Outcome.worst(outcomes))

@@ -3,11 +3,12 @@
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jinja2
 
+from rig import campaign
 from rig.run import RunResult
 from rig.verdict import Outcome
 
@@ -28,6 +29,8 @@ def render(results: Sequence[RunResult], name: str = "") -> str:
             overall=overall(results),
             tally=_tally(results),
             many=many(results),
+            labels=labels(results),
+            beside=tuple(_beside(results)),
         )
         .rstrip()
         + "\n"
@@ -45,6 +48,35 @@ def environment() -> jinja2.Environment:
     made.filters["fold"] = fold
     made.filters["circumstances"] = _circumstances
     return made
+
+
+def labels(results: Sequence[RunResult]) -> tuple[str, ...]:
+    """What was run, each once: one tree, or the revisions or prefixes of a series."""
+    return tuple(dict.fromkeys(result.provenance.label for result in results))
+
+
+def _beside(results: Sequence[RunResult]) -> Iterator[str]:
+    """Lines of a table, trees side by side: case -> outcome in each, for every architecture."""
+    ran = [result for result in results if result.suites]
+    if len(columns := labels(ran)) < 2:
+        return
+    machines: dict[str, list[RunResult]] = {}
+    for result in ran:
+        machines.setdefault(result.machine.arch, []).append(result)
+    for arch, own in machines.items():
+        rows: dict[str, dict[str, list[Outcome]]] = {}
+        for result in own:
+            for one in result.suites:
+                for case in one.cases:
+                    row = rows.setdefault(f"{one.suite}/{case.name}", {})
+                    row.setdefault(result.provenance.label, []).append(case.outcome)
+        width = max(map(len, rows), default=0)
+        yield ""
+        head = (f"{campaign.part(label):12}" for label in columns)
+        yield f"{arch:{width}}  {'  '.join(head)}".rstrip()
+        for name, row in rows.items():
+            cells = (f"{Outcome.worst(row[one]) if one in row else '-':12}" for one in columns)
+            yield f"{name:{width}}  {'  '.join(cells)}".rstrip()
 
 
 def many(results: Sequence[RunResult]) -> bool:

@@ -105,6 +105,18 @@ def test_series_that_does_not_compile_fails_with_the_compilers_words() -> None:
     )
 
 
+def test_series_that_does_not_bisect_names_the_first_patch_that_breaks_it(tmp_path: Path) -> None:
+    file = tmp_path / "out.json"
+    words = ("--each-patch", "--case", "anon_roundtrip", "--json", file)
+    done = rig("run", DATA / "does-not-bisect.mbx", *words)
+    assert done.status == 1, done.stdout + done.stderr
+    said = " ".join(done.stdout.split())
+    assert "FAIL: patch 1/2 (mm: count the calls of shrink_folio_list()): it does not" in said
+    first, whole = sorted(json.loads(file.read_text()), key=lambda one: len(one["suites"]))
+    assert (first["verdict"]["outcome"], whole["verdict"]["outcome"]) == ("FAIL", "PASS")
+    assert whole["checkpatch"][0].startswith("0 errors")
+
+
 @pytest.mark.parametrize("revision", ["v1", "v2"])
 def test_series_passes(revision: str, tmp_path: Path) -> None:
     """After the base's own tests: v2 edits a header, which compiles everything anew."""

@@ -26,7 +26,7 @@ from rig.run import Prepared, Provenance, RunResult, RunSpec
 from rig.store import Store
 from rig.suite import Selection
 from rig.tree import TreeSpec
-from rig.verdict import CaseResult, Outcome, Owner, SuiteResult, Trouble, conclude
+from rig.verdict import CaseResult, Outcome, Owner, SuiteResult, Trouble, Verdict, conclude
 
 TOP = Path(__file__).parent.parent.parent
 KERNEL = TOP / "tests" / "data" / "kernel"
@@ -230,6 +230,10 @@ def result(arch: str = "x86_64", cases: tuple[CaseResult, ...] = (), **rest: obj
     return RunResult(**{**given, **rest})  # type: ignore[arg-type]
 
 
+def of_revision(part: object) -> Provenance:
+    return replace(result().provenance, label=f"unmap-batch@v{part} on v6.12")
+
+
 LOST = tuple(f"page {n}: CPU 2 wrote 42, read back 41" for n in range(17, 27))
 KASAN = scan((TOP / "tests/data/console/from-source/kasan.log").read_text(errors="replace"))
 
@@ -267,6 +271,20 @@ def results() -> dict[str, tuple[RunResult, ...]]:
                 boot_seconds=0.0,
                 detail="\n".join(f"console line {n}" for n in range(50)),
             ),
+        ),
+        "revisions": tuple(
+            result(name, cases=(case("anon_lost_write", outcome),), provenance=of_revision(number))
+            for number, outcome in ((1, Outcome.FAIL), (2, Outcome.PASS))
+            for name in ("x86_64", "arm64")
+        ),
+        "each-patch": (
+            result(
+                provenance=of_revision("2:1"),
+                boot_seconds=0.0,
+                verdict=Verdict(outcome=Outcome.SKIP, reason="builds; not run"),
+                checkpatch=("1 errors, 0 warnings", "7: ERROR: space prohibited"),
+            ),
+            result(cases=(case("anon_lost_write"),), checkpatch=("0 errors, 0 warnings",)),
         ),
         "broken": (
             result(

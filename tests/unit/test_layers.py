@@ -30,8 +30,8 @@ LAYERS = {
     ),
     "L3 workloads": "suites suite suites.* benches bench benches.*",
     "L4 campaigns": (
-        "onto run campaign request rangediff mutation replay explore compare bisect nightly history"
-        " report report.text report.reply report.junit report.files report.*"
+        "onto eachpatch run campaign request rangediff mutation replay explore compare bisect"
+        " nightly history report report.text report.reply report.junit report.files report.*"
     ),
     "L5 faces": "progress cli_app cli_series cli pytest_plugin __main__ benches.overhead",
 }

@@ -16,7 +16,10 @@ from rig.run import RunResult
 from rig.verdict import Outcome
 
 GOLDEN = Path(__file__).parent.parent / "data" / "report"
-KINDS = ("pass", "repeated", "fail", "inconclusive", "splat", "build", "boot", "broken")
+KINDS = (
+    *("pass", "repeated", "fail", "inconclusive", "splat", "build", "boot", "broken"),
+    *("revisions", "each-patch"),
+)
 Results = dict[str, tuple[RunResult, ...]]
 
 
@@ -66,7 +69,7 @@ def test_the_first_line_is_the_verdict(
 def test_one_failure_in_many_is_the_verdict(results: Results) -> None:
     mixed = (*results["pass"], *results["fail"], *results["repeated"])
     first = text.render(mixed).splitlines()[0]
-    assert first == "unmap-batch@v2 on v6.12: FAIL (5 of 6 PASS)"
+    assert first == "unmap-batch@v2 on v6.12, v6.12, instrumented: FAIL (5 of 6 PASS)"
 
 
 def test_a_stored_run_is_named_for_the_next_time(results: Results) -> None:

@@ -310,3 +310,49 @@ def test_what_is_on_the_shelf_is_not_fetched(
 ) -> None:
     monkeypatch.delattr(intake, "fetch")
     assert request.fetched(shelves, Request(target=target)) == Request(target=meant)
+
+
+# Several trees
+
+
+def labels(specs: tuple[run.RunSpec, ...]) -> list[str]:
+    return [f"{spec.machine.arch} {spec.tree.label.partition(' on ')[0]}" for spec in specs]
+
+
+def test_revisions_side_by_side(store: Store, shelves: Shelves, resolved: list[Any]) -> None:
+    asked = replace(V2, target="unmap-batch@v1,v2", arch=("x86_64", "arm64"), repeat=2)
+    once = [f"{name} unmap-batch@v{number}" for number in (1, 2) for name in asked.arch]
+    assert labels(request.specs(store, shelves, asked)) == once * 2
+    with pytest.raises(ConfigError, match="no revision of unmap-batch named 'v7'"):
+        request.specs(store, shelves, replace(V2, target="unmap-batch@v1,v7"))
+
+
+def test_each_patch(store: Store, shelves: Shelves, resolved: list[Any]) -> None:
+    asked = replace(V2, each_patch=True, cases=("anon_lost_write",))
+    specs = request.specs(store, shelves, asked)
+    names = [f"x86_64 unmap-batch@v2{part}" for part in (":1", ":2", "")]
+    assert labels(specs) == names
+    assert [(spec.boot, bool(spec.suites), bool(spec.step)) for spec in specs] == [
+        (False, False, True), (False, False, True), (True, True, True),
+    ]  # fmt: skip
+    also = request.specs(store, shelves, replace(asked, after=("2",)))
+    assert [spec.boot for spec in also] == [False, True, True]
+    every = request.specs(store, shelves, replace(asked, after=("all",)))
+    assert all(spec.boot and spec.suites for spec in every)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"after": ("1",)}, "--after is for --each-patch"),
+        ({"after": ("4",), "each_patch": True}, "has no patch 4"),
+        ({"after": ("one",), "each_patch": True}, "has no patch one"),
+        ({"target": "v6.12", "each_patch": True}, "v6.12 is no series"),
+    ],
+)
+def test_patches_that_are_not_there(
+    store: Store, shelves: Shelves, resolved: list[Any], change: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(ConfigError) as bad:
+        request.specs(store, shelves, replace(V2, **change))
+    assert complaint in bad.value.message
