@@ -67,6 +67,9 @@ def run_(
     zram: ZramOpt = 512,
     swap_disk: DiskOpt = 256,
     lru_gen: LruOpt = None,
+    promise: Annotated[
+        str, typer.Option("--promise", help="Hold any kernel to these cases, comma-separated.")
+    ] = "",
     each_patch: Annotated[
         bool, typer.Option("--each-patch", help="Build after every patch; run after the last.")
     ] = False,
@@ -84,6 +87,7 @@ def run_(
         cases=comma(case), mutant=mutant, seed=seed, repeat=repeat, flavour=flavour, accel=accel,
         cpus=cpus, memory=memory, zram=zram, swap_disk=swap_disk, lru_gen=lru_gen,
         schedule=schedule, iterations=iterations, each_patch=each_patch, after=comma(after),
+        promises=comma(promise),
     )  # fmt: skip
     from rig.report import files, text
 

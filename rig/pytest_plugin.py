@@ -7,7 +7,7 @@ pytest --pyargs rig.suites --series batch-dirty-tlb-flush --revision v2 --arch x
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +81,8 @@ class Running:
 
         spec = self.prepared.spec
         if self.guest is not None:
-            return suite.run_case(self.guest, chosen, case, seed=spec.seed)
+            some = replace(case, promised=spec.promises)
+            return suite.run_case(self.guest, chosen, some, seed=spec.seed)
         directory = self.directory / f"{chosen.name}.{case.name}"
         return run.seeded_case(self.prepared, chosen, case, directory)
 

@@ -53,6 +53,8 @@ class Request:
     iterations: int = 0
     schedule: str = "live"
     repeat: int = 1
+    promises: tuple[str, ...] = ()
+    """Cases the kernel is held to, besides those its series' cover letter promises."""
     each_patch: bool = False
     """The tree after every patch of the series is built, and the last one run."""
     after: tuple[str, ...] = ()
@@ -81,6 +83,7 @@ def check(shelves: Shelves, request: Request) -> None:
     for name in request.arch:
         arches.pick(name)
     suite.select(request.suites, request.cases)
+    suite.check_promises(request.promises)
     if request.mutant:
         mutant.check_name(mutant.load_all(shelves.patches), request.mutant)
     kbuild.check_flavour(shelves.kconfigs, request.flavour)
@@ -127,6 +130,7 @@ def _specs(store: Store, shelves: Shelves, request: Request) -> Iterator[RunSpec
             mutant=request.mutant,
             seed=request.seed,
             iterations=request.iterations,
+            promises=tuple(dict.fromkeys((*tree.promises, *request.promises))),
         )
 
 
@@ -134,7 +138,8 @@ def _each_patch(spec: RunSpec, after: tuple[str, ...]) -> Iterator[RunSpec]:
     for number, step in enumerate(steps := tuple(eachpatch.steps(spec.tree)), 1):
         boot = step.last or "all" in after or str(number) in after
         suites = spec.suites if boot else ()
-        yield replace(spec, tree=step.whole, suites=suites, boot=boot, step=step)
+        promises = spec.promises if step.last else step.whole.promises
+        yield replace(spec, tree=step.whole, suites=suites, boot=boot, step=step, promises=promises)
     if wrong := set(after) - {"all", *(str(number + 1) for number in range(len(steps)))}:
         raise ConfigError(
             f"{spec.tree.label} has no patch {min(wrong)}", hint=f"1 to {len(steps)}, or all"
@@ -171,6 +176,7 @@ def _check_target(shelves: Shelves, request: Request) -> None:
         if not wanted.base:
             found = _series(shelves, wanted, request.base)
             found.first(1 if wanted.upto is None else wanted.upto)
+            suite.check_promises(found.promises)
     if request.base and not is_series:
         raise ConfigError(
             f"--base {request.base} is what a series is applied to, and {request.target} is none",

@@ -81,6 +81,8 @@ class RunSpec:
     seed: int = suite.SEED
     iterations: int = 0
     """Of every case; 0 is each one's own."""
+    promises: tuple[str, ...] = ()
+    """Cases the kernel is held to, whatever its version."""
     boot: bool = True
     """Or it is only built."""
     step: eachpatch.Step | None = None
@@ -244,7 +246,7 @@ def execute(prepared: Prepared, directory: Path) -> RunResult:
                     boot_seconds = up.boot_seconds
                     check_mutant(up.console.text(), spec)
                     for selection in spec.suites:
-                        _run_suite(up, selection, spec.seed, spec.iterations, suites)
+                        _run_suite(up, selection, spec, suites)
                 if up.lost:
                     raise up.lost
     except RigError as error:
@@ -298,9 +300,7 @@ def check_mutant(console: str, spec: RunSpec) -> None:
         raise InfraError(f"the kernel does not say that the mutant {spec.mutant} is on")
 
 
-def _run_suite(
-    up: Guest, selection: Selection, seed: int, iterations: int, suites: list[SuiteResult]
-) -> None:
+def _run_suite(up: Guest, selection: Selection, spec: RunSpec, suites: list[SuiteResult]) -> None:
     """Adds to `suites` what was found out, also where the rig itself fails in the middle."""
     chosen, cases = suite.pick(selection.suite), suite.cases_of(selection)
     results: list[CaseResult] = []
@@ -308,7 +308,8 @@ def _run_suite(
         with log.step(f"{chosen.name} on {up.machine.arch}") as step:
             for done, case in enumerate(cases):
                 step.progress(done, len(cases), case.name)
-                results.append(suite.run_case(up, chosen, case.scaled(iterations), seed=seed))
+                some = replace(case.scaled(spec.iterations), promised=spec.promises)
+                results.append(suite.run_case(up, chosen, some, seed=spec.seed))
                 step.note(f"{results[-1].outcome} {case.name} {results[-1].reason}".rstrip())
     finally:
         suites.append(SuiteResult(suite=chosen.name, cases=tuple(results)))
@@ -332,7 +333,8 @@ def seeded_case(prepared: Prepared, chosen: Suite, case: Case, directory: Path) 
     """One case in a guest of its own; everything follows from the seed."""
     if case.live_only:
         return CaseResult(name=case.name, outcome=Outcome.SKIP, reason=case.live_only)
-    spec, some = prepared.spec, case.seeded(prepared.spec.iterations)
+    spec = prepared.spec
+    some = replace(case.seeded(spec.iterations), promised=spec.promises)
     words = suite.command(chosen, some, seed=spec.seed, cpus=spec.machine.cpus)
     ran = seeded.run(machine_of(spec), prepared.software, words, directory)
     check_mutant((directory / seeded.CONSOLE).read_text(errors="replace"), spec)

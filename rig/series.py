@@ -26,6 +26,8 @@ STAT = re.compile(
 )
 TRAILER = re.compile(r"^(base-commit|change-id):\s*(\S+)\s*$", re.MULTILINE)
 # As `b4 prep --edit-deps` has it.
+# What a kernel with the series on top is held to, beyond what its version is: SUITE/CASE.
+PROMISES = re.compile(r"^Promises:\s*(\S+)\s*$", re.MULTILINE)
 NEEDS = re.compile(r"^prerequisite-change-id:\s*(\S+):v(\d+)\s*$", re.MULTILINE)
 FILE_NAME = re.compile(r"^v(?P<revision>\d+)(?:\.on-(?P<base>.+))?\.mbx$")
 
@@ -67,6 +69,8 @@ class SeriesVersion:
     patches: tuple[Patch, ...]
     needs: tuple[tuple[str, int], ...] = ()
     """Change-id and revision of the series this one goes on top of."""
+    promises: tuple[str, ...] = ()
+    """Cases that run only where a kernel promises what they test."""
     top: bytes = b""
     """The mail an answer goes to: the cover letter, or the first patch; with all the headers that
     are known."""
@@ -169,6 +173,7 @@ def parse(
         cover=cover,
         patches=patches,
         needs=tuple((name, int(number)) for name, number in NEEDS.findall(cover)),
+        promises=tuple(PROMISES.findall(cover)),
         top=next((one for one in thread if wanted and header(one, "Message-ID") == wanted), top),
     )
 

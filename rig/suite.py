@@ -39,6 +39,8 @@ class Case:
     """Why it cannot be run in the seeded schedule."""
     seeded_iterations: int = 0
     """Fewer, where one CPU after the other takes its turn; 0 is as many as elsewhere."""
+    promised: tuple[str, ...] = ()
+    """Cases that are run though the kernel's version does not promise what they test."""
     command: str = ""
     """How its program is called, where it is not the suite's own."""
 
@@ -154,11 +156,21 @@ def select(suites: Sequence[str], cases: Sequence[str]) -> tuple[Selection, ...]
     return tuple(selection for selection in selections if selection.cases)
 
 
+def check_promises(names: Sequence[str]) -> None:
+    """Raise ConfigError for one that is no SUITE/CASE."""
+    cases = {f"{suite.name}/{case.name}" for suite in known().values() for case in suite.cases}
+    for name in names:
+        if name not in cases:
+            raise unknown("case that a kernel could promise", name, cases)
+
+
 def command(suite: Suite, case: Case, *, seed: int, cpus: int) -> tuple[str, ...]:
     """What is started in the guest."""
     options = {"iterations": case.iterations, "seed": seed, "cpus": cpus}
     words = (word for name, value in options.items() for word in (f"--{name}", str(value)))
-    return (suite.name, case.name, *words)
+    promised = [name.partition("/")[2] for name in case.promised]
+    more = ("--promised", ",".join(promised)) if promised else ()
+    return (suite.name, case.name, *words, *more)
 
 
 def run_case(guest: Guest, suite: Suite, case: Case, *, seed: int = SEED) -> CaseResult:

@@ -34,6 +34,13 @@ class TreeSpec:
         return (*(patch for one in self.below for patch in one.patches), *self.own)
 
     @property
+    def promises(self) -> tuple[str, ...]:
+        """Of what is below, and of the series if all of it is there."""
+        whole = self.series is not None and len(self.own) == len(self.series.patches)
+        every = (*self.below, *([self.series] if self.series and whole else []))
+        return tuple(dict.fromkeys(one for each in every for one in each.promises))
+
+    @property
     def label(self) -> str:
         names = [one.label for one in self.below]
         if self.series is not None:

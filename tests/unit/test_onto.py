@@ -154,3 +154,18 @@ def test_a_series_on_top_of_one_that_is_not_here(shelf: Path) -> None:
     (shelf / "lower" / "v2.mbx").unlink()
     with pytest.raises(ConfigError, match=r"upper@v1 goes on top of .*, v2, which is not in"):
         series.beneath(shelf, series.load(shelf, "upper"))
+
+
+# What a cover letter promises
+
+
+def test_a_promise_holds_with_the_whole_series(base: Base, v2: SeriesVersion, shelf: Path) -> None:
+    upper = series.load(shelf, "upper")
+    promising = replace(v2, promises=("madv_free/split_deferred_zero",))
+    assert TreeSpec(base=base, series=promising).promises == ("madv_free/split_deferred_zero",)
+    assert TreeSpec(base=base, series=promising, upto=3).promises
+    assert not TreeSpec(base=base, series=promising, upto=2).promises
+    assert TreeSpec(base=base, series=upper, below=(promising,)).promises
+    path = shelf / "upper" / "v1.mbx"
+    path.write_bytes(path.read_bytes().replace(b"More.\n\n", b"More.\n\nPromises: a/b\n", 1))
+    assert series.load(shelf, "upper").promises == ("a/b",)

@@ -73,6 +73,7 @@ def resolved(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path | None]]:
         ({"suites": ("stale_tbl",)}, "no suite named 'stale_tbl'", "did you mean stale_tlb?"),
         ({"cases": ("anon_lost_wirte",)}, "no case named", "anon_lost_write"),
         ({"suites": ("reclaim",), "cases": ("anon_lost_write",)}, "no case named", "roundtrip"),
+        ({"promises": ("madv_free/split_defered_zero",)}, "no case that a kernel", "deferred_zero"),
         ({"mutant": "no-remote-flash"}, "no mutant named", "did you mean no-remote-flush"),
         ({"flavour": "debgu"}, "no flavour named 'debgu'", "did you mean debug?"),
         ({"accel": "kmv"}, "no accelerator named 'kmv'", "did you mean kvm?"),
@@ -356,3 +357,20 @@ def test_patches_that_are_not_there(
     with pytest.raises(ConfigError) as bad:
         request.specs(store, shelves, replace(V2, **change))
     assert complaint in bad.value.message
+
+
+def test_promises_are_the_series_and_the_users(
+    store: Store, shelves: Shelves, resolved: list[Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "series.mbx"
+    said = (UNMAP / "v2.mbx").read_text()
+    path.write_text(said.replace("base-commit:", "Promises: reclaim/file_dirty\n\nbase-commit:", 1))
+    asked = Request(target=str(path), promises=("reclaim/fork_cow",))
+    (spec,) = request.specs(store, shelves, asked)
+    assert spec.promises == ("reclaim/file_dirty", "reclaim/fork_cow")
+    *first, last = request.specs(store, shelves, replace(asked, each_patch=True, promises=()))
+    assert [one.promises for one in first] == [(), ()]
+    assert last.promises == ("reclaim/file_dirty",)
+    path.write_text(said.replace("base-commit:", "Promises: reclaim/typo\n\nbase-commit:", 1))
+    with pytest.raises(ConfigError, match="no case that a kernel could promise named"):
+        request.check(shelves, asked)

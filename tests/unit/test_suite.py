@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -164,3 +165,10 @@ def test_a_suite_says_what_it_guards_and_what_is_enough(one: Suite) -> None:
         assert case.floors, f"{case.name}: without a floor nothing is ever PASS (outcome rule 3)"
         assert case.iterations > 0
         assert case.deadline > 0
+
+
+def test_what_is_promised_is_said_to_the_program() -> None:
+    promised = replace(CASE, promised=("a_suite/one", "another/two"))
+    words = suite.command(SUITE, promised, seed=1, cpus=4)
+    assert words[-2:] == ("--promised", "one,two")
+    assert "--promised" not in suite.command(SUITE, CASE, seed=1, cpus=4)

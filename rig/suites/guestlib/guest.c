@@ -20,12 +20,25 @@
 enum { STATUS_OK, STATUS_NOT_OK, STATUS_USAGE, STATUS_BAIL };
 
 static volatile sig_atomic_t running, stopped_by;
+static const char *promises = "";
+
+bool promised(const char *name)
+{
+	size_t length = strlen(name);
+	const char *found;
+
+	for (found = promises; (found = strstr(found, name)); found += length)
+		if ((found == promises || found[-1] == ',') &&
+		    (!found[length] || found[length] == ','))
+			return true;
+	return false;
+}
 
 static int usage(const char *program)
 {
 	fprintf(stderr,
 		"usage: %s --list\n"
-		"       %s CASE [--iterations N] [--seed S] [--cpus N]\n",
+		"       %s CASE [--iterations N] [--seed S] [--cpus N] [--promised CASE,...]\n",
 		program, program);
 	return STATUS_USAGE;
 }
@@ -45,6 +58,7 @@ static bool parse_options(int argc, char **argv, struct guest_args *args)
 		{ "iterations", required_argument, NULL, 'i' },
 		{ "seed", required_argument, NULL, 's' },
 		{ "cpus", required_argument, NULL, 'c' },
+		{ "promised", required_argument, NULL, 'p' },
 		{ },
 	};
 	uint64_t value;
@@ -52,6 +66,10 @@ static bool parse_options(int argc, char **argv, struct guest_args *args)
 
 	optind = 2;
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option == 'p') {
+			promises = optarg;
+			continue;
+		}
 		if (option == '?' || !parse_number(optarg, UINT64_MAX, &value))
 			return false;
 		if (option == 'i' && value)

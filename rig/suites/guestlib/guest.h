@@ -4,7 +4,7 @@
  * speaks the protocol of the rig.
  *
  *	PROGRAM --list
- *	PROGRAM CASE [--iterations N] [--seed S] [--cpus N]
+ *	PROGRAM CASE [--iterations N] [--seed S] [--cpus N] [--promised CASE,...]
  *
  * Exit status: 0 ok or skipped, 1 not ok, 2 usage, 3 bail out.
  */
@@ -44,6 +44,12 @@ struct guest_case {
 	uint64_t iterations;	/* when the caller names none */
 	enum outcome (*run)(const struct guest_args *args);
 };
+
+/*
+ * Whether this kernel is held to a case though its version does not promise what that
+ * tests: with a series on top it may.
+ */
+bool promised(const char *name);
 
 int guest_main(int argc, char **argv, const struct guest_case *cases, size_t count);
 

@@ -29,6 +29,26 @@ uint64_t vmstat(const char *name)
 	return stat_file_value("/proc/vmstat", name);
 }
 
+bool tlb_shootdowns(uint64_t *count)
+{
+	char text[16384], *end;
+	const char *line;
+	uint64_t of_one;
+
+	if (read_file("/proc/interrupts", text, sizeof(text)) < 0)
+		bail("cannot read /proc/interrupts: %s", strerror(errno));
+	line = strstr(text, "TLB:");
+	if (!line)
+		return false;
+	*count = 0;
+	for (line += strlen("TLB:"); ; line = end) {
+		of_one = strtoull(line, &end, 10);
+		if (end == line)
+			return true;
+		*count += of_one;
+	}
+}
+
 void vmstat_start(struct vmstat_delta *deltas, size_t count)
 {
 	size_t i;

@@ -3,6 +3,7 @@
 #ifndef VMSTAT_H
 #define VMSTAT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,6 +12,12 @@ uint64_t stat_file_value(const char *path, const char *name);
 
 /* A line of /proc/vmstat. */
 uint64_t vmstat(const char *name);
+
+/*
+ * Interrupts that TLB shootdowns took, on all CPUs. False where there is no such
+ * line, as on arm64, whose flushes are broadcast.
+ */
+bool tlb_shootdowns(uint64_t *count);
 
 /* How much a line of /proc/vmstat grew since vmstat_start(). */
 struct vmstat_delta {

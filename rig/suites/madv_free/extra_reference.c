@@ -144,7 +144,7 @@ enum outcome extra_reference_keeps_page(const struct guest_args *args)
 
 enum outcome extra_reference_stays_lazyfree(const struct guest_args *args)
 {
-	if (!kernel_at_least(6, 15))
+	if (!kernel_at_least(6, 15) && !promised("extra_reference_stays_lazyfree"))
 		return skip("before v6.15 any extra reference makes a folio swapbacked");
 	return extra_reference(args, true);
 }

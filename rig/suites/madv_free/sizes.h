@@ -35,7 +35,7 @@ bool kernel_at_least(unsigned int major, unsigned int minor);
  */
 static inline bool kernel_batches(void)
 {
-	return kernel_at_least(6, 16);
+	return kernel_at_least(6, 16) || promised("split_deferred_zero");
 }
 
 #endif

@@ -60,6 +60,7 @@ struct reclaimer {
 	uint64_t by_pageout;
 	uint64_t by_memory_reclaim;
 	uint64_t idle_by_pageout;
+	uint64_t shootdowns;		/* before */
 };
 
 static void page_out_idle(struct reclaimer *r, unsigned int window)
@@ -108,6 +109,8 @@ static void all_rounds(struct reclaimer *r, uint64_t rounds)
 static void report(const struct reclaimer *r, struct vmstat_delta *deltas, size_t count,
 		   uint64_t words)
 {
+	uint64_t shootdowns;
+
 	counter("rounds_classic", r->rounds_classic);
 	counter("rounds_mglru", r->rounds_mglru);
 	counter("pswpout", vmstat_since(deltas, count, "pswpout"));
@@ -116,6 +119,8 @@ static void report(const struct reclaimer *r, struct vmstat_delta *deltas, size_
 	counter("reclaimed_by_pageout", r->by_pageout);
 	counter("reclaimed_idle", r->idle_by_pageout);
 	counter("words_verified", words);
+	if (tlb_shootdowns(&shootdowns))
+		counter("tlb_shootdowns", shootdowns - r->shootdowns);
 	writers_report(r->w);
 }
 
@@ -143,6 +148,7 @@ enum outcome anon_lost_write(const struct guest_args *args)
 	pin_self(0);
 	prepare(&r);
 	vmstat_start(deltas, sizeof(deltas) / sizeof(*deltas));
+	tlb_shootdowns(&r.shootdowns);
 	writers_start(&w);
 	all_rounds(&r, args->iterations);
 	writers_join(&w);
