@@ -169,7 +169,7 @@ def command(suite: Suite, case: Case, *, seed: int, cpus: int) -> tuple[str, ...
     options = {"iterations": case.iterations, "seed": seed, "cpus": cpus}
     words = (word for name, value in options.items() for word in (f"--{name}", str(value)))
     promised = [name.partition("/")[2] for name in case.promised]
-    more = ("--promised", ",".join(promised)) if promised else ()
+    more = ("--promised", "+".join(promised)) if promised else ()
     return (suite.name, case.name, *words, *more)
 
 

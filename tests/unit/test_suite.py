@@ -170,5 +170,5 @@ def test_a_suite_says_what_it_guards_and_what_is_enough(one: Suite) -> None:
 def test_what_is_promised_is_said_to_the_program() -> None:
     promised = replace(CASE, promised=("a_suite/one", "another/two"))
     words = suite.command(SUITE, promised, seed=1, cpus=4)
-    assert words[-2:] == ("--promised", "one,two")
+    assert words[-2:] == ("--promised", "one+two")
     assert "--promised" not in suite.command(SUITE, CASE, seed=1, cpus=4)

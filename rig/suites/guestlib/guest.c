@@ -28,8 +28,8 @@ bool promised(const char *name)
 	const char *found;
 
 	for (found = promises; (found = strstr(found, name)); found += length)
-		if ((found == promises || found[-1] == ',') &&
-		    (!found[length] || found[length] == ','))
+		if ((found == promises || found[-1] == '+') &&
+		    (!found[length] || found[length] == '+'))
 			return true;
 	return false;
 }
@@ -38,7 +38,7 @@ static int usage(const char *program)
 {
 	fprintf(stderr,
 		"usage: %s --list\n"
-		"       %s CASE [--iterations N] [--seed S] [--cpus N] [--promised CASE,...]\n",
+		"       %s CASE [--iterations N] [--seed S] [--cpus N] [--promised CASE+...]\n",
 		program, program);
 	return STATUS_USAGE;
 }

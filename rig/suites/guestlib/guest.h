@@ -4,7 +4,7 @@
  * speaks the protocol of the rig.
  *
  *	PROGRAM --list
- *	PROGRAM CASE [--iterations N] [--seed S] [--cpus N] [--promised CASE,...]
+ *	PROGRAM CASE [--iterations N] [--seed S] [--cpus N] [--promised CASE+...]
  *
  * Exit status: 0 ok or skipped, 1 not ok, 2 usage, 3 bail out.
  */
