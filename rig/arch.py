@@ -2,7 +2,7 @@
 """What the rig must know of an architecture: facts, in fields. One of each in `rig/arches/`."""
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import rig.arches
@@ -49,6 +49,12 @@ class Arch:
     cmdline: tuple[str, ...]
     tcg_cmdline: Callable[[str], tuple[str, ...]]
     """Words for the kernel that depend on the host under TCG, from its /proc/cpuinfo."""
+    clock_function: str
+    """A function of the kernel's that reads the clock, and often."""
+    clock_instruction: str
+    """How objdump writes the instruction that does; a group is the register it goes to."""
+    clock: Callable[[Mapping[str, int], str], float]
+    """Seconds, from all registers and that one's name, with QEMU's virtual clock."""
     virtio: str
     """Suffix of QEMU's virtio devices on this machine: virtio-net-<suffix>."""
 

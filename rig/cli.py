@@ -186,7 +186,10 @@ def explore(
     raise typer.Exit(Outcome.worst(one.outcome for one in found).exit_status)
 
 
-@app.command(epilog="Examples: `rig replay`  \n`rig replay 20261120-1015 --case anon_lost_write`")
+@app.command(
+    epilog="Examples: `rig replay`  \n`rig replay 20261120-1015 --case anon_lost_write`  \n"
+    "`rig replay --trace try_to_unmap_one,swap_writepage`"
+)
 def replay(
     name: Annotated[
         str,
@@ -196,6 +199,9 @@ def replay(
     gdb: Annotated[
         bool, typer.Option("--gdb", help="Stop at the failing check, for gdb to look at.")
     ] = False,
+    trace: Annotated[
+        str, typer.Option("--trace", help="Stamp each call of these functions of the kernel's.")
+    ] = "",
     verbose: VerboseOpt = False,
 ) -> None:
     """Run a stored seeded run again, and say whether every byte is the same."""
@@ -214,6 +220,16 @@ def replay(
                 typer.echo("It is gone when gdb kills it, or with Ctrl-C here.")
                 stopped.process.wait()
         return
+    if trace:
+        from rig import trace as tracing
+
+        with reporter(verbose=verbose), store.scratch() as scratch:
+            traced = [
+                tracing.trace(store, one, comma(trace), scratch / str(number))
+                for number, one in enumerate(wanted)
+            ]
+        typer.echo(table.traced(traced), nl=False)
+        raise typer.Exit(0 if all(one.identical for one in traced) else 1)
     with reporter(verbose=verbose), store.scratch() as scratch:
         runs = [
             replaying.replay(store, one, scratch / str(number)) for number, one in enumerate(wanted)

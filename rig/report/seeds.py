@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from rig.explore import Exploration
 from rig.replay import Replayed
+from rig.trace import Traced
 
 SHOWN = 20
 """Failing seeds that are named."""
@@ -29,6 +30,16 @@ def explored(found: Exploration) -> str:
         lines.append(f"  chance that so many seeds all miss it: {', '.join(chances)}")
     if found.shrunk:
         lines += [f"  least that fails, {found.shrunk.seconds:.1f} s:", f"    {found.shrunk.line}"]
+    return "\n".join(lines) + "\n"
+
+
+def traced(runs: Sequence[Traced]) -> str:
+    lines = []
+    for one in runs:
+        said = "identical" if one.identical else "NOT identical"
+        lines.append(f"{one.arch:<8} {one.name:<42} {said}")
+        lines += [f"    {count:>10,}  {name}" for name, count in one.calls]
+        lines.append(f"    {one.file}")
     return "\n".join(lines) + "\n"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rig import arch, campaign, gdbstub, proc, replay, seeded
+from rig import arch, campaign, gdbstub, proc, replay, seeded, trace
 from rig.store import Store
 
 CASE = ("--suite", "stale_tlb", "--case", "anon_lost_write")
@@ -57,3 +57,16 @@ def test_a_failing_run_is_stopped_at_the_instant_it_failed(name: str, tmp_path: 
         stub = gdbstub.Stub(Path(target.split()[-1]), 60)
         assert stub.ask(b"?").startswith(b"T05"), "it stands, as often as it is looked at"
         stub.close()
+
+
+@pytest.mark.parametrize("name", list(arch.known()))
+def test_a_trace_leaves_the_run_as_it_was(name: str) -> None:
+    _, directory = run(name, 1, "--mutant", "no-remote-flush", status=1)
+    said = rig("replay", directory.name, "--trace", "try_to_unmap_one,swap_writepage", status=0)
+    assert re.search(r"stale_tlb/anon_lost_write +identical", said)
+    (one,) = replay.recorded(directory)
+    lines = (one.directory / trace.FILE).read_text().splitlines()
+    counted = re.findall(r"^ +([\d,]+)  \w+$", said, re.MULTILINE)
+    assert len(lines) == sum(int(number.replace(",", "")) for number in counted) > 1000
+    times = [float(line.split()[0]) for line in lines]
+    assert times == sorted(times) and len(set(times)) > 20

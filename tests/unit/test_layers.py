@@ -30,7 +30,7 @@ LAYERS = {
     ),
     "L3 workloads": "suites suite suites.* benches bench benches.*",
     "L4 campaigns": (
-        "onto eachpatch run campaign request rangediff mutation replay explore compare bisect"
+        "onto eachpatch run campaign request rangediff mutation replay trace explore compare bisect"
         " nightly history report report.text report.reply report.junit report.files report.*"
     ),
     "L5 faces": "progress cli_app cli_series cli pytest_plugin __main__ benches.overhead",
