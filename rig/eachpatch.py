@@ -5,6 +5,7 @@
 (Documentation/process/submitting-patches.rst, "Separate your changes").
 """
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -54,13 +55,15 @@ def steps(spec: TreeSpec) -> Iterator[Step]:
 def build(store: Store, wanted: BuildSpec, before: BuildSpec, step: Step) -> KernelBuild:
     """The kernel after a patch. Raises BuildError, which names the patch, if it does not compile or
     the compiler warns of something new."""
-    old = kbuild.build(store, before)
+    old: KernelBuild | None = None
+    with contextlib.suppress(BuildError):  # that is the fault of the patch before
+        old = kbuild.build(store, before)
     try:
         new = kbuild.build(store, wanted)
     except BuildError as error:
         error.message = f"{step.name}: {error.message}"
         raise
-    if fresh := new_warnings(old.warnings, new.warnings):
+    if old and (fresh := new_warnings(old.warnings, new.warnings)):
         raise BuildError(
             f"{step.name}: the compiler warns: {fresh[0]}", detail="\n".join(fresh[:40])
         )

@@ -24,6 +24,20 @@ SMP = kconfig.parse_fragment("base.config", "CONFIG_SMP=y\n# CONFIG_DEBUG_VM is 
 CONFIG = KernelConfig(arch=HOST, flavour="base", requested=SMP.settings)
 
 
+MEND = b"\n".join(
+    (
+        b"diff --git a/mm/rmap.c b/mm/rmap.c",
+        b"--- a/mm/rmap.c",
+        b"+++ b/mm/rmap.c",
+        b"@@ -10,3 +10,3 @@",
+        b" \ttlb_ubc.flush_required = 1;",
+        b"-\ttlb_ubc.pendinf++;",
+        b"+\ttlb_ubc.pending++;",
+        b" }\n",
+    )
+)
+
+
 @pytest.fixture
 def v2() -> SeriesVersion:
     return series.load(SHELF, "unmap-batch", 2)
@@ -78,6 +92,8 @@ def test_a_patch_that_does_not_build_is_named(
     with pytest.raises(BuildError, match=r"^patch 1/3 \(mm/rmap: count what is pending\): ") as bad:
         built(broken, 1)
     assert "has no member named ‘pendinf’" in bad.value.message
+    mended = changed(broken, 2, b"diff --git a/mm/batch.c", MEND + b"diff --git a/mm/batch.c")
+    built(mended, 2)
 
 
 def test_a_new_warning_is_a_failure(
