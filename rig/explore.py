@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pydantic
 
-from rig import campaign, log, run, seeded
+from rig import campaign, console, log, run, seeded
 from rig import suite as suites
 from rig.errors import ConfigError
-from rig.qemu import Seeded
+from rig.qemu import Seeded, kernel_cmdline
 from rig.run import Prepared, RunSpec, Shelves
 from rig.store import Store, digest, write_whole
 from rig.suite import Case, Suite
@@ -142,6 +142,7 @@ def explore(
 def _identity(prepared: Prepared, chosen: Suite, case: Case) -> str:
     """Whatever decides what a seed does."""
     known, spec = prepared.provenance, prepared.spec
+    machine = replace(spec.machine, schedule=Seeded(seed=0))
     return digest(
         {
             "build": known.build,
@@ -149,7 +150,8 @@ def _identity(prepared: Prepared, chosen: Suite, case: Case) -> str:
             "programs": known.programs,
             "qemu": known.qemu,
             "mutant": spec.mutant,
-            "machine": str(replace(spec.machine, schedule=Seeded(seed=0))),
+            "machine": str(machine),
+            "cmdline": kernel_cmdline(machine),
             "case": f"{chosen.name}/{case.name}",
             "iterations": case.seeded(spec.iterations).iterations,
         }
@@ -199,10 +201,19 @@ def attempt(
     spec = prepared.spec
     machine = replace(spec.machine, schedule=Seeded(seed=seed), cpus=cpus or spec.machine.cpus)
     mine = replace(prepared, spec=replace(spec, machine=machine, seed=seed))
-    result = run.seeded_case(mine, chosen, case, path.parent)
+    result = _with_splats(run.seeded_case(mine, chosen, case, path.parent), path.parent)
     tried = Tried(seed=seed, case=result, interleaving=_interleaving(path.parent))
     write_whole(path, _TRIED.dump_json(tried))
     return tried
+
+
+def _with_splats(case: CaseResult, directory: Path) -> CaseResult:
+    """Rule 4: what the kernel says of itself outranks what the case found."""
+    said = console.scan((directory / seeded.CONSOLE).read_text(errors="replace"))
+    failures = [splat for splat in said if splat.kind.failure]
+    if not failures or case.outcome is Outcome.FAIL:
+        return case
+    return replace(case, outcome=Outcome.FAIL, reason=failures[0].title)
 
 
 def _interleaving(directory: Path) -> str:

@@ -15,6 +15,17 @@ QUIET = (
 )
 
 
+# A vCPU that the host did not run for a while is not a lockup of the kernel's.
+PATIENCE = ("watchdog_thresh=30", "rcupdate.rcu_cpu_stall_timeout=90")
+# One CPU at a time: while one goes on for its turn, the others wait for a lock it may have let go of
+# long ago, and give theirs away (arm64's WFE is a yield to TCG). A minute of virtual time went by so
+# on a clean kernel, in a few of ten seeds. A guest that hangs meets the host's deadline.
+PATIENCE_SEEDED = (
+    *("nowatchdog", "rcupdate.rcu_cpu_stall_suppress=1"),
+    "sysctl.kernel.hung_task_timeout_secs=0",
+)
+
+
 class Accel(StrEnum):
     KVM = "kvm"
     TCG = "tcg"
@@ -115,9 +126,7 @@ def kernel_cmdline(machine: Machine) -> str:
         # A dead guest resets at once, which -no-reboot turns into QEMU's exit.
         "panic=-1",
         "oops=panic",
-        # A vCPU that the host did not run for a while is not a lockup of the kernel's.
-        "watchdog_thresh=30",
-        "rcupdate.rcu_cpu_stall_timeout=90",
+        *(PATIENCE_SEEDED if isinstance(machine.schedule, Seeded) else PATIENCE),
         # Two nodes of one, so that pages can be migrated between nodes on any machine.
         "numa=fake=2",
         # For kernels that have it (kconfigs/flavour/debug.config); to others it means nothing.

@@ -16,6 +16,8 @@ from rig.store import Store
 from rig.suite import Case, Selection, Suite
 from rig.verdict import CaseResult, Outcome
 
+SPLATS = 77
+"""The seed at which the case passes, and the kernel has something to say."""
 SHELVES = Shelves(kconfigs=Path("/k"), patches=Path("/p"), images=Path("/i"))
 
 
@@ -36,6 +38,8 @@ def ready(
             booted.append(key)
             directory.mkdir(parents=True)
             (directory / seeded.ANSWER).write_text(f"# counter writes {ready.spec.seed % 5}\n")
+            splat = "[    1.000000] kernel BUG at mm/rmap.c:7!\n"
+            (directory / seeded.CONSOLE).write_text(splat if key[0] == SPLATS else "")
             outcome = Outcome.FAIL if fails(*key) else Outcome.PASS
             return CaseResult(name=case.name, outcome=outcome, reason="lost", digest="d")
 
@@ -146,3 +150,12 @@ def test_the_chance_of_a_miss() -> None:
     ]
     assert "1: 75%, 2: 56%" in said
     assert replace(found, tried=()).miss(9) == 1.0
+
+
+def test_a_splat_outranks_a_case_that_passes(
+    store: Store, one_case: RunSpec, ready: Callable[..., Any]
+) -> None:
+    ready(lambda seed, iterations, cpus: False)
+    found = explore.explore(store, SHELVES, one_case, [1, SPLATS])
+    assert [one.seed for one in found.failing] == [SPLATS]
+    assert found.failing[0].case.reason == "kernel BUG at mm/rmap.c:7!"
