@@ -17,9 +17,9 @@ QUIET = (
 
 # A vCPU that the host did not run for a while is not a lockup of the kernel's.
 PATIENCE = ("watchdog_thresh=30", "rcupdate.rcu_cpu_stall_timeout=90")
-# One CPU at a time: while one goes on for its turn, the others wait for a lock it may have let go of
-# long ago, and give theirs away (arm64's WFE is a yield to TCG). A minute of virtual time went by so
-# on a clean kernel, in a few of ten seeds. A guest that hangs meets the host's deadline.
+# One CPU at a time: while one goes on for its turn, the others wait for a lock it may have let go
+# of long ago, and give theirs away (arm64's WFE is a yield to TCG). A minute of virtual time went
+# by so on a clean kernel, in 2 of 10 seeds. A guest that hangs meets the host's deadline.
 PATIENCE_SEEDED = (
     *("nowatchdog", "rcupdate.rcu_cpu_stall_suppress=1"),
     "sysctl.kernel.hung_task_timeout_secs=0",
