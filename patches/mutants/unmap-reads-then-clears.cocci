@@ -4,7 +4,7 @@
 //   dirty bit on the first write to a clean page without asking anybody: either that is
 //   in what was read, or the CPU finds the PTE gone and faults. ptep_get_and_clear() in
 //   try_to_unmap_one() (mm/rmap.c), or get_and_clear_ptes() where it takes several.
-//   The mutant reads first and clears afterwards. Half a millisecond lies between, as
+//   The mutant reads first and clears afterwards. Two milliseconds lie between, as
 //   long as an interrupt or a hypervisor may well keep a CPU there: without it the window
 //   is a few instructions, and how often it is met says more of the host than of the case.
 // Killed-By: stale_tlb/first_write_to_clean
@@ -19,7 +19,7 @@ expression e, mm, addr, pte, n;
 (
 - e = ptep_get_and_clear(mm, addr, pte);
 + if (rig_mutant(UNMAP_READS_THEN_CLEARS)) {
-+ 	u64 until = ktime_get_ns() + 500000;
++ 	u64 until = ktime_get_ns() + 2000000;
 +
 + 	e = ptep_get(pte);
 + 	while (ktime_get_ns() < until)
@@ -31,7 +31,7 @@ expression e, mm, addr, pte, n;
 |
 - e = get_and_clear_ptes(mm, addr, pte, n);
 + if (rig_mutant(UNMAP_READS_THEN_CLEARS)) {
-+ 	u64 until = ktime_get_ns() + 500000;
++ 	u64 until = ktime_get_ns() + 2000000;
 +
 + 	e = ptep_get(pte);
 + 	while (ktime_get_ns() < until)

@@ -23,9 +23,12 @@
  */
 #define SPIN_NS_MAX		50000000
 
-/* Of what munmap() has freed the interrupter takes so much at a time, and for two passes. */
+/*
+ * Of what munmap() has freed the interrupter takes so much at a time, and for two passes.
+ * Little, for on a slow CPU the pages it is after may not be free before the next time.
+ */
 #define SCAVENGE_PAGES		64U
-#define SCAVENGE_CHUNK		64U
+#define SCAVENGE_CHUNK		4U
 #define SCAVENGE_SPIN_NS	10000000
 
 /* Looked at so often that opening the file each time (pagemap_entry()) would be the case. */
