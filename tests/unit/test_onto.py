@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rig import base, git, onto, series, tree
+from rig import base, git, onto, series, suite, tree
 from rig.base import Base
 from rig.errors import ApplyError, ConfigError
 from rig.log import Event
@@ -169,3 +169,20 @@ def test_a_promise_holds_with_the_whole_series(base: Base, v2: SeriesVersion, sh
     path = shelf / "upper" / "v1.mbx"
     path.write_bytes(path.read_bytes().replace(b"More.\n\n", b"More.\n\nPromises: a/b\n", 1))
     assert series.load(shelf, "upper").promises == ("a/b",)
+
+
+# The checkout's own shelf
+
+PATCHES = Path(__file__).parents[2] / "patches"
+
+
+@pytest.mark.parametrize("name", series.names(PATCHES))
+def test_a_series_of_ours_is_whole(name: str) -> None:
+    """What it goes on top of is there, what it promises are cases, and it says what it is."""
+    for number in series.revisions(PATCHES, name):
+        for one in (series.load(PATCHES, name, number, where) for where in ("", "v7.2")):
+            assert base.named(one.base)
+            assert len(series.beneath(PATCHES, one)) == len(one.needs)
+            suite.check_promises(one.promises)
+            assert "the rig's" in one.cover
+            assert all("Signed-off-by: " in series.body_of(patch.mail) for patch in one.patches)
