@@ -147,8 +147,9 @@ def bound(process: "subprocess.Popen[bytes]", log: Path) -> int:
 
 
 @pytest.fixture
-def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """A user whose b4 knows this server, and no other."""
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A user whose b4 knows this server, and no other; it waits for as long as a busy host needs,
+    but where an answer must not come."""
     home = tmp_path / "home"
     home.mkdir()
     for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
@@ -159,11 +160,11 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Non
         monkeypatch.setenv(name, "http://127.0.0.1:9/")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
-    def knows(url: str) -> None:
+    def knows(url: str, patience: float = PATIENCE) -> None:
         (home / ".gitconfig").write_text(
             f"[b4]\n\tmidmask = {url}/%s\n\tlinkmask = {url}/%s\n"
             f"[user]\n\tname = T\n\temail = t@{LIST}\n"
-            f'[liblore "{url.rpartition("/")[0]}"]\n\trequesttimeout = 1.0\n'
+            f'[liblore "{url.rpartition("/")[0]}"]\n\trequesttimeout = {patience}\n'
         )
 
     return knows

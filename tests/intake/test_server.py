@@ -11,9 +11,9 @@ from rig import b4, intake, request, series
 from rig.errors import ConfigError, InfraError
 from rig.request import Request
 from rig.run import Shelves
-from tests.intake.conftest import CHANGE_ID, Faulty, Server
+from tests.intake.conftest import CHANGE_ID, PATIENCE, Faulty, Server
 
-Knows = Callable[[str], None]
+Knows = Callable[..., None]
 
 
 def left(shelf: Path) -> list[str]:
@@ -142,7 +142,7 @@ def test_a_server_that_fails(
     user: Knows, faulty: Callable[[str], Faulty], shelf: Path, fault: str
 ) -> None:
     one = faulty(fault)
-    user(one.url)
+    user(one.url, patience=1.0 if fault in ("slow", "silent") else PATIENCE)
     with pytest.raises(InfraError, match=r"the server did not deliver the thread: .") as bad:
         intake.fetch(shelf, "unmap-v2-0@example.org")
     assert "Traceback" not in bad.value.message
@@ -180,7 +180,7 @@ def test_a_server_that_is_slow(
 ) -> None:
     """It answers all the time, and never comes to an end."""
     monkeypatch.setattr(b4, "DEADLINE", 5.0)
-    user(faulty("slow").url)
+    user(faulty("slow").url, patience=1.0)
     with pytest.raises(InfraError, match="did not deliver the thread within 5 s"):
         intake.fetch(shelf, "unmap-v2-0@example.org")
     assert left(shelf) == []
