@@ -136,7 +136,7 @@ def plan(
 
 def check_named(mutants: Sequence[Mutant]) -> None:
     """Raise ConfigError for a Killed-By or an Equivalent-On that names nothing there is."""
-    cases = {f"{one.name}/{case.name}" for one in suite.known().values() for case in one.cases}
+    cases = suite.case_names(suite.known().values())
     splats = {f"{SPLAT}{kind}" for kind in SplatKind}
     for one in mutants:
         where = f"patches/mutants/{one.name}.cocci"

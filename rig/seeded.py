@@ -37,8 +37,15 @@ class Finished:
     """SHA-256 of every byte of both consoles."""
 
 
-def run(machine: Machine, software: Software, command: Sequence[str], directory: Path) -> Finished:
-    """Run a program; both consoles and QEMU's command line are left in `directory`.
+def run(
+    machine: Machine,
+    software: Software,
+    command: Sequence[str],
+    directory: Path,
+    options: Sequence[str] = (),
+) -> Finished:
+    """Run a program; both consoles and QEMU's command line are left in `directory`. `options` are
+    more of QEMU's, which must not change the run.
 
     Raises GuestLost where the guest does not come to its end, InfraError where QEMU does not start.
     """
@@ -46,7 +53,7 @@ def run(machine: Machine, software: Software, command: Sequence[str], directory:
     began = time.monotonic()
     try:
         with log.step(f"{' '.join(command[:2])} on {machine.arch}, seed {seed_of(machine)}"):
-            done = proc.run(argv, check=False, deadline=DEADLINE)
+            done = proc.run([*argv, *options], check=False, deadline=DEADLINE)
     except DeadlineExceeded as error:
         raise GuestLost(f"the guest does not come to its end within {DEADLINE:.0f} s") from error
     finally:

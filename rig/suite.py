@@ -7,7 +7,7 @@ programs are somebody else's says in two functions how they are made and run.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -115,6 +115,11 @@ def standard() -> dict[str, Suite]:
     return {name: one for name, one in known().items() if not one.on_request}
 
 
+def case_names(suites: Iterable[Suite]) -> tuple[str, ...]:
+    """SUITE/CASE, of all their cases."""
+    return tuple(f"{suite.name}/{case.name}" for suite in suites for case in suite.cases)
+
+
 def pick(name: str) -> Suite:
     return discover.pick(rig.suites, "SUITE", Suite, name, "suite")
 
@@ -138,7 +143,7 @@ def select(suites: Sequence[str], cases: Sequence[str]) -> tuple[Selection, ...]
     if not cases:
         return tuple(Selection(suite=suite.name) for suite in chosen)
     names = {case.name for suite in chosen for case in suite.cases}
-    names |= {f"{suite.name}/{case.name}" for suite in chosen for case in suite.cases}
+    names |= set(case_names(chosen))
     for case in cases:
         if case not in names:
             raise unknown("case", case, names)
@@ -158,7 +163,7 @@ def select(suites: Sequence[str], cases: Sequence[str]) -> tuple[Selection, ...]
 
 def check_promises(names: Sequence[str]) -> None:
     """Raise ConfigError for one that is no SUITE/CASE."""
-    cases = {f"{suite.name}/{case.name}" for suite in known().values() for case in suite.cases}
+    cases = case_names(known().values())
     for name in names:
         if name not in cases:
             raise unknown("case that a kernel could promise", name, cases)

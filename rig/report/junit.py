@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as xml
 
 from rig import campaign
+from rig.report import text
 from rig.run import RunResult
 from rig.verdict import CaseResult, Outcome
 
@@ -20,7 +21,7 @@ ELEMENT = {
 
 def render(results: Sequence[RunResult]) -> bytes:
     root = xml.Element("testsuites", name=results[0].provenance.label if results else "")
-    several = len({result.provenance.label for result in results}) > 1
+    several = len(text.labels(results)) > 1
     for result in results:
         where = result.machine.where.replace("/", ".")
         if several:

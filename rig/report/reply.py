@@ -27,7 +27,8 @@ def reply(directory: Path, name: str = "") -> bytes:
     who = _who(name)
     if mutation.load(directory):
         raise ConfigError(f"{directory.name} is of mutants: it says nothing about a series")
-    results = whole(campaign.load_all(directory)) or campaign.load_all(directory)
+    results = campaign.load_all(directory)
+    results = whole(results) or results
     if len(several := text.labels(results)) > 1:
         raise ConfigError(
             f"{directory.name} is of {' and '.join(several)}: a mail answers one of them",

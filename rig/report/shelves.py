@@ -5,7 +5,6 @@ from collections.abc import Iterable
 
 from rig import arch, base, mutant, series, suite
 from rig.run import Shelves
-from rig.suite import Suite
 
 
 def render(shelves: Shelves) -> str:
@@ -16,10 +15,10 @@ def render(shelves: Shelves) -> str:
         *_section("architectures", arch.known()),
         *_section("flavours", flavours),
         *_section("mutants", (one.name for one in mutant.load_all(shelves.patches))),
-        *_section("cases", _cases(suite.standard().values())),
+        *_section("cases", suite.case_names(suite.standard().values())),
         *_section(
             "cases of suites that run only where --suite or --case names them",
-            _cases(one for one in suite.known().values() if one.on_request),
+            suite.case_names(one for one in suite.known().values() if one.on_request),
         ),
     ]
     return "\n".join(lines) + "\n"
@@ -27,10 +26,6 @@ def render(shelves: Shelves) -> str:
 
 def _revisions(shelves: Shelves, name: str) -> str:
     return " ".join(f"{name}@v{number}" for number in series.revisions(shelves.patches, name))
-
-
-def _cases(suites: Iterable[Suite]) -> list[str]:
-    return [f"{one.name}/{case.name}" for one in suites for case in one.cases]
 
 
 def _section(title: str, entries: Iterable[str]) -> list[str]:
