@@ -51,12 +51,14 @@ def execute(
     specs: Sequence[RunSpec],
     directory: Path,
     *,
+    suffix: str = "",
     on_result: Callable[[RunResult], None] = lambda _: None,
 ) -> tuple[RunResult, ...]:
     """Run the specs, in their order: kernels one after the other, guests side by side.
 
-    Each result is stored, and handed to `on_result` by any thread, as soon as it is there. What is
-    wrong with the request is raised; what is wrong with a series or a kernel is a result.
+    Each result is stored, in a directory with that suffix, and handed to `on_result` by any thread,
+    as soon as it is there. What is wrong with the request is raised; what is wrong with a series or
+    a kernel is a result.
     """
 
     def complete(spec: RunSpec, ready: Prepared | RunResult, path: Path) -> RunResult:
@@ -73,7 +75,7 @@ def execute(
         futures = []
         for spec, slot in zip(specs, _slots(specs), strict=True):
             ready = _prepare_or_verdict(store, shelves, spec)
-            futures.append(submit(partial(complete, spec, ready, directory / slot)))
+            futures.append(submit(partial(complete, spec, ready, directory / (slot + suffix))))
         return tuple(future.result() for future in futures)
 
 

@@ -22,6 +22,7 @@ from rig.cli_app import (
     LruOpt,
     MemoryOpt,
     MutantOpt,
+    PagesOpt,
     QuietOpt,
     RunArg,
     ScheduleOpt,
@@ -62,6 +63,7 @@ def run_(
     accel: AccelOpt = "auto",
     schedule: ScheduleOpt = "live",
     iterations: IterationsOpt = 0,
+    pages: PagesOpt = 0,
     cpus: CpusOpt = 4,
     memory: MemoryOpt = 1024,
     zram: ZramOpt = 512,
@@ -86,8 +88,8 @@ def run_(
         target=target, arch=comma(arch), base=base, tree=tree, suites=comma(suite),
         cases=comma(case), mutant=mutant, seed=seed, repeat=repeat, flavour=flavour, accel=accel,
         cpus=cpus, memory=memory, zram=zram, swap_disk=swap_disk, lru_gen=lru_gen,
-        schedule=schedule, iterations=iterations, each_patch=each_patch, after=comma(after),
-        promises=comma(promise),
+        schedule=schedule, iterations=iterations, pages=pages, each_patch=each_patch,
+        after=comma(after), promises=comma(promise),
     )  # fmt: skip
     from rig.report import files, text
 
@@ -123,23 +125,31 @@ def mutate(
     accel: AccelOpt = "auto",
     schedule: ScheduleOpt = "live",
     seed: SeedOpt = 1,
+    seeds: Annotated[
+        str,
+        typer.Option("--seeds", help="Like 1..16: in the seeded schedule, until each is killed."),
+    ] = "",
     json: JsonOpt = None,
     verbose: VerboseOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
     """Break the kernel's rules one by one, and see whether the suites notice."""
     from rig import mutation
+    from rig.explore import parse_seeds
     from rig.report import files, mutants
 
     asked = Request(
         target=target, arch=comma(arch), base=base, tree=tree, suites=comma(suite),
-        cases=comma(case), accel=accel, repeat=repeat, schedule=schedule, seed=seed,
+        cases=comma(case), accel=accel, repeat=repeat, seed=seed,
+        schedule="seeded" if seeds else schedule,
     )  # fmt: skip
+    wanted = parse_seeds(seeds) if seeds else ()
     files.check(json)
     with reporter(verbose=verbose, quiet=quiet):
         done, directory = mutation.mutate(
-            Store.default(), Shelves.default(), asked, comma(mutant), all_cases=all_cases
-        )
+            Store.default(), Shelves.default(), asked, comma(mutant), all_cases=all_cases,
+            seeds=wanted,
+        )  # fmt: skip
     if json:
         json.write_bytes((directory / mutation.FILE).read_bytes() + b"\n")
     typer.echo(mutants.render(done, directory.name), nl=False)
@@ -162,6 +172,7 @@ def explore(
     minutes: Annotated[float, typer.Option("--minutes", help="Stop after so long.")] = 0,
     failures: Annotated[int, typer.Option("--failures", help="Stop at so many that fail.")] = 0,
     iterations: IterationsOpt = 0,
+    pages: PagesOpt = 0,
     cpus: CpusOpt = 4,
     verbose: VerboseOpt = False,
     quiet: QuietOpt = False,
@@ -173,6 +184,7 @@ def explore(
     asked = Request(
         target=target, arch=comma(arch), base=base, tree=tree, suites=comma(suite),
         cases=comma(case), mutant=mutant, schedule="seeded", iterations=iterations, cpus=cpus,
+        pages=pages,
     )  # fmt: skip
     store, shelves, wanted = Store.default(), Shelves.default(), exploring.parse_seeds(seeds)
     with reporter(verbose=verbose, quiet=quiet):

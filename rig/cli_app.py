@@ -50,6 +50,9 @@ SeedOpt = Annotated[
 IterationsOpt = Annotated[
     int, typer.Option("--iterations", help="Of every case, rather than its own number.")
 ]
+PagesOpt = Annotated[
+    int, typer.Option("--pages", help="Of the memory of those cases that can do with less.")
+]
 ScheduleOpt = Annotated[
     str, typer.Option("--schedule", help="live, or seeded: bit for bit the same for a --seed.")
 ]

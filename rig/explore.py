@@ -18,11 +18,11 @@ import pydantic
 
 from rig import campaign, console, log, run, seeded
 from rig import suite as suites
-from rig.errors import ConfigError
+from rig.errors import ConfigError, GuestLost
 from rig.qemu import Seeded, kernel_cmdline
 from rig.run import Prepared, RunSpec, Shelves
 from rig.store import Store, digest, write_whole
-from rig.suite import Case, Suite
+from rig.suite import PAGES_STEP, Case, Suite
 from rig.verdict import CaseResult, Outcome
 
 FILE = "seed.json"
@@ -44,6 +44,8 @@ class Shrunk:
 
     seed: int
     iterations: int
+    pages: int
+    """0 where that is not a matter of choice."""
     cpus: int
     seconds: float
     line: str
@@ -134,8 +136,8 @@ def explore(
     )
     if found.failing:
         first = found.failing[0].seed
-        with log.step(f"Shrinking seed {first}"):
-            found = replace(found, shrunk=shrink(prepared, chosen, case, directory, first))
+        with log.step(f"Shrinking seed {first}") as step:
+            found = replace(found, shrunk=shrink(prepared, chosen, case, directory, first, step))
     return found
 
 
@@ -154,6 +156,7 @@ def _identity(prepared: Prepared, chosen: Suite, case: Case) -> str:
             "cmdline": kernel_cmdline(machine),
             "case": f"{chosen.name}/{case.name}",
             "iterations": case.seeded(spec.iterations).iterations,
+            "pages": case.seeded(0, spec.pages).pages,
         }
     )
 
@@ -192,16 +195,27 @@ def _try_all(
 
 
 def attempt(
-    prepared: Prepared, chosen: Suite, case: Case, directory: Path, seed: int, cpus: int = 0
+    prepared: Prepared,
+    chosen: Suite,
+    case: Case,
+    directory: Path,
+    seed: int,
+    deadline: float = seeded.DEADLINE,
 ) -> Tried:
-    """One seed, unless it was tried before."""
+    """One seed, unless it was tried before. A guest that does not come to its end is a failure."""
     path = directory / f"seed-{seed}" / FILE
     if path.is_file():
         return _TRIED.validate_json(path.read_bytes())
     spec = prepared.spec
-    machine = replace(spec.machine, schedule=Seeded(seed=seed), cpus=cpus or spec.machine.cpus)
+    machine = replace(spec.machine, schedule=Seeded(seed=seed))
     mine = replace(prepared, spec=replace(spec, machine=machine, seed=seed))
-    result = _with_splats(run.seeded_case(mine, chosen, case, path.parent), path.parent)
+    try:
+        result = run.seeded_case(mine, chosen, case, path.parent, deadline)
+    except GuestLost as lost:
+        result = CaseResult(
+            name=case.name, outcome=Outcome.FAIL, reason=lost.message, seconds=deadline
+        )
+    result = _with_splats(result, path.parent)
     tried = Tried(seed=seed, case=result, interleaving=_interleaving(path.parent))
     write_whole(path, _TRIED.dump_json(tried))
     return tried
@@ -221,34 +235,74 @@ def _interleaving(directory: Path) -> str:
     return hashlib.sha256((directory / seeded.ANSWER).read_bytes()).hexdigest()
 
 
-def shrink(prepared: Prepared, chosen: Suite, case: Case, directory: Path, seed: int) -> Shrunk:
-    """Fewer iterations, then fewer CPUs, as long as the seed still fails."""
-    spec, best = prepared.spec, attempt(prepared, chosen, case, directory, seed)
-    iterations = case.seeded(spec.iterations).iterations
-    cpus = spec.machine.cpus
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Size:
+    """What a failure takes."""
 
-    def fails(iterations: int, cpus: int) -> Tried | None:
-        smaller = replace(prepared, spec=replace(spec, iterations=iterations))
-        place = directory / f"shrink-{iterations}-{cpus}"
-        tried = attempt(smaller, chosen, case, place, seed, cpus)
-        return tried if tried.case.outcome is Outcome.FAIL else None
+    iterations: int
+    pages: int
+    cpus: int
+
+    def __str__(self) -> str:
+        pages = f", {self.pages} pages" if self.pages else ""
+        return f"{self.iterations} iterations{pages}, {self.cpus} CPUs"
+
+
+def shrink(
+    prepared: Prepared, chosen: Suite, case: Case, directory: Path, seed: int, step: log.Step
+) -> Shrunk:
+    """Fewer iterations, then fewer pages, then fewer CPUs, as long as the seed still fails."""
+    spec, best = prepared.spec, attempt(prepared, chosen, case, directory, seed)
+    own = case.seeded(spec.iterations, spec.pages)
+    size = _Size(iterations=own.iterations, pages=own.pages, cpus=spec.machine.cpus)
+    # Less work that takes much longer has met something else, such as a guest that hangs.
+    deadline = 30 + 10 * best.case.seconds
+
+    def fails(size: _Size) -> bool:
+        nonlocal best
+        machine = replace(spec.machine, cpus=size.cpus)
+        smaller = replace(spec, iterations=size.iterations, pages=size.pages, machine=machine)
+        place = directory / f"shrink-{size.iterations}-{size.pages}-{size.cpus}"
+        mine = replace(prepared, spec=smaller)
+        tried = attempt(mine, chosen, case, place, seed, deadline)
+        failed = tried.case.outcome is Outcome.FAIL and tried.case.digest != ""
+        step.note(f"{size}: {'fails' if failed else 'does not fail'}")
+        best = tried if failed else best
+        return failed
 
     # Not every smaller number fails: the seed's schedule moves. Halving finds a small one.
-    step = iterations // 2
-    while step:
-        if iterations > step and (tried := fails(iterations - step, cpus)):
-            iterations, best = iterations - step, tried
+    by = size.iterations // 2
+    while by:
+        less = replace(size, iterations=size.iterations - by)
+        if less.iterations > 0 and fails(less):
+            size = less
         else:
-            step //= 2
-    while cpus > 2 and (tried := fails(iterations, cpus - 1)):
-        cpus, best = cpus - 1, tried
-    mutant = f" --mutant {spec.mutant}" if spec.mutant else ""
-    target = spec.tree.label.split()[0]
-    line = (
-        f"rig run {target} --arch {spec.machine.arch}{mutant} --schedule seeded --seed {seed} "
-        f"--suite {chosen.name} --case {case.name} --iterations {iterations} --cpus {cpus}"
+            by //= 2
+    while size.pages % (2 * PAGES_STEP) == 0 < size.pages and fails(
+        less := replace(size, pages=size.pages // 2)
+    ):
+        size = less
+    while size.cpus > 2 and fails(less := replace(size, cpus=size.cpus - 1)):
+        size = less
+    return Shrunk(
+        seed=seed,
+        iterations=size.iterations,
+        pages=size.pages,
+        cpus=size.cpus,
+        seconds=best.case.seconds,
+        line=_line(spec, chosen, case, seed, size),
     )
-    return Shrunk(seed=seed, iterations=iterations, cpus=cpus, seconds=best.case.seconds, line=line)
+
+
+def _line(spec: RunSpec, chosen: Suite, case: Case, seed: int, size: _Size) -> str:
+    """The command that shows it."""
+    mutant = f" --mutant {spec.mutant}" if spec.mutant else ""
+    pages = f" --pages {size.pages}" if size.pages else ""
+    return (
+        f"rig run {spec.tree.label.split()[0]} --arch {spec.machine.arch}{mutant} "
+        f"--schedule seeded --seed {seed} --suite {chosen.name} --case {case.name} "
+        f"--iterations {size.iterations}{pages} --cpus {size.cpus}"
+    )
 
 
 _TRIED = pydantic.TypeAdapter(Tried)

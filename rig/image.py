@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Root images: `images/<name>/image.toml` and its `tree`, as an initramfs."""
 
+import os
 import tomllib
 from collections.abc import Iterator
 from hashlib import sha256
+from itertools import groupby
 from pathlib import Path
 
 import pydantic
@@ -13,7 +15,9 @@ from rig.arch import Arch
 from rig.errors import ConfigError, InfraError, unknown
 from rig.store import Store, digest
 
-DATA_MB = 256
+DATA_MB, BLOCK = 256, 4096
+DATA_UUID = "72696700-6461-7461-8000-000000000000"
+"""The same disk wherever it is made: what a seeded guest says follows from it."""
 
 
 class ImageSpec(pydantic.BaseModel, extra="forbid", frozen=True):
@@ -40,18 +44,18 @@ def load(images: Path, name: str) -> ImageSpec:
 def build(store: Store, images: Path, name: str, arch: Arch) -> Path:
     """The image's archive for an architecture, uncompressed."""
     spec = load(images, name)
-    tree = images / name / "tree"
+    tree, disk = images / name / "tree", data_disk(store)
     inputs = {
         "image": name,
         "arch": arch.deb_arch,
         "spec": spec.model_dump(mode="json"),
-        "files": sha256(cpio.archive([*_skeleton(), *_tree(tree)])).hexdigest(),
+        "files": sha256(cpio.archive([*_skeleton(), *_tree(tree), *_parts(disk)])).hexdigest(),
     }
 
     def make(out: Path) -> dict[str, object]:
         with log.step(f"Making the {name} image for {arch.name}"):
             packages = _extract(store, spec, arch, out)
-            entries = [*_skeleton(), *_kept(out / "root", spec), *_tree(tree)]
+            entries = [*_skeleton(), *_kept(out / "root", spec), *_tree(tree), *_parts(disk)]
             (out / "rootfs.cpio").write_bytes(cpio.archive(entries))
             proc.run(["rm", "-rf", out / "root", out / "root.tar"])
         return {"packages": packages}
@@ -62,16 +66,44 @@ def build(store: Store, images: Path, name: str, arch: Arch) -> Path:
 def data_disk(store: Store) -> Path:
     """An empty ext4 for the suites' files. Every guest has it as it is here (QEMU: snapshot=on)."""
     # Made whole now: the guest's kernel must not finish it in the background of a test.
-    options = ("-q", "-t", "ext4", "-b", "4096", "-E", "lazy_itable_init=0,lazy_journal_init=0")
+    extended = f"lazy_itable_init=0,lazy_journal_init=0,hash_seed={DATA_UUID}"
+    options = ("-q", "-t", "ext4", "-b", str(BLOCK), "-U", DATA_UUID, "-E", extended)
 
     def make(out: Path) -> None:
         file = out / "data.img"
         with file.open("wb") as opened:
             opened.truncate(DATA_MB << 20)
-        proc.run(["mke2fs", *options, file])
+        proc.run(["mke2fs", *options, file], env=os.environ | {"E2FSPROGS_FAKE_TIME": "1577836800"})
 
-    inputs = {"options": options, "megabytes": DATA_MB}
+    version = proc.run(["mke2fs", "-V"]).stderr.splitlines()[0]
+    inputs = {"options": options, "megabytes": DATA_MB, "mke2fs": version}
     return store.make("disks", digest(inputs), inputs, make) / "data.img"
+
+
+def _parts(disk: Path) -> Iterator[cpio.Entry]:
+    """What is not zero of the data disk, by its block: rig/disk/<number>. The seeded schedule's
+    setup writes it there.
+    """
+    with disk.open("rb") as file:
+        end, size = 0, disk.stat().st_size
+        while end < size:
+            try:
+                start = os.lseek(file.fileno(), end, os.SEEK_DATA)
+            except OSError:  # ENXIO: the rest is a hole
+                return
+            end = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+            data = os.pread(file.fileno(), end - start, start)
+            yield from _runs(data, start // BLOCK)
+
+
+def _runs(data: bytes, first: int) -> Iterator[cpio.Entry]:
+    """The runs of blocks that are not zero, of `data`, which begins with block `first`."""
+    zero = bytes(BLOCK)
+    blocks = [data[at : at + BLOCK] for at in range(0, len(data), BLOCK)]
+    for empty, run in groupby(enumerate(blocks, first), lambda one: one[1] == zero):
+        if not empty:
+            numbers, parts = zip(*run, strict=True)
+            yield cpio.file(f"rig/disk/{numbers[0]}", b"".join(parts))
 
 
 def _extract(store: Store, spec: ImageSpec, arch: Arch, out: Path) -> str:

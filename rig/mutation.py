@@ -19,6 +19,7 @@ from rig import campaign, log, mutant, request, suite, tree
 from rig.console import SplatKind
 from rig.errors import ConfigError, unknown
 from rig.mutant import NONE, Mutant
+from rig.qemu import Seeded
 from rig.request import Request
 from rig.run import RunResult, RunSpec, Shelves
 from rig.store import Store, write_whole
@@ -61,6 +62,8 @@ class Row:
     mutant: str
     arch: str
     fate: Fate
+    seed: int = 0
+    """The first one that killed it, where seeds were tried; or the last."""
     reason: str = ""
     """Why it is equivalent, does not apply, or is broken."""
     kills: tuple[Kill, ...] = ()
@@ -187,11 +190,18 @@ def _merged(selected: Sequence[Selection], used: set[Selection]) -> list[Selecti
 
 
 def mutate(
-    store: Store, shelves: Shelves, asked: Request, names: Sequence[str], *, all_cases: bool
+    store: Store,
+    shelves: Shelves,
+    asked: Request,
+    names: Sequence[str],
+    *,
+    all_cases: bool,
+    seeds: Sequence[int] = (),
 ) -> tuple[Mutation, Path]:
     """Mutants by name, or all, against a target: what came out, and where it is stored.
 
-    `asked.repeat` is for the mutants; the clean kernel is run once.
+    `asked.repeat` is for the mutants; the clean kernel is run once. With `seeds` each mutant has
+    one after the other until it is killed, and the clean kernel has the seeds that killed.
     """
     mutants = choose(mutant.load_all(shelves.patches), names)
     check_named(mutants)
@@ -199,20 +209,77 @@ def mutate(
     version = tree.materialize(store, specs[0].tree).version
     planned = plan(specs, mutants, version, all_cases=all_cases)
     directory = campaign.new_directory(store, f"mutate-{specs[0].tree.label}")
-    runs = (*planned.clean, *(spec for _ in range(asked.repeat) for spec in planned.trials))
+    trials = tuple(spec for _ in range(asked.repeat) for spec in planned.trials)
     with log.step(f"Mutating {specs[0].tree.label}: {len(mutants)} mutants") as step:
-        results = campaign.execute(
-            store, shelves, runs, directory, on_result=_reporter(step, mutants, len(runs))
-        )
+
+        def run_all(runs: Sequence[RunSpec], suffix: str = "") -> tuple[RunResult, ...]:
+            said = _reporter(step, mutants, len(runs))
+            return campaign.execute(store, shelves, runs, directory, suffix=suffix, on_result=said)
+
+        if seeds:
+            rows = _by_seeds(mutants, planned.trials, seeds, run_all)
+            clean = tuple(
+                result
+                for seed, runs in _clean_at(planned.clean, rows).items()
+                for result in run_all(runs, f"-seed-{seed}")
+            )
+        else:
+            results = run_all((*planned.clean, *trials))
+            clean = results[: len(planned.clean)]
+            rows = fold(mutants, results[len(planned.clean) :])
     done = Mutation(
         label=specs[0].tree.label,
         origin=specs[0].tree.base.origin,
         repeat=asked.repeat,
-        clean=results[: len(planned.clean)],
-        rows=(*fold(mutants, results[len(planned.clean) :]), *planned.rows),
+        clean=clean,
+        rows=(*rows, *planned.rows),
     )
     write_whole(directory / FILE, _MUTATION.dump_json(done, indent=1))
     return done, directory
+
+
+def _by_seeds(
+    mutants: Sequence[Mutant],
+    trials: Sequence[RunSpec],
+    seeds: Sequence[int],
+    run_all: Callable[[Sequence[RunSpec], str], tuple[RunResult, ...]],
+) -> tuple[Row, ...]:
+    """A row for each mutant and architecture: of the seed that killed it, or of the last."""
+    rows: dict[tuple[str, str], Row] = {}
+    for seed in seeds:
+        left = [_at(seed, spec) for spec in trials if not _is_dead(rows, spec)]
+        if not left:
+            break
+        for row in fold(mutants, run_all(left, f"-seed-{seed}")):
+            rows[row.mutant, row.arch] = replace(row, seed=seed)
+    return tuple(rows.values())
+
+
+def _is_dead(rows: dict[tuple[str, str], Row], spec: RunSpec) -> bool:
+    row = rows.get((spec.mutant, spec.machine.arch))
+    return row is not None and row.fate is Fate.KILLED
+
+
+def _at(seed: int, spec: RunSpec) -> RunSpec:
+    return replace(spec, seed=seed, machine=replace(spec.machine, schedule=Seeded(seed=seed)))
+
+
+def _clean_at(clean: Sequence[RunSpec], rows: Sequence[Row]) -> dict[int, list[RunSpec]]:
+    """By seed: the clean kernel, with the cases that have killed a mutant at that very seed."""
+    killing = {(row.seed, row.arch, kill.case) for row in rows for kill in row.kills}
+    found: dict[int, list[RunSpec]] = {}
+    for seed in sorted({seed for seed, _, _ in killing}):
+        for spec in clean:
+            (one,) = spec.suites
+            cases = tuple(
+                case.name
+                for case in suite.cases_of(one)
+                if (seed, spec.machine.arch, f"{one.suite}/{case.name}") in killing
+            )
+            if cases:
+                some = replace(spec, suites=(replace(one, cases=cases),))
+                found.setdefault(seed, []).append(_at(seed, some))
+    return found
 
 
 def _reporter(step: log.Step, mutants: Sequence[Mutant], total: int) -> Callable[[RunResult], None]:

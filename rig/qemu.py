@@ -24,6 +24,14 @@ PATIENCE_SEEDED = (
     *("nowatchdog", "rcupdate.rcu_cpu_stall_suppress=1"),
     "sysctl.kernel.hung_task_timeout_secs=0",
 )
+# A disk of QEMU's answers in the host's time. These two are in the guest's memory: what is written
+# is taken at once, and the answer comes from a timer (drivers/block/null_blk/main.c:
+# NULL_IRQ_TIMER), so that a request is on its way for some hundreds or thousands of instructions.
+SEEDED_DISKS = (
+    *("null_blk.nr_devices=2", "null_blk.memory_backed=1", "null_blk.gb=1"),
+    *("null_blk.irqmode=2", "null_blk.completion_nsec=100000"),
+)
+NO_SEEDED_DISKS = ("null_blk.nr_devices=0",)
 
 
 class Accel(StrEnum):
@@ -120,20 +128,20 @@ class SeededFiles:
 
 
 def kernel_cmdline(machine: Machine) -> str:
-    arch = arches.pick(machine.arch)
+    arch, seeded = arches.pick(machine.arch), isinstance(machine.schedule, Seeded)
     words = [
         f"console={arch.console}",
         # A dead guest resets at once, which -no-reboot turns into QEMU's exit.
         "panic=-1",
         "oops=panic",
-        *(PATIENCE_SEEDED if isinstance(machine.schedule, Seeded) else PATIENCE),
+        *((*PATIENCE_SEEDED, *SEEDED_DISKS) if seeded else (*PATIENCE, *NO_SEEDED_DISKS)),
         # Two nodes of one, so that pages can be migrated between nodes on any machine.
         "numa=fake=2",
         # For kernels that have it (kconfigs/flavour/debug.config); to others it means nothing.
         "page_poison=1",
         *arch.cmdline,
         f"rig.zram={machine.swap.zram << 20}",
-        f"rig.swapdisk={int(machine.swap.disk > 0)}",
+        f"rig.swapdisk={machine.swap.disk << 20}",
     ]
     if machine.lru_gen is not None:
         words.append(f"rig.lru_gen={'y' if machine.lru_gen else 'n'}")

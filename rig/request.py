@@ -51,6 +51,7 @@ class Request:
     mutant: str = ""
     seed: int = suite.SEED
     iterations: int = 0
+    pages: int = 0
     schedule: str = "live"
     repeat: int = 1
     promises: tuple[str, ...] = ()
@@ -130,6 +131,7 @@ def _specs(store: Store, shelves: Shelves, request: Request) -> Iterator[RunSpec
             mutant=request.mutant,
             seed=request.seed,
             iterations=request.iterations,
+            pages=request.pages,
             promises=tuple(dict.fromkeys((*tree.promises, *request.promises))),
         )
 
@@ -193,12 +195,15 @@ def _check_numbers(request: Request) -> None:
         "repeat": (1, 1000),
         "seed": (0, 2**63 - 1),
         "iterations": (0, 10**9),
+        "pages": (0, 4096),
     }
     limits |= {"zram": (0, 65536), "swap_disk": (0, 65536)}
     for name, (least, most) in limits.items():
         if not least <= (value := getattr(request, name)) <= most:
             option = f"--{name.replace('_', '-')}"
             raise ConfigError(f"{option} {value} is out of range", hint=f"{least} to {most}")
+    if request.pages % suite.PAGES_STEP:
+        raise ConfigError(f"--pages {request.pages} is no multiple of {suite.PAGES_STEP}")
     if not request.zram and not request.swap_disk:
         raise ConfigError(
             "a guest without swap has nowhere to reclaim to", hint="--zram or --swap-disk"
@@ -213,7 +218,7 @@ def _machine(store: Store, request: Request, arch: str) -> Machine:
             accel=Accel.TCG,
             cpus=request.cpus,
             memory=request.memory,
-            swap=Swap(zram=request.zram, disk=0),
+            swap=Swap(zram=request.zram, disk=request.swap_disk),
             lru_gen=request.lru_gen,
             schedule=Seeded(seed=request.seed),
         )

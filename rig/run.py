@@ -81,6 +81,8 @@ class RunSpec:
     seed: int = suite.SEED
     iterations: int = 0
     """Of every case; 0 is each one's own."""
+    pages: int = 0
+    """The same, of those cases that can do with less memory."""
     promises: tuple[str, ...] = ()
     """Cases the kernel is held to, whatever its version."""
     boot: bool = True
@@ -308,7 +310,7 @@ def _run_suite(up: Guest, selection: Selection, spec: RunSpec, suites: list[Suit
         with log.step(f"{chosen.name} on {up.machine.arch}") as step:
             for done, case in enumerate(cases):
                 step.progress(done, len(cases), case.name)
-                some = replace(case.scaled(spec.iterations), promised=spec.promises)
+                some = replace(case.scaled(spec.iterations, spec.pages), promised=spec.promises)
                 results.append(suite.run_case(up, chosen, some, seed=spec.seed))
                 step.note(f"{results[-1].outcome} {case.name} {results[-1].reason}".rstrip())
     finally:
@@ -329,15 +331,17 @@ def _run_seeded(
         suites.append(SuiteResult(suite=chosen.name, cases=tuple(results)))
 
 
-def seeded_case(prepared: Prepared, chosen: Suite, case: Case, directory: Path) -> CaseResult:
+def seeded_case(
+    prepared: Prepared, chosen: Suite, case: Case, path: Path, deadline: float = seeded.DEADLINE
+) -> CaseResult:
     """One case in a guest of its own; everything follows from the seed."""
     if case.live_only:
         return CaseResult(name=case.name, outcome=Outcome.SKIP, reason=case.live_only)
     spec = prepared.spec
-    some = replace(case.seeded(spec.iterations), promised=spec.promises)
+    some = replace(case.seeded(spec.iterations, spec.pages), promised=spec.promises)
     words = suite.command(chosen, some, seed=spec.seed, cpus=spec.machine.cpus)
-    ran = seeded.run(machine_of(spec), prepared.software, words, directory)
-    check_mutant((directory / seeded.CONSOLE).read_text(errors="replace"), spec)
+    ran = seeded.run(machine_of(spec), prepared.software, words, path, deadline=deadline)
+    check_mutant((path / seeded.CONSOLE).read_text(errors="replace"), spec)
     if ran.status is None:
         said = CaseResult(
             name=case.name,

@@ -21,7 +21,7 @@ from rig.proc import DeadlineExceeded
 from rig.qemu import Machine, Seeded, SeededFiles
 
 CONSOLE, ANSWER = "console.log", "answer.log"
-DEADLINE = 600.0
+DEADLINE = 240.0
 """Seconds of the host's; virtual time runs at its own pace, and a hung guest runs for ever."""
 ENDED = re.compile(rb"rig: the program ended with (\d+)")
 
@@ -43,9 +43,10 @@ def run(
     command: Sequence[str],
     directory: Path,
     options: Sequence[str] = (),
+    deadline: float = DEADLINE,
 ) -> Finished:
     """Run a program; both consoles and QEMU's command line are left in `directory`. `options` are
-    more of QEMU's, which must not change the run.
+    more of QEMU's, which must not change the run. `deadline` is in seconds of the host's.
 
     Raises GuestLost where the guest does not come to its end, InfraError where QEMU does not start.
     """
@@ -53,9 +54,9 @@ def run(
     began = time.monotonic()
     try:
         with log.step(f"{' '.join(command[:2])} on {machine.arch}, seed {seed_of(machine)}"):
-            done = proc.run([*argv, *options], check=False, deadline=DEADLINE)
+            done = proc.run([*argv, *options], check=False, deadline=deadline)
     except DeadlineExceeded as error:
-        raise GuestLost(f"the guest does not come to its end within {DEADLINE:.0f} s") from error
+        raise GuestLost(f"the guest does not come to its end within {deadline:.0f} s") from error
     finally:
         (directory / "initrd").unlink(missing_ok=True)
     console = (directory / CONSOLE).read_bytes() if (directory / CONSOLE).is_file() else b""

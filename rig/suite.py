@@ -9,6 +9,7 @@ programs are somebody else's says in two functions how they are made and run.
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 import rig.suites
@@ -19,8 +20,8 @@ from rig.kbuild import BuildSpec
 from rig.store import Store
 from rig.verdict import CaseResult, Floor, Outcome, Trouble, judge, not_run
 
-DISK = "it needs a disk, which answers in the host's time"
-"""Why a case is live only."""
+PAGES_STEP = 128
+"""A case's pages are so many, or a multiple (guestlib/guest.c)."""
 
 SEED = 1
 """What a run uses unless it is told otherwise."""
@@ -33,6 +34,8 @@ class Case:
     """The rule of the kernel it guards, and where that rule comes from."""
     floors: tuple[Floor, ...]
     iterations: int = 1
+    pages: int = 0
+    """Of the memory it works on, where it may be less; 0 is for the case alone to decide."""
     deadline: float = 20
     """Seconds on hardware."""
     live_only: str = ""
@@ -44,23 +47,23 @@ class Case:
     command: str = ""
     """How its program is called, where it is not the suite's own."""
 
-    def scaled(self, iterations: int) -> "Case":
-        """The case with so many iterations (0: its own), its floors in proportion.
+    def scaled(self, iterations: int, pages: int = 0) -> "Case":
+        """The case with so many iterations and pages (0: its own), its floors in proportion.
 
         Somebody else's program takes no number of iterations.
         """
         if self.command:
             return self
-        some = iterations or self.iterations
+        some, size = iterations or self.iterations, min(pages, self.pages) or self.pages
+        part = Fraction(some, self.iterations) * Fraction(size or 1, self.pages or 1)
         floors = tuple(
-            replace(floor, at_least=max(1, floor.at_least * some // self.iterations))
-            for floor in self.floors
+            replace(floor, at_least=max(1, int(floor.at_least * part))) for floor in self.floors
         )
-        return replace(self, iterations=some, floors=floors)
+        return replace(self, iterations=some, pages=size, floors=floors)
 
-    def seeded(self, iterations: int) -> "Case":
+    def seeded(self, iterations: int, pages: int = 0) -> "Case":
         """The case as the seeded schedule runs it, with so many iterations (0: its own there)."""
-        return self.scaled(iterations or self.seeded_iterations)
+        return self.scaled(iterations or self.seeded_iterations, pages)
 
 
 def own_program(store: Store, suite: "Suite", spec: BuildSpec) -> tuple[Path, ...]:
@@ -172,6 +175,8 @@ def check_promises(names: Sequence[str]) -> None:
 def command(suite: Suite, case: Case, *, seed: int, cpus: int) -> tuple[str, ...]:
     """What is started in the guest."""
     options = {"iterations": case.iterations, "seed": seed, "cpus": cpus}
+    if case.pages:
+        options["pages"] = case.pages
     words = (word for name, value in options.items() for word in (f"--{name}", str(value)))
     promised = [name.partition("/")[2] for name in case.promised]
     more = ("--promised", "+".join(promised)) if promised else ()

@@ -37,7 +37,8 @@ def _row(row: Row) -> list[str]:
         often = f" {len(kills)}/{tried}" if tried > 1 else ""
         soon = statistics.median(kill.seconds for kill in kills)
         writes = f", {kills[0].writes:,} writes" if kills[0].writes else ""
-        lines.append(f"    {case}{often}, {soon:.1f} s{writes}")
+        seed = f", seed {row.seed}" if row.seed else ""
+        lines.append(f"    {case}{often}{seed}, {soon:.1f} s{writes}")
         lines += _fold(f"> {kills[0].how.splitlines()[0]}", 6)
     for case in dict.fromkeys(row.missed):
         if all(kill.case != case for kill in row.kills):

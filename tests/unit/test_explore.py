@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rig import explore, run, seeded
-from rig.errors import ConfigError
+from rig.errors import ConfigError, GuestLost
 from rig.explore import Exploration, Tried
 from rig.qemu import Seeded
 from rig.report import seeds as report
@@ -18,6 +18,8 @@ from rig.verdict import CaseResult, Outcome
 
 SPLATS = 77
 """The seed at which the case passes, and the kernel has something to say."""
+HANGS = 78
+"""The seed at which the guest does not come to its end, as with one iteration at any."""
 SHELVES = Shelves(kconfigs=Path("/k"), patches=Path("/p"), images=Path("/i"))
 
 
@@ -27,10 +29,12 @@ def ready(
 ) -> Callable[..., list[tuple[int, int, int]]]:
     """What a seed does is the test's to say; (seed, iterations, CPUs) of each boot is listed."""
 
-    def be(fails: Callable[[int, int, int], bool]) -> list[tuple[int, int, int]]:
+    def be(fails: Callable[[int, int, int, int], bool]) -> list[tuple[int, int, int]]:
         booted: list[tuple[int, int, int]] = []
 
-        def seeded_case(ready: Prepared, suite: Suite, case: Case, directory: Path) -> CaseResult:
+        def seeded_case(
+            ready: Prepared, suite: Suite, case: Case, directory: Path, deadline: float
+        ) -> CaseResult:
             machine = ready.spec.machine
             assert isinstance(machine.schedule, Seeded)
             assert machine.schedule.seed == ready.spec.seed
@@ -40,7 +44,10 @@ def ready(
             (directory / seeded.ANSWER).write_text(f"# counter writes {ready.spec.seed % 5}\n")
             splat = "[    1.000000] kernel BUG at mm/rmap.c:7!\n"
             (directory / seeded.CONSOLE).write_text(splat if key[0] == SPLATS else "")
-            outcome = Outcome.FAIL if fails(*key) else Outcome.PASS
+            if key[0] == HANGS or key[1] == 1:
+                raise GuestLost(f"not within {deadline:.0f} s")
+            failed = fails(*key, ready.spec.pages or case.pages)
+            outcome = Outcome.FAIL if failed else Outcome.PASS
             return CaseResult(name=case.name, outcome=outcome, reason="lost", digest="d")
 
         monkeypatch.setattr(run, "prepare", lambda store, shelves, one: prepared)
@@ -73,7 +80,7 @@ def test_what_is_no_list_of_seeds(text: str) -> None:
 def test_every_seed_is_tried_and_the_failing_are_named(
     store: Store, one_case: RunSpec, ready: Callable[..., Any]
 ) -> None:
-    booted = ready(lambda seed, iterations, cpus: seed in (3, 9))
+    booted = ready(lambda seed, iterations, cpus, pages: seed in (3, 9))
     found = explore.explore(store, SHELVES, one_case, range(1, 13))
     assert [one.seed for one in found.tried] == list(range(1, 13))
     assert [one.seed for one in found.failing] == [3, 9]
@@ -84,7 +91,7 @@ def test_every_seed_is_tried_and_the_failing_are_named(
 def test_a_campaign_goes_on_where_it_was(
     store: Store, one_case: RunSpec, ready: Callable[..., Any]
 ) -> None:
-    booted = ready(lambda seed, iterations, cpus: False)
+    booted = ready(lambda seed, iterations, cpus, pages: False)
     explore.explore(store, SHELVES, one_case, [1, 2, 3])
     explore.explore(store, SHELVES, one_case, [1, 2, 3, 4])
     assert sorted(seed for seed, _, _ in booted) == [1, 2, 3, 4]
@@ -96,7 +103,7 @@ def test_it_stops_at_so_many_failures(
     store: Store, one_case: RunSpec, ready: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(explore.campaign, "side_by_side", lambda specs: 1)
-    ready(lambda seed, iterations, cpus: seed % 2 == 0)
+    ready(lambda seed, iterations, cpus, pages: seed % 2 == 0)
     found = explore.explore(store, SHELVES, one_case, range(1, 100), failures=2)
     assert [one.seed for one in found.tried] == [1, 2, 3, 4]
 
@@ -104,14 +111,27 @@ def test_it_stops_at_so_many_failures(
 def test_a_failing_seed_is_shrunk(
     store: Store, one_case: RunSpec, ready: Callable[..., Any]
 ) -> None:
-    ready(lambda seed, iterations, cpus: seed == 5 and iterations >= 3)
+    ready(lambda seed, iterations, cpus, pages: iterations >= 3 and pages >= 600)
     found = explore.explore(store, SHELVES, one_case, [5])
     assert found.shrunk is not None
     assert (found.shrunk.seed, found.shrunk.iterations, found.shrunk.cpus) == (5, 3, 2)
     assert found.shrunk.line == (
         "rig run v6.12 --arch x86_64 --schedule seeded --seed 5 "
-        "--suite stale_tlb --case anon_lost_write --iterations 3 --cpus 2"
+        "--suite stale_tlb --case anon_lost_write --iterations 3 --pages 1024 --cpus 2"
     )
+
+
+def test_a_guest_that_hangs_is_a_failure_but_not_a_smaller_one(
+    store: Store, one_case: RunSpec, ready: Callable[..., Any]
+) -> None:
+    ready(lambda *_: True)
+    found = explore.explore(store, SHELVES, one_case, [5, HANGS])
+    assert [one.case.reason for one in found.failing] == [
+        "lost",
+        f"not within {seeded.DEADLINE:.0f} s",
+    ]
+    assert found.shrunk is not None
+    assert (found.shrunk.seed, found.shrunk.iterations) == (5, 2)
 
 
 def test_two_cases_are_two_campaigns(spec: RunSpec, one_case: RunSpec) -> None:
@@ -155,7 +175,7 @@ def test_the_chance_of_a_miss() -> None:
 def test_a_splat_outranks_a_case_that_passes(
     store: Store, one_case: RunSpec, ready: Callable[..., Any]
 ) -> None:
-    ready(lambda seed, iterations, cpus: False)
+    ready(lambda seed, iterations, cpus, pages: False)
     found = explore.explore(store, SHELVES, one_case, [1, SPLATS])
     assert [one.seed for one in found.failing] == [SPLATS]
     assert found.failing[0].case.reason == "kernel BUG at mm/rmap.c:7!"

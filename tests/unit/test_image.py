@@ -163,6 +163,24 @@ def test_the_checkouts_own_image() -> None:
     assert "bin/busybox" in spec.keep
 
 
+def test_the_data_disk_is_the_same_wherever_it_is_made(tmp_path: Path) -> None:
+    first, second = (image.data_disk(Store(tmp_path / name)) for name in "ab")
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_an_image_has_the_data_disk_for_who_has_no_disk_of_qemus(
+    store: Store, images: Path, tmp_path: Path, asked: Path
+) -> None:
+    found = entries(image.build(store, images, "test", HOST), tmp_path)
+    parts = {int(path.name): path for name, path in found.items() if name.startswith("rig/disk/")}
+    again = bytearray(image.DATA_MB << 20)
+    for block, path in parts.items():
+        data = path.read_bytes()
+        again[block * image.BLOCK : block * image.BLOCK + len(data)] = data
+    assert again == image.data_disk(store).read_bytes()
+    assert sum(path.stat().st_size for path in parts.values()) < 1 << 20
+
+
 def test_the_data_disk_is_an_ext4_made_once(store: Store) -> None:
     disk = image.data_disk(store)
     with disk.open("rb") as file:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Planning and folding of mutation campaigns; guests are in tests/kernel."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from rig.console import Splat, scan
 from rig.errors import ConfigError
 from rig.mutant import NONE, Mutant
 from rig.mutation import Fate, Mutation, Row
+from rig.qemu import Seeded
 from rig.report import mutants as report
 from rig.request import Request
 from rig.run import RunResult, RunSpec, Shelves
@@ -234,32 +235,42 @@ def test_names_are_chosen_and_typos_are_told() -> None:
         mutation.choose(ALL, ["flash"])
 
 
-def test_a_campaign_is_run_stored_and_read_again(
-    spec: RunSpec,
-    ran: Callable[..., RunResult],
-    store: Store,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    asked: list[RunSpec] = []
+Campaign = Callable[[Callable[[RunSpec], Outcome]], list[RunSpec]]
 
-    def execute(
-        store: Store, shelves: Shelves, specs: tuple[RunSpec, ...], directory: Path, **rest: Any
-    ) -> tuple[RunResult, ...]:
-        asked.extend(specs)
-        outcomes = {NONE: Outcome.PASS}
-        results = []
-        for one in specs:
-            (picked,) = one.suites
-            full = f"{picked.suite}/{picked.cases[0]}"
-            results.append(ran(one.mutant, (full, outcomes.get(one.mutant, Outcome.FAIL))))
-            rest["on_result"](results[-1])
-        return tuple(results)
 
-    monkeypatch.setattr(campaign, "execute", execute)
-    monkeypatch.setattr(mutant, "load_all", lambda shelf: ALL)
-    monkeypatch.setattr(request, "specs", lambda store, shelves, asked: (spec,))
-    made = type("Made", (), {"version": V6_12})
-    monkeypatch.setattr(tree, "materialize", lambda store, one: made)
+@pytest.fixture
+def campaigns(
+    spec: RunSpec, ran: Callable[..., RunResult], monkeypatch: pytest.MonkeyPatch
+) -> Campaign:
+    """Campaigns of the shelf ALL against one spec; what a guest shows is the test's to say."""
+
+    def be(shows: Callable[[RunSpec], Outcome]) -> list[RunSpec]:
+        asked: list[RunSpec] = []
+
+        def execute(
+            store: Store, shelves: Shelves, specs: Sequence[RunSpec], directory: Path, **rest: Any
+        ) -> tuple[RunResult, ...]:
+            asked.extend(specs)
+            results = []
+            for one in specs:
+                (picked,) = one.suites
+                full = f"{picked.suite}/{picked.cases[0]}"
+                results.append(ran(one.mutant, (full, shows(one)), arch=one.machine.arch))
+                rest["on_result"](results[-1])
+            return tuple(results)
+
+        monkeypatch.setattr(campaign, "execute", execute)
+        monkeypatch.setattr(mutant, "load_all", lambda shelf: ALL)
+        monkeypatch.setattr(request, "specs", lambda store, shelves, asked: (spec,))
+        made = type("Made", (), {"version": V6_12})
+        monkeypatch.setattr(tree, "materialize", lambda store, one: made)
+        return asked
+
+    return be
+
+
+def test_a_campaign_is_run_stored_and_read_again(store: Store, campaigns: Campaign) -> None:
+    asked = campaigns(lambda one: Outcome.PASS if one.mutant == NONE else Outcome.FAIL)
     done, directory = mutation.mutate(
         store, Shelves.default(), Request(target="v6.12", repeat=2), ["flush"], all_cases=False
     )
@@ -267,6 +278,35 @@ def test_a_campaign_is_run_stored_and_read_again(
     assert (done.outcome, done.repeat, len(done.rows[0].kills)) == (Outcome.PASS, 2, 2)
     assert mutation.load(directory) == done
     assert mutation.load(directory.parent) is None
+
+
+def test_seeds_are_tried_until_one_kills_and_the_clean_kernel_has_that_one(
+    store: Store, campaigns: Campaign
+) -> None:
+    asked = campaigns(
+        lambda one: Outcome.FAIL if one.mutant != NONE and one.seed == 3 else Outcome.PASS
+    )
+    done, _ = mutation.mutate(
+        store, Shelves.default(), Request(target="v6.12", schedule="seeded"), ["flush"],
+        all_cases=False, seeds=range(1, 17),
+    )  # fmt: skip
+    assert [(one.mutant, one.seed) for one in asked] == [
+        ("flush", 1), ("flush", 2), ("flush", 3), (NONE, 3),
+    ]  # fmt: skip
+    assert [one.machine.schedule for one in asked] == [Seeded(seed=one.seed) for one in asked]
+    assert [(row.fate, row.seed) for row in done.rows] == [(Fate.KILLED, 3)]
+    assert len(done.clean) == 1
+    assert ", seed 3, 0.9 s" in report.render(done)
+
+
+def test_whom_no_seed_kills_has_survived(store: Store, campaigns: Campaign) -> None:
+    asked = campaigns(lambda one: Outcome.PASS)
+    done, _ = mutation.mutate(
+        store, Shelves.default(), Request(target="v6.12", schedule="seeded"), ["flush"],
+        all_cases=False, seeds=(1, 2),
+    )  # fmt: skip
+    assert [one.seed for one in asked] == [1, 2]
+    assert [(row.fate, row.seed) for row in done.rows] == [(Fate.SURVIVED, 2)]
 
 
 # The table

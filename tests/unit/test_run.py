@@ -247,8 +247,13 @@ def seeds(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 
     def prepare(console: str, *cases: str, mutant: str = "") -> Prepared:
         def answer(
-            machine: Machine, software: Software, command: Sequence[str], directory: Path
+            machine: Machine,
+            software: Software,
+            command: Sequence[str],
+            directory: Path,
+            deadline: float,
         ) -> seeded.Finished:
+            assert deadline == seeded.DEADLINE
             directory.mkdir(parents=True)
             (directory / seeded.CONSOLE).write_text(console)
             case = next(one for one in suite.pick("reclaim").cases if one.name == command[1])
@@ -266,9 +271,12 @@ def seeds(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 
 
 def test_a_case_that_cannot_be_seeded_is_skipped_and_the_others_are_run(
-    seeds: Callable[..., Prepared], tmp_path: Path
+    seeds: Callable[..., Prepared], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ready = seeds("booting\n", "file_dirty", "fork_cow", "mlock_stays")
+    first, *others = suite.cases_of(ready.spec.suites[0])
+    cases = (replace(first, live_only="it needs a network"), *others)
+    monkeypatch.setattr(suite, "cases_of", lambda selection: cases)
     result = run.execute(ready, tmp_path / "run")
     assert outcomes(result)["file_dirty"] is Outcome.SKIP
     assert [case.digest for one in result.suites for case in one.cases] == [

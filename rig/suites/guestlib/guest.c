@@ -22,6 +22,9 @@ enum { STATUS_OK, STATUS_NOT_OK, STATUS_USAGE, STATUS_BAIL };
 static volatile sig_atomic_t running, stopped_by;
 static const char *promises = "";
 
+/* A whole number of anybody's windows (writers.h). */
+#define PAGES_STEP	128
+
 bool promised(const char *name)
 {
 	size_t length = strlen(name);
@@ -38,7 +41,8 @@ static int usage(const char *program)
 {
 	fprintf(stderr,
 		"usage: %s --list\n"
-		"       %s CASE [--iterations N] [--seed S] [--cpus N] [--promised CASE+...]\n",
+		"       %s CASE [--iterations N] [--seed S] [--cpus N] [--pages N]\n"
+		"               [--promised CASE+...]\n",
 		program, program);
 	return STATUS_USAGE;
 }
@@ -58,6 +62,7 @@ static bool parse_options(int argc, char **argv, struct guest_args *args)
 		{ "iterations", required_argument, NULL, 'i' },
 		{ "seed", required_argument, NULL, 's' },
 		{ "cpus", required_argument, NULL, 'c' },
+		{ "pages", required_argument, NULL, 'm' },
 		{ "promised", required_argument, NULL, 'p' },
 		{ },
 	};
@@ -78,6 +83,8 @@ static bool parse_options(int argc, char **argv, struct guest_args *args)
 			args->seed = value;
 		else if (option == 'c' && value && value <= THREADS_MAX)
 			args->cpus = (unsigned int)value;
+		else if (option == 'm' && value && value <= args->pages && value % PAGES_STEP == 0)
+			args->pages = (unsigned int)value;
 		else
 			return false;
 	}
@@ -164,6 +171,7 @@ int guest_main(int argc, char **argv, const struct guest_case *cases, size_t cou
 			continue;
 		args.iterations = cases[i].iterations;
 		args.cpus = threads_online();
+		args.pages = cases[i].pages;
 		if (!parse_options(argc, argv, &args))
 			return usage(argv[0]);
 		return supervise(&cases[i], &args);

@@ -4,7 +4,8 @@
  * speaks the protocol of the rig.
  *
  *	PROGRAM --list
- *	PROGRAM CASE [--iterations N] [--seed S] [--cpus N] [--promised CASE+...]
+ *	PROGRAM CASE [--iterations N] [--seed S] [--cpus N] [--pages N]
+ *		[--promised CASE+...]
  *
  * Exit status: 0 ok or skipped, 1 not ok, 2 usage, 3 bail out.
  */
@@ -37,12 +38,14 @@ struct guest_args {
 	uint64_t iterations;
 	uint64_t seed;
 	unsigned int cpus;
+	unsigned int pages;
 };
 
 struct guest_case {
 	const char *name;
 	uint64_t iterations;	/* when the caller names none */
 	enum outcome (*run)(const struct guest_args *args);
+	unsigned int pages;	/* of the memory it works on; 0: not a matter of choice */
 };
 
 /*

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """MADV_FREE: is a page either all old, all zero, or what was written since?"""
 
-from rig.suite import DISK, Case, Suite
+from rig.suite import Case, Suite
 from rig.verdict import floors
 
 SUITE = Suite(
@@ -57,7 +57,6 @@ SUITE = Suite(
         ),
         Case(
             name="gup_redirty",
-            live_only=DISK,
             guards="what a device reads into a lazyfree page stays: references and the folio's "
             "dirty flag are looked at once the PTEs are gone (mm/rmap.c: try_to_unmap_one())",
             iterations=12,

@@ -3,17 +3,17 @@
 #include "madv_free.h"
 
 static const struct guest_case cases[] = {
-	{ "old_or_zero_redirty_kept", 54, old_or_zero_redirty_kept },
-	{ "large_partial_redirty", 32, large_partial_redirty },
-	{ "straddle_page_table", 28, straddle_page_table },
-	{ "vma_split", 32, vma_split },
-	{ "gup_redirty", 36, gup_redirty },
-	{ "extra_reference_keeps_page", 18, extra_reference_keeps_page },
-	{ "extra_reference_stays_lazyfree", 18, extra_reference_stays_lazyfree },
-	{ "shared_after_fork", 36, shared_after_fork },
-	{ "cow_after_failed_unmap", 32, cow_after_failed_unmap },
-	{ "droppable", 36, droppable },
-	{ "split_deferred_zero", 32, split_deferred_zero },
+	{ .name = "old_or_zero_redirty_kept", .iterations = 54, .run = old_or_zero_redirty_kept },
+	{ .name = "large_partial_redirty", .iterations = 32, .run = large_partial_redirty },
+	{ .name = "straddle_page_table", .iterations = 28, .run = straddle_page_table },
+	{ .name = "vma_split", .iterations = 32, .run = vma_split },
+	{ .name = "gup_redirty", .iterations = 36, .run = gup_redirty },
+	{ .name = "extra_reference_keeps_page", .iterations = 18, .run = extra_reference_keeps_page },
+	{ .name = "extra_reference_stays_lazyfree", .iterations = 18, .run = extra_reference_stays_lazyfree },
+	{ .name = "shared_after_fork", .iterations = 36, .run = shared_after_fork },
+	{ .name = "cow_after_failed_unmap", .iterations = 32, .run = cow_after_failed_unmap },
+	{ .name = "droppable", .iterations = 36, .run = droppable },
+	{ .name = "split_deferred_zero", .iterations = 32, .run = split_deferred_zero },
 };
 
 int main(int argc, char **argv)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Reclaim: does memory come back as it went out?"""
 
-from rig.suite import DISK, Case, Suite
+from rig.suite import Case, Suite
 from rig.verdict import floors
 
 FOLIOS_KB = (16, 32, 64, 128, 256, 512, 1024, 2048)
@@ -33,7 +33,6 @@ SUITE = Suite(
         ),
         Case(
             name="file_dirty",
-            live_only=DISK,
             guards="what was written to a file is on the disk after fsync(2), whatever reclaim and "
             "writeback did before (mm/rmap.c: folio_mkclean(), try_to_unmap_one(); "
             "mm/page-writeback.c: folio_clear_dirty_for_io())",
@@ -81,7 +80,6 @@ SUITE = Suite(
         ),
         Case(
             name="swapoff_under_load",
-            live_only=DISK,
             guards="swapoff(2) gives every page back to whom it belongs, while it is in use "
             "(mm/swapfile.c: try_to_unuse(), unuse_pte(); mm/shmem.c: shmem_unuse())",
             iterations=4,
@@ -124,7 +122,6 @@ SUITE = Suite(
         ),
         Case(
             name="pressure_matrix",
-            live_only=DISK,
             guards="anonymous memory survives every way into reclaim, on both LRUs, to zram and to "
             "a disk (mm/vmscan.c: user_proactive_reclaim(), try_to_free_mem_cgroup_pages(), "
             "reclaim_pages(), balance_pgdat())",

@@ -3,14 +3,14 @@
 #include "reclaim.h"
 
 static const struct guest_case cases[] = {
-	{ "anon_roundtrip", 2, anon_roundtrip },
-	{ "file_dirty", 6, file_dirty },
-	{ "shmem_roundtrip", 2, shmem_roundtrip },
-	{ "fork_cow", 1, fork_cow },
-	{ "swapoff_under_load", 4, swapoff_under_load },
-	{ "mlock_stays", 1, mlock_stays },
-	{ "uffd_wp_and_soft_dirty_kept", 2, uffd_wp_and_soft_dirty_kept },
-	{ "pressure_matrix", 1, pressure_matrix },
+	{ .name = "anon_roundtrip", .iterations = 2, .run = anon_roundtrip },
+	{ .name = "file_dirty", .iterations = 6, .run = file_dirty },
+	{ .name = "shmem_roundtrip", .iterations = 2, .run = shmem_roundtrip },
+	{ .name = "fork_cow", .iterations = 1, .run = fork_cow },
+	{ .name = "swapoff_under_load", .iterations = 4, .run = swapoff_under_load },
+	{ .name = "mlock_stays", .iterations = 1, .run = mlock_stays },
+	{ .name = "uffd_wp_and_soft_dirty_kept", .iterations = 2, .run = uffd_wp_and_soft_dirty_kept },
+	{ .name = "pressure_matrix", .iterations = 1, .run = pressure_matrix },
 };
 
 int main(int argc, char **argv)

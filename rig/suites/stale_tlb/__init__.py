@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Stale TLB entries: does a CPU go on writing through a translation the kernel has taken away?"""
 
-from rig.suite import DISK, Case, Suite
+from rig.suite import Case, Suite
 from rig.verdict import floors
 
 SUITE = Suite(
@@ -12,6 +12,7 @@ SUITE = Suite(
             name="anon_lost_write",
             guards="a dirty folio's TLB entries are flushed on every CPU before it is written out "
             "(mm/vmscan.c: shrink_folio_list(), try_to_unmap_flush_dirty())",
+            pages=4096,
             iterations=16,
             seeded_iterations=8,
             floors=floors(
@@ -41,9 +42,9 @@ SUITE = Suite(
         ),
         Case(
             name="first_write_to_clean",
-            live_only=DISK,
             guards="the first write to a clean page is kept while the page is unmapped "
             "(mm/rmap.c: try_to_unmap_one(), the dirty bit set by hardware)",
+            pages=1024,
             iterations=16,
             floors=floors(
                 pswpout=600,
@@ -56,9 +57,9 @@ SUITE = Suite(
         ),
         Case(
             name="read_after_free",
-            live_only=DISK,
             guards="no CPU has a translation, not even a clean one, for a page that is freed "
             "(mm/vmscan.c: try_to_unmap_flush() before free_unref_folios())",
+            pages=1024,
             iterations=16,
             floors=floors(
                 pswpout=600,
@@ -84,7 +85,6 @@ SUITE = Suite(
         ),
         Case(
             name="dio_pinned",
-            live_only=DISK,
             guards="a page pinned for DMA is not reclaimed, and is dirty afterwards "
             "(mm/vmscan.c: folio_maybe_dma_pinned(); block/bio.c: bio_set_pages_dirty())",
             iterations=96,
@@ -99,10 +99,10 @@ SUITE = Suite(
         ),
         Case(
             name="shared_file_lost_write",
-            live_only=DISK,
             guards="a store through a shared mapping of a file is on the disk after fsync: "
             "writeback and reclaim leave no TLB entry behind (mm/rmap.c: page_vma_mkclean_one(); "
             "mm/vmscan.c: shrink_folio_list(), try_to_unmap_flush())",
+            pages=2048,
             iterations=16,
             floors=floors(
                 pages_written=600,
@@ -118,6 +118,7 @@ SUITE = Suite(
             guards="tmpfs: TLB entries are flushed before the page is written to swap, and the "
             "PTE's dirty bit, all that is known of a store, becomes the folio's at the unmapping "
             "(mm/rmap.c: try_to_unmap_one(); mm/vmscan.c: shrink_folio_list())",
+            pages=4096,
             iterations=16,
             floors=floors(
                 pswpout=700,
@@ -131,7 +132,6 @@ SUITE = Suite(
         ),
         Case(
             name="write_after_mprotect",
-            live_only=DISK,
             guards="no thread's store lands once mprotect(PROT_READ) has returned, nor where "
             "reclaim owes a flush (mm/mprotect.c: change_pte_range(), flush_tlb_batched_pending())",
             iterations=48,
@@ -144,7 +144,6 @@ SUITE = Suite(
         ),
         Case(
             name="write_after_mremap",
-            live_only=DISK,
             guards="no thread's store to the old address lands once mremap() has returned, nor "
             "where reclaim owes a flush (mm/mremap.c: move_ptes(), flush_tlb_batched_pending())",
             iterations=48,
@@ -157,7 +156,6 @@ SUITE = Suite(
         ),
         Case(
             name="write_after_munmap",
-            live_only=DISK,
             guards="no thread's store lands once munmap() has returned, nor in a page it has freed "
             "(mm/memory.c: zap_pte_range(), flush_tlb_batched_pending(); mm/mmu_gather.c: "
             "tlb_flush_mmu())",

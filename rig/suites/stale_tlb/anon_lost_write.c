@@ -34,10 +34,9 @@
 #include "writers.h"
 
 /*
- * Big enough that reclaim has pages to choose from, small enough that a window is
- * in the TLB of any CPU we know: 256 entries is QEMU's least for a busy guest.
+ * Small enough to be in the TLB of any CPU we know: 256 entries is QEMU's least for a busy
+ * guest. There are many of them, so that reclaim has pages to choose from.
  */
-#define PAGES		4096
 #define WINDOW_PAGES	128
 
 /*
@@ -135,7 +134,7 @@ static void prepare(struct reclaimer *r)
 
 enum outcome anon_lost_write(const struct guest_args *args)
 {
-	static struct writers w = { .pages = PAGES, .window_pages = WINDOW_PAGES };
+	static struct writers w = { .window_pages = WINDOW_PAGES };
 	struct reclaimer r = { .w = &w, .rng = rng_fork(args->seed, 0) };
 	struct vmstat_delta deltas[] = { { .name = "pswpout" }, { .name = "pswpin" } };
 	uint64_t words = 0;
@@ -143,8 +142,9 @@ enum outcome anon_lost_write(const struct guest_args *args)
 	if (args->cpus < 2)
 		return skip("a writer needs a CPU besides the reclaimer's");
 	w.seed = args->seed;
+	w.pages = args->pages;
 	w.count = args->cpus - 1;
-	swap_require(2 * PAGES * page_size());
+	swap_require(2 * args->pages * page_size());
 	pin_self(0);
 	prepare(&r);
 	vmstat_start(deltas, sizeof(deltas) / sizeof(*deltas));

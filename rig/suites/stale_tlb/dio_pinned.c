@@ -23,6 +23,7 @@
  * CPU 0 reclaims just the pages a read is under way to.
  */
 #include "stale_tlb.h"
+#include "writers.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -56,6 +57,7 @@ struct reader {
 	pthread_t thread;
 	unsigned int cpu;
 	char *slice;
+	char *other_page;
 	uint16_t *book;			/* per page: which block it holds */
 	uint64_t reads;
 	uint64_t pages_read;
@@ -135,6 +137,11 @@ static void one_read(struct reader *me, struct rng *rng)
 	for (i = 0; i < pages; i++)
 		verify(me, page + i, "after swap");
 	read_blocks(me, page, pages, block);
+	/*
+	 * Not this case's: where reclaim has unmapped and freed a clean page, and the read has
+	 * brought it back before reclaim's flush, this CPU's TLB still has the page that was.
+	 */
+	flush_what_is_pending(me->other_page);
 	for (i = 0; i < pages; i++)
 		verify(me, page + i, "after the read");
 	lru_drain_local();
@@ -249,6 +256,7 @@ static void readers_start(struct dio *d)
 		r->all = d;
 		r->cpu = k + 1;
 		r->slice = d->region + k * SLICE_PAGES * page_size();
+		r->other_page = locked_alloc(page_size());
 		r->book = locked_alloc(SLICE_PAGES * sizeof(*r->book));
 		for (page = 0; page < SLICE_PAGES; page += RUN_PAGES_MAX)
 			read_blocks(r, page, RUN_PAGES_MAX, page);

@@ -35,7 +35,6 @@
 
 #include <time.h>
 
-#define PAGES		1024
 #define WINDOW_PAGES	64
 
 /* As in anon_lost_write.c: found out while it can still be told. */
@@ -126,7 +125,7 @@ static void one_round(struct clean *c, uint64_t round)
 {
 	struct vmstat_delta deltas[] = { { .name = "pswpout" }, { .name = "pswpin" } };
 	const size_t count = sizeof(deltas) / sizeof(*deltas);
-	unsigned int window = rng_below(&c->rng, PAGES / WINDOW_PAGES) * WINDOW_PAGES;
+	unsigned int window = rng_below(&c->rng, c->w.pages / WINDOW_PAGES) * WINDOW_PAGES;
 	struct writers *w = &c->w;
 	uint64_t in, out;
 
@@ -152,7 +151,7 @@ static void move_to_swap_on(struct clean *c, const char *kind)
 	if (!swap_only(kind))
 		bail("no swap on %s", kind);
 	writers_set(&c->w, PARKED);
-	region_pageout(c->w.region, PAGES * page_size());
+	region_pageout(c->w.region, c->w.pages * page_size());
 }
 
 static void one_phase(struct clean *c, unsigned int phase, uint64_t first, uint64_t rounds)
@@ -175,17 +174,17 @@ static void prepare(struct clean *c, const struct guest_args *args)
 	c->rng = rng_fork(args->seed, 0);
 	w->seed = args->seed;
 	w->count = args->cpus - 1;
-	w->pages = PAGES;
+	w->pages = args->pages;
 	w->window_pages = WINDOW_PAGES;
 	atomic_store(&w->pace_ns, PACE_NS_FIRST);
 	writers_set(w, READ_ONLY);
-	swap_require(2 * PAGES * page_size());
+	swap_require(2 * args->pages * page_size());
 	pin_self(0);
 	lock_present();
 	memcg_enter();
 	c->other_page = locked_alloc(page_size());
-	w->region = region_map(PAGES * page_size(), page_size());
-	thp_choose(w->region, PAGES * page_size(), 0);
+	w->region = region_map(w->pages * page_size(), page_size());
+	thp_choose(w->region, w->pages * page_size(), 0);
 	set_file("/proc/sys/vm/page-cluster", "0");
 }
 
@@ -206,7 +205,7 @@ enum outcome first_write_to_clean(const struct guest_args *args)
 		one_phase(&c, phase, phase * rounds, rounds);
 	writers_join(&c.w);
 	if (!atomic_load(&c.w.lost)) {
-		region_pageout(c.w.region, PAGES * page_size());
+		region_pageout(c.w.region, c.w.pages * page_size());
 		words = writers_verify(&c.w);
 	}
 	counter("rounds_disk", c.rounds_disk);

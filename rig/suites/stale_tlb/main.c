@@ -3,17 +3,17 @@
 #include "stale_tlb.h"
 
 static const struct guest_case cases[] = {
-	{ "anon_lost_write", 40, anon_lost_write },
-	{ "anon_lost_write_large", 4, anon_lost_write_large },
-	{ "first_write_to_clean", 24, first_write_to_clean },
-	{ "read_after_free", 16, read_after_free },
-	{ "migration_lost_write", 12, migration_lost_write },
-	{ "dio_pinned", 160, dio_pinned },
-	{ "shared_file_lost_write", 16, shared_file_lost_write },
-	{ "shmem_lost_write", 32, shmem_lost_write },
-	{ "write_after_mprotect", 48, write_after_mprotect },
-	{ "write_after_mremap", 48, write_after_mremap },
-	{ "write_after_munmap", 96, write_after_munmap },
+	{ .name = "anon_lost_write", .iterations = 40, .run = anon_lost_write, .pages = 4096 },
+	{ .name = "anon_lost_write_large", .iterations = 4, .run = anon_lost_write_large },
+	{ .name = "first_write_to_clean", .iterations = 24, .run = first_write_to_clean, .pages = 1024 },
+	{ .name = "read_after_free", .iterations = 16, .run = read_after_free, .pages = 1024 },
+	{ .name = "migration_lost_write", .iterations = 12, .run = migration_lost_write },
+	{ .name = "dio_pinned", .iterations = 160, .run = dio_pinned },
+	{ .name = "shared_file_lost_write", .iterations = 16, .run = shared_file_lost_write, .pages = 2048 },
+	{ .name = "shmem_lost_write", .iterations = 32, .run = shmem_lost_write, .pages = 4096 },
+	{ .name = "write_after_mprotect", .iterations = 48, .run = write_after_mprotect },
+	{ .name = "write_after_mremap", .iterations = 48, .run = write_after_mremap },
+	{ .name = "write_after_munmap", .iterations = 96, .run = write_after_munmap },
 };
 
 int main(int argc, char **argv)

@@ -36,7 +36,6 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#define PAGES		1024
 #define WINDOW_PAGES	128
 
 /* Swap on zram and on disk, each with both LRUs. */
@@ -160,7 +159,7 @@ static uint64_t in_both(const uint64_t *a, const uint64_t *b)
 static void one_round(struct after_free *a, uint64_t round)
 {
 	struct writers *w = &a->w;
-	unsigned int window = rng_below(&a->rng, PAGES / WINDOW_PAGES) * WINDOW_PAGES;
+	unsigned int window = rng_below(&a->rng, a->w.pages / WINDOW_PAGES) * WINDOW_PAGES;
 	unsigned int previous = atomic_load(&w->window);
 	bool pageout = round % 4 != 3;
 
@@ -210,18 +209,18 @@ static void prepare(struct after_free *a, const struct guest_args *args)
 	a->rng = rng_fork(args->seed, 0);
 	w->seed = args->seed;
 	w->count = args->cpus - 1;
-	w->pages = PAGES;
+	w->pages = args->pages;
 	w->window_pages = WINDOW_PAGES;
 	writers_set(w, READ_ONLY);
-	swap_require(2 * PAGES * page_size());
+	swap_require(2 * args->pages * page_size());
 	neighbour_moves_in(&a->neighbour);
 	pin_self(0);
 	lock_present();
 	memcg_enter();
 	a->other_page = locked_alloc(page_size());
 	a->frames = locked_alloc(WINDOW_PAGES * sizeof(*a->frames));
-	w->region = region_map(PAGES * page_size(), page_size());
-	thp_choose(w->region, PAGES * page_size(), 0);
+	w->region = region_map(w->pages * page_size(), page_size());
+	thp_choose(w->region, w->pages * page_size(), 0);
 	set_file("/proc/sys/vm/page-cluster", "0");
 }
 

@@ -231,7 +231,6 @@ static void prepare_move(struct revoke *r, struct move *move)
 
 static void take_away(struct revoke *r, struct move *move)
 {
-	atomic_store(&r->owing, true);
 	switch (r->way) {
 	case UNMAP_ANON:
 		r->take(r, r->window, (HOT_PAGES + BALLAST_PAGES) * page_size());
@@ -260,6 +259,8 @@ static void be_interrupted(struct revoke *r, uint32_t round)
 		bail("no /proc/self/clear_refs: %s", strerror(errno));
 	if (r->way == MIGRATE_ANON || r->way == MIGRATE_FILE)
 		prepare_move(r, &move);
+	/* Before it is told: it may look at once, and CPU 0 is not to owe nothing by then. */
+	atomic_store(&r->owing, true);
 	atomic_store(&r->armed, round);
 	futex_wake_all(&r->armed);
 	take_away(r, &move);

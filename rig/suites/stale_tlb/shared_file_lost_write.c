@@ -43,7 +43,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define PAGES		2048
 #define WINDOW_PAGES	32
 
 #define LRU_PHASES	2
@@ -210,7 +209,7 @@ static uint64_t verify_all(struct shared_file *s)
 
 enum outcome shared_file_lost_write(const struct guest_args *args)
 {
-	static struct writers w = { .pages = PAGES, .window_pages = WINDOW_PAGES };
+	static struct writers w = { .window_pages = WINDOW_PAGES };
 	struct shared_file s = { .w = &w, .rng = rng_fork(args->seed, 0) };
 	struct vmstat_delta deltas[] = {
 		{ .name = "nr_vmscan_immediate_reclaim" }, { .name = "workingset_refault_file" },
@@ -222,6 +221,7 @@ enum outcome shared_file_lost_write(const struct guest_args *args)
 	if (args->cpus < 2)
 		return skip("a writer needs a CPU besides the reclaimer's");
 	w.seed = args->seed;
+	w.pages = args->pages;
 	w.count = args->cpus - 1;
 	pin_self(0);
 	prepare(&s);

@@ -33,7 +33,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define PAGES		4096
 #define WINDOW_PAGES	128
 
 /* Few pages at first, see anon_lost_write.c. */
@@ -134,7 +133,7 @@ static void prepare(struct shmem *s)
 
 enum outcome shmem_lost_write(const struct guest_args *args)
 {
-	static struct writers w = { .pages = PAGES, .window_pages = WINDOW_PAGES, .holes = true };
+	static struct writers w = { .window_pages = WINDOW_PAGES, .holes = true };
 	struct shmem s = { .w = &w, .rng = rng_fork(args->seed, 0) };
 	struct vmstat_delta deltas[] = { { .name = "pswpout" }, { .name = "pswpin" } };
 	size_t count = sizeof(deltas) / sizeof(*deltas);
@@ -143,8 +142,9 @@ enum outcome shmem_lost_write(const struct guest_args *args)
 	if (args->cpus < 2)
 		return skip("a writer needs a CPU besides the reclaimer's");
 	w.seed = args->seed;
+	w.pages = args->pages;
 	w.count = args->cpus - 1;
-	swap_require(2 * PAGES * page_size());
+	swap_require(2 * args->pages * page_size());
 	pin_self(0);
 	prepare(&s);
 	vmstat_start(deltas, count);
