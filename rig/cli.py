@@ -223,6 +223,9 @@ def replay(
     store = Store.default()
     directory = campaign.find(store, name)
     wanted = replaying.recorded(directory, case)
+    with reporter(verbose=verbose):
+        for one in wanted:
+            replaying.restore(store, Shelves.default(), one)
     if gdb:
         if len(wanted) > 1:
             raise ConfigError(f"{len(wanted)} cases cannot be stopped at once", hint="--case NAME")

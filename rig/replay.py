@@ -2,7 +2,7 @@
 """A stored seeded run once more: the same bytes, or where they part.
 
 Everything comes from the result and the store: whoever has the same builds, image, programs and
-QEMU gets the same bytes.
+QEMU gets the same bytes. What the store has lost is made again, where that gives the same digests.
 """
 
 from collections.abc import Iterator
@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from rig import accel, campaign, gdbstub, guestbin, log, proc, seeded
+from rig import accel, campaign, gdbstub, guestbin, log, proc, request, run, seeded
 from rig import arch as arches
 from rig.errors import ConfigError, InfraError
 from rig.guest import Software
-from rig.run import Provenance, RunResult
+from rig.request import Request
+from rig.run import Provenance, RunResult, Shelves
 from rig.store import Store
 from rig.verdict import CaseResult
 
@@ -150,19 +151,50 @@ def _same_so_far(one: Recorded, directory: Path) -> None:
             )
 
 
+def restore(store: Store, shelves: Shelves, one: Recorded) -> None:
+    """Make again what the store no longer has of that run.
+
+    Raises ConfigError where today's inputs make something else.
+    """
+    known = one.result.provenance
+    absent = [what for what, kind, digest in _parts(known) if not store.find(kind, digest)]
+    if not absent:
+        return
+    target, _, on = known.label.partition(" on ")
+    asked = Request(
+        target=target,
+        base=on,
+        arch=(one.result.machine.arch,),
+        flavour=known.flavour,
+        mutant=known.mutant,
+        suites=tuple(name for name, _ in known.programs),
+        schedule="seeded",
+    )
+    with log.step(f"Making the {', '.join(absent)} of {one.directory.parent.parent.name} again"):
+        (spec,) = request.specs(store, shelves, asked)
+        made = run.prepare(store, shelves, spec).provenance
+    others = [part[0] for part in _parts(known) if part not in _parts(made)]
+    if others:
+        raise ConfigError(
+            f"the store no longer has the {', '.join(absent)} of that run, and today's "
+            f"{', '.join(others)} would be another",
+            hint="the rig's checkout, the series or the compiler has changed since; with those of "
+            "then it is made again",
+        )
+
+
+def _parts(known: Provenance) -> tuple[tuple[str, str, str], ...]:
+    """What a run was made of: its name, where in the store it is, its digest."""
+    programs = ((f"program {name}", "programs", digest) for name, digest in known.programs)
+    return (("kernel", "builds", known.build), ("image", "images", known.image), *programs)
+
+
 def software(store: Store, known: Provenance) -> Software:
     """What a stored run was made of, from the store by its digests."""
-    build, image = store.find("builds", known.build), store.find("images", known.image)
-    programs = [(name, store.find("programs", digest)) for name, digest in known.programs]
-    absent = [name for name, path in (("kernel", build), ("image", image), *programs) if not path]
-    if absent or build is None or image is None:
-        raise ConfigError(
-            f"the store no longer has the {', '.join(absent)} of that run",
-            hint=f"rig build {known.label.split()[0]} makes the same again where nothing changed",
-        )
-    paths = tuple(path / name for name, path in programs if path)
-    kernel = build / store.manifest("builds", known.build)["image"]
-    return Software(kernel=kernel, initrd=(image / "rootfs.cpio", guestbin.pack(paths)))
+    kernel = store.path("builds", known.build) / store.manifest("builds", known.build)["image"]
+    programs = tuple(store.path("programs", digest) / name for name, digest in known.programs)
+    image = store.path("images", known.image) / "rootfs.cpio"
+    return Software(kernel=kernel, initrd=(image, guestbin.pack(programs)))
 
 
 def _first_difference(old: Path, new: Path) -> tuple[str, str]:

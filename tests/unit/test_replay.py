@@ -10,7 +10,8 @@ from rig.errors import ConfigError
 from rig.guest import Software
 from rig.qemu import Machine, Seeded
 from rig.report import seeds as report
-from rig.run import RunResult
+from rig.request import Request
+from rig.run import Prepared, RunResult, RunSpec, Shelves
 from rig.store import Store
 from rig.verdict import CaseResult, Outcome, SuiteResult
 
@@ -137,8 +138,49 @@ def test_a_live_run_is_never_the_same_twice(
         replay.recorded(directory)
 
 
-def test_what_the_store_has_lost_is_named(store: Store, stored: Path, tmp_path: Path) -> None:
-    (store.root / "images" / "1ma9e" / "manifest.json").unlink()
+@pytest.fixture
+def remade(
+    store: Store, stored: Path, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], list[Request]]:
+    """The image is lost; made again it has this digest. What is asked for is listed."""
+    asked: list[Request] = []
+
+    def be(image: str) -> list[Request]:
+        (store.root / "images" / "1ma9e" / "manifest.json").unlink()
+        (one,) = replay.recorded(stored)
+        again = replace(prepared, provenance=replace(one.result.provenance, image=image))
+
+        def specs(store: Store, shelves: Shelves, request: Request) -> tuple[RunSpec, ...]:
+            asked.append(request)
+            return (prepared.spec,)
+
+        monkeypatch.setattr(replay.request, "specs", specs)
+        monkeypatch.setattr(replay.run, "prepare", lambda store, shelves, spec: again)
+        return asked
+
+    return be
+
+
+def test_what_the_store_has_lost_is_made_again(
+    store: Store, stored: Path, remade: Callable[[str], list[Request]]
+) -> None:
+    asked = remade("1ma9e")
     (one,) = replay.recorded(stored)
-    with pytest.raises(ConfigError, match="no longer has the image"):
-        replay.replay(store, one, tmp_path / "again")
+    replay.restore(store, Shelves.default(), one)
+    assert [(wanted.target, wanted.base, wanted.suites) for wanted in asked] == [
+        ("unmap-batch@v2", "v6.12", ("stale_tlb",))
+    ]
+
+
+def test_where_it_comes_out_another_one_that_is_said(
+    store: Store, stored: Path, remade: Callable[[str], list[Request]]
+) -> None:
+    remade("07e4")
+    (one,) = replay.recorded(stored)
+    with pytest.raises(ConfigError, match=r"no longer has the image .*, and today's image would"):
+        replay.restore(store, Shelves.default(), one)
+
+
+def test_nothing_is_made_where_nothing_is_lost(store: Store, stored: Path) -> None:
+    (one,) = replay.recorded(stored)
+    replay.restore(store, Shelves(kconfigs=Path(), patches=Path(), images=Path()), one)
