@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pydantic
 
+from rig import arch as arches
 from rig import campaign, console, log, run, seeded
 from rig import suite as suites
 from rig.errors import ConfigError, GuestLost
@@ -144,7 +145,7 @@ def explore(
 def _identity(prepared: Prepared, chosen: Suite, case: Case) -> str:
     """Whatever decides what a seed does."""
     known, spec = prepared.provenance, prepared.spec
-    machine = replace(spec.machine, schedule=Seeded(seed=0))
+    machine, arch = replace(spec.machine, schedule=Seeded(seed=0)), arches.pick(spec.machine.arch)
     return digest(
         {
             "build": known.build,
@@ -153,6 +154,7 @@ def _identity(prepared: Prepared, chosen: Suite, case: Case) -> str:
             "qemu": known.qemu,
             "mutant": spec.mutant,
             "machine": str(machine),
+            "hardware": (arch.seeded_machine, arch.seeded_cpu),
             "cmdline": kernel_cmdline(machine),
             "case": f"{chosen.name}/{case.name}",
             "iterations": case.seeded(spec.iterations).iterations,

@@ -19,7 +19,7 @@ from rig import campaign, log, mutant, request, suite, tree
 from rig.console import SplatKind
 from rig.errors import ConfigError, unknown
 from rig.mutant import NONE, Mutant
-from rig.qemu import Seeded
+from rig.qemu import Live, Machine, Seeded
 from rig.request import Request
 from rig.run import RunResult, RunSpec, Shelves
 from rig.store import Store, write_whole
@@ -28,6 +28,7 @@ from rig.verdict import SPLAT, CaseResult, Outcome, killed
 from rig.version import KernelVersion
 
 FILE = "mutation.json"
+KINDS = (Live().kind, Seeded(seed=0).kind)
 
 
 class Fate(StrEnum):
@@ -123,7 +124,7 @@ def plan(
     for spec in specs:
         used: set[Selection] = set()
         for one in mutants:
-            if row := _spared(one, spec.machine.arch, version):
+            if row := _spared(one, spec.machine, version):
                 rows.append(row)
                 continue
             chosen = spec.suites if all_cases else _naming(one, spec.suites)
@@ -149,19 +150,18 @@ def check_named(mutants: Sequence[Mutant]) -> None:
                     raise unknown(f"splat for the Killed-By of {where}", name, splats)
             elif name not in cases:
                 raise unknown(f"case for the Killed-By of {where}", name, cases)
+        places = {*arches.known(), *(f"{arch}/{kind}" for arch in arches.known() for kind in KINDS)}
         for name, _ in one.equivalent_on:
-            if name not in arches.known():
-                raise unknown(
-                    f"architecture for the Equivalent-On of {where}", name, arches.known()
-                )
+            if name not in places:
+                raise unknown(f"architecture for the Equivalent-On of {where}", name, places)
 
 
-def _spared(one: Mutant, arch: str, version: KernelVersion) -> Row | None:
+def _spared(one: Mutant, machine: Machine, version: KernelVersion) -> Row | None:
     """The row of a mutant that cannot be noticed there, with the reason its header gives."""
     if why := one.absent(version):
-        return Row(mutant=one.name, arch=arch, fate=Fate.NOT_APPLICABLE, reason=why)
-    if why := dict(one.equivalent_on).get(arch, ""):
-        return Row(mutant=one.name, arch=arch, fate=Fate.EQUIVALENT, reason=why)
+        return Row(mutant=one.name, arch=machine.arch, fate=Fate.NOT_APPLICABLE, reason=why)
+    if why := one.equivalent(machine.arch, machine.schedule.kind):
+        return Row(mutant=one.name, arch=machine.arch, fate=Fate.EQUIVALENT, reason=why)
     return None
 
 

@@ -132,6 +132,15 @@ def test_what_cannot_be_noticed_has_its_reason_and_no_guest(specs: list[RunSpec]
     assert (newer.rows, len(newer.trials)) == ((), 2)
 
 
+def test_a_reason_may_be_for_one_schedule(spec: RunSpec) -> None:
+    one = make("w", "stale_tlb/anon_lost_write", more="// Equivalent-On: x86_64/seeded: one CPU\n")
+    mutation.check_named([one])
+    assert len(mutation.plan([spec], [one], V6_12, all_cases=False).trials) == 1
+    seeded = replace(spec, machine=replace(spec.machine, schedule=Seeded(seed=1)))
+    (row,) = mutation.plan([seeded], [one], V6_12, all_cases=False).rows
+    assert (row.fate, row.reason) == (Fate.EQUIVALENT, "one CPU")
+
+
 def test_a_selection_that_leaves_nothing_is_an_error(spec: RunSpec) -> None:
     only = replace(spec, suites=(Selection(suite="madv_free"),))
     with pytest.raises(ConfigError, match="none of these cases is named"):
