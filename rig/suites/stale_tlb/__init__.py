@@ -14,7 +14,7 @@ SUITE = Suite(
             "(mm/vmscan.c: shrink_folio_list(), try_to_unmap_flush_dirty())",
             pages=4096,
             iterations=16,
-            seeded_iterations=8,
+            seeded_iterations=4,
             floors=floors(
                 pswpout=3000,
                 reclaimed_by_memory_reclaim=150,
