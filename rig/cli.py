@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rig import campaign, cli_series, request, run
+from rig import campaign, cli_bench, cli_series, request, run
 from rig.cli_app import (
     AccelOpt,
     ArchOpt,
@@ -41,7 +41,7 @@ from rig.run import Shelves
 from rig.store import Store
 from rig.verdict import Outcome
 
-__all__ = ["app", "cli_series"]
+__all__ = ["app", "cli_bench", "cli_series"]
 
 
 @app.command("run", epilog="Examples: `rig run batch-dirty-tlb-flush@v2 --arch x86_64,arm64`  \n"
@@ -316,8 +316,8 @@ def report(
     runs: Annotated[bool, typer.Option("--list", help="List the stored runs.")] = False,
 ) -> None:
     """Print a stored run again, without booting."""
-    from rig import mutation
-    from rig.report import files, mutants, text
+    from rig import compare, mutation
+    from rig.report import comparison, files, mutants, text
 
     store = Store.default()
     if runs:
@@ -328,6 +328,9 @@ def report(
     if mutated := mutation.load(directory):
         typer.echo(mutants.render(mutated, directory.name), nl=False)
         raise typer.Exit(mutated.outcome.exit_status)
+    if compared := compare.load(directory):
+        typer.echo(comparison.render(compared, directory.name), nl=False)
+        raise typer.Exit(Outcome.worst(one.outcome for one in compared).exit_status)
     results = campaign.load_all(directory)
     files.write(results, json, junit)
     typer.echo(text.render(results, directory.name), nl=False)

@@ -28,6 +28,7 @@ Rig = Callable[..., Status]
 VERBS = (
     "run",
     "mutate",
+    "bench",
     "explore",
     "replay",
     "build",

@@ -22,7 +22,7 @@ LAYERS = {
     "L0 host": "errors log proc store git discover",
     "L1 nouns": (
         "version kconfig arches arch arches.* guard series mutant target ktap console verdict"
-        " kselftest cpio keys"
+        " kselftest cpio keys claims"
     ),
     "L2 makers": (
         "debian base b4 threads intake tree weave host lane kbuild guestbin selftests image"
@@ -33,12 +33,12 @@ LAYERS = {
         "onto eachpatch run campaign request rangediff mutation replay trace explore compare bisect"
         " nightly history report report.text report.reply report.junit report.files report.*"
     ),
-    "L5 faces": "progress cli_app cli_series cli pytest_plugin __main__ benches.overhead",
+    "L5 faces": "progress cli_app cli_bench cli_series cli pytest_plugin __main__ overhead",
 }
-# The package itself, and the layer of programs to be started by hand (`python -m rig.benches.x`).
+# The package itself, and the layer of programs to be started by hand (`python -m rig.overhead`).
 PACKAGE = "rig"
 NOUNS, FACES = "L1 nouns", "L5 faces"
-SPEAKERS = ("benches.*",)
+SPEAKERS = ("overhead",)
 """Print results of their own, being programs as well as modules."""
 
 IMPORTERS = {

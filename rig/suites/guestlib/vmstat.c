@@ -29,24 +29,35 @@ uint64_t vmstat(const char *name)
 	return stat_file_value("/proc/vmstat", name);
 }
 
-bool tlb_shootdowns(uint64_t *count)
+/* "TLB:   <count of each CPU>   TLB shootdowns" */
+bool interrupt_count(const char *description, uint64_t *count)
 {
-	char text[16384], *end;
-	const char *line;
+	char text[16384], *line, *end;
+	const char *found;
 	uint64_t of_one;
 
 	if (read_file("/proc/interrupts", text, sizeof(text)) < 0)
 		bail("cannot read /proc/interrupts: %s", strerror(errno));
-	line = strstr(text, "TLB:");
-	if (!line)
+	found = strstr(text, description);
+	if (!found)
+		return false;
+	for (line = text + (found - text); line > text && line[-1] != '\n'; line--)
+		;
+	line = strchr(line, ':');
+	if (!line || line > found)
 		return false;
 	*count = 0;
-	for (line += strlen("TLB:"); ; line = end) {
+	for (line++; ; line = end) {
 		of_one = strtoull(line, &end, 10);
 		if (end == line)
 			return true;
 		*count += of_one;
 	}
+}
+
+bool tlb_shootdowns(uint64_t *count)
+{
+	return interrupt_count("TLB shootdowns", count);
 }
 
 void vmstat_start(struct vmstat_delta *deltas, size_t count)

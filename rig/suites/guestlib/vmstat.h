@@ -14,9 +14,11 @@ uint64_t stat_file_value(const char *path, const char *name);
 uint64_t vmstat(const char *name);
 
 /*
- * Interrupts that TLB shootdowns took, on all CPUs. False where there is no such
- * line, as on arm64, whose flushes are broadcast.
+ * Interrupts of a kind, by its description in /proc/interrupts, on all CPUs. False where
+ * there is no such line, as there is none of TLB shootdowns on arm64, whose flushes are
+ * broadcast.
  */
+bool interrupt_count(const char *description, uint64_t *count);
 bool tlb_shootdowns(uint64_t *count);
 
 /* How much a line of /proc/vmstat grew since vmstat_start(). */

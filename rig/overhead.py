@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the rig costs beside the bare tools: `python -m rig.benches.overhead`.
+"""What the rig costs beside the bare tools: `python -m rig.overhead`.
 
 Both sides of a ratio are taken in turns in one run, on one machine, so that it holds where the
 seconds do not. Prints a table; judges nothing.

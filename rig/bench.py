@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Benchmarks: which counters of which case, and what follows from them.
+
+The programs are the cases of the suite `bench`; one module of rig/benches for each.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import rig.benches
+from rig import discover
+from rig.qemu import Accel, Machine, Seeded
+from rig.suite import Selection
+
+SUITE = "bench"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Metric:
+    """A counter, or one divided by another."""
+
+    name: str
+    title: str
+    """As it stands in the table."""
+    of: str
+    per: str = ""
+    factor: float = 1
+    time: bool = False
+    """It is of seconds, which under TCG are the emulator's."""
+
+    def value(self, counters: Mapping[str, int]) -> float | None:
+        """None where the kernel does not offer it, or nothing was there to divide by."""
+        if self.of not in counters or (self.per and not counters.get(self.per)):
+            return None
+        return counters[self.of] * self.factor / (counters[self.per] if self.per else 1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Benchmark:
+    name: str
+    summary: str
+    case: str
+    """Of the suite `bench`."""
+    work: str
+    """How much is done, for the head of the table."""
+    metrics: tuple[Metric, ...]
+
+    @property
+    def selection(self) -> Selection:
+        return Selection(suite=SUITE, cases=(self.case,))
+
+    def sample(self, counters: Mapping[str, int], machine: Machine) -> dict[str, float]:
+        """The metrics of one run."""
+        known = dict(counters)
+        if isinstance(machine.schedule, Seeded):
+            # What -icount counts: every CPU's instructions move the one virtual clock.
+            known["instructions"] = known.get("nanoseconds", 0) >> machine.schedule.shift
+        values = ((metric.name, metric.value(known)) for metric in self.metrics)
+        return {name: value for name, value in values if value is not None}
+
+    def metric(self, name: str) -> Metric:
+        return next(one for one in self.metrics if one.name == name)
+
+
+def judged(metric: Metric, machine: Machine) -> bool:
+    """Whether a difference in it says anything of hardware."""
+    return not metric.time or machine.accel is Accel.KVM
+
+
+def known() -> dict[str, Benchmark]:
+    return discover.constants(rig.benches, "BENCH", Benchmark)
+
+
+def pick(name: str) -> Benchmark:
+    return discover.pick(rig.benches, "BENCH", Benchmark, name, "benchmark")

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The verb about two kernels: an adapter without logic."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rig.cli_app import (
+    AccelOpt,
+    ArchOpt,
+    BaseOpt,
+    CpusOpt,
+    JsonOpt,
+    QuietOpt,
+    ScheduleOpt,
+    TargetArg,
+    TreeOpt,
+    VerboseOpt,
+    app,
+)
+from rig.progress import reporter
+from rig.request import Request, comma
+from rig.run import Shelves
+from rig.store import Store
+from rig.verdict import Outcome
+
+
+@app.command(
+    epilog="Examples: `rig bench batch-dirty-tlb-flush@v2 --schedule seeded`  \n"
+    "`rig bench lazyfree-batched-unmap@v4 --bench lazyfree_reclaim --arch x86_64,arm64`  \n"
+    "`rig bench v6.12 --against v6.12`"
+)
+def bench(
+    target: TargetArg,
+    against: Annotated[
+        str, typer.Option("--against", help="What it is compared with; a series' own base.")
+    ] = "",
+    arch: ArchOpt = "x86_64",
+    name: Annotated[
+        str, typer.Option("--bench", help="Benchmarks, comma-separated; all by default.")
+    ] = "",
+    rounds: Annotated[
+        int, typer.Option("--rounds", help="Pairs of guests; 0 is as many as decide something.")
+    ] = 0,
+    base: BaseOpt = "",
+    tree: TreeOpt = None,
+    accel: AccelOpt = "auto",
+    schedule: ScheduleOpt = "live",
+    cpus: CpusOpt = 4,
+    json: JsonOpt = None,
+    verbose: VerboseOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Measure a kernel before and after a series, and check what its cover letter claims."""
+    from rig import bench as benches
+    from rig import compare
+    from rig.report import comparison, files
+
+    chosen = [benches.pick(one) for one in comma(name)] or list(benches.known().values())
+    asked = Request(
+        target=target, arch=comma(arch), base=base, tree=tree, accel=accel, schedule=schedule,
+        cpus=cpus, suites=(benches.SUITE,),
+    )  # fmt: skip
+    files.check(json)
+    with reporter(verbose=verbose, quiet=quiet):
+        found, directory = compare.compare(
+            Store.default(), Shelves.default(), asked, against, chosen, rounds
+        )
+    _copy(directory / compare.FILE, json)
+    typer.echo(comparison.render(found, directory.name), nl=False)
+    raise typer.Exit(Outcome.worst(one.outcome for one in found).exit_status)
+
+
+def _copy(stored: Path, json: Path | None) -> None:
+    if json:
+        json.write_bytes(stored.read_bytes() + b"\n")

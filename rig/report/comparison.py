@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A comparison as the table a cover letter has, with an interval and a verdict for each metric."""
+
+from collections.abc import Iterator, Sequence
+
+from rig import bench
+from rig.compare import Comparison, Difference, Line
+from rig.qemu import Seeded
+from rig.report.text import fold
+
+WIDTH = 78
+
+
+def render(found: Sequence[Comparison], name: str = "") -> str:
+    lines = [line for one in found for line in _table(one)]
+    if name:
+        lines += [f"rig report {name}"]
+    return "\n".join(lines) + "\n"
+
+
+def _table(one: Comparison) -> Iterator[str]:
+    machine, known = one.machine, bench.pick(one.bench)
+    swap = machine.swap.zram + machine.swap.disk
+    yield "=" * WIDTH
+    yield f"{one.bench}: {one.before} against {one.after}".center(WIDTH).rstrip()
+    yield "=" * WIDTH
+    yield f"  Kernel: {one.release}   CPUs: {machine.cpus}   {machine.where}"
+    yield f"  MemTotal: {machine.memory}M   SwapTotal: {swap}M   rounds: {one.rounds}"
+    yield f"  {known.work}"
+    yield "-" * WIDTH
+    yield f"{'Metric':<22} {'Before':<13} {'After':<13} Delta (abs / %)"
+    for line in one.lines:
+        yield from _metric(line, known.metric(line.metric).title)
+    yield "-" * WIDTH
+    missing = [metric.title.strip() for metric in known.metrics
+               if metric.name not in {line.metric for line in one.lines}]  # fmt: skip
+    if missing:
+        yield f"  {fold('not counted here: ' + ', '.join(missing), 4, 2)}"
+    if isinstance(machine.schedule, Seeded):
+        yield "  Each round is a seed; in [ ] the least and the greatest difference. Without it:"
+        yield "  the same to the last digit."
+    else:
+        yield "  In [ ] the 95 % interval of the mean difference, by bootstrap over the rounds."
+    for why in one.discarded:
+        yield f"  {fold(f'discarded: {why}', 4, 2)}"
+    if one.failure:
+        yield f"  {fold(f'FAIL: {one.failure}', 4, 2)}"
+    for judged in one.claims:
+        yield f"  {fold(f'{judged.word}: {judged.claim.said}: {judged.why}', 4, 2)}"
+        yield f"      there: {judged.claim.machine}"
+    yield ""
+
+
+def _metric(line: Line, title: str) -> Iterator[str]:
+    before, after = line.means
+    change = after - before
+    delta = f"{_number(change, signed=True)}{_percent(line, change)}"
+    yield f"{title:<22} {_number(before):<13} {_number(after):<13} {delta}"
+    if line.difference is Difference.SAME:
+        return
+    interval = f"[{_number(line.low, signed=True)} .. {_number(line.high, signed=True)}]"
+    chance = f", p = {line.chance:.4f}" if 0 < line.chance < 1 else ""
+    yield f"{'':<22} {interval} {line.difference}{chance}"
+
+
+def _percent(line: Line, change: float) -> str:
+    part = line.percent(change)
+    return "" if part is None else f" ({part:+.1f}%)"
+
+
+def _number(value: float, *, signed: bool = False) -> str:
+    sign = "+" if signed and value > 0 else ""
+    whole = float(value).is_integer() or abs(value) >= 10_000
+    return sign + (f"{value:.0f}" if whole else f"{value:.3f}")

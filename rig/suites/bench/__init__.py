@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Programs that do a fixed amount of work and count what reclaim has cost: rig/benches judges."""
+
+from rig.suite import Case, Suite
+from rig.verdict import floors
+
+SUITE = Suite(
+    name="bench",
+    summary="what reclaim costs, counted; `rig bench` compares two kernels by it",
+    on_request=True,
+    cases=(
+        Case(
+            name="shared_dirty_reclaim",
+            guards="nothing: threads of one process dirty memory beyond their cgroup's limit",
+            iterations=8,
+            floors=floors(pgsteal_anon=4000, pswpout=4000, bogo_ops=16_000),
+        ),
+        Case(
+            name="lazyfree_reclaim",
+            guards="nothing: MADV_PAGEOUT of lazyfree folios of 64 KiB",
+            iterations=16,
+            floors=floors(folios=1900, pglazyfreed=30_000),
+        ),
+        Case(
+            name="lazyfree_redirtied",
+            guards="nothing: MADV_PAGEOUT of lazyfree folios of a PMD, each written to since",
+            iterations=16,
+            floors=floors(folios=60),
+        ),
+    ),
+)

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: GPL-2.0-only
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rig import bench, campaign, claims, compare, request
+from rig.bench import Benchmark, Metric
+from rig.claims import Claim
+from rig.compare import Comparison, Difference, Line, Word
+from rig.errors import ConfigError
+from rig.qemu import Accel, Live, Seeded
+from rig.report import comparison
+from rig.request import Request
+from rig.run import RunResult, RunSpec, Shelves
+from rig.store import Store
+from rig.verdict import CaseResult, Outcome, SuiteResult, Verdict
+
+SHELVES = Shelves(kconfigs=Path("/k"), patches=Path("/p"), images=Path("/i"))
+ONE = Benchmark(
+    name="shared_dirty_reclaim",
+    summary="a test's",
+    case="shared_dirty_reclaim",
+    work="none",
+    metrics=(
+        Metric(name="ops_per_s", title="ops", of="bogo_ops", per="nanoseconds", time=True),
+        Metric(name="tlb_shootdowns", title="shootdowns", of="tlb_shootdowns"),
+        Metric(name="tlb_shootdowns_per_page", title="per page", of="tlb_shootdowns", per="pages"),
+        Metric(name="pgscan_anon", title="scan", of="pgscan_anon"),
+        Metric(name="pgsteal_anon", title="steal", of="pgsteal_anon"),
+        Metric(name="instructions_per_page", title="instr", of="instructions", per="pages"),
+    ),
+)
+Shows = Callable[[bool, int], dict[str, int]]
+"""(after?, round) -> counters"""
+
+
+@pytest.fixture
+def rounds(
+    spec: RunSpec, results: dict[str, tuple[RunResult, ...]], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., list[tuple[str, int]]]:
+    """Kernels `before` and `after`; what a guest counts is the test's to say. (side, round) of each
+    guest is listed."""
+
+    def be(
+        shows: Shows,
+        outcome: Callable[[bool, int], Outcome] = lambda *_: Outcome.PASS,
+        seeded: bool = False,
+    ) -> list[tuple[str, int]]:
+        booted: list[tuple[str, int]] = []
+        schedule = Seeded(seed=1) if seeded else Live()
+        machine = replace(spec.machine, accel=Accel.TCG, schedule=schedule)
+
+        def specs(store: Store, shelves: Shelves, asked: Request) -> tuple[RunSpec, ...]:
+            tree = replace(spec.tree, base=replace(spec.tree.base, name=asked.target))
+            return (replace(spec, tree=tree, machine=machine),)
+
+        def execute(
+            store: Store, shelves: Shelves, specs: Sequence[RunSpec], directory: Path, **_: Any
+        ) -> tuple[RunResult, ...]:
+            (one,) = specs
+            side, number = one.tree.base.name, one.seed
+            booted.append((side, number))
+            after = side == "after"
+            said = outcome(after, number)
+            case = CaseResult(
+                name="shared_dirty_reclaim", outcome=said, reason="",
+                counters=tuple(shows(after, number).items()),
+            )  # fmt: skip
+            whole = results["pass"][0]
+            suites = (SuiteResult(suite="bench", cases=(case,)),)
+            verdict = Verdict(outcome=said, reason="kernel BUG" if said is Outcome.FAIL else "why")
+            return (replace(whole, machine=one.machine, suites=suites, verdict=verdict),)
+
+        monkeypatch.setattr(request, "specs", specs)
+        monkeypatch.setattr(campaign, "execute", execute)
+        return booted
+
+    return be
+
+
+def measured(store: Store, number: int = 0) -> Comparison:
+    asked = Request(target="after")
+    ((found,), directory) = compare.compare(store, SHELVES, asked, "before", [ONE], number)
+    assert compare.load(directory) == (found,)
+    return found
+
+
+def lines(found: Comparison) -> dict[str, Line]:
+    return {line.metric: line for line in found.lines}
+
+
+def noisy(least: int, most: int, seed: int) -> Callable[[], int]:
+    random_numbers = random.Random(seed)
+    return lambda: random_numbers.randint(least, most)
+
+
+def test_rounds_are_in_turns_and_as_many_as_can_decide(
+    store: Store, rounds: Callable[..., list[tuple[str, int]]]
+) -> None:
+    booted = rounds(lambda after, number: {"tlb_shootdowns": 100 + number, "pages": 10})
+    found = measured(store)
+    assert booted[:4] == [("before", 1), ("after", 1), ("after", 2), ("before", 2)]
+    assert found.rounds == compare.rounds_needed(ONE, found.machine) == 8
+    with pytest.raises(ConfigError, match="4 rounds decide nothing"):
+        measured(store, 4)
+
+
+def test_a_difference_in_every_round_is_found_and_seconds_under_tcg_are_not_judged(
+    store: Store, rounds: Callable[..., object]
+) -> None:
+    noise = noisy(-5, 5, seed=1)
+    rounds(
+        lambda after, number: {
+            "tlb_shootdowns": (40 if after else 100) + noise(), "pages": 10,
+            "bogo_ops": 900 if after else 100, "nanoseconds": 5,
+        }
+    )  # fmt: skip
+    found = lines(measured(store))
+    assert found["tlb_shootdowns"].difference is Difference.LOWER
+    assert found["tlb_shootdowns"].low < -60 + 5 and found["tlb_shootdowns"].high > -60 - 5
+    assert found["tlb_shootdowns_per_page"].difference is Difference.LOWER
+    assert found["ops_per_s"].difference is Difference.NOT_JUDGED
+    assert "instructions_per_page" not in found, "the live schedule counts none"
+
+
+def test_the_same_kernel_twice_seldom_differs(store: Store, rounds: Callable[..., object]) -> None:
+    claimed, names = 0, ("tlb_shootdowns", "pages", "pgscan_anon", "pgsteal_anon")
+    for seed in range(100):
+        noise = noisy(0, 1000, seed)
+        rounds(lambda after, number, noise=noise: {name: 1 + noise() for name in names})
+        found = lines(measured(store))
+        claimed += any(
+            line.difference in (Difference.LOWER, Difference.HIGHER) for line in found.values()
+        )
+    assert claimed <= 10, "one in twenty is meant; so many would be chance once in a hundred times"
+
+
+def test_a_seed_is_the_same_to_the_last_digit_or_it_differs(
+    store: Store, rounds: Callable[..., object]
+) -> None:
+    rounds(
+        lambda after, number: {
+            "tlb_shootdowns": 100 + number - after, "pages": 10,
+            "nanoseconds": 6400, "bogo_ops": 1,
+        },
+        seeded=True,
+    )  # fmt: skip
+    found = lines(measured(store))
+    assert found["tlb_shootdowns"].difference is Difference.LOWER
+    assert (found["tlb_shootdowns"].low, found["tlb_shootdowns"].high) == (-1, -1)
+    assert found["instructions_per_page"].difference is Difference.SAME
+    assert found["instructions_per_page"].before == (10.0, 5.0, 20.0), "of 64, 128 and 32 ns each"
+
+
+def test_what_the_seeds_disagree_about_is_undecided(
+    store: Store, rounds: Callable[..., object]
+) -> None:
+    rounds(
+        lambda after, number: {"tlb_shootdowns": 100 + after * (-1) ** number, "pages": 10},
+        seeded=True,
+    )
+    assert lines(measured(store))["tlb_shootdowns"].difference is Difference.UNDECIDED
+
+
+def test_a_round_with_an_oom_kill_is_discarded(store: Store, rounds: Callable[..., object]) -> None:
+    rounds(
+        lambda after, number: {
+            "tlb_shootdowns": 100 if number != 3 else 10**9, "pages": 10,
+            "oom_kill": int(after and number == 3),
+        }
+    )  # fmt: skip
+    found = measured(store)
+    assert found.discarded == ("round 3: 1 processes killed for want of memory",)
+    assert found.rounds == 7
+    assert set(lines(found)["tlb_shootdowns"].before) == {100}
+    assert "discarded: round 3" in comparison.render([found])
+
+
+def test_a_kernel_that_dies_ends_it_and_the_rounds_so_far_are_kept(
+    store: Store, rounds: Callable[..., list[tuple[str, int]]]
+) -> None:
+    booted = rounds(
+        lambda after, number: {"tlb_shootdowns": 100, "pages": 10},
+        lambda after, number: Outcome.FAIL if after and number == 2 else Outcome.PASS,
+    )
+    found = measured(store)
+    assert len(booted) == 4
+    assert (found.outcome, found.rounds) == (Outcome.FAIL, 1)
+    assert "kernel BUG" in comparison.render([found])
+
+
+def test_a_base_by_itself_is_compared_with_nothing(
+    store: Store, spec: RunSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = replace(spec.tree, series=None)
+    monkeypatch.setattr(request, "tree_spec", lambda *_: tree)
+    with pytest.raises(ConfigError, match=r"v6\.12 is a base") as bad:
+        compare.compare(store, SHELVES, Request(target="v6.12"), "", [ONE], 0)
+    assert "--against v6.12" in bad.value.hint
+
+
+def a_line(before: float, after: float, difference: Difference) -> Line:
+    change = after - before
+    return Line(
+        metric="m", before=(before,), after=(after,), low=change - 5, high=change + 5,
+        chance=0.01, difference=difference,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "word"),
+    [
+        (-68.2, a_line(100, 20, Difference.LOWER), Word.REPRODUCED),
+        (-68.2, a_line(100, 35, Difference.LOWER), Word.REPRODUCED),
+        (-68.2, a_line(100, 80, Difference.LOWER), Word.NOT_REPRODUCED),
+        (-68.2, a_line(100, 180, Difference.HIGHER), Word.NOT_REPRODUCED),
+        (26.9, a_line(100, 130, Difference.HIGHER), Word.REPRODUCED),
+        (-100, a_line(0, 0, Difference.SAME), Word.NOT_REPRODUCED),
+        (-68.2, a_line(100, 80, Difference.UNDECIDED), Word.UNDECIDED),
+        (26.9, a_line(100, 130, Difference.NOT_JUDGED), Word.UNDECIDED),
+        (26.9, None, Word.UNDECIDED),
+    ],
+)
+def test_a_claim_is_held_against_what_was_measured(
+    change: float, line: Line | None, word: Word
+) -> None:
+    claim = Claim(bench="b", metric="m", change=change, said="cover", machine="16 CPUs")
+    assert compare.judge(claim, line).word is word
+
+
+def test_the_shelfs_claims_are_of_metrics_there_are() -> None:
+    shelf = Shelves.default().patches
+    found = [one for path in sorted(shelf.iterdir()) for one in claims.load(shelf, path.name)]
+    assert len(found) >= 6
+    for claim in found:
+        assert claim.metric in {metric.name for metric in bench.pick(claim.bench).metrics}
+
+
+def test_a_claim_that_says_too_little_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / claims.FILE).write_text('[[claim]]\nbench = "b"\n')
+    with pytest.raises(ConfigError, match=r"claims\.toml"):
+        claims.load(tmp_path, "s")
+    assert claims.load(tmp_path, "other") == ()
+
+
+def test_the_table_is_the_cover_letters(store: Store, rounds: Callable[..., object]) -> None:
+    noise = noisy(-2, 2, seed=4)
+    rounds(lambda after, number: {"tlb_shootdowns": (40 if after else 100) + noise(), "pages": 10})
+    said = comparison.render([measured(store)], "20261120-1")
+    assert "Metric                 Before        After         Delta (abs / %)" in said
+    assert "lower, p = 0.0078" in said
+    assert "not counted here: bogo ops/s" in said
+    assert said.endswith("rig report 20261120-1\n")
+    assert all(len(line) <= 100 for line in said.splitlines())
