@@ -20,7 +20,7 @@ from rig import arch as arches
 from rig import campaign, console, log, run, seeded
 from rig import suite as suites
 from rig.errors import ConfigError, GuestLost
-from rig.qemu import Seeded, kernel_cmdline
+from rig.qemu import SEED_MAX, Seeded, kernel_cmdline
 from rig.run import Prepared, RunSpec, Shelves
 from rig.store import Store, digest, write_whole
 from rig.suite import PAGES_STEP, Case, Suite
@@ -90,7 +90,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         if not first.isdigit() or (last and not last.isdigit()) or word.strip().endswith(".."):
             raise ConfigError(f"{text!r} is no list of seeds", hint="like 1..500 or 3,7,10..20")
         end = int(last or first)
-        if not int(first) <= end < int(first) + 1_000_000:
+        if not int(first) <= end < min(int(first) + 1_000_000, SEED_MAX + 1):
             raise ConfigError(f"{word.strip()} is no range of seeds", hint="like 1..500")
         found += range(int(first), end + 1)
     return tuple(dict.fromkeys(found))

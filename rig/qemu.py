@@ -34,6 +34,9 @@ SEEDED_DISKS = (
 NO_SEEDED_DISKS = ("null_blk.nr_devices=0",)
 
 
+SEED_MAX = 2**63 - 1
+
+
 class Accel(StrEnum):
     KVM = "kvm"
     TCG = "tcg"

@@ -23,7 +23,7 @@ from rig import (
 from rig import arch as arches
 from rig.errors import ConfigError, unknown
 from rig.kbuild import KernelBuild
-from rig.qemu import Accel, Machine, Seeded, Swap
+from rig.qemu import SEED_MAX, Accel, Machine, Seeded, Swap
 from rig.run import RunSpec, Shelves
 from rig.series import SeriesVersion
 from rig.store import Store
@@ -193,7 +193,7 @@ def _check_numbers(request: Request) -> None:
         "cpus": (2, 8),
         "memory": (512, 65536),
         "repeat": (1, 1000),
-        "seed": (0, 2**63 - 1),
+        "seed": (0, SEED_MAX),
         "iterations": (0, 10**9),
         "pages": (0, 4096),
     }

@@ -71,7 +71,9 @@ def test_seeds_as_they_are_written(text: str, seeds: tuple[int, ...]) -> None:
     assert explore.parse_seeds(text) == seeds
 
 
-@pytest.mark.parametrize("text", ["", "x", "3..1", "1..", "..3", "-1", "1...3", "1..99999999"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "3..1", "1..", "..3", "-1", "1...3", "1..99999999", str(2**63)]
+)
 def test_what_is_no_list_of_seeds(text: str) -> None:
     with pytest.raises(ConfigError, match="is no"):
         explore.parse_seeds(text)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE	/* gettid() */
 #include "memcg.h"
 #include "ktap.h"
 #include "undo.h"
@@ -6,11 +7,16 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+/* A call of memory.reclaim is interrupted after so long. */
+#define RECLAIM_SECONDS	10
 
 #define CGROUP_ROOT	"/sys/fs/cgroup"
 #define CONTROL		CGROUP_ROOT "/cgroup.subtree_control"
@@ -64,13 +70,44 @@ void memcg_set_max(size_t bytes)
 	memcg_write("memory.max", value);
 }
 
+static void on_alarm(int signal_number)
+{
+	(void)signal_number;
+}
+
+/*
+ * The kernel goes over all pages sixteen times before it gives up (mm/memcontrol.c,
+ * memory_reclaim()), unless a signal is pending. Where everything is in use, and every look at
+ * that costs a TLB flush, sixteen times is too often: in the seeded schedule an hour of virtual time.
+ */
+static timer_t start_alarm(void)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM };
+	const struct sigaction action = { .sa_handler = on_alarm };
+	const struct itimerspec once = { .it_value.tv_sec = RECLAIM_SECONDS };
+	timer_t timer;
+
+	event._sigev_un._tid = gettid();
+	if (sigaction(SIGALRM, &action, NULL) || timer_create(CLOCK_MONOTONIC, &event, &timer) ||
+	    timer_settime(timer, 0, &once, NULL))
+		bail("no timer: %s", strerror(errno));
+	return timer;
+}
+
 static bool reclaim(size_t bytes, const char *how)
 {
 	char path[128], value[48];
+	timer_t timer = start_alarm();
+	bool done;
+	int error;
 
 	memcg_path(path, sizeof(path), "memory.reclaim");
 	snprintf(value, sizeof(value), "%zu%s", bytes, how);
-	if (write_file(path, value))
+	done = write_file(path, value);
+	error = errno;
+	timer_delete(timer);
+	errno = error;
+	if (done)
 		return true;
 	/* commit 94968384dde1 ("memcg: introduce per-memcg reclaim interface") (in v5.19) */
 	if (errno != EAGAIN && errno != EINTR)
