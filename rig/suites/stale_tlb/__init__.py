@@ -138,7 +138,7 @@ SUITE = Suite(
             floors=floors(
                 stores_refused=100,
                 calls_in_time=1,
-                reclaimed=100,
+                reclaimed=40,
                 migrated=1000,
             ),
         ),
@@ -150,7 +150,7 @@ SUITE = Suite(
             floors=floors(
                 stores_refused=100,
                 calls_in_time=1,
-                reclaimed=100,
+                reclaimed=40,
                 migrated=1000,
             ),
         ),

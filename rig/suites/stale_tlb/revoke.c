@@ -68,11 +68,11 @@ static bool find_unmapped(struct revoke *r)
 
 /*
  * In time: only what is unmapped is taken, for a present page among it would have the
- * call flush the neighbours, too. Otherwise, and every third time, all pages.
+ * call flush the neighbours, too. Otherwise all pages.
  */
-static void take_some(struct revoke *r, uint32_t round, bool in_time)
+static void take_some(struct revoke *r, bool in_time)
 {
-	if (in_time && round % 3) {
+	if (in_time) {
 		r->in_time[r->way]++;
 		r->unmapped[r->way] += r->taken_pages;
 	} else {
@@ -117,7 +117,7 @@ static void scavenge(struct revoke *r, uint32_t round)
 /* True when it has done what it came for. */
 static bool look(struct revoke *r, uint32_t round, struct rng *rng)
 {
-	bool owing = atomic_load(&r->owing), pending;
+	bool owing = atomic_load(&r->owing), pending, patient = round % 3;
 
 	if (r->way == UNMAP_ANON) {
 		if (owing && shared_pages(r) + BALLAST_PAGES * 7 / 8 > r->shared)
@@ -129,10 +129,14 @@ static bool look(struct revoke *r, uint32_t round, struct rng *rng)
 		scavenge(r, round);
 		return !owing || r->scavenged_pages == SCAVENGE_PAGES;
 	}
+	/*
+	 * Every third time at once, whatever there is: the call's own flush is missed only where
+	 * none is owed, for what is owed has the call flush everything.
+	 */
 	pending = find_unmapped(r);
-	if (owing && (!pending || (r->way == RECLAIM_ANON && rng_below(rng, 2))))
+	if (owing && patient && (!pending || (r->way == RECLAIM_ANON && rng_below(rng, 2))))
 		return false;
-	take_some(r, round, owing);
+	take_some(r, owing && patient);
 	return true;
 }
 
