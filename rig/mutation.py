@@ -128,6 +128,10 @@ def plan(
                 rows.append(row)
                 continue
             chosen = spec.suites if all_cases else _naming(one, spec.suites)
+            if isinstance(spec.machine.schedule, Seeded) and (why := _live_only(chosen)):
+                fate = Fate.NOT_APPLICABLE
+                rows.append(Row(mutant=one.name, arch=spec.machine.arch, fate=fate, reason=why))
+                continue
             used |= set(chosen)
             trials += [replace(spec, mutant=one.name, suites=(selection,)) for selection in chosen]
         clean += [replace(spec, mutant=NONE, suites=(one,)) for one in _merged(spec.suites, used)]
@@ -163,6 +167,14 @@ def _spared(one: Mutant, machine: Machine, version: KernelVersion) -> Row | None
     if why := one.equivalent(machine.arch, machine.schedule.kind):
         return Row(mutant=one.name, arch=machine.arch, fate=Fate.EQUIVALENT, reason=why)
     return None
+
+
+def _live_only(chosen: Sequence[Selection]) -> str:
+    """Why none of these cases has seeds: what kills it live stands."""
+    cases = [case for selection in chosen for case in suite.cases_of(selection)]
+    if not cases or not all(case.live_only for case in cases):
+        return ""
+    return f"only live, by {cases[0].name}: {cases[0].live_only}"
 
 
 def _naming(one: Mutant, selected: Sequence[Selection]) -> list[Selection]:
