@@ -61,7 +61,8 @@ def test_a_failing_run_is_stopped_at_the_instant_it_failed(name: str, tmp_path: 
 
 @pytest.mark.parametrize("name", list(arch.known()))
 def test_a_trace_leaves_the_run_as_it_was(name: str) -> None:
-    _, directory = run(name, 1, "--mutant", "no-remote-flush", status=1)
+    # On arm64 not at every seed (docs/seeded.md, "Traces"): of 1 to 5 not at 1 and 3.
+    _, directory = run(name, 2, "--mutant", "no-remote-flush", status=1)
     said = rig("replay", directory.name, "--trace", "try_to_unmap_one,swap_writepage", status=0)
     assert re.search(r"stale_tlb/anon_lost_write +identical", said)
     (one,) = replay.recorded(directory)
