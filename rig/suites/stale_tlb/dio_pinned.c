@@ -62,6 +62,7 @@ struct reader {
 	uint64_t reads;
 	uint64_t pages_read;
 	uint64_t pages_verified;
+	uint64_t stale;			/* until what was pending was flushed */
 	uint64_t swap_ins;
 	/* The read under way: its number, odd while it is, and where to. */
 	_Atomic uint32_t number CACHE_ALIGNED;
@@ -99,6 +100,15 @@ static void verify(struct reader *me, unsigned int page, const char *when)
 	me->pages_verified++;
 	if (!pattern_first_fault(start, page_size(), block_key(d, me->book[page]), &fault))
 		return;
+	/*
+	 * Not this case's: where reclaim has unmapped and freed a clean page, and the read has
+	 * brought it back before reclaim's flush, this CPU's TLB still has the page that was.
+	 */
+	flush_what_is_pending(me->other_page);
+	if (!pattern_first_fault(start, page_size(), block_key(d, me->book[page]), &fault)) {
+		me->stale++;
+		return;
+	}
 	evidence("page %u of CPU %u, offset %zu %s: block %u of the disk has 0x%" PRIx64
 		 ", the buffer 0x%" PRIx64, page, me->cpu, fault.offset, when,
 		 me->book[page], fault.wrote, fault.read);
@@ -137,11 +147,6 @@ static void one_read(struct reader *me, struct rng *rng)
 	for (i = 0; i < pages; i++)
 		verify(me, page + i, "after swap");
 	read_blocks(me, page, pages, block);
-	/*
-	 * Not this case's: where reclaim has unmapped and freed a clean page, and the read has
-	 * brought it back before reclaim's flush, this CPU's TLB still has the page that was.
-	 */
-	flush_what_is_pending(me->other_page);
 	for (i = 0; i < pages; i++)
 		verify(me, page + i, "after the read");
 	lru_drain_local();
@@ -284,18 +289,20 @@ static void readers_finish(struct dio *d)
 
 static void report(const struct dio *d)
 {
-	uint64_t reads = 0, pages_read = 0, verified = 0, swap_ins = 0;
+	uint64_t reads = 0, pages_read = 0, verified = 0, stale = 0, swap_ins = 0;
 	unsigned int k;
 
 	for (k = 0; k < d->count; k++) {
 		reads += d->reader[k].reads;
 		pages_read += d->reader[k].pages_read;
 		verified += d->reader[k].pages_verified;
+		stale += d->reader[k].stale;
 		swap_ins += d->reader[k].swap_ins;
 	}
 	counter("reads", reads);
 	counter("pages_read", pages_read);
 	counter("pages_verified", verified);
+	counter("pages_stale_until_flushed", stale);
 	counter("reader_swap_ins", swap_ins);
 	counter("pageouts_on_reads", d->calls_on_reads);
 	counter("pageouts_in_reads", d->calls_in_reads);
