@@ -150,8 +150,7 @@ def mutate(
             Store.default(), Shelves.default(), asked, comma(mutant), all_cases=all_cases,
             seeds=wanted,
         )  # fmt: skip
-    if json:
-        json.write_bytes((directory / mutation.FILE).read_bytes() + b"\n")
+    files.copy(directory / mutation.FILE, json)
     typer.echo(mutants.render(done, directory.name), nl=False)
     raise typer.Exit(done.outcome.exit_status)
 

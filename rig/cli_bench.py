@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The verb about two kernels: an adapter without logic."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -67,11 +66,6 @@ def bench(
         found, directory = compare.compare(
             Store.default(), Shelves.default(), asked, against, chosen, rounds
         )
-    _copy(directory / compare.FILE, json)
+    files.copy(directory / compare.FILE, json)
     typer.echo(comparison.render(found, directory.name), nl=False)
     raise typer.Exit(Outcome.worst(one.outcome for one in found).exit_status)
-
-
-def _copy(stored: Path, json: Path | None) -> None:
-    if json:
-        json.write_bytes(stored.read_bytes() + b"\n")

@@ -123,17 +123,14 @@ def compare(
 
     `rounds` 0 is as many as are needed.
     """
-    sides = tuple(
-        request.specs(store, shelves, one)
-        for one in (_against(store, shelves, asked, against), asked)
+    befores = request.specs(store, shelves, _against(store, shelves, asked, against))
+    afters = request.specs(store, shelves, asked)
+    directory = campaign.new_directory(store, f"bench-{afters[0].tree.label}")
+    done = tuple(
+        _compare(store, shelves, one, pair, rounds, directory)
+        for one in benchmarks
+        for pair in zip(befores, afters, strict=True)
     )
-    directory = campaign.new_directory(store, f"bench-{sides[1][0].tree.label}")
-    found = []
-    for one in benchmarks:
-        for before, after in zip(*sides, strict=True):
-            pair = tuple(replace(spec, suites=(one.selection,)) for spec in (before, after))
-            found.append(_compare(store, shelves, one, (pair[0], pair[1]), rounds, directory))
-    done = tuple(found)
     write_whole(directory / FILE, _ALL.dump_json(done, indent=1))
     return done, directory
 
@@ -191,6 +188,8 @@ def _compare(
 
 
 Pair = tuple[RunResult, RunResult]
+Samples = tuple[dict[str, float], dict[str, float]]
+"""Of a round, before and after."""
 
 
 def _rounds(
@@ -207,10 +206,9 @@ def _rounds(
         order = (0, 1) if number % 2 else (1, 0)
         found: dict[int, RunResult] = {}
         for side in order:
-            spec = replace(pair[side], seed=number)
+            spec = replace(pair[side], seed=number, suites=(one.selection,))
             if isinstance(spec.machine.schedule, Seeded):
-                machine = replace(spec.machine, schedule=Seeded(seed=number))
-                spec = replace(spec, machine=machine)
+                spec = request.at_seed(spec, number)
             suffix = f"-{one.name}-{number}-{('before', 'after')[side]}"
             (found[side],) = campaign.execute(store, shelves, [spec], directory, suffix=suffix)
         step.progress(number, rounds, "")
@@ -223,9 +221,7 @@ def _died(result: RunResult) -> bool:
     return result.verdict.outcome is Outcome.FAIL
 
 
-def _paired(
-    one: Benchmark, results: Sequence[Pair]
-) -> tuple[list[tuple[dict[str, float], dict[str, float]]], tuple[str, ...], str]:
+def _paired(one: Benchmark, results: Sequence[Pair]) -> tuple[list[Samples], tuple[str, ...], str]:
     """The rounds that count, why others do not, and what a kernel died of."""
     kept, discarded, failure = [], [], ""
     for number, pair in enumerate(results, 1):
@@ -252,9 +248,7 @@ def _counters(result: RunResult) -> dict[str, int]:
     }
 
 
-def _lines(
-    one: Benchmark, machine: Machine, kept: Sequence[tuple[dict[str, float], dict[str, float]]]
-) -> Iterator[Line]:
+def _lines(one: Benchmark, machine: Machine, kept: Sequence[Samples]) -> Iterator[Line]:
     offered = [
         metric
         for metric in one.metrics
@@ -273,15 +267,13 @@ def _lines(
         yield replace(line, difference=decided.get(line.metric, line.difference))
 
 
-def _line(
-    metric: Metric, machine: Machine, kept: Sequence[tuple[dict[str, float], dict[str, float]]]
-) -> Line:
+def _line(metric: Metric, machine: Machine, kept: Sequence[Samples]) -> Line:
     before = tuple(pair[0][metric.name] for pair in kept)
     after = tuple(pair[1][metric.name] for pair in kept)
     changes = [new - old for old, new in zip(before, after, strict=True)]
     seeded = isinstance(machine.schedule, Seeded)
-    judge = _by_seeds if seeded or not any(changes) else _by_chance
-    low, high, chance, difference = judge(changes)
+    told = _by_seeds if seeded or not any(changes) else _by_chance
+    low, high, chance, difference = told(changes)
     if not bench.judged(metric, machine):
         difference = Difference.NOT_JUDGED
     return Line(

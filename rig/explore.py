@@ -17,7 +17,7 @@ from pathlib import Path
 import pydantic
 
 from rig import arch as arches
-from rig import campaign, console, log, run, seeded
+from rig import campaign, console, log, request, run, seeded
 from rig import suite as suites
 from rig.errors import ConfigError, GuestLost
 from rig.qemu import SEED_MAX, Seeded, kernel_cmdline
@@ -146,6 +146,7 @@ def _identity(prepared: Prepared, chosen: Suite, case: Case) -> str:
     """Whatever decides what a seed does."""
     known, spec = prepared.provenance, prepared.spec
     machine, arch = replace(spec.machine, schedule=Seeded(seed=0)), arches.pick(spec.machine.arch)
+    own = case.seeded(spec.iterations, spec.pages)
     return digest(
         {
             "build": known.build,
@@ -157,8 +158,8 @@ def _identity(prepared: Prepared, chosen: Suite, case: Case) -> str:
             "hardware": (arch.seeded_machine, arch.seeded_cpu),
             "cmdline": kernel_cmdline(machine),
             "case": f"{chosen.name}/{case.name}",
-            "iterations": case.seeded(spec.iterations).iterations,
-            "pages": case.seeded(0, spec.pages).pages,
+            "iterations": own.iterations,
+            "pages": own.pages,
         }
     )
 
@@ -208,9 +209,7 @@ def attempt(
     path = directory / f"seed-{seed}" / FILE
     if path.is_file():
         return _TRIED.validate_json(path.read_bytes())
-    spec = prepared.spec
-    machine = replace(spec.machine, schedule=Seeded(seed=seed))
-    mine = replace(prepared, spec=replace(spec, machine=machine, seed=seed))
+    mine = replace(prepared, spec=request.at_seed(prepared.spec, seed))
     try:
         result = run.seeded_case(mine, chosen, case, path.parent, deadline)
     except GuestLost as lost:

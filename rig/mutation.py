@@ -221,7 +221,6 @@ def mutate(
     version = tree.materialize(store, specs[0].tree).version
     planned = plan(specs, mutants, version, all_cases=all_cases)
     directory = campaign.new_directory(store, f"mutate-{specs[0].tree.label}")
-    trials = tuple(spec for _ in range(asked.repeat) for spec in planned.trials)
     with log.step(f"Mutating {specs[0].tree.label}: {len(mutants)} mutants") as step:
 
         def run_all(runs: Sequence[RunSpec], suffix: str = "") -> tuple[RunResult, ...]:
@@ -236,7 +235,7 @@ def mutate(
                 for result in run_all(runs, f"-seed-{seed}")
             )
         else:
-            results = run_all((*planned.clean, *trials))
+            results = run_all((*planned.clean, *(planned.trials * asked.repeat)))
             clean = results[: len(planned.clean)]
             rows = fold(mutants, results[len(planned.clean) :])
     done = Mutation(
@@ -259,7 +258,7 @@ def _by_seeds(
     """A row for each mutant and architecture: of the seed that killed it, or of the last."""
     rows: dict[tuple[str, str], Row] = {}
     for seed in seeds:
-        left = [_at(seed, spec) for spec in trials if not _is_dead(rows, spec)]
+        left = [request.at_seed(spec, seed) for spec in trials if not _is_dead(rows, spec)]
         if not left:
             break
         for row in fold(mutants, run_all(left, f"-seed-{seed}")):
@@ -270,10 +269,6 @@ def _by_seeds(
 def _is_dead(rows: dict[tuple[str, str], Row], spec: RunSpec) -> bool:
     row = rows.get((spec.mutant, spec.machine.arch))
     return row is not None and row.fate is Fate.KILLED
-
-
-def _at(seed: int, spec: RunSpec) -> RunSpec:
-    return replace(spec, seed=seed, machine=replace(spec.machine, schedule=Seeded(seed=seed)))
 
 
 def _clean_at(clean: Sequence[RunSpec], rows: Sequence[Row]) -> dict[int, list[RunSpec]]:
@@ -290,7 +285,7 @@ def _clean_at(clean: Sequence[RunSpec], rows: Sequence[Row]) -> dict[int, list[R
             )
             if cases:
                 some = replace(spec, suites=(replace(one, cases=cases),))
-                found.setdefault(seed, []).append(_at(seed, some))
+                found.setdefault(seed, []).append(request.at_seed(some, seed))
     return found
 
 

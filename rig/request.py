@@ -136,6 +136,11 @@ def _specs(store: Store, shelves: Shelves, request: Request) -> Iterator[RunSpec
         )
 
 
+def at_seed(spec: RunSpec, seed: int) -> RunSpec:
+    """The spec in the seeded schedule, with that seed."""
+    return replace(spec, seed=seed, machine=replace(spec.machine, schedule=Seeded(seed=seed)))
+
+
 def _each_patch(spec: RunSpec, after: tuple[str, ...]) -> Iterator[RunSpec]:
     for number, step in enumerate(steps := tuple(eachpatch.steps(spec.tree)), 1):
         boot = step.last or "all" in after or str(number) in after

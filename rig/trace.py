@@ -63,6 +63,8 @@ def trace(store: Store, one: Recorded, functions: Sequence[str], directory: Path
     blocks = ",".join(f"{address:#x}+1" for address in (*points, clock))
     options = ("-d", "exec,nochain,cpu", "-dfilter", blocks, "-D", str(raw))
     ran = seeded.run(one.result.machine, software, one.case.command, directory, options)
+    if not raw.is_file():
+        raise InfraError("QEMU does not trace")
     counts: Counter[str] = Counter()
     with raw.open(errors="replace") as lines, out.open("w") as file:
         for call in calls(lines, points, clock, lambda values: arch.clock(values, register)):
