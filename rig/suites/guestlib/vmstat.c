@@ -32,8 +32,8 @@ uint64_t vmstat(const char *name)
 /* "TLB:   <count of each CPU>   TLB shootdowns" */
 bool interrupt_count(const char *description, uint64_t *count)
 {
-	char text[16384], *line, *end;
-	const char *found;
+	char text[16384], *end;
+	const char *line, *found;
 	uint64_t of_one;
 
 	if (read_file("/proc/interrupts", text, sizeof(text)) < 0)
@@ -41,7 +41,7 @@ bool interrupt_count(const char *description, uint64_t *count)
 	found = strstr(text, description);
 	if (!found)
 		return false;
-	for (line = text + (found - text); line > text && line[-1] != '\n'; line--)
+	for (line = found; line > text && line[-1] != '\n'; line--)
 		;
 	line = strchr(line, ':');
 	if (!line || line > found)

@@ -99,7 +99,6 @@ SUITE = Suite(
         ),
         Case(
             name="shared_file_lost_write",
-            live_only="at seed 1 a clean arm64 stood still in writeback, and why is not known yet",
             guards="a store through a shared mapping of a file is on the disk after fsync: "
             "writeback and reclaim leave no TLB entry behind (mm/rmap.c: page_vma_mkclean_one(); "
             "mm/vmscan.c: shrink_folio_list(), try_to_unmap_flush())",

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,24 +11,17 @@
 #include <unistd.h>
 
 /*
- * The interrupter looks every so often, and each time a little less often: there must
- * be time for what it interrupts, on a slow and busy host, too.
- */
-#define LOOK_NS			40000
-
-/*
  * What CPU 0 owes it goes on owing while the interrupter spins. Not for ever: a writer
  * may be waiting for a lock which the interrupted one holds.
  */
 #define SPIN_NS_MAX		50000000
 
 /*
- * Of what munmap() has freed the interrupter takes so much at a time, and for two passes.
- * Little, for on a slow CPU the pages it is after may not be free before the next time.
+ * munmap() is soon over, and the timers of a busy emulator come late: of so many rounds the
+ * interrupter is to be in time, however many that takes, up to a multiple of what was asked for.
  */
-#define SCAVENGE_PAGES		64U
-#define SCAVENGE_CHUNK		4U
-#define SCAVENGE_SPIN_NS	10000000
+#define UNMAPS_IN_TIME		40U
+#define ROUNDS_FACTOR		4U
 
 /* Looked at so often that opening the file each time (pagemap_entry()) would be the case. */
 static bool present(const struct revoke *r, unsigned int page)
@@ -85,50 +77,13 @@ static void take_some(struct revoke *r, bool in_time)
 	revoke_wait_for_arrival(r, SPIN_NS_MAX);
 }
 
-/* Without a lock, which munmap() may hold. */
-static unsigned long shared_pages(const struct revoke *r)
-{
-	unsigned long size, resident, shared;
-	char text[128] = "";
-
-	if (pread(r->statm, text, sizeof(text) - 1, 0) <= 0 ||
-	    sscanf(text, "%lu %lu %lu", &size, &resident, &shared) != 3)
-		bail("cannot read /proc/self/statm: %s", strerror(errno));
-	return shared;
-}
-
-/* Get what this CPU has freed last, make it ours, and let the writer go on for a while. */
-static void scavenge(struct revoke *r, uint32_t round)
-{
-	struct revoker *writer = &r->writer[r->active - 1];
-	uint64_t end, passes;
-	unsigned int page = r->scavenged_pages;
-
-	r->scavenged_pages += SCAVENGE_CHUNK;
-	for (; page < r->scavenged_pages; page++)
-		pattern_fill(r->scavenged + page * page_size(), page_size(),
-			     pattern_key(r->seed, round, page));
-	passes = atomic_load(&writer->passes);
-	end = revoke_now_ns() + SCAVENGE_SPIN_NS;
-	while (atomic_load(&writer->passes) < passes + 2 && revoke_now_ns() < end)
-		;
-}
-
 /* True when it has done what it came for. */
 static bool look(struct revoke *r, uint32_t round, struct rng *rng)
 {
 	bool owing = atomic_load(&r->owing), pending, patient = round % 3;
 
-	if (r->way == UNMAP_ANON) {
-		if (owing && shared_pages(r) + BALLAST_PAGES * 7 / 8 > r->shared)
-			return false;
-		/* All is unmapped. Some time to free the first pages. */
-		revoke_sleep_ns(1 + rng_below(rng, 2 * LOOK_NS));
-		owing = atomic_load(&r->owing);
-		r->in_time[r->way] += owing && !r->scavenged_pages;
-		scavenge(r, round);
-		return !owing || r->scavenged_pages == SCAVENGE_PAGES;
-	}
+	if (r->way == UNMAP_ANON)
+		return scavenge_look(r, round, rng);
 	/*
 	 * Every third time at once, whatever there is: the call's own flush is missed only where
 	 * none is owed, for what is owed has the call flush everything.
@@ -187,7 +142,7 @@ static void map_window(struct revoke *r)
 	if (r->way == UNMAP_ANON)
 		map_at(r->window + HOT_PAGES * page_size(), BALLAST_PAGES, PROT_READ,
 		       MAP_SHARED | MAP_POPULATE, r->ballast);
-	r->shared = shared_pages(r);
+	r->shared = scavenge_shared_pages(r);
 	r->scavenged_pages = 0;
 }
 
@@ -275,22 +230,6 @@ static void be_interrupted(struct revoke *r, uint32_t round)
 		r->migrated += move.status[k] == move.nodes[k];
 }
 
-static void verify_scavenged(struct revoke *r, uint32_t round)
-{
-	struct pattern_fault fault;
-	unsigned int page;
-
-	for (page = 0; page < r->scavenged_pages; page++) {
-		if (!pattern_first_fault(r->scavenged + page * page_size(), page_size(),
-					 pattern_key(r->seed, round, page), &fault))
-			continue;
-		evidence("a page %s has freed, and CPU 0 got: at %zu wrote 0x%" PRIx64
-			 ", read back 0x%" PRIx64 "%s", r->call, fault.offset, fault.wrote,
-			 fault.read, revoke_is_writers(fault.read) ? ", a writer's" : "");
-		revoke_note_landed(r);
-	}
-}
-
 static void one_round(struct revoke *r, uint32_t round)
 {
 	map_window(r);
@@ -308,7 +247,7 @@ static void one_round(struct revoke *r, uint32_t round)
 	atomic_store(&r->arrived, 0);
 	revoke_next_state(r);
 	revoke_wait_for_arrival(r, 0);
-	verify_scavenged(r, round);
+	scavenge_verify(r, round);
 }
 
 static void prepare(struct revoke *r, const struct guest_args *args)
@@ -374,11 +313,24 @@ static void report(const struct revoke *r)
 	counter("landed", atomic_load(&r->landed));
 }
 
-enum outcome revoke_run(struct revoke *r, const struct guest_args *args, bool scavenging)
+/* What CPU 0 does in a round; false when there have been enough of them. */
+static bool choose_way(struct revoke *r, const struct guest_args *args, uint32_t round,
+		       bool scavenging)
 {
 	static const enum revoke_way ways[] = {
 		MIGRATE_FILE, MIGRATE_ANON, RECLAIM_ANON, MIGRATE_ANON,
 	};
+
+	r->way = scavenging && round % 2 ? UNMAP_ANON : ways[round / (1 + scavenging) % 4];
+	if (round <= args->iterations)
+		return true;
+	r->way = UNMAP_ANON;
+	return scavenging && r->in_time[UNMAP_ANON] < UNMAPS_IN_TIME &&
+	       round <= ROUNDS_FACTOR * args->iterations;
+}
+
+enum outcome revoke_run(struct revoke *r, const struct guest_args *args, bool scavenging)
+{
 	uint32_t round, half = (uint32_t)(args->iterations / 2) | 1;
 
 	if (args->cpus < 2)
@@ -388,11 +340,12 @@ enum outcome revoke_run(struct revoke *r, const struct guest_args *args, bool sc
 	prepare(r, args);
 	revoke_writers_start(r);
 	r->interrupter = thread_on(0, interrupt, r);
-	for (round = 1; round <= args->iterations && !atomic_load(&r->landed); round++) {
-		if (round % half == 1)
+	for (round = 1; choose_way(r, args, round, scavenging); round++) {
+		if (round == 1 || round == half + 1)
 			lru_gen_set(round > half);
-		r->way = scavenging && round % 2 ? UNMAP_ANON : ways[round / (1 + scavenging) % 4];
 		one_round(r, round);
+		if (atomic_load(&r->landed))
+			break;
 	}
 	revoke_writers_stop(r);
 	atomic_fetch_add(&r->armed, 1);

@@ -35,9 +35,19 @@
  * munmap() takes a file's pages with them, behind them: these are let go after the
  * writer's pages have been freed and before munmap() has returned, and are nobody's to
  * allocate, so that what was freed stays the first this CPU has to give. They fill
- * four page tables: when munmap() is through with the last, that shows at once.
+ * sixteen page tables: when munmap() is through with the last, that shows at once. Not
+ * more, for at some 10,000 pages it would flush (mm/mmu_gather.c: MAX_GATHER_BATCH_COUNT).
  */
-#define BALLAST_PAGES	2016U
+#define BALLAST_PAGES	8160U
+
+/* So many pages of what munmap() has freed does the interrupter take. */
+#define SCAVENGE_PAGES	64U
+
+/*
+ * The interrupter looks every so often, and each time a little less often: there must
+ * be time for what it interrupts, on a slow and busy host, too.
+ */
+#define LOOK_NS		40000
 
 /* Enough is enough. */
 #define LANDED_MAX	32
@@ -130,6 +140,15 @@ bool revoke_is_writers(uint64_t value);
 
 uint64_t revoke_now_ns(void);
 void revoke_sleep_ns(uint32_t ns);
+
+/* Pages of files this process has mapped. Without a lock, which munmap() may hold. */
+unsigned long scavenge_shared_pages(const struct revoke *r);
+
+/* UNMAP_ANON's interrupter looks, and takes; true when it has what it came for. */
+bool scavenge_look(struct revoke *r, uint32_t round, struct rng *rng);
+
+/* A store of a writer's in what was taken has landed where it must not. */
+void scavenge_verify(struct revoke *r, uint32_t round);
 
 /* A whole case. With `scavenge` every other round is UNMAP_ANON. */
 enum outcome revoke_run(struct revoke *r, const struct guest_args *args, bool scavenge);
