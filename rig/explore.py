@@ -16,11 +16,10 @@ from pathlib import Path
 
 import pydantic
 
-from rig import arch as arches
 from rig import campaign, console, log, request, run, seeded
 from rig import suite as suites
 from rig.errors import ConfigError, GuestLost
-from rig.qemu import SEED_MAX, Seeded, kernel_cmdline
+from rig.qemu import SEED_MAX, Seeded, SeededFiles, seeded_argv
 from rig.run import Prepared, RunSpec, Shelves
 from rig.store import Store, digest, write_whole
 from rig.suite import PAGES_STEP, Case, Suite
@@ -145,7 +144,6 @@ def explore(
 def _identity(prepared: Prepared, chosen: Suite, case: Case) -> str:
     """Whatever decides what a seed does."""
     known, spec = prepared.provenance, prepared.spec
-    machine, arch = replace(spec.machine, schedule=Seeded(seed=0)), arches.pick(spec.machine.arch)
     own = case.seeded(spec.iterations, spec.pages)
     return digest(
         {
@@ -154,14 +152,19 @@ def _identity(prepared: Prepared, chosen: Suite, case: Case) -> str:
             "programs": known.programs,
             "qemu": known.qemu,
             "mutant": spec.mutant,
-            "machine": str(machine),
-            "hardware": (arch.seeded_machine, arch.seeded_cpu),
-            "cmdline": kernel_cmdline(machine),
+            "machines": [_hardware(spec, seed) for seed in range(64)],
             "case": f"{chosen.name}/{case.name}",
             "iterations": own.iterations,
             "pages": own.pages,
         }
     )
+
+
+def _hardware(spec: RunSpec, seed: int) -> list[str]:
+    """What a seed makes of the machine. The files have digests of their own."""
+    none = Path()
+    files = SeededFiles(kernel=none, initrd=none, console=none, answer=none)
+    return seeded_argv(request.at_seed(spec, seed).machine, Seeded(seed=seed), files)
 
 
 def _try_all(

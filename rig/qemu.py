@@ -71,8 +71,18 @@ class Seeded:
         return 5 + self.seed % 3
 
     @property
+    def turn(self) -> int:
+        """The longest turn of a CPU, in us of virtual time: so many instructions at that shift.
+
+        TCG gives one up at the next timer only, or at a broadcast TLBI, for which CPU 0 of a clean
+        arm64 then waited three whole ticks of the others: a case was at it for minutes.
+        """
+        thousands = (12, 16, 20, 24, 32)[self.seed % 5]
+        return thousands << self.shift
+
+    @property
     def offset(self) -> int:
-        """How many turns of a loop init takes before it starts the program."""
+        """How many rounds of a loop init takes before it starts the program."""
         return self.seed // 3 % 64
 
 
@@ -182,6 +192,10 @@ def seeded_argv(machine: Machine, schedule: Seeded, files: SeededFiles) -> list[
         "-serial", f"file:{files.console}",
         "-chardev", f"file,id=answer,path={files.answer}",
         "-device", f"{arch.answer},chardev=answer",
+        # Where a turn ends that nothing else has ended: a timer of QEMU's that the guest does not
+        # see (net/filter-buffer.c, of a network without anybody in it).
+        "-netdev", "hubport,id=nobody,hubid=0",
+        "-object", f"filter-buffer,id=turn,netdev=nobody,interval={schedule.turn}",
     ]  # fmt: skip
 
 

@@ -142,13 +142,13 @@ def test_a_reason_may_be_for_one_schedule(spec: RunSpec) -> None:
 
 
 def test_whom_only_live_cases_kill_has_no_seeds(spec: RunSpec) -> None:
-    one = make("w", "stale_tlb/shared_file_lost_write")
-    everything = replace(spec, suites=suite.select(("stale_tlb",), ()))
+    one = make("w", "kselftest_mm/cow")
+    everything = replace(spec, suites=suite.select(("kselftest_mm",), ()))
     assert len(mutation.plan([everything], [one], V6_12, all_cases=False).trials) == 1
     seeded = replace(everything, machine=replace(spec.machine, schedule=Seeded(seed=1)))
     (row,) = mutation.plan([seeded], [one], V6_12, all_cases=False).rows
     assert row.fate is Fate.NOT_APPLICABLE
-    assert row.reason.startswith("only live, by shared_file_lost_write: ")
+    assert row.reason.startswith("only live, by cow: ")
 
 
 def test_a_selection_that_leaves_nothing_is_an_error(spec: RunSpec) -> None:

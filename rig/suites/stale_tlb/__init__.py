@@ -18,7 +18,7 @@ SUITE = Suite(
             floors=floors(
                 pswpout=3000,
                 reclaimed_by_memory_reclaim=150,
-                reclaimed_by_pageout=40,
+                reclaimed_by_pageout=12,
                 writes_raced=20_000,
                 words_verified=4000,
             ),

@@ -100,7 +100,9 @@ static void *interrupt(void *arg)
 	struct sched_param param = { .sched_priority = 1 };
 	struct revoke *r = arg;
 	struct rng rng = rng_fork(r->seed, THREADS_MAX);
-	uint32_t done = 0, armed, ns;
+	uint32_t done = 0, armed, ns, took;
+	uint64_t began;
+	bool enough;
 
 	if (sched_setscheduler(0, SCHED_FIFO, &param))
 		bail("no SCHED_FIFO: %s", strerror(errno));
@@ -112,8 +114,11 @@ static void *interrupt(void *arg)
 		ns = LOOK_NS;
 		do {
 			revoke_sleep_ns(1 + rng_below(&rng, 2 * ns));
-			ns += LOOK_NS / 64;
-		} while (!look(r, armed, &rng));
+			began = revoke_now_ns();
+			enough = look(r, armed, &rng);
+			took = (uint32_t)(revoke_now_ns() - began);
+			ns = (took > ns ? took : ns) + LOOK_NS / 64;
+		} while (!enough);
 		r->rounds[r->way]++;
 		atomic_store(&r->interrupted, armed);
 		futex_wake_all(&r->interrupted);

@@ -44,8 +44,9 @@
 #define SCAVENGE_PAGES	64U
 
 /*
- * The interrupter looks every so often, and each time a little less often: there must
- * be time for what it interrupts, on a slow and busy host, too.
+ * The interrupter looks every so often, and each time a little less often, and sleeps as
+ * long as it has looked: there must be time for what it interrupts, on a slow and busy
+ * host, and where an instruction takes 128 ns, too.
  */
 #define LOOK_NS		40000
 
