@@ -341,14 +341,13 @@ def seeded_case(
     some = replace(case.seeded(spec.iterations, spec.pages), promised=spec.promises)
     words = suite.command(chosen, some, seed=spec.seed, cpus=spec.machine.cpus)
     ran = seeded.run(machine_of(spec), prepared.software, words, path, deadline=deadline)
-    check_mutant((path / seeded.CONSOLE).read_text(errors="replace"), spec)
+    console = (path / seeded.CONSOLE).read_text(errors="replace")
+    check_mutant(console, spec)
     if ran.status is None:
-        said = CaseResult(
-            name=case.name,
-            outcome=Outcome.FAIL,
-            reason="the guest ended before the program did",
-            seconds=ran.seconds,
-        )
+        # What it died of comes first; what dying brings about may follow.
+        why = [splat.title for splat in scan(console) if splat.kind.failure]
+        reason = why[0] if why else "the guest ended before the program did"
+        said = CaseResult(name=case.name, outcome=Outcome.FAIL, reason=reason, seconds=ran.seconds)
     else:
         said = judge(ktap.parse(ran.stdout), case.name, some.floors, ran.status, ran.seconds)
     return replace(said, digest=ran.digest, command=words)

@@ -245,7 +245,7 @@ def test_a_mutant_the_kernel_does_not_own_up_to_is_broken(
 def seeds(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Prepared]:
     """Cases that pass in guests of their own, whose console says this."""
 
-    def prepare(console: str, *cases: str, mutant: str = "") -> Prepared:
+    def prepare(console: str, *cases: str, mutant: str = "", status: int | None = 0) -> Prepared:
         def answer(
             machine: Machine,
             software: Software,
@@ -259,7 +259,7 @@ def seeds(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
             case = next(one for one in suite.pick("reclaim").cases if one.name == command[1])
             lines = [f"# counter {floor.counter} 1000000000" for floor in case.floors]
             said = "\n".join(["KTAP version 1", "1..1", *lines, f"ok 1 {case.name}", ""])
-            return seeded.Finished(status=0, stdout=said, seconds=1.0, digest=f"d-{case.name}")
+            return seeded.Finished(status=status, stdout=said, seconds=1.0, digest=f"d-{case.name}")
 
         monkeypatch.setattr(seeded, "run", answer)
         machine = replace(prepared.spec.machine, schedule=Seeded(seed=7))
@@ -295,6 +295,22 @@ def test_a_mutant_a_seeded_kernel_does_not_own_up_to_is_broken_whoever_runs_the_
     silent = seeds("booting\n", "fork_cow", mutant="no-flush")
     with pytest.raises(InfraError, match="does not say that the mutant no-flush is on"):
         run.seeded_case(silent, chosen, case, tmp_path / "off")
+
+
+@pytest.mark.parametrize(
+    ("console", "reason"),
+    [
+        ((TOP / "tests/data/console/arm64-bug.log").read_text(), "kernel BUG at mm/page_alloc.c"),
+        ("booting\n", "the guest ended before the program did"),
+    ],
+)
+def test_a_guest_that_ended_early_is_a_fail_that_says_what_it_died_of(
+    seeds: Callable[..., Prepared], tmp_path: Path, console: str, reason: str
+) -> None:
+    result = run.execute(seeds(console, "fork_cow", status=None), tmp_path / "run")
+    (case,) = (case for one in result.suites for case in one.cases)
+    assert case.outcome is Outcome.FAIL and case.reason.startswith(reason)
+    assert result.verdict.outcome is Outcome.FAIL
 
 
 def test_what_it_takes_to_explain_it_later_is_left_beside_it(
