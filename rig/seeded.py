@@ -21,7 +21,7 @@ from rig.proc import DeadlineExceeded
 from rig.qemu import Machine, Seeded, SeededFiles
 
 CONSOLE, ANSWER = "console.log", "answer.log"
-DEADLINE = 600.0
+DEADLINE = 300.0
 """Seconds of the host's; virtual time runs at its own pace, and a hung guest runs for ever."""
 ENDED = re.compile(rb"rig: the program ended with (\d+)")
 
