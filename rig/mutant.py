@@ -35,7 +35,7 @@ class Mutant:
     killed_by: tuple[str, ...]
     """`suite/case`, or `splat/KIND` for a splat that counts as well."""
     equivalent_on: tuple[tuple[str, str], ...]
-    """(architecture, or architecture/schedule, why)"""
+    """(architecture, why)"""
     not_on: tuple[tuple[str, str], ...]
     """(range of versions, why)"""
     text: str
@@ -45,10 +45,9 @@ class Mutant:
         """What the semantic patch calls it: rig_mutant(SYMBOL)."""
         return self.name.upper().replace("-", "_")
 
-    def equivalent(self, arch: str, schedule: str) -> str:
+    def equivalent(self, arch: str) -> str:
         """Why nobody could notice it there, or nothing."""
-        reasons = dict(self.equivalent_on)
-        return reasons.get(arch, "") or reasons.get(f"{arch}/{schedule}", "")
+        return dict(self.equivalent_on).get(arch, "")
 
     def absent(self, version: KernelVersion) -> str:
         """Why it does not apply to a kernel, or nothing."""

@@ -19,7 +19,7 @@ from rig import campaign, log, mutant, request, suite, tree
 from rig.console import SplatKind
 from rig.errors import ConfigError, unknown
 from rig.mutant import NONE, Mutant
-from rig.qemu import Live, Machine, Seeded
+from rig.qemu import Machine, Seeded
 from rig.request import Request
 from rig.run import RunResult, RunSpec, Shelves
 from rig.store import Store, write_whole
@@ -28,7 +28,6 @@ from rig.verdict import SPLAT, CaseResult, Outcome, killed
 from rig.version import KernelVersion
 
 FILE = "mutation.json"
-KINDS = (Live().kind, Seeded(seed=0).kind)
 
 
 class Fate(StrEnum):
@@ -154,17 +153,18 @@ def check_named(mutants: Sequence[Mutant]) -> None:
                     raise unknown(f"splat for the Killed-By of {where}", name, splats)
             elif name not in cases:
                 raise unknown(f"case for the Killed-By of {where}", name, cases)
-        places = {*arches.known(), *(f"{arch}/{kind}" for arch in arches.known() for kind in KINDS)}
         for name, _ in one.equivalent_on:
-            if name not in places:
-                raise unknown(f"architecture for the Equivalent-On of {where}", name, places)
+            if name not in arches.known():
+                raise unknown(
+                    f"architecture for the Equivalent-On of {where}", name, arches.known()
+                )
 
 
 def _spared(one: Mutant, machine: Machine, version: KernelVersion) -> Row | None:
     """The row of a mutant that cannot be noticed there, with the reason its header gives."""
     if why := one.absent(version):
         return Row(mutant=one.name, arch=machine.arch, fate=Fate.NOT_APPLICABLE, reason=why)
-    if why := one.equivalent(machine.arch, machine.schedule.kind):
+    if why := one.equivalent(machine.arch):
         return Row(mutant=one.name, arch=machine.arch, fate=Fate.EQUIVALENT, reason=why)
     return None
 

@@ -8,8 +8,6 @@
 //   long as an interrupt or a hypervisor may well keep a CPU there: without it the window
 //   is a few instructions, and how often it is met says more of the host than of the case.
 // Killed-By: stale_tlb/first_write_to_clean
-// Equivalent-On: arm64/seeded: that schedule's CPU, cortex-a57, has no FEAT_HAFDBS: no first write
-//   to a clean page sets the dirty bit without asking anybody, it faults and waits for the lock
 // Files: mm/rmap.c
 
 @@

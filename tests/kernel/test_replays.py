@@ -61,15 +61,8 @@ def test_a_failing_run_is_stopped_at_the_instant_it_failed(name: str, tmp_path: 
 
 @pytest.mark.parametrize("name", list(arch.known()))
 def test_a_trace_leaves_the_run_as_it_was(name: str) -> None:
-    # On arm64 not at every seed (docs/seeded.md, "Traces"): of 1 to 5 not at 1 and 3.
-    for seed in range(1, 7):
-        _, directory = run(name, seed, "--mutant", "no-remote-flush", status=1)
-        words = ("replay", directory.name, "--trace", "try_to_unmap_one,swap_writepage")
-        done = proc.run([sys.executable, "-m", "rig", *words], check=False, deadline=3600)
-        said = done.stdout
-        assert done.status == ("NOT identical" in said)
-        if done.status == 0:
-            break
+    _, directory = run(name, 1, "--mutant", "no-remote-flush", status=1)
+    said = rig("replay", directory.name, "--trace", "try_to_unmap_one,swap_writepage", status=0)
     assert re.search(r"stale_tlb/anon_lost_write +identical", said)
     (one,) = replay.recorded(directory)
     lines = (one.directory / trace.FILE).read_text().splitlines()

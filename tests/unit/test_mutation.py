@@ -132,15 +132,6 @@ def test_what_cannot_be_noticed_has_its_reason_and_no_guest(specs: list[RunSpec]
     assert (newer.rows, len(newer.trials)) == ((), 2)
 
 
-def test_a_reason_may_be_for_one_schedule(spec: RunSpec) -> None:
-    one = make("w", "stale_tlb/anon_lost_write", more="// Equivalent-On: x86_64/seeded: one CPU\n")
-    mutation.check_named([one])
-    assert len(mutation.plan([spec], [one], V6_12, all_cases=False).trials) == 1
-    seeded = replace(spec, machine=replace(spec.machine, schedule=Seeded(seed=1)))
-    (row,) = mutation.plan([seeded], [one], V6_12, all_cases=False).rows
-    assert (row.fate, row.reason) == (Fate.EQUIVALENT, "one CPU")
-
-
 def test_whom_only_live_cases_kill_has_no_seeds(spec: RunSpec) -> None:
     one = make("w", "kselftest_mm/cow")
     everything = replace(spec, suites=suite.select(("kselftest_mm",), ()))
