@@ -25,6 +25,15 @@ from rig.store import Store
 from rig.verdict import Outcome
 
 
+def _rounds(said: str) -> int:
+    """0 is auto."""
+    if said == "auto":
+        return 0
+    if not said.isdecimal() or not int(said):
+        raise typer.BadParameter("neither a number nor auto")
+    return int(said)
+
+
 @app.command(
     epilog="Examples: `rig bench batch-dirty-tlb-flush@v2 --schedule seeded`  \n"
     "`rig bench lazyfree-batched-unmap@v4 --bench lazyfree_reclaim --arch x86_64,arm64`  \n"
@@ -40,8 +49,15 @@ def bench(
         str, typer.Option("--bench", help="Benchmarks, comma-separated; all by default.")
     ] = "",
     rounds: Annotated[
-        int, typer.Option("--rounds", help="Pairs of guests; 0 is as many as decide something.")
-    ] = 0,
+        int,
+        typer.Option(
+            "--rounds",
+            metavar="N|auto",
+            parser=_rounds,
+            show_default="auto",
+            help="Pairs of guests; auto goes on until the intervals are narrow, or ten minutes.",
+        ),
+    ] = "auto",  # type: ignore[assignment] # what the parser is given
     base: BaseOpt = "",
     tree: TreeOpt = None,
     accel: AccelOpt = "auto",

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Two kernels, one benchmark: rounds in turns (A B B A …), a fresh guest each, and what differs.
 
-Generates RunSpecs and folds RunResults like every campaign. In the live schedule a difference is
-what a permutation test on the paired rounds says, corrected for the number of metrics; in the
-seeded one both kernels have the same seed in a round, and numbers are compared as they are.
+Generates RunSpecs and folds RunResults like every campaign; rig.difference says what differs.
 """
 
-import math
-from collections.abc import Iterator, Sequence
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 import pydantic
 
-from rig import bench, campaign, claims, log, request
-from rig.bench import Benchmark, Metric
+from rig import campaign, claims, difference, log, request
+from rig.bench import Benchmark
 from rig.claims import Claim
+from rig.difference import Difference, Line, Samples
 from rig.errors import ConfigError
 from rig.qemu import Machine, Seeded
 from rig.request import Request
@@ -25,42 +25,10 @@ from rig.store import Store, write_whole
 from rig.verdict import Outcome
 
 FILE = "comparison.json"
-ALPHA = 0.05
-"""Of all metrics together: how often a difference may be claimed where there is none."""
-RESAMPLES = 10_000
-
-
-class Difference(StrEnum):
-    LOWER = "lower"
-    HIGHER = "higher"
-    SAME = "the same"
-    UNDECIDED = "undecided"
-    NOT_JUDGED = "not of hardware"
-    """Seconds under TCG."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Line:
-    """A metric on both sides, a value for each round that counts."""
-
-    metric: str
-    before: tuple[float, ...]
-    after: tuple[float, ...]
-    low: float
-    """Of the interval of the difference (95 %; of seeds: the least and the most)."""
-    high: float
-    chance: float
-    """That so much differs where nothing does; 0 in the seeded schedule."""
-    difference: Difference
-
-    @property
-    def means(self) -> tuple[float, float]:
-        return sum(self.before) / len(self.before), sum(self.after) / len(self.after)
-
-    def percent(self, change: float) -> float | None:
-        """A difference relative to what was; None where that was nothing."""
-        before, _ = self.means
-        return 100 * change / before if before else None
+BUDGET = 480.0
+"""Seconds that all rounds of a campaign may take where their number is the rig's to choose."""
+SEEDS = 3
+"""Of which a difference must be seen by each; one alone would be an accident of its schedule."""
 
 
 class Word(StrEnum):
@@ -103,14 +71,6 @@ class Comparison:
         return Outcome.PASS if self.lines else Outcome.INCONCLUSIVE
 
 
-def rounds_needed(one: Benchmark, machine: Machine) -> int:
-    """The fewest pairs with which the least chance there is, 2 of 2^n, can be small enough."""
-    if isinstance(machine.schedule, Seeded):
-        return 1
-    metrics = sum(bench.judged(metric, machine) for metric in one.metrics)
-    return math.ceil(math.log2(2 * metrics / ALPHA))
-
-
 def compare(
     store: Store,
     shelves: Shelves,
@@ -121,13 +81,14 @@ def compare(
 ) -> tuple[tuple[Comparison, ...], Path]:
     """The target of `asked` against another, or against its own base; and where that is stored.
 
-    `rounds` 0 is as many as are needed.
+    `rounds` 0 is as many as it takes, within the budget.
     """
     befores = request.specs(store, shelves, _against(store, shelves, asked, against))
     afters = request.specs(store, shelves, asked)
     directory = campaign.new_directory(store, f"bench-{afters[0].tree.label}")
+    budget = BUDGET / (len(benchmarks) * len(afters))
     done = tuple(
-        _compare(store, shelves, one, pair, rounds, directory)
+        _compare(store, shelves, one, pair, directory, _enough(one, pair, rounds, budget))
         for one in benchmarks
         for pair in zip(befores, afters, strict=True)
     )
@@ -147,25 +108,58 @@ def _against(store: Store, shelves: Shelves, asked: Request, against: str) -> Re
     return replace(asked, target=tree.base.name, base="")
 
 
+Pair = tuple[RunResult, RunResult]
+Enough = Callable[[Sequence[Pair]], bool]
+"""Whether these rounds are."""
+
+
+def _enough(one: Benchmark, specs: tuple[RunSpec, RunSpec], rounds: int, budget: float) -> Enough:
+    """Raises ConfigError for fewer rounds than can decide anything."""
+    machine = specs[0].machine
+    fewest = difference.rounds_needed(one, machine)
+    if rounds and rounds < fewest:
+        raise ConfigError(
+            f"{rounds} rounds decide nothing about {one.name}", hint=f"--rounds {fewest}, or more"
+        )
+    fewest = SEEDS if isinstance(machine.schedule, Seeded) else fewest
+    began: list[float] = []
+
+    def enough(results: Sequence[Pair]) -> bool:
+        if rounds:
+            return len(results) == rounds
+        # From the end of the first round on: that may have built two kernels.
+        began.append(time.monotonic())
+        kept, _, _ = _paired(one, results)
+        if len(kept) < fewest:
+            return len(results) == 2 * fewest
+        if isinstance(machine.schedule, Seeded):
+            return True
+        # How wide the interval is says nothing of whether it has 0 in it: to end by the former
+        # leaves the latter's chance what it is, as ending at the first difference would not.
+        lines = tuple(difference.lines(one, machine, kept))
+        return difference.narrow(lines) or began[-1] - began[0] > budget
+
+    return enough
+
+
 def _compare(
     store: Store,
     shelves: Shelves,
     one: Benchmark,
     pair: tuple[RunSpec, RunSpec],
-    rounds: int,
     directory: Path,
+    enough: Enough,
 ) -> Comparison:
     machine = pair[0].machine
-    needed = rounds_needed(one, machine)
-    if rounds and rounds < needed:
-        raise ConfigError(
-            f"{rounds} rounds decide nothing about {one.name}", hint=f"--rounds {needed}, or more"
-        )
-    rounds = rounds or (needed if needed > 1 else 3)
-    with log.step(f"{one.name} on {machine.arch}: {rounds} rounds") as step:
-        results = tuple(_rounds(store, shelves, one, pair, rounds, directory, step))
+    with log.step(f"{one.name} on {machine.arch}") as step:
+        results: list[Pair] = []
+        for done in _rounds(store, shelves, one, pair, directory):
+            results.append(done)
+            step.note(f"round {len(results)}")
+            if any(_died(result) for result in done) or enough(results):
+                break
     kept, discarded, failure = _paired(one, results)
-    lines = tuple(_lines(one, machine, kept))
+    lines = tuple(difference.lines(one, machine, kept))
     name = pair[1].tree.series.name if pair[1].tree.series else ""
     result = results[-1][1]
     return Comparison(
@@ -187,22 +181,11 @@ def _compare(
     )
 
 
-Pair = tuple[RunResult, RunResult]
-Samples = tuple[dict[str, float], dict[str, float]]
-"""Of a round, before and after."""
-
-
 def _rounds(
-    store: Store,
-    shelves: Shelves,
-    one: Benchmark,
-    pair: tuple[RunSpec, RunSpec],
-    rounds: int,
-    directory: Path,
-    step: log.Step,
+    store: Store, shelves: Shelves, one: Benchmark, pair: tuple[RunSpec, RunSpec], directory: Path
 ) -> Iterator[Pair]:
-    """(before, after) of each round, which of them is first by turns."""
-    for number in range(1, rounds + 1):
+    """(before, after) of one round after another, which of them is first by turns."""
+    for number in itertools.count(1):
         order = (0, 1) if number % 2 else (1, 0)
         found: dict[int, RunResult] = {}
         for side in order:
@@ -211,10 +194,7 @@ def _rounds(
                 spec = request.at_seed(spec, number)
             suffix = f"-{one.name}-{number}-{('before', 'after')[side]}"
             (found[side],) = campaign.execute(store, shelves, [spec], directory, suffix=suffix)
-        step.progress(number, rounds, "")
         yield found[0], found[1]
-        if any(_died(result) for result in found.values()):
-            return
 
 
 def _died(result: RunResult) -> bool:
@@ -246,74 +226,6 @@ def _counters(result: RunResult) -> dict[str, int]:
     return {
         name: value for one in result.suites for case in one.cases for name, value in case.counters
     }
-
-
-def _lines(one: Benchmark, machine: Machine, kept: Sequence[Samples]) -> Iterator[Line]:
-    offered = [
-        metric
-        for metric in one.metrics
-        if kept and all(metric.name in side for pair in kept for side in pair)
-    ]
-    lines = [_line(metric, machine, kept) for metric in offered]
-    tested = [line for line in lines if line.difference is Difference.UNDECIDED]
-    # Holm's: the smallest chance must hold against all of them, the next against one less.
-    decided: dict[str, Difference] = {}
-    for place, line in enumerate(sorted(tested, key=lambda line: line.chance)):
-        if line.chance > ALPHA / (len(tested) - place):
-            break
-        before, after = line.means
-        decided[line.metric] = Difference.LOWER if after < before else Difference.HIGHER
-    for line in lines:
-        yield replace(line, difference=decided.get(line.metric, line.difference))
-
-
-def _line(metric: Metric, machine: Machine, kept: Sequence[Samples]) -> Line:
-    before = tuple(pair[0][metric.name] for pair in kept)
-    after = tuple(pair[1][metric.name] for pair in kept)
-    changes = [new - old for old, new in zip(before, after, strict=True)]
-    seeded = isinstance(machine.schedule, Seeded)
-    told = _by_seeds if seeded or not any(changes) else _by_chance
-    low, high, chance, difference = told(changes)
-    if not bench.judged(metric, machine):
-        difference = Difference.NOT_JUDGED
-    return Line(
-        metric=metric.name,
-        before=before,
-        after=after,
-        low=low,
-        high=high,
-        chance=chance,
-        difference=difference,
-    )
-
-
-Told = tuple[float, float, float, Difference]
-
-
-def _by_seeds(changes: Sequence[float]) -> Told:
-    """Exact: a difference is one that every seed shows in the same direction."""
-    low, high = min(changes), max(changes)
-    if low == high == 0:
-        return low, high, 0.0, Difference.SAME
-    # What the seeds disagree about no further test makes certain: chance 1 keeps it undecided.
-    if low <= 0 <= high:
-        return low, high, 1.0, Difference.UNDECIDED
-    return low, high, 0.0, Difference.LOWER if high < 0 else Difference.HIGHER
-
-
-def _by_chance(changes: Sequence[float]) -> Told:
-    """How often signs drawn by lot give a mean so far from 0, and a bootstrap interval."""
-    import numpy
-    from scipy import stats
-
-    sample, mean = (numpy.array(changes),), numpy.mean
-    test = stats.permutation_test(
-        sample, mean, permutation_type="samples", n_resamples=RESAMPLES, vectorized=True, rng=1
-    )
-    interval = stats.bootstrap(
-        sample, mean, method="percentile", n_resamples=RESAMPLES, vectorized=True, rng=1
-    ).confidence_interval
-    return float(interval.low), float(interval.high), float(test.pvalue), Difference.UNDECIDED
 
 
 def judge(claim: Claim, line: Line | None) -> Judged:

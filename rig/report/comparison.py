@@ -4,7 +4,8 @@
 from collections.abc import Iterator, Sequence
 
 from rig import bench
-from rig.compare import Comparison, Difference, Line
+from rig.compare import Comparison
+from rig.difference import Difference, Line
 from rig.qemu import Seeded
 from rig.report.text import fold
 

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rig import bench, campaign, claims, compare, request
+from rig import bench, campaign, claims, compare, difference, request
 from rig.bench import Benchmark, Metric
 from rig.claims import Claim
-from rig.compare import Comparison, Difference, Line, Word
+from rig.compare import Comparison, Word
+from rig.difference import Difference, Line
 from rig.errors import ConfigError
 from rig.qemu import Accel, Live, Seeded
 from rig.report import comparison
@@ -82,6 +83,19 @@ def rounds(
     return be
 
 
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    """A clock that goes on by a minute whenever it is asked."""
+    asked: list[float] = []
+
+    def monotonic() -> float:
+        asked.append(60.0 * len(asked))
+        return asked[-1]
+
+    monkeypatch.setattr(compare.time, "monotonic", monotonic)
+    yield asked
+
+
 def measured(store: Store, number: int = 0) -> Comparison:
     asked = Request(target="after")
     ((found,), directory) = compare.compare(store, SHELVES, asked, "before", [ONE], number)
@@ -104,9 +118,43 @@ def test_rounds_are_in_turns_and_as_many_as_can_decide(
     booted = rounds(lambda after, number: {"tlb_shootdowns": 100 + number, "pages": 10})
     found = measured(store)
     assert booted[:4] == [("before", 1), ("after", 1), ("after", 2), ("before", 2)]
-    assert found.rounds == compare.rounds_needed(ONE, found.machine) == 8
+    assert found.rounds == difference.rounds_needed(ONE, found.machine) == 8
     with pytest.raises(ConfigError, match="4 rounds decide nothing"):
         measured(store, 4)
+
+
+def test_rounds_go_on_until_the_interval_is_narrow_or_the_time_is_spent(
+    store: Store, rounds: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(difference, "RESAMPLES", 500)
+    noise = noisy(-14, 14, seed=1)
+    rounds(lambda after, number: {"tlb_shootdowns": 100 + noise(), "pages": 10})
+    found = measured(store)
+    assert found.rounds == 10, "a minute each, from the end of the first: eight of them"
+    monkeypatch.setattr(compare, "BUDGET", 1e9)
+    found = measured(store)
+    line = lines(found)["tlb_shootdowns"]
+    assert found.rounds > 12
+    assert difference.narrow([line])
+    shorter = difference.narrow(
+        tuple(difference.lines(ONE, found.machine, [
+            ({"tlb_shootdowns": old}, {"tlb_shootdowns": new})
+            for old, new in zip(line.before[:-1], line.after[:-1], strict=True)
+        ]))
+    )  # fmt: skip
+    assert not shorter, "not one round more"
+
+
+def test_discarded_rounds_are_made_good(store: Store, rounds: Callable[..., object]) -> None:
+    rounds(
+        lambda after, number: {"tlb_shootdowns": 100, "pages": 10, "oom_kill": number % 2},
+    )
+    found = measured(store)
+    assert (found.rounds, len(found.discarded)) == (8, 8)
+    rounds(lambda after, number: {"tlb_shootdowns": 100, "pages": 10, "oom_kill": 1})
+    found = measured(store)
+    assert (found.rounds, len(found.discarded)) == (0, 16)
+    assert found.outcome is Outcome.INCONCLUSIVE
 
 
 def test_a_difference_in_every_round_is_found_and_seconds_under_tcg_are_not_judged(
@@ -132,7 +180,7 @@ def test_the_same_kernel_twice_seldom_differs(store: Store, rounds: Callable[...
     for seed in range(100):
         noise = noisy(0, 1000, seed)
         rounds(lambda after, number, noise=noise: {name: 1 + noise() for name in names})
-        found = lines(measured(store))
+        found = lines(measured(store, 8))
         claimed += any(
             line.difference in (Difference.LOWER, Difference.HIGHER) for line in found.values()
         )
@@ -173,7 +221,7 @@ def test_a_round_with_an_oom_kill_is_discarded(store: Store, rounds: Callable[..
             "oom_kill": int(after and number == 3),
         }
     )  # fmt: skip
-    found = measured(store)
+    found = measured(store, 8)
     assert found.discarded == ("round 3: 1 processes killed for want of memory",)
     assert found.rounds == 7
     assert set(lines(found)["tlb_shootdowns"].before) == {100}
