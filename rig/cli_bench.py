@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The verb about two kernels: an adapter without logic."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -55,7 +56,7 @@ def bench(
             metavar="N|auto",
             parser=_rounds,
             show_default="auto",
-            help="Pairs of guests; auto goes on until the intervals are narrow, or ten minutes.",
+            help="Pairs of guests; auto goes on until the intervals are narrow, or eight minutes.",
         ),
     ] = "auto",  # type: ignore[assignment] # what the parser is given
     base: BaseOpt = "",
@@ -64,24 +65,30 @@ def bench(
     schedule: ScheduleOpt = "live",
     cpus: CpusOpt = 4,
     json: JsonOpt = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="A picture of all rounds: FILE.svg or FILE.png.")
+    ] = None,
     verbose: VerboseOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
     """Measure a kernel before and after a series, and check what its cover letter claims."""
     from rig import bench as benches
     from rig import compare
-    from rig.report import comparison, files
+    from rig.report import comparison, files, picture
 
     chosen = [benches.pick(one) for one in comma(name)] or list(benches.known().values())
     asked = Request(
         target=target, arch=comma(arch), base=base, tree=tree, accel=accel, schedule=schedule,
         cpus=cpus, suites=(benches.SUITE,),
     )  # fmt: skip
-    files.check(json)
+    files.check(json, plot)
+    picture.check(plot)
     with reporter(verbose=verbose, quiet=quiet):
         found, directory = compare.compare(
             Store.default(), Shelves.default(), asked, against, chosen, rounds
         )
     files.copy(directory / compare.FILE, json)
+    if plot:
+        picture.draw(found, plot)
     typer.echo(comparison.render(found, directory.name), nl=False)
     raise typer.Exit(Outcome.worst(one.outcome for one in found).exit_status)

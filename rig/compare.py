@@ -17,7 +17,7 @@ from rig import campaign, claims, difference, log, request
 from rig.bench import Benchmark
 from rig.claims import Claim
 from rig.difference import Difference, Line, Samples
-from rig.errors import ConfigError
+from rig.errors import ConfigError, needs_extra
 from rig.qemu import Machine, Seeded
 from rig.request import Request
 from rig.run import RunResult, RunSpec, Shelves
@@ -121,7 +121,11 @@ def _enough(one: Benchmark, specs: tuple[RunSpec, RunSpec], rounds: int, budget:
         raise ConfigError(
             f"{rounds} rounds decide nothing about {one.name}", hint=f"--rounds {fewest}, or more"
         )
-    fewest = SEEDS if isinstance(machine.schedule, Seeded) else fewest
+    if isinstance(machine.schedule, Seeded):
+        fewest = SEEDS
+    else:
+        with needs_extra("bench"):
+            import scipy  # noqa: F401
     began: list[float] = []
 
     def enough(results: Sequence[Pair]) -> bool:

@@ -5,8 +5,9 @@ The owner decides the outcome (DESIGN.md, outcome rule 2): trouble of the rig or
 counted against a kernel, and a kernel that does not build, boot or stay up is never excused.
 """
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class RigError(Exception):
@@ -77,3 +78,15 @@ def unknown(kind: str, name: str, known: Iterable[str], *, hint: str = "") -> Co
     elif names:
         hint = f"known: {', '.join(names[:12])}{', …' if len(names) > 12 else ''}"
     return ConfigError(f"there is no {kind} named {name!r}", hint=hint)
+
+
+@contextlib.contextmanager
+def needs_extra(extra: str) -> Iterator[None]:
+    """Around the import of what only `pip install rig[extra]` installs: it is asked for before the
+    work begins, rather than missed at its end."""
+    try:
+        yield
+    except ImportError as error:
+        raise ConfigError(
+            f"{error.name} is not installed", hint=f"pip install 'rig[{extra}]'"
+        ) from error

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 import random
+import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ from rig.compare import Comparison, Word
 from rig.difference import Difference, Line
 from rig.errors import ConfigError
 from rig.qemu import Accel, Live, Seeded
-from rig.report import comparison
+from rig.report import comparison, picture
 from rig.request import Request
 from rig.run import RunResult, RunSpec, Shelves
 from rig.store import Store
@@ -305,3 +307,43 @@ def test_the_table_is_the_cover_letters(store: Store, rounds: Callable[..., obje
     assert "not counted here: bogo ops/s" in said
     assert said.endswith("rig report 20261120-1\n")
     assert all(len(line) <= 100 for line in said.splitlines())
+
+
+def test_a_picture_has_every_metric_and_is_the_same_again(
+    store: Store, rounds: Callable[..., object], tmp_path: Path
+) -> None:
+    noise = noisy(-2, 2, seed=4)
+    rounds(lambda after, number: {"tlb_shootdowns": (40 if after else 100) + noise(), "pages": 10})
+    found = measured(store)
+    for name in ("one.svg", "two.svg", "one.png"):
+        picture.check(tmp_path / name)
+        picture.draw([found], tmp_path / name)
+    said = (tmp_path / "one.svg").read_text()
+    assert "shared_dirty_reclaim: TLB shootdowns" in said and "after against before" in said
+    assert re.search(r"-\d\d\.\d %: lower", said.replace("\u2212", "-"))
+    assert said == (tmp_path / "two.svg").read_text()
+    assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
+    picture.draw([replace(found, lines=())], tmp_path / "none.svg")
+    assert "no round counts" in (tmp_path / "none.svg").read_text()
+
+
+def test_what_cannot_be_drawn_is_said_before_the_work_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    picture.check(None)
+    with pytest.raises(ConfigError, match=r"one\.pdf is no picture: \.svg or \.png"):
+        picture.check(Path("one.pdf"))
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ConfigError, match="matplotlib is not installed") as bad:
+        picture.check(Path("one.svg"))
+    assert bad.value.hint == "pip install 'rig[bench]'"
+
+
+def test_statistics_that_are_not_there_are_said_before_the_work_begins(
+    store: Store, rounds: Callable[..., list[tuple[str, int]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    booted = rounds(lambda after, number: {"tlb_shootdowns": 100, "pages": 10})
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    with pytest.raises(ConfigError, match="scipy is not installed"):
+        measured(store)
+    assert booted == []

@@ -28,7 +28,7 @@ LAYERS = {
         "debian base b4 threads intake tree weave host lane kbuild guestbin selftests image"
         " qemu accel guest seeded gdbstub symbolize doctor"
     ),
-    "L3 workloads": "suites suite suites.* benches bench benches.*",
+    "L3 workloads": "suites suite suites.* benches bench difference benches.*",
     "L4 campaigns": (
         "onto eachpatch run campaign request rangediff mutation replay trace explore compare bisect"
         " nightly history report report.text report.reply report.junit report.files report.*"

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A comparison as a picture: every round's pair, and the interval of the difference."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rig import bench
+from rig.compare import Comparison
+from rig.difference import Difference, Line
+from rig.errors import ConfigError, needs_extra
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+KINDS = (".svg", ".png")
+COLOURS = {Difference.LOWER: "tab:blue", Difference.HIGHER: "tab:red"}
+
+
+def check(path: Path | None) -> None:
+    """Raise ConfigError for a picture of no kind there is, or one that nobody here can draw."""
+    if path is None:
+        return
+    if path.suffix not in KINDS:
+        raise ConfigError(f"{path} is no picture: {' or '.join(KINDS)}")
+    with needs_extra("bench"):
+        import matplotlib  # noqa: F401
+
+
+def draw(found: Sequence[Comparison], path: Path) -> None:
+    """A row for each metric that both kernels count: its pairs, and the difference in percent."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    rows = [(one, line) for one in found for line in one.lines]
+    # The same rounds make the same file; the text of an SVG stays text, which can be searched.
+    matplotlib.rcParams.update({"svg.hashsalt": "rig", "svg.fonttype": "none", "font.size": 9})
+    figure = Figure(figsize=(8, 1 + 0.9 * max(1, len(rows))), layout="constrained")
+    grid = figure.subplots(max(1, len(rows)), 2, squeeze=False, width_ratios=(3, 2))
+    for (one, line), (pairs, interval) in zip(rows, grid, strict=False):
+        _pairs(pairs, one, line)
+        _interval(interval, line)
+    if not rows:
+        grid[0][0].set_title("no round counts", loc="left")
+    heads = dict.fromkeys(f"{one.after} against {one.before}, {one.machine.where}" for one in found)
+    figure.suptitle("\n".join(heads), fontsize=10)
+    metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
+    figure.savefig(path, dpi=120, metadata=metadata)
+
+
+def _pairs(axes: "Axes", one: Comparison, line: Line) -> None:
+    """The rounds from left to right, before and after side by side."""
+    places = range(1, len(line.before) + 1)
+    for place, before, after in zip(places, line.before, line.after, strict=True):
+        axes.plot((place - 0.15, place + 0.15), (before, after), color="0.6", linewidth=1)
+    axes.plot([place - 0.15 for place in places], line.before, "o", color="0.35", markersize=4)
+    axes.plot(
+        [place + 0.15 for place in places], line.after, "o", markersize=4, color=_colour(line)
+    )
+    axes.set_title(f"{one.bench}: {bench.pick(one.bench).metric(line.metric).title.strip()}",
+                   loc="left", fontsize=9)  # fmt: skip
+    axes.set_ylim(0, 1.2 * max(*line.before, *line.after) or 1)
+    axes.set_xticks([])
+
+
+def _interval(axes: "Axes", line: Line) -> None:
+    """The mean difference and its interval, beside no difference; in percent of what was."""
+    before, after = line.means
+    middle, low, high = (line.percent(change) for change in (after - before, line.low, line.high))
+    axes.axvline(0, color="0.6", linewidth=1)
+    axes.set_yticks([])
+    if middle is None or low is None or high is None:
+        axes.set_title(f"{before:g} before, {after:g} after", loc="left", fontsize=9)
+        return
+    axes.plot((low, high), (0, 0), color=_colour(line), linewidth=2)
+    axes.plot(middle, 0, "D", color=_colour(line), markersize=5)
+    axes.set_title(f"{middle:+.1f} %: {line.difference}", loc="left", fontsize=9)
+    widest = 1.2 * max(abs(low), abs(high), 1.0)
+    axes.set_xlim(-widest, widest)
+
+
+def _colour(line: Line) -> str:
+    return COLOURS.get(line.difference, "black")
