@@ -10,9 +10,10 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from pathlib import Path
 
-from rig import campaign, log, mutation, series, suite
+from rig import campaign, compare, log, mutation, series, suite
+from rig.compare import Comparison
 from rig.errors import ConfigError
-from rig.report import text
+from rig.report import comparison, text
 from rig.request import Request
 from rig.run import TOP, RunResult
 from rig.verdict import Outcome
@@ -27,19 +28,14 @@ def reply(directory: Path, name: str = "") -> bytes:
     who = _who(name)
     if mutation.load(directory):
         raise ConfigError(f"{directory.name} is of mutants: it says nothing about a series")
-    results = campaign.load_all(directory)
-    results = whole(results) or results
-    if len(several := text.labels(results)) > 1:
-        raise ConfigError(
-            f"{directory.name} is of {' and '.join(several)}: a mail answers one of them",
-            hint="rig run SERIES@v2, then rig reply",
-        )
+    compared = compare.load(directory)
+    results = () if compared else _of_one_series(directory)
     top = top_of(directory)
     if not top:
         raise ConfigError(
             f"{directory.name} was no run of a series from a mail", hint="rig run MESSAGE-ID"
         )
-    if results[0].provenance.mutant:
+    if results and results[0].provenance.mutant:
         raise ConfigError(f"{directory.name} is of a broken kernel: it says nothing about a series")
     message = EmailMessage(policy=POLICY)
     if who:
@@ -47,8 +43,20 @@ def reply(directory: Path, name: str = "") -> bytes:
     _address(message, top, who)
     subject = series.header(top, "Subject")
     message["Subject"] = subject if re.match(r"re:", subject, re.I) else f"Re: {subject}"
-    message.set_content(_body(results, top, who), charset="utf-8", cte="8bit")
+    body = _measured(compared, top) if compared else _body(results, top, who)
+    message.set_content(body, charset="utf-8", cte="8bit")
     return message.as_bytes()
+
+
+def _of_one_series(directory: Path) -> tuple[RunResult, ...]:
+    results = campaign.load_all(directory)
+    results = whole(results) or results
+    if len(several := text.labels(results)) > 1:
+        raise ConfigError(
+            f"{directory.name} is of {' and '.join(several)}: a mail answers one of them",
+            hint="rig run SERIES@v2, then rig reply",
+        )
+    return results
 
 
 def whole(results: Sequence[RunResult]) -> tuple[RunResult, ...]:
@@ -130,6 +138,33 @@ def _body(results: Sequence[RunResult], top: bytes, who: Address | None) -> str:
     ).rstrip() + "\n"  # fmt: skip
 
 
+def _measured(compared: Sequence[Comparison], top: bytes) -> str:
+    """What `rig bench` found. That is no test, and has no tag."""
+    first, usual = compared[0], Request(target="")
+    label, _, base = first.after.rpartition(" on ")
+    words = ["rig", "bench", label, "--base", base]
+    if first.before != base:
+        words += ["--against", first.before]
+    machine = first.machine
+    options = {
+        "--arch": (",".join(dict.fromkeys(one.machine.arch for one in compared)), "x86_64"),
+        "--schedule": (machine.schedule.kind, usual.schedule),
+        "--cpus": (machine.cpus, usual.cpus),
+    }
+    words += [word for option, (value, default) in options.items() if value != default
+              for word in (option, str(value))]  # fmt: skip
+    words += ["--bench", ",".join(dict.fromkeys(one.bench for one in compared))]
+    return text.environment().get_template("measured.txt.j2").render(
+        table=comparison.render(compared).rstrip(),
+        before=first.before,
+        origin=first.origin,
+        date=series.header(top, "Date"),
+        author=series.header(top, "From"),
+        subject=series.header(top, "Subject"),
+        again=shlex.join(words),
+    ).rstrip() + "\n"  # fmt: skip
+
+
 def again(results: Sequence[RunResult], top: bytes) -> str:
     """The command that anybody gets this result by."""
     first, machine, usual = results[0], results[0].machine, Request(target="")
@@ -142,7 +177,6 @@ def again(results: Sequence[RunResult], top: bytes) -> str:
     arches = tuple(dict.fromkeys(result.machine.arch for result in results))
     words += ["--arch", ",".join(arches)]
     repeat = len(results) // len(arches)
-    seeded = machine.schedule.kind == "seeded"
     options = {
         "--schedule": (machine.schedule.kind, usual.schedule),
         "--seed": (first.provenance.seed, usual.seed),
@@ -151,7 +185,7 @@ def again(results: Sequence[RunResult], top: bytes) -> str:
         "--cpus": (machine.cpus, usual.cpus),
         "--memory": (machine.memory, usual.memory),
         "--zram": (machine.swap.zram, usual.zram),
-        "--swap-disk": (machine.swap.disk, 0 if seeded else usual.swap_disk),
+        "--swap-disk": (machine.swap.disk, usual.swap_disk),
     }
     for option, (value, default) in options.items():
         words += [option, str(value)] if value != default else []

@@ -8,9 +8,12 @@ from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
 
+import pydantic
 import pytest
 
-from rig import campaign, mutation
+from rig import campaign, compare, mutation
+from rig.compare import Comparison
+from rig.difference import Difference, Line
 from rig.errors import ConfigError
 from rig.log import Event
 from rig.qemu import Seeded
@@ -110,6 +113,33 @@ def labelled(results: Sequence[RunResult], label: str) -> tuple[RunResult, ...]:
     return tuple(replace(one, provenance=replace(one.provenance, label=label)) for one in results)
 
 
+def test_what_was_measured_is_said(tmp_path: Path, results: Results) -> None:
+    directory = stored(tmp_path, results["pass"])
+    machine = replace(results["pass"][0].machine, schedule=Seeded(seed=1))
+    line = Line(
+        metric="split_deferred", before=(2048.0,), after=(0.0,), low=-2048, high=-2048, chance=0,
+        difference=Difference.LOWER,
+    )  # fmt: skip
+    found = Comparison(
+        bench="lazyfree_reclaim", before="v6.12", after="unmap-batch@v2 on v6.12",
+        origin="Debian", release="6.12.0", machine=machine, rounds=1, discarded=(), lines=(line,),
+    )  # fmt: skip
+    both = (found, replace(found, machine=replace(machine, arch="arm64")))
+    stored_as = pydantic.TypeAdapter(tuple[Comparison, ...]).dump_json(both)
+    (directory / compare.FILE).write_bytes(stored_as)
+    mail = email.message_from_bytes(reply.reply(directory, ANN), policy=email.policy.default)
+    assert isinstance(mail, EmailMessage)
+    said = str(mail.get_content())
+    assert mail["In-Reply-To"] == "<unmap-v2-0@example.org>"
+    assert "I measured this series in virtual machines, against v6.12.\n" in said
+    assert "split_deferred         2048          0             -2048 (-100.0%)\n" in said
+    assert said.endswith(
+        "\n  rig bench unmap-batch@v2 --base v6.12 --arch x86_64,arm64 --schedule seeded"
+        " --bench lazyfree_reclaim\n"
+    )
+    assert "Tested-by" not in said and "rig report" not in said
+
+
 def test_a_part_of_a_series_is_not_the_series(tmp_path: Path, results: Results) -> None:
     part = labelled(results["pass"], "unmap-batch@v2:1 on v6.12")
     _, text = answer(tmp_path, part, ANN)
@@ -143,7 +173,6 @@ def test_one_line_to_see_it_again(results: Results) -> None:
         machine=replace(
             one.machine,
             schedule=Seeded(seed=7),
-            swap=replace(one.machine.swap, disk=0),
             cpus=2,
             lru_gen=False,
         ),
