@@ -47,6 +47,13 @@
 /* Swap on disk and on zram, each with both LRUs. */
 #define PHASES		4
 
+/*
+ * A read is soon over, and a busy host may not run both CPUs at once: in each phase so many
+ * calls are to have been in reads, however many that takes, up to a multiple of the rounds.
+ */
+#define CALLS_IN_READS		2
+#define ROUNDS_FACTOR		4
+
 /* Every so manieth call is memory.reclaim's, which takes what it finds. */
 #define MEMORY_RECLAIM_EVERY	16
 
@@ -197,9 +204,29 @@ static void reclaim_a_slice(struct dio *d, const struct reader *r)
 	d->by_pageout += vmstat("pswpout") - before;
 }
 
+/* One of them may be starved, all of them must not be. */
+static void wait_for_a_read(struct dio *d, uint32_t done)
+{
+	while (atomic_load(&d->reads_done) == done && !atomic_load(&d->stop))
+		futex_wait(&d->reads_done, done);
+}
+
+static struct reader *any_reader(struct dio *d)
+{
+	return &d->reader[rng_below(&d->rng, d->count)];
+}
+
+static void one_read_reclaimed(struct dio *d)
+{
+	uint32_t done = atomic_load(&d->reads_done);
+
+	reclaim_a_read(d, any_reader(d));
+	wait_for_a_read(d, done);
+}
+
 static void one_round(struct dio *d, uint64_t round)
 {
-	struct reader *r = &d->reader[rng_below(&d->rng, d->count)];
+	struct reader *r = any_reader(d);
 	uint32_t done = atomic_load(&d->reads_done);
 	uint64_t before;
 
@@ -214,9 +241,7 @@ static void one_round(struct dio *d, uint64_t round)
 	} else {
 		reclaim_a_read(d, r);
 	}
-	/* One of them may be starved, all of them must not be. */
-	while (atomic_load(&d->reads_done) == done && !atomic_load(&d->stop))
-		futex_wait(&d->reads_done, done);
+	wait_for_a_read(d, done);
 }
 
 static void one_phase(struct dio *d, unsigned int phase, uint64_t rounds)
@@ -229,6 +254,9 @@ static void one_phase(struct dio *d, unsigned int phase, uint64_t rounds)
 	lru_gen_set(phase % 2);
 	for (round = 0; round < rounds && !atomic_load(&d->bad); round++)
 		one_round(d, round);
+	for (; round < ROUNDS_FACTOR * rounds && !atomic_load(&d->bad) &&
+	       d->calls_in_reads < (phase + 1) * CALLS_IN_READS; round++)
+		one_read_reclaimed(d);
 }
 
 static void write_file_of_blocks(struct dio *d)
