@@ -31,7 +31,8 @@ LAYERS = {
     "L3 workloads": "suites suite suites.* benches bench difference benches.*",
     "L4 campaigns": (
         "onto eachpatch run campaign request rangediff mutation replay trace explore compare bisect"
-        " nightly history report report.text report.reply report.junit report.files report.*"
+        " nightly history report report.text report.comparison report.reply report.junit"
+        " report.files report.*"
     ),
     "L5 faces": "progress cli_app cli_bench cli_series cli pytest_plugin __main__ overhead",
 }
