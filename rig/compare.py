@@ -85,12 +85,17 @@ def compare(
     """
     befores = request.specs(store, shelves, _against(store, shelves, asked, against))
     afters = request.specs(store, shelves, asked)
-    directory = campaign.new_directory(store, f"bench-{afters[0].tree.label}")
-    budget = BUDGET / (len(benchmarks) * len(afters))
-    done = tuple(
-        _compare(store, shelves, one, pair, directory, _enough(one, pair, rounds, budget))
+    pairs = tuple(zip(befores, afters, strict=True))
+    budget = BUDGET / (len(benchmarks) * len(pairs))
+    # All of them before the first: what one of them lacks is said before the others have run.
+    planned = [
+        (one, pair, _enough(one, pair[0].machine, rounds, budget))
         for one in benchmarks
-        for pair in zip(befores, afters, strict=True)
+        for pair in pairs
+    ]
+    directory = campaign.new_directory(store, f"bench-{afters[0].tree.label}")
+    done = tuple(
+        _compare(store, shelves, one, pair, directory, enough) for one, pair, enough in planned
     )
     write_whole(directory / FILE, _ALL.dump_json(done, indent=1))
     return done, directory
@@ -113,9 +118,8 @@ Enough = Callable[[Sequence[Pair]], bool]
 """Whether these rounds are."""
 
 
-def _enough(one: Benchmark, specs: tuple[RunSpec, RunSpec], rounds: int, budget: float) -> Enough:
+def _enough(one: Benchmark, machine: Machine, rounds: int, budget: float) -> Enough:
     """Raises ConfigError for fewer rounds than can decide anything."""
-    machine = specs[0].machine
     fewest = difference.rounds_needed(one, machine)
     if rounds and rounds < fewest:
         raise ConfigError(
@@ -136,12 +140,11 @@ def _enough(one: Benchmark, specs: tuple[RunSpec, RunSpec], rounds: int, budget:
         kept, _, _ = _paired(one, results)
         if len(kept) < fewest:
             return len(results) == 2 * fewest
-        if isinstance(machine.schedule, Seeded):
+        if isinstance(machine.schedule, Seeded) or began[-1] - began[0] > budget:
             return True
         # How wide the interval is says nothing of whether it has 0 in it: to end by the former
         # leaves the latter's chance what it is, as ending at the first difference would not.
-        lines = tuple(difference.lines(one, machine, kept))
-        return difference.narrow(lines) or began[-1] - began[0] > budget
+        return difference.narrow(tuple(difference.lines(one, machine, kept)))
 
     return enough
 

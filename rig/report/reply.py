@@ -5,7 +5,7 @@ import email.policy
 import email.utils
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from email.headerregistry import Address
 from email.message import EmailMessage
 from pathlib import Path
@@ -116,6 +116,11 @@ def _address(message: EmailMessage, top: bytes, who: Address | None) -> None:
     message["References"] = " ".join(dict.fromkeys([*before, identifier]))
 
 
+def _answered(top: bytes) -> dict[str, str]:
+    """What the templates quote of the mail that is answered."""
+    return {name: series.header(top, name) for name in ("Date", "From", "Subject")}
+
+
 def _body(results: Sequence[RunResult], top: bytes, who: Address | None) -> str:
     label = results[0].provenance.label
     base, part = label.rpartition(" on ")[2], PART.search(label)
@@ -130,9 +135,7 @@ def _body(results: Sequence[RunResult], top: bytes, who: Address | None) -> str:
         overall=text.overall(results),
         what=what,
         base=base,
-        date=series.header(top, "Date"),
-        author=series.header(top, "From"),
-        subject=series.header(top, "Subject"),
+        top=_answered(top),
         again=again(results, top),
         tag=str(who) if who and passed and not part else "",
     ).rstrip() + "\n"  # fmt: skip
@@ -151,16 +154,13 @@ def _measured(compared: Sequence[Comparison], top: bytes) -> str:
         "--schedule": (machine.schedule.kind, usual.schedule),
         "--cpus": (machine.cpus, usual.cpus),
     }
-    words += [word for option, (value, default) in options.items() if value != default
-              for word in (option, str(value))]  # fmt: skip
+    words += _unusual(options)
     words += ["--bench", ",".join(dict.fromkeys(one.bench for one in compared))]
     return text.environment().get_template("measured.txt.j2").render(
         table=comparison.render(compared).rstrip(),
         before=first.before,
         origin=first.origin,
-        date=series.header(top, "Date"),
-        author=series.header(top, "From"),
-        subject=series.header(top, "Subject"),
+        top=_answered(top),
         again=shlex.join(words),
     ).rstrip() + "\n"  # fmt: skip
 
@@ -187,11 +187,17 @@ def again(results: Sequence[RunResult], top: bytes) -> str:
         "--zram": (machine.swap.zram, usual.zram),
         "--swap-disk": (machine.swap.disk, usual.swap_disk),
     }
-    for option, (value, default) in options.items():
-        words += [option, str(value)] if value != default else []
+    words += _unusual(options)
     if machine.lru_gen is not None:
         words.append("--lru-gen" if machine.lru_gen else "--no-lru-gen")
     return shlex.join([*words, *_selection(results)])
+
+
+def _unusual(options: Mapping[str, tuple[object, object]]) -> Iterator[str]:
+    """The options, of (value, default), that have to be said."""
+    for option, (value, default) in options.items():
+        if value != default:
+            yield from (option, str(value))
 
 
 def _selection(results: Sequence[RunResult]) -> list[str]:
