@@ -378,8 +378,7 @@ def keep_series(spec: RunSpec, directory: Path) -> None:
     if series is not None:
         whole = (*spec.tree.below, series)
         patches = chain.from_iterable(one.patches for one in whole)
-        mails = (b"From rig Thu Jan  1 00:00:00 1970\n" + patch.mail for patch in patches)
-        (directory / "series.mbx").write_bytes(b"".join(mails))
+        (directory / "series.mbx").write_bytes(b"".join(patch.mbox for patch in patches))
         (directory / TOP).write_bytes(series.top)
 
 

@@ -41,6 +41,10 @@ class Patch:
     mail: bytes
     """The mail as it was sent, without the mbox's From line."""
 
+    @property
+    def mbox(self) -> bytes:
+        return b"From rig Thu Jan  1 00:00:00 1970\n" + self.mail
+
     def hunk(self, file: str, line: int) -> str:
         """The hunk of `file` whose old side begins at `line`, or nothing."""
         found: list[str] = []

@@ -124,10 +124,9 @@ def _apply(store: Store, spec: TreeSpec) -> str:
     files = tuple(dict.fromkeys(file for patch in spec.patches for file in patch.files))
     with git.sparse_worktree(store, spec.base.commit, files) as work:
         for patch in spec.patches:
-            mail = b"From rig Thu Jan  1 00:00:00 1970\n" + patch.mail
             # --keep-cr as b4 does.
             done = git.git(
-                "am", "--3way", "--quiet", "--keep-cr", cwd=work, stdin=mail, check=False
+                "am", "--3way", "--quiet", "--keep-cr", cwd=work, stdin=patch.mbox, check=False
             )
             if done.status:
                 raise _rejected(spec, patch, done.stdout + done.stderr, work)

@@ -30,11 +30,16 @@ def check(path: Path | None) -> None:
 def draw(found: Sequence[Comparison], path: Path) -> None:
     """A row for each metric that both kernels count: its pairs, and the difference in percent."""
     import matplotlib
+
+    # The same rounds make the same file; the text of an SVG stays text, which can be searched.
+    with matplotlib.rc_context({"svg.hashsalt": "rig", "svg.fonttype": "none", "font.size": 9}):
+        _draw(found, path)
+
+
+def _draw(found: Sequence[Comparison], path: Path) -> None:
     from matplotlib.figure import Figure
 
     rows = [(one, line) for one in found for line in one.lines]
-    # The same rounds make the same file; the text of an SVG stays text, which can be searched.
-    matplotlib.rcParams.update({"svg.hashsalt": "rig", "svg.fonttype": "none", "font.size": 9})
     figure = Figure(figsize=(8, 1 + 0.9 * max(1, len(rows))), layout="constrained")
     grid = figure.subplots(max(1, len(rows)), 2, squeeze=False, width_ratios=(3, 2))
     for (one, line), (pairs, interval) in zip(rows, grid, strict=False):
