@@ -21,6 +21,8 @@ GAP = 10.0
 """Kernel seconds of silence that end a splat. On a busy host TCG lets one pass between lines."""
 GAP_ACROSS_CPUS = 30.0
 """nmi_trigger_cpumask_backtrace() waits ten seconds for the other CPUs."""
+RESTARTING = "reboot: Restarting system"
+"""kernel_restart()'s last word: CPUs go offline wherever they are, and others complain of it."""
 
 
 class SplatKind(StrEnum):
@@ -44,8 +46,7 @@ class SplatKind(StrEnum):
 
     @property
     def failure(self) -> bool:
-        """The kernel is at fault. Limits are for OOM kills, and mainline is not free of KCSAN's
-        races: both are only noted."""
+        """The kernel is at fault: limits are for OOM kills, and mainline has KCSAN's races."""
         return self not in (SplatKind.OOM, SplatKind.KCSAN)
 
     @property
@@ -243,6 +244,7 @@ class ConsoleScanner:
         self._tracks: dict[str, _Track] = {}
         self._done: list[Splat] = []
         self._started = False
+        self._over = False
 
     @property
     def started(self) -> bool:
@@ -280,7 +282,8 @@ class ConsoleScanner:
         """Of a line that never ends the beginning counts, and where the kernel broke in."""
         cut = raw[-LINE_MAX:] if self._skipping else raw[:LINE_MAX]
         for line in self._kernel_lines(cut.decode(errors="replace")):
-            if line.at is not None or not self._skipping:
+            self._over |= line.text.startswith(RESTARTING) and line.at is not None
+            if not self._over and (line.at is not None or not self._skipping):
                 self._kernel_line(line)
 
     def _kernel_lines(self, text: str) -> Iterator[_Line]:
