@@ -15,6 +15,7 @@
 
 struct area {
 	char device[64];
+	int priority;
 	bool noted;
 };
 
@@ -25,15 +26,6 @@ static unsigned int area_count;
 uint64_t swap_free(void)
 {
 	return stat_file_value("/proc/meminfo", "SwapFree") * 1024;
-}
-
-void swap_require(uint64_t bytes)
-{
-	uint64_t free = swap_free();
-
-	if (free < bytes)
-		bail("%" PRIu64 " MiB of swap are free, the case needs %" PRIu64,
-		     free >> 20, bytes >> 20);
 }
 
 static const char *kind_of(const char *device)
@@ -72,9 +64,41 @@ static void read_areas(void)
 	for (line = strchr(text, '\n'); line && area_count < AREAS_MAX; line = strchr(line, '\n')) {
 		struct area *area = &areas[area_count];
 
-		if (sscanf(++line, "%63s", area->device) == 1)
+		if (sscanf(++line, "%63s %*s %*s %*s %d", area->device, &area->priority) == 2)
 			area_count++;
 	}
+}
+
+/*
+ * A v6.12 gives each device a lower priority than the one before, and zram was turned on first; a
+ * v7.2 gives all of them the same, and fills them by turns. init cannot say it: busybox's swapon
+ * takes no priority. What zram is given here it keeps.
+ */
+static void fill_zram_first(void)
+{
+	unsigned int k, other;
+
+	if (!area_count)
+		read_areas();
+	for (k = 0; k < area_count; k++) {
+		for (other = 0; other < area_count; other++)
+			if (other != k && areas[other].priority >= areas[k].priority)
+				break;
+		if (other == area_count || strcmp(kind_of(areas[k].device), "zram"))
+			continue;
+		if (swapoff(areas[k].device) || !turn_on(areas[k].device, "zram"))
+			bail("%s: %s", areas[k].device, strerror(errno));
+	}
+}
+
+void swap_require(uint64_t bytes)
+{
+	uint64_t free = swap_free();
+
+	if (free < bytes)
+		bail("%" PRIu64 " MiB of swap are free, the case needs %" PRIu64,
+		     free >> 20, bytes >> 20);
+	fill_zram_first();
 }
 
 bool swap_only(const char *kind)

@@ -9,7 +9,7 @@
 /* Free swap in bytes, counted as SwapFree in /proc/meminfo is. */
 uint64_t swap_free(void);
 
-/* Bail out unless there is swap enough for `bytes`. */
+/* Bail out unless there is swap enough for `bytes`; zram is filled first from here on. */
 void swap_require(uint64_t bytes);
 
 /*
