@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import rig.benches
-from rig import discover
+from rig import discover, suite
 from rig.qemu import Accel, Machine, Seeded
 from rig.suite import Selection
 
@@ -35,6 +35,24 @@ class Metric:
         return counters[self.of] * self.factor / (counters[self.per] if self.per else 1)
 
 
+OF_RECLAIM = (
+    Metric(name="ops_per_s", title="bogo ops/s", of="bogo_ops", per="nanoseconds",
+           factor=1e9, time=True),
+    Metric(name="tlb_shootdowns", title="TLB shootdowns", of="tlb_shootdowns"),
+    Metric(name="function_call_ipis", title="Function call IPIs", of="function_call_ipis"),
+    Metric(name="pgscan_anon", title="pgscan_anon (pages)", of="pgscan_anon"),
+    Metric(name="pgsteal_anon", title="pgsteal_anon (pages)", of="pgsteal_anon"),
+    Metric(name="tlb_shootdowns_per_page", title="  shootdowns / page", of="tlb_shootdowns",
+           per="pgsteal_anon"),
+    Metric(name="function_call_ipis_per_page", title="  call IPIs / page",
+           of="function_call_ipis", per="pgsteal_anon"),
+    Metric(name="efficiency", title="  steal / scan", of="pgsteal_anon", per="pgscan_anon"),
+    Metric(name="instructions_per_page", title="  instructions / page", of="instructions",
+           per="pgsteal_anon"),
+)  # fmt: skip
+"""What a cover letter on reclaim counts, and the same for each page reclaimed."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Benchmark:
     name: str
@@ -44,6 +62,14 @@ class Benchmark:
     work: str
     """How much is done, for the head of the table."""
     metrics: tuple[Metric, ...]
+    image: str = "test"
+    """Of images/, with what the case needs besides itself."""
+
+    @property
+    def live_only(self) -> str:
+        """Why it has no seeds, or nothing."""
+        (case,) = suite.cases_of(self.selection)
+        return case.live_only
 
     @property
     def selection(self) -> Selection:

@@ -14,10 +14,10 @@ FILE = "claims.toml"
 class Claim(pydantic.BaseModel, extra="forbid", frozen=True):
     """One number of a cover letter's."""
 
-    bench: str
-    """Of the rig's, the nearest to what was run there."""
+    bench: tuple[str, ...]
+    """Of the rig's: what was run there, or the nearest to it."""
     metric: str
-    """Of that benchmark's."""
+    """Of each of these benchmarks."""
     change: float
     """In percent of what it was; -100 is `goes to 0`."""
     said: str

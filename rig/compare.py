@@ -86,6 +86,8 @@ def compare(
     befores = request.specs(store, shelves, _against(store, shelves, asked, against))
     afters = request.specs(store, shelves, asked)
     pairs = tuple(zip(befores, afters, strict=True))
+    if isinstance(afters[0].machine.schedule, Seeded):
+        benchmarks = _with_seeds(benchmarks)
     budget = BUDGET / (len(benchmarks) * len(pairs))
     # All of them before the first: what one of them lacks is said before the others have run.
     planned = [
@@ -99,6 +101,15 @@ def compare(
     )
     write_whole(directory / FILE, _ALL.dump_json(done, indent=1))
     return done, directory
+
+
+def _with_seeds(benchmarks: Sequence[Benchmark]) -> tuple[Benchmark, ...]:
+    for one in benchmarks:
+        if one.live_only:
+            log.note(f"{one.name} has no seeds: {one.live_only}")
+    if not (found := tuple(one for one in benchmarks if not one.live_only)):
+        raise ConfigError("none of these benchmarks has seeds", hint="--schedule live")
+    return found
 
 
 def _against(store: Store, shelves: Shelves, asked: Request, against: str) -> Request:
@@ -182,7 +193,7 @@ def _compare(
         claims=tuple(
             judge(claim, next((line for line in lines if line.metric == claim.metric), None))
             for claim in claims.load(shelves.patches, name)
-            if claim.bench == one.name
+            if one.name in claim.bench
         ),
         failure=failure,
     )
@@ -196,7 +207,7 @@ def _rounds(
         order = (0, 1) if number % 2 else (1, 0)
         found: dict[int, RunResult] = {}
         for side in order:
-            spec = replace(pair[side], seed=number, suites=(one.selection,))
+            spec = replace(pair[side], seed=number, suites=(one.selection,), image=one.image)
             if isinstance(spec.machine.schedule, Seeded):
                 spec = request.at_seed(spec, number)
             suffix = f"-{one.name}-{number}-{('before', 'after')[side]}"

@@ -3,7 +3,7 @@
 
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
@@ -26,6 +26,8 @@ class ImageSpec(pydantic.BaseModel, extra="forbid", frozen=True):
     release: str
     packages: tuple[str, ...]
     keep: tuple[str, ...]
+    like: str = ""
+    """Another image whose packages, files and tree this one has, too."""
 
 
 def load(images: Path, name: str) -> ImageSpec:
@@ -38,24 +40,30 @@ def load(images: Path, name: str) -> ImageSpec:
         raise ConfigError(f"{path}: {error}") from error
     if wrong := [pattern for pattern in spec.keep if not pattern or pattern.startswith("/")]:
         raise ConfigError(f"{path}: keep: {wrong[0]!r} is no path below the root")
-    return spec
+    if not spec.like:
+        return spec
+    if (other := load(images, spec.like)).like:
+        raise ConfigError(f"{path}: {spec.like} is like another image itself")
+    return spec.model_copy(
+        update={"packages": other.packages + spec.packages, "keep": other.keep + spec.keep}
+    )
 
 
 def build(store: Store, images: Path, name: str, arch: Arch) -> Path:
     """The image's archive for an architecture, uncompressed."""
     spec = load(images, name)
-    tree, disk = images / name / "tree", data_disk(store)
+    trees, disk = [images / one / "tree" for one in (spec.like, name) if one], data_disk(store)
     inputs = {
         "image": name,
         "arch": arch.deb_arch,
-        "spec": spec.model_dump(mode="json"),
-        "files": sha256(cpio.archive([*_skeleton(), *_tree(tree), *_parts(disk)])).hexdigest(),
+        "spec": spec.model_dump(mode="json", exclude={"like"}),
+        "files": sha256(cpio.archive([*_skeleton(), *_trees(trees), *_parts(disk)])).hexdigest(),
     }
 
     def make(out: Path) -> dict[str, object]:
         with log.step(f"Making the {name} image for {arch.name}"):
             packages = _extract(store, spec, arch, out)
-            entries = [*_skeleton(), *_kept(out / "root", spec), *_tree(tree), *_parts(disk)]
+            entries = [*_skeleton(), *_kept(out / "root", spec), *_trees(trees), *_parts(disk)]
             (out / "rootfs.cpio").write_bytes(cpio.archive(entries))
             proc.run(["rm", "-rf", out / "root", out / "root.tar"])
         return {"packages": packages}
@@ -138,10 +146,11 @@ def _kept(root: Path, spec: ImageSpec) -> Iterator[cpio.Entry]:
                 yield cpio.of_path(path, str(path.relative_to(root)))
 
 
-def _tree(tree: Path) -> Iterator[cpio.Entry]:
-    for path in sorted(tree.rglob("*")):
-        if path.is_file() or path.is_symlink():
-            yield cpio.of_path(path, str(path.relative_to(tree)))
+def _trees(trees: Sequence[Path]) -> Iterator[cpio.Entry]:
+    for tree in trees:
+        for path in sorted(tree.rglob("*")):
+            if path.is_file() or path.is_symlink():
+                yield cpio.of_path(path, str(path.relative_to(tree)))
 
 
 def _skeleton() -> Iterator[cpio.Entry]:

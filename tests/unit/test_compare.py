@@ -15,6 +15,7 @@ from rig.claims import Claim
 from rig.compare import Comparison, Word
 from rig.difference import Difference, Line
 from rig.errors import ConfigError
+from rig.log import Event
 from rig.qemu import Accel, Live, Seeded
 from rig.report import comparison, picture
 from rig.request import Request
@@ -243,6 +244,37 @@ def test_a_kernel_that_dies_ends_it_and_the_rounds_so_far_are_kept(
     assert "kernel BUG" in comparison.render([found])
 
 
+def test_what_works_for_a_time_has_no_seeds(
+    store: Store, rounds: Callable[..., list[tuple[str, int]]], events: list[Event]
+) -> None:
+    booted = rounds(lambda after, number: {"tlb_shootdowns": 100, "pages": 10}, seeded=True)
+    both, asked = [bench.pick("dirty_reclaim"), ONE], Request(target="after")
+    found, _ = compare.compare(store, SHELVES, asked, "before", both, 0)
+    assert [one.bench for one in found] == [ONE.name]
+    assert any("dirty_reclaim has no seeds: stress-ng works for a" in str(one) for one in events)
+    booted.clear()
+    with pytest.raises(ConfigError, match="none of these benchmarks has seeds"):
+        compare.compare(store, SHELVES, asked, "before", both[:1], 0)
+    assert booted == []
+
+
+def test_a_benchmark_is_run_in_its_own_image(
+    store: Store, rounds: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds(lambda after, number: {"tlb_shootdowns": 100, "pages": 10})
+    execute = campaign.execute
+    seen: set[tuple[tuple[str, ...], str]] = set()
+
+    def look(store: Store, shelves: Shelves, specs: Sequence[RunSpec], *rest: Any, **more: Any):  # type: ignore[no-untyped-def]
+        seen.update((one.suites[0].cases, one.image) for one in specs)
+        return execute(store, shelves, specs, *rest, **more)
+
+    monkeypatch.setattr(campaign, "execute", look)
+    both = [bench.pick("dirty_reclaim"), ONE]
+    compare.compare(store, SHELVES, Request(target="after"), "before", both, 9)
+    assert seen == {(("dirty_reclaim",), "bench"), (("shared_dirty_reclaim",), "test")}
+
+
 def test_a_base_by_itself_is_compared_with_nothing(
     store: Store, spec: RunSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,7 +310,7 @@ def a_line(before: float, after: float, difference: Difference) -> Line:
 def test_a_claim_is_held_against_what_was_measured(
     change: float, line: Line | None, word: Word
 ) -> None:
-    claim = Claim(bench="b", metric="m", change=change, said="cover", machine="16 CPUs")
+    claim = Claim(bench=("b",), metric="m", change=change, said="cover", machine="16 CPUs")
     assert compare.judge(claim, line).word is word
 
 
@@ -287,7 +319,8 @@ def test_the_shelfs_claims_are_of_metrics_there_are() -> None:
     found = [one for path in sorted(shelf.iterdir()) for one in claims.load(shelf, path.name)]
     assert len(found) >= 6
     for claim in found:
-        assert claim.metric in {metric.name for metric in bench.pick(claim.bench).metrics}
+        for name in claim.bench:
+            assert claim.metric in {metric.name for metric in bench.pick(name).metrics}
 
 
 def test_a_claim_that_says_too_little_names_the_file(tmp_path: Path) -> None:

@@ -93,6 +93,24 @@ def test_an_image_is_what_is_kept_and_its_tree(
     assert line.endswith(" http://d.example/")
 
 
+def test_an_image_may_be_like_another(
+    store: Store, images: Path, tmp_path: Path, asked: Path
+) -> None:
+    more = images / "more"
+    (more / "tree" / "etc").mkdir(parents=True)
+    (more / "tree" / "etc" / "own").write_text("more's")
+    spec = 'release = "bookworm"\nlike = "test"\npackages = ["stress-ng"]\nkeep = []\n'
+    (more / "image.toml").write_text(spec)
+    found = entries(image.build(store, images, "more", HOST), tmp_path)
+    assert found["etc/own"].read_text() == "more's"
+    assert {"bin/busybox", "etc/rig/setup"} <= set(found)
+    assert "--include=busybox-static,dropbear-bin,stress-ng " in asked.read_text()
+    (images / "third").mkdir()
+    (images / "third" / "image.toml").write_text(spec.replace('"test"', '"more"'))
+    with pytest.raises(ConfigError, match=r"third/image\.toml: more is like another image itself"):
+        image.build(store, images, "third", HOST)
+
+
 def test_it_is_made_once_and_again_when_it_changes(store: Store, images: Path, asked: Path) -> None:
     made = [image.build(store, images, "test", HOST)]
     assert image.build(store, images, "test", HOST) == made[0]

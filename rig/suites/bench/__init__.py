@@ -16,6 +16,13 @@ SUITE = Suite(
             floors=floors(pgsteal_anon=4000, pswpout=4000, bogo_ops=16_000),
         ),
         Case(
+            name="dirty_reclaim",
+            guards="nothing: stress-ng --vm beyond its cgroup's limit, for so many seconds",
+            iterations=8,
+            floors=floors(pgsteal_anon=2000, pswpout=1000),
+            live_only="stress-ng works for a time, not for a number of operations",
+        ),
+        Case(
             name="lazyfree_reclaim",
             guards="nothing: MADV_PAGEOUT of lazyfree folios of 64 KiB",
             iterations=16,

@@ -17,6 +17,7 @@ void bench_report(void);
 uint64_t bench_reclaimed(void);
 
 enum outcome shared_dirty_reclaim(const struct guest_args *args);
+enum outcome dirty_reclaim(const struct guest_args *args);
 enum outcome lazyfree_reclaim(const struct guest_args *args);
 enum outcome lazyfree_redirtied(const struct guest_args *args);
 

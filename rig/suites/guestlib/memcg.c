@@ -61,13 +61,23 @@ void memcg_enter(void)
 	memcg_write("cgroup.procs", "0");
 }
 
-void memcg_set_max(size_t bytes)
+static void set_limit(const char *file, size_t bytes)
 {
 	char value[32] = "max";
 
 	if (bytes != MEMCG_NO_LIMIT)
 		snprintf(value, sizeof(value), "%zu", bytes);
-	memcg_write("memory.max", value);
+	memcg_write(file, value);
+}
+
+void memcg_set_max(size_t bytes)
+{
+	set_limit("memory.max", bytes);
+}
+
+void memcg_set_high(size_t bytes)
+{
+	set_limit("memory.high", bytes);
 }
 
 static void on_alarm(int signal_number)

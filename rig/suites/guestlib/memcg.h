@@ -17,6 +17,9 @@ void memcg_enter(void);
 #define MEMCG_NO_LIMIT	SIZE_MAX
 void memcg_set_max(size_t bytes);
 
+/* The same by memory.high: who is above it reclaims and is slowed down, and nobody is killed. */
+void memcg_set_high(size_t bytes);
+
 /* memory.high, for as long as it takes to come down to it, or to give up; it never kills. */
 void memcg_squeeze(size_t bytes);
 
