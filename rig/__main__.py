@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """`rig`: errors become messages and exit statuses here, and nowhere else."""
 
+import itertools
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 from rig import cli
 from rig.errors import ConfigError, RigError
@@ -19,6 +21,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with host_trouble("the rig"):
+            check_given_once(sys.argv[1:])
             cli.app()
     except RigError as error:
         say(error)
@@ -30,6 +33,14 @@ def main() -> None:
             # `rig list | head -1`: typer would say FAIL, and flushing stdout again a traceback.
             os._exit(128 + signal.SIGPIPE)
         raise
+
+
+def check_given_once(words: Sequence[str]) -> None:
+    """Raises ConfigError for an option given twice, of which typer would take the last."""
+    options = [word.split("=", 1)[0] for word in itertools.takewhile("--".__ne__, words)]
+    twice = [one for one in options if one.startswith("--") and options.count(one) > 1]
+    if twice:
+        raise ConfigError(f"{twice[0]} is given twice", hint=f"several in one: {twice[0]} A,B")
 
 
 def say(error: RigError) -> None:

@@ -40,6 +40,7 @@ def ends(
             raise error
 
         monkeypatch.setattr(cli, "app", fails)
+        monkeypatch.setattr(sys, "argv", ["rig"])
         with pytest.raises(SystemExit) as ended:
             rig.main()
         said = capsys.readouterr()
@@ -48,6 +49,16 @@ def ends(
 
     yield run
     signal.signal(signal.SIGTERM, before)
+
+
+def test_an_option_given_twice_is_refused() -> None:
+    rig.check_given_once(
+        ["run", "v6.12", "--arch=arm64", "--mutant", "a,b", "--", "--arch", "--arch"]
+    )
+    for words in (["--mutant", "a", "--mutant", "b"], ["--mutant=a", "run", "--mutant", "b"]):
+        with pytest.raises(ConfigError, match="--mutant is given twice") as said:
+            rig.check_given_once(words)
+        assert "--mutant A,B" in said.value.hint
 
 
 @pytest.mark.parametrize(
