@@ -37,6 +37,8 @@ class Arch:
     """QEMU's options for `rig/arches/<name>.S`, the smallest guest, with {} for its file."""
     seeded_machine: str
     """QEMU's -M where every bit of the guest must follow from the seed."""
+    seeded_kernel: str
+    """Of a build's files the one that QEMU starts there: up in the fewest instructions."""
     seeded_cpu: str
     """QEMU's -cpu there: none with an instruction for random numbers."""
     seeded_cmdline: tuple[str, ...]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pydantic
 
+from rig import arch as arches
 from rig import campaign, console, log, request, run, seeded
 from rig import suite as suites
 from rig.errors import ConfigError, GuestLost
@@ -162,8 +163,8 @@ def _identity(prepared: Prepared, chosen: Suite, case: Case) -> str:
 
 def _hardware(spec: RunSpec, seed: int) -> list[str]:
     """What a seed makes of the machine. The files have digests of their own."""
-    none = Path()
-    files = SeededFiles(kernel=none, initrd=none, console=none, answer=none)
+    none, kernel = Path(), Path(arches.pick(spec.machine.arch).seeded_kernel)
+    files = SeededFiles(kernel=kernel, initrd=none, console=none, answer=none)
     return seeded_argv(request.at_seed(spec, seed).machine, Seeded(seed=seed), files)
 
 

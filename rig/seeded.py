@@ -87,10 +87,11 @@ def start(
     if wrong := [word for word in command if re.search(r"[,\s\"]", word)]:
         raise InfraError(f"{wrong[0]!r} cannot be said on a kernel command line")
     directory.mkdir(parents=True, exist_ok=True)
-    device = f"/dev/{arches.pick(machine.arch).answer_device}"
+    arch = arches.pick(machine.arch)
+    device = f"/dev/{arch.answer_device}"
     words = (f"rig.answer={device}", f"rig.run={','.join(command)}")
     files = SeededFiles(
-        kernel=software.kernel,
+        kernel=software.kernel.with_name(arch.seeded_kernel),
         initrd=directory / "initrd",
         console=directory / CONSOLE,
         answer=directory / ANSWER,

@@ -23,6 +23,7 @@ ARCH = Arch(
     # max has FEAT_RNG, which cannot be switched off by itself. This one has not, but has like max
     # FEAT_HAFDBS: a first write to a clean page sets the dirty bit without asking the kernel.
     seeded_machine="virt,dtb-randomness=off",
+    seeded_kernel="Image",
     seeded_cpu="cortex-a76",
     seeded_cmdline=(),
     answer="pci-serial",

@@ -36,6 +36,8 @@ ARCH = Arch(
     cpu="max",
     probe=("-bios", "{}", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
     seeded_machine="q35",
+    # By PVH, without the decompressor: a tenth of a guest's instructions.
+    seeded_kernel="vmlinux",
     seeded_cpu="max,-rdrand,-rdseed",
     # The virtual clock has a tick of 1 ns, whatever the host: nothing is left to calibrate.
     seeded_cmdline=("tsc_early_khz=1000000", "lpj=4000000"),

@@ -52,6 +52,7 @@ def test_what_the_program_said_and_how_it_ended(
     started = (tmp_path / "run" / "qemu.cmd").read_text()
     assert "rig.run=stale_tlb,anon_lost_write,--iterations,8" in started
     assert "rig.answer=/dev/ttyS1" in started and " quiet " in started
+    assert f"-kernel {tmp_path / 'vmlinux'} " in started, "not the one that a guest of live has"
     assert not (tmp_path / "run" / "initrd").exists()
 
 
