@@ -28,6 +28,14 @@
 #define PASSES_BETWEEN_RESTS	8
 #define REST_NS_MAX		1000000
 
+/*
+ * After so many rests not taken, a moment's one. In the seeded schedule a CPU that comes after one which
+ * always uses its turn up never runs: QEMU gives it the instructions until the next timer, which are
+ * none, and runs the timers for those after it (7.2, accel/tcg/tcg-accel-ops-icount.c:
+ * icount_prepare_for_run()). If it is the next to have a lock, all wait for it, each giving its turn away.
+ */
+#define RESTLESS_MAX		64
+
 #define WAIT_FOR_FRONT_NS	20000
 
 /*
@@ -131,8 +139,12 @@ static void rest(struct writers *w, struct writer *me, struct rng *rng)
 
 	if (atomic_load(&w->mode) == WRITE_PACED)
 		return;	/* it sleeps before each write */
-	if (!busy || atomic_load(&w->restless) != me->cpu)
-		nanosleep(&time, NULL);
+	if (busy && atomic_load(&w->restless) == me->cpu) {
+		if (++me->restless_for % RESTLESS_MAX)
+			return;
+		time.tv_nsec = 1;
+	}
+	nanosleep(&time, NULL);
 }
 
 static void *write_on(void *arg)

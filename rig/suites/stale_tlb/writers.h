@@ -34,6 +34,7 @@ struct writer {
 	uint64_t reads;			/* of words left as they were */
 	uint64_t raced;			/* of both, while pages were being taken */
 	uint64_t swap_ins;
+	uint32_t restless_for;		/* rests not taken */
 	_Atomic uint64_t passes;	/* whole passes over a window */
 	_Atomic uint64_t passes_wanted;	/* tell CPU 0 when there are so many; 0: do not */
 } CACHE_ALIGNED;
