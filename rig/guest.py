@@ -56,6 +56,8 @@ class Software:
     initrd: tuple[Path | bytes, ...]
     """Archives, put one after the other; the boot's keys come last."""
     data_disk: Path | None = None
+    steady: Path | None = None
+    """What a seeded machine's QEMU is preloaded with (rig/steady.py)."""
 
 
 class Console:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from rig import accel, campaign, gdbstub, guestbin, log, proc, request, run, seeded
+from rig import accel, campaign, gdbstub, guestbin, log, proc, request, run, seeded, steady
 from rig import arch as arches
 from rig.errors import ConfigError, InfraError
 from rig.guest import Software
@@ -123,7 +123,9 @@ def stopped(store: Store, one: Recorded, directory: Path) -> Iterator[Stopped]:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="rig-")))
         argv = seeded.start(machine, made, one.case.command, directory)
         stub_options = ("-S", "-gdb", f"unix:{scratch / 'gdb'},server=on,wait=off")
-        process = stack.enter_context(proc.spawn([*argv, *stub_options]))
+        process = stack.enter_context(
+            proc.spawn([*argv, *stub_options], env=seeded.environment(made))
+        )
         stack.callback(proc.kill, process)
         stub = gdbstub.Stub(scratch / "gdb", seeded.DEADLINE)
         stack.callback(stub.close)
@@ -194,7 +196,8 @@ def software(store: Store, known: Provenance) -> Software:
     kernel = store.path("builds", known.build) / store.manifest("builds", known.build)["image"]
     programs = tuple(store.path("programs", digest) / name for name, digest in known.programs)
     image = store.path("images", known.image) / "rootfs.cpio"
-    return Software(kernel=kernel, initrd=(image, guestbin.pack(programs)))
+    initrd = (image, guestbin.pack(programs))
+    return Software(kernel=kernel, initrd=initrd, steady=steady.library(store))
 
 
 def _first_difference(old: Path, new: Path) -> tuple[str, str]:

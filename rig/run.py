@@ -27,6 +27,7 @@ from rig import (
     log,
     mutant,
     seeded,
+    steady,
     suite,
     symbolize,
     tree,
@@ -188,6 +189,7 @@ def prepare(store: Store, shelves: Shelves, spec: RunSpec) -> Prepared:
         kernel=built.image,
         initrd=(rootfs, guestbin.pack(tuple(chain.from_iterable(programs.values())))),
         data_disk=image.data_disk(store),
+        steady=steady.library(store) if isinstance(spec.machine.schedule, Seeded) else None,
     )
     return Prepared(
         spec=spec,

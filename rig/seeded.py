@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rig import arch as arches
-from rig import log, proc, qemu
+from rig import log, proc, qemu, steady
 from rig.errors import GuestLost, InfraError
 from rig.guest import Software, check_setup, write_initrd
 from rig.proc import DeadlineExceeded
@@ -54,7 +54,9 @@ def run(
     began = time.monotonic()
     try:
         with log.step(f"{' '.join(command[:2])} on {machine.arch}, seed {seed_of(machine)}"):
-            done = proc.run([*argv, *options], check=False, deadline=deadline)
+            done = proc.run(
+                [*argv, *options], env=environment(software), check=False, deadline=deadline
+            )
     except DeadlineExceeded as error:
         raise GuestLost(f"the guest does not come to its end within {deadline:.0f} s") from error
     finally:
@@ -62,6 +64,12 @@ def run(
     console = (directory / CONSOLE).read_bytes() if (directory / CONSOLE).is_file() else b""
     if done.status or not console.strip():
         raise InfraError("QEMU does not start", detail=done.stderr.strip()[-2000:])
+    if software.steady and not steady.WAITED.search(done.stderr):
+        raise InfraError(
+            "this QEMU cannot be kept steady: its seeded runs are not the same twice",
+            detail=done.stderr.strip()[-2000:],
+            hint="rig/steady.c is preloaded into it, and needs ppoll, qemu_get_cpu, cpu_is_stopped",
+        )
     check_setup(console)
     ended = ENDED.search(console)
     answer = (directory / ANSWER).read_bytes()
@@ -71,6 +79,11 @@ def run(
         seconds=round(time.monotonic() - began, 2),
         digest=digest(directory),
     )
+
+
+def environment(software: Software) -> dict[str, str]:
+    """Of QEMU's process."""
+    return {"LD_PRELOAD": str(software.steady)} if software.steady else {}
 
 
 def seed_of(machine: Machine) -> int:
@@ -98,7 +111,7 @@ def start(
     )
     write_initrd(files.initrd, software.initrd)
     argv = qemu.seeded_argv(replace(machine, cmdline=(*machine.cmdline, *words)), schedule, files)
-    (directory / "qemu.cmd").write_text(proc.paste(argv) + "\n")
+    (directory / "qemu.cmd").write_text(proc.paste(argv, env=environment(software)) + "\n")
     return argv
 
 

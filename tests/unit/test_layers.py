@@ -26,7 +26,7 @@ LAYERS = {
     ),
     "L2 makers": (
         "debian base b4 threads intake tree weave host lane kbuild guestbin selftests image"
-        " qemu accel guest seeded gdbstub symbolize doctor"
+        " qemu accel guest steady seeded gdbstub symbolize doctor"
     ),
     "L3 workloads": "suites suite suites.* benches bench difference benches.*",
     "L4 campaigns": (

@@ -35,10 +35,14 @@ def boot(tmp_path: Path, program: Callable[[str, str], Path]) -> Callable[..., s
     """Run COMMAND under a QEMU that does as it is told."""
 
     def run(
-        does: str, name: str = "run", command: tuple[str, ...] = COMMAND, deadline: float = 60
+        does: str,
+        name: str = "run",
+        command: tuple[str, ...] = COMMAND,
+        deadline: float = 60,
+        steady: Path | None = None,
     ) -> seeded.Finished:
         program("qemu-system-x86_64", FILES + does)
-        software = Software(kernel=tmp_path / "bzImage", initrd=(b"archive",))
+        software = Software(kernel=tmp_path / "bzImage", initrd=(b"archive",), steady=steady)
         return seeded.run(MACHINE, software, command, tmp_path / name, deadline=deadline)
 
     return run
@@ -87,6 +91,20 @@ def test_a_host_that_cannot_is_the_rigs_trouble(
 ) -> None:
     with pytest.raises(InfraError, match=complaint):
         boot(does)
+
+
+def test_a_qemu_that_is_not_kept_steady_is_not_believed(
+    boot: Callable[..., seeded.Finished], tmp_path: Path
+) -> None:
+    library = tmp_path / "steady.so"
+    says = "echo 'rig: the main loop waited {} times' >&2"
+    ran = boot(SPEAKS + says.format(17), steady=library)
+    assert ran.status == 1
+    started = (tmp_path / "run" / "qemu.cmd").read_text()
+    assert started.startswith(f"LD_PRELOAD={library} ")
+    for does in (SPEAKS, SPEAKS + says.format(0)):
+        with pytest.raises(InfraError, match="cannot be kept steady"):
+            boot(does, steady=library)
 
 
 def test_a_hung_guest_is_ended(boot: Callable[..., seeded.Finished]) -> None:
