@@ -27,6 +27,8 @@ class Metric:
     factor: float = 1
     time: bool = False
     """It is of seconds, which under TCG are the emulator's."""
+    lacking: str = ""
+    """Why some kernels or schedules do not count it."""
 
     def value(self, counters: Mapping[str, int]) -> float | None:
         """None where the kernel does not offer it, or nothing was there to divide by."""
@@ -35,20 +37,23 @@ class Metric:
         return counters[self.of] * self.factor / (counters[self.per] if self.per else 1)
 
 
+BROADCAST = "flushes that are broadcast, as arm64's are, send no IPI and no kernel counts them"
+COUNTED_BY_ICOUNT = "--schedule seeded counts them"
+
 OF_RECLAIM = (
     Metric(name="ops_per_s", title="bogo ops/s", of="bogo_ops", per="nanoseconds",
            factor=1e9, time=True),
-    Metric(name="tlb_shootdowns", title="TLB shootdowns", of="tlb_shootdowns"),
+    Metric(name="tlb_shootdowns", title="TLB shootdowns", of="tlb_shootdowns", lacking=BROADCAST),
     Metric(name="function_call_ipis", title="Function call IPIs", of="function_call_ipis"),
     Metric(name="pgscan_anon", title="pgscan_anon (pages)", of="pgscan_anon"),
     Metric(name="pgsteal_anon", title="pgsteal_anon (pages)", of="pgsteal_anon"),
     Metric(name="tlb_shootdowns_per_page", title="  shootdowns / page", of="tlb_shootdowns",
-           per="pgsteal_anon"),
+           per="pgsteal_anon", lacking=BROADCAST),
     Metric(name="function_call_ipis_per_page", title="  call IPIs / page",
            of="function_call_ipis", per="pgsteal_anon"),
     Metric(name="efficiency", title="  steal / scan", of="pgsteal_anon", per="pgscan_anon"),
     Metric(name="instructions_per_page", title="  instructions / page", of="instructions",
-           per="pgsteal_anon"),
+           per="pgsteal_anon", lacking=COUNTED_BY_ICOUNT),
 )  # fmt: skip
 """What a cover letter on reclaim counts, and the same for each page reclaimed."""
 

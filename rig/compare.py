@@ -265,7 +265,14 @@ def judge(claim: Claim, line: Line | None) -> Judged:
     furthest = min(ends) if claim.change < 0 else max(ends)
     reached = furthest <= claim.change if claim.change < 0 else furthest >= claim.change
     word = Word.REPRODUCED if reached else Word.NOT_REPRODUCED
-    return Judged(claim=claim, word=word, why=f"{measured:+.1f} %, {claim.change:+.1f} % claimed")
+    why = f"{_change(measured)}; {_change(claim.change)} claimed"
+    return Judged(claim=claim, word=word, why=why)
+
+
+def _change(percent: float) -> str:
+    """As cover letters say it: in percent, or as a factor."""
+    less = f", {1 / (1 + percent / 100):.1f}x less" if -100 < percent < 0 else ""
+    return f"{percent:+.1f} %{less}"
 
 
 _ALL = pydantic.TypeAdapter(tuple[Comparison, ...])

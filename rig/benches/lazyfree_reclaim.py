@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """128 MiB of lazyfree mTHPs of 64 KiB, reclaimed by MADV_PAGEOUT."""
 
-from rig.bench import Benchmark, Metric
+from rig.bench import COUNTED_BY_ICOUNT, Benchmark, Metric
 
 BENCH = Benchmark(
     name="lazyfree_reclaim",
@@ -14,6 +14,6 @@ BENCH = Benchmark(
                time=True),
         Metric(name="split_deferred", title="split_deferred", of="split_deferred"),
         Metric(name="instructions_per_folio", title="instructions / folio", of="instructions",
-               per="folios"),
+               per="folios", lacking=COUNTED_BY_ICOUNT),
     ),
 )  # fmt: skip

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """128 MiB of lazyfree folios of a PMD, each written to since: reclaim gives up on all of them."""
 
-from rig.bench import Benchmark, Metric
+from rig.bench import COUNTED_BY_ICOUNT, Benchmark, Metric
 
 BENCH = Benchmark(
     name="lazyfree_redirtied",
@@ -12,6 +12,6 @@ BENCH = Benchmark(
         Metric(name="seconds", title="seconds", of="nanoseconds", factor=1e-9, time=True),
         Metric(name="split", title="split", of="split"),
         Metric(name="instructions_per_folio", title="instructions / folio", of="instructions",
-               per="folios"),
+               per="folios", lacking=COUNTED_BY_ICOUNT),
     ),
 )  # fmt: skip

@@ -4,6 +4,7 @@
 from collections.abc import Iterator, Sequence
 
 from rig import bench
+from rig.bench import Benchmark
 from rig.compare import Comparison
 from rig.difference import Difference, Line
 from rig.qemu import Seeded
@@ -33,10 +34,7 @@ def _table(one: Comparison) -> Iterator[str]:
     for line in one.lines:
         yield from _metric(line, known.metric(line.metric).title)
     yield "-" * WIDTH
-    missing = [metric.title.strip() for metric in known.metrics
-               if metric.name not in {line.metric for line in one.lines}]  # fmt: skip
-    if missing:
-        yield f"  {fold('not counted here: ' + ', '.join(missing), 4, 2)}"
+    yield from _missing(one, known)
     if isinstance(machine.schedule, Seeded):
         yield "  Each round is a seed; in [ ] the least and the greatest difference. Without it:"
         yield "  the same to the last digit."
@@ -50,6 +48,17 @@ def _table(one: Comparison) -> Iterator[str]:
         yield f"  {fold(f'{judged.word}: {judged.claim.said}: {judged.why}', 4, 2)}"
         yield f"      there: {judged.claim.machine}"
     yield ""
+
+
+def _missing(one: Comparison, known: Benchmark) -> Iterator[str]:
+    counted = {line.metric for line in one.lines}
+    missing: dict[str, list[str]] = {}
+    for metric in known.metrics:
+        if metric.name not in counted:
+            missing.setdefault(metric.lacking, []).append(metric.title.strip())
+    for why, titles in missing.items():
+        said = f"not counted here: {', '.join(titles)}" + (f" ({why})" if why else "")
+        yield f"  {fold(said, 4, 2)}"
 
 
 def _metric(line: Line, title: str) -> Iterator[str]:

@@ -314,6 +314,20 @@ def test_a_claim_is_held_against_what_was_measured(
     assert compare.judge(claim, line).word is word
 
 
+@pytest.mark.parametrize(
+    ("change", "after", "why"),
+    [
+        (-60, 45, "-55.0 %, 2.2x less; -60.0 %, 2.5x less claimed"),
+        (-100, 0, "-100.0 %; -100.0 % claimed"),
+        (26.9, 130, "+30.0 %; +26.9 % claimed"),
+    ],
+)
+def test_a_claim_of_a_factor_is_answered_by_one(change: float, after: float, why: str) -> None:
+    claim = Claim(bench=("b",), metric="m", change=change, said="cover", machine="16 CPUs")
+    line = a_line(100, after, Difference.HIGHER if change > 0 else Difference.LOWER)
+    assert compare.judge(claim, line).why == why
+
+
 def test_the_shelfs_claims_are_of_metrics_there_are() -> None:
     shelf = Shelves.default().patches
     found = [one for path in sorted(shelf.iterdir()) for one in claims.load(shelf, path.name)]
@@ -338,6 +352,7 @@ def test_the_table_is_the_cover_letters(store: Store, rounds: Callable[..., obje
     assert "Metric                 Before        After         Delta (abs / %)" in said
     assert "lower, p = 0.0078" in said
     assert "not counted here: bogo ops/s" in said
+    assert "instructions / page (--schedule seeded counts them)" in " ".join(said.split())
     assert said.endswith("rig report 20261120-1\n")
     assert all(len(line) <= 100 for line in said.splitlines())
 
