@@ -174,7 +174,7 @@ def _compare(
         for done in _rounds(store, shelves, one, pair, directory):
             results.append(done)
             step.note(f"round {len(results)}")
-            if any(_died(result) for result in done) or enough(results):
+            if any(_died(result) or _lacks(result) for result in done) or enough(results):
                 break
     kept, discarded, failure = _paired(one, results)
     lines = tuple(difference.lines(one, machine, kept))
@@ -217,6 +217,11 @@ def _rounds(
 
 def _died(result: RunResult) -> bool:
     return result.verdict.outcome is Outcome.FAIL
+
+
+def _lacks(result: RunResult) -> bool:
+    """Whether the case found no stress-ng, no swap, … here: another round will not either."""
+    return any(case.outcome is Outcome.SKIP for one in result.suites for case in one.cases)
 
 
 def _paired(one: Benchmark, results: Sequence[Pair]) -> tuple[list[Samples], tuple[str, ...], str]:

@@ -244,6 +244,15 @@ def test_a_kernel_that_dies_ends_it_and_the_rounds_so_far_are_kept(
     assert "kernel BUG" in comparison.render([found])
 
 
+def test_what_the_image_lacks_it_lacks_in_the_next_round_too(
+    store: Store, rounds: Callable[..., list[tuple[str, int]]]
+) -> None:
+    booted = rounds(lambda *_: {}, lambda *_: Outcome.SKIP)
+    found = measured(store)
+    assert len(booted) == 2
+    assert (found.outcome, found.discarded) == (Outcome.INCONCLUSIVE, ("round 1: why",))
+
+
 def test_what_works_for_a_time_has_no_seeds(
     store: Store, rounds: Callable[..., list[tuple[str, int]]], events: list[Event]
 ) -> None:
