@@ -193,7 +193,7 @@ def _compare(
         claims=tuple(
             judge(claim, next((line for line in lines if line.metric == claim.metric), None))
             for claim in claims.load(shelves.patches, name)
-            if one.name in claim.bench
+            if lines and one.name in claim.bench
         ),
         failure=failure,
     )

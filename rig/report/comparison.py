@@ -53,7 +53,7 @@ def _table(one: Comparison) -> Iterator[str]:
 def _missing(one: Comparison, known: Benchmark) -> Iterator[str]:
     counted = {line.metric for line in one.lines}
     missing: dict[str, list[str]] = {}
-    for metric in known.metrics:
+    for metric in known.metrics if counted else ():
         if metric.name not in counted:
             missing.setdefault(metric.lacking, []).append(metric.title.strip())
     for why, titles in missing.items():

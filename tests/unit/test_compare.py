@@ -244,6 +244,20 @@ def test_a_kernel_that_dies_ends_it_and_the_rounds_so_far_are_kept(
     assert "kernel BUG" in comparison.render([found])
 
 
+def test_of_a_kernel_that_never_came_to_the_end_nothing_else_is_said(
+    store: Store, rounds: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds(lambda *_: {}, lambda after, _: Outcome.FAIL if after else Outcome.PASS)
+    claim = Claim(
+        bench=(ONE.name,), metric="pgscan_anon", change=-5, said="cover", machine="16 CPUs"
+    )
+    monkeypatch.setattr(claims, "load", lambda *_: (claim,))
+    found = measured(store)
+    assert found.claims == ()
+    said = comparison.render([found])
+    assert "kernel BUG" in said and "not counted here" not in said
+
+
 def test_what_the_image_lacks_it_lacks_in_the_next_round_too(
     store: Store, rounds: Callable[..., list[tuple[str, int]]]
 ) -> None:
