@@ -302,6 +302,7 @@ def test_a_mail_is_fetched_and_then_is_a_series(
     [
         ("20260302-unmap-batch-v2-0@example.org", "unmap-batch@v2"),
         ("unmap-batch@v1", "unmap-batch@v1"),
+        ("unmap-batch@v1,v2", "unmap-batch@v1,v2"),
         ("v6.12", "v6.12"),
         ("./x.mbx", "./x.mbx"),
     ],

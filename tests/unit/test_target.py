@@ -81,6 +81,8 @@ def test_a_base_has_neither_revisions_nor_patches(text: str) -> None:
         ("s@v2", ""),
         ("s@v2:3", ""),
         ("s@2", ""),
+        ("s@v1,v2", ""),
+        ("s@v1,v2,v3", ""),
         ("v6.12", ""),
         ("me@home.mbx", ""),
         ("/tmp/me@home.org/x", ""),
