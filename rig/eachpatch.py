@@ -97,7 +97,11 @@ def checkpatch(store: Store, step: Step) -> tuple[str, ...]:
             return (f"{step.before.label} has no {CHECKPATCH}",)
         script = str(scratch / CHECKPATCH)
         argv = ["perl", script, "--no-tree", "--color=never", "--terse", "-"]
-        said = proc.run(argv, check=False, stdin=step.whole.own[-1].mail).stdout
+        done = proc.run(argv, check=False, stdin=step.whole.own[-1].mail)
+    said = done.stdout
+    # --terse is --quiet, too: of a patch it likes it says nothing at all.
+    if not done.status and not said.strip():
+        return ("0 errors, 0 warnings",)
     if not (match := TOTAL.search(said)):
         return (f"{CHECKPATCH} said nothing that is understood",)
     complaints = [line.removeprefix("-:") for line in said.splitlines() if line.startswith("-:")]

@@ -128,6 +128,24 @@ print "total: 1 errors, ", 0 + (-e "$0") , " warnings, 9 lines checked\\n";
 """
 
 
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("join '', <STDIN>;", "0 errors, 0 warnings"),
+        ("join '', <STDIN>; die 'no Perl module'", "scripts/checkpatch.pl said nothing that is"),
+    ],
+)
+def test_checkpatch_is_silent_about_a_patch_it_likes(
+    store: Store, base: Base, kernel: Path, v2: SeriesVersion, script: str, said: str
+) -> None:
+    (kernel / "scripts").mkdir()
+    (kernel / "scripts" / "checkpatch.pl").write_text(script)
+    commit = git.import_tree(store, kernel, "v6.12\n")
+    step = next(eachpatch.steps(TreeSpec(base=replace(base, commit=commit), series=v2)))
+    (found,) = eachpatch.checkpatch(store, step)
+    assert found.startswith(said)
+
+
 def test_checkpatch_is_the_trees_own(
     store: Store, base: Base, kernel: Path, v2: SeriesVersion
 ) -> None:
