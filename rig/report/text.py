@@ -88,9 +88,12 @@ def overall(results: Sequence[RunResult]) -> Outcome:
 
 
 def _tally(results: Sequence[RunResult]) -> str:
-    """`20 of 20 PASS`, where a run was repeated."""
-    passed = sum(result.verdict.outcome is Outcome.PASS for result in results)
-    return f"{passed} of {len(results)} PASS"
+    """`20 of 20 PASS`, where a run was repeated; what was only built is no run."""
+    outcomes = [result.verdict.outcome for result in results]
+    ran = [outcome for outcome in outcomes if outcome is not Outcome.SKIP]
+    built = len(outcomes) - len(ran)
+    passed = f"{ran.count(Outcome.PASS)} of {len(ran)} PASS"
+    return f"{passed}, {built} only built" if built else passed
 
 
 def _circumstances(result: RunResult) -> str:

@@ -13,7 +13,7 @@ import pytest
 from rig.qemu import Seeded
 from rig.report import text
 from rig.run import RunResult
-from rig.verdict import Outcome
+from rig.verdict import Outcome, Verdict
 
 GOLDEN = Path(__file__).parent.parent / "data" / "report"
 KINDS = (
@@ -70,6 +70,12 @@ def test_one_failure_in_many_is_the_verdict(results: Results) -> None:
     mixed = (*results["pass"], *results["fail"], *results["repeated"])
     first = text.render(mixed).splitlines()[0]
     assert first == "unmap-batch@v2 on v6.12, v6.12, instrumented: FAIL (5 of 6 PASS)"
+
+
+def test_what_was_only_built_is_no_run(results: Results) -> None:
+    built = replace(results["pass"][0], verdict=Verdict(outcome=Outcome.SKIP, reason="builds"))
+    first = text.render((built, built, *results["pass"])).splitlines()[0]
+    assert first.endswith(f"({len(results['pass'])} of {len(results['pass'])} PASS, 2 only built)")
 
 
 def test_a_stored_run_is_named_for_the_next_time(results: Results) -> None:
