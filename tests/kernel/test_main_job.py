@@ -123,6 +123,21 @@ def test_series_passes(revision: str, tmp_path: Path) -> None:
     passes(f"batch-dirty-tlb-flush@{revision}", tmp_path)
 
 
+def test_a_bug_that_was_found_by_reading_is_found_by_running(tmp_path: Path) -> None:
+    """lazyfree-batched-unmap@v4 does not end its batch with the page table; the series on top of it
+    does."""
+    for target, word in (
+        ("lazyfree-batched-unmap@v4", "FAIL"),
+        ("lazyfree-pte-batch-bound", "PASS"),
+    ):
+        file = tmp_path / f"{word}.json"
+        words = ("--case", "straddle_page_table", "--arch", BOTH, "--json", file)
+        done = rig("run", target, *words)
+        assert done.status == (word == "FAIL"), done.stdout + done.stderr
+        found = [cases["madv_free/straddle_page_table"] for cases in outcomes(file).values()]
+        assert [case["outcome"] for case in found] == [word] * len(arch.known())
+
+
 def test_the_trees_own_selftests_are_a_second_opinion(tmp_path: Path) -> None:
     """Those that are quick, cross-compiled; one that this base does not have skips itself."""
     file = tmp_path / "out.json"

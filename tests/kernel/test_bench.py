@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Before and after on real kernels: exact where it is seeded, and claims that get their answer."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rig import arch, bench, campaign, proc, request
+from rig.difference import Difference
+from rig.request import Request
+from rig.run import Shelves
+from rig.store import Store
+from rig.verdict import Outcome
+
+BOTH = ",".join(arch.known())
+
+
+def seeded(target: str, file: Path, *words: str) -> list[dict[str, Any]]:
+    """A round of seed 1 on each architecture, from --json."""
+    argv = [sys.executable, "-m", "rig", "bench", target, "--schedule", "seeded", "--rounds", "1"]
+    done = proc.run([*argv, "--arch", BOTH, "--json", file, *words], check=False, deadline=3600)
+    assert done.status == 0, done.stdout + done.stderr
+    found: list[dict[str, Any]] = json.loads(file.read_text())
+    return found
+
+
+def test_a_kernel_is_itself_to_the_last_digit(tmp_path: Path) -> None:
+    words = ("--against", "v6.12", "--bench", "shared_dirty_reclaim,lazyfree_reclaim")
+    found = seeded("v6.12", tmp_path / "out.json", *words)
+    assert len(found) == 2 * len(arch.known())
+    for one in found:
+        counted = {line["metric"] for line in one["lines"]}
+        has_flush_ipis = one["machine"]["arch"] == "x86_64" and "shared" in one["bench"]
+        assert ("tlb_shootdowns_per_page" in counted) == has_flush_ipis
+        assert counted & {"instructions_per_page", "instructions_per_folio"}
+        for line in one["lines"]:
+            assert line["before"] == line["after"]
+            assert line["difference"] in (Difference.SAME, Difference.NOT_JUDGED)
+
+
+def test_lazyfree_folios_are_not_split_any_more_and_cost_less(tmp_path: Path) -> None:
+    words = ("--bench", "lazyfree_reclaim")
+    for one in seeded("lazyfree-batched-unmap@v4", tmp_path / "out.json", *words):
+        lines = {line["metric"]: line for line in one["lines"]}
+        ((before,), (after,)) = (lines["split_deferred"][side] for side in ("before", "after"))
+        assert (before, after) == (2048, 0)
+        assert lines["instructions_per_folio"]["difference"] == Difference.LOWER
+        assert one["claims"][0]["word"] == "REPRODUCED"
+
+
+@pytest.mark.parametrize("name", list(arch.known()))
+def test_stress_ng_works_in_the_image_that_has_it(name: str) -> None:
+    """A guest, for the statistics' nine rounds of it are minutes."""
+    store, shelves = Store.default(), Shelves.default()
+    one = bench.pick("dirty_reclaim")
+    (spec,) = request.specs(store, shelves, Request(target="v6.12", arch=(name,)))
+    spec = replace(spec, suites=(one.selection,))
+    directory = campaign.new_directory(store, f"stress-ng-{name}")
+    results = {
+        image: campaign.execute(
+            store, shelves, [replace(spec, image=image)], directory, suffix=f"-{image}"
+        )[0]
+        for image in (one.image, "test")
+    }
+    has, lacks = results.values()
+    assert has.verdict.outcome is Outcome.PASS, has.verdict.reason
+    ((case,),) = (suite.cases for suite in has.suites)
+    assert {"bogo_ops", "pgsteal_anon"} <= dict(case.counters).keys()
+    assert lacks.verdict.outcome is Outcome.INCONCLUSIVE
+    assert "there is no /usr/bin/stress-ng in this image" in lacks.verdict.reason
