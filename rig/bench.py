@@ -40,22 +40,27 @@ class Metric:
 BROADCAST = "flushes that are broadcast, as arm64's are, send no IPI and no kernel counts them"
 COUNTED_BY_ICOUNT = "--schedule seeded counts them"
 
-OF_RECLAIM = (
-    Metric(name="ops_per_s", title="bogo ops/s", of="bogo_ops", per="nanoseconds",
-           factor=1e9, time=True),
-    Metric(name="tlb_shootdowns", title="TLB shootdowns", of="tlb_shootdowns", lacking=BROADCAST),
-    Metric(name="function_call_ipis", title="Function call IPIs", of="function_call_ipis"),
-    Metric(name="pgscan_anon", title="pgscan_anon (pages)", of="pgscan_anon"),
-    Metric(name="pgsteal_anon", title="pgsteal_anon (pages)", of="pgsteal_anon"),
-    Metric(name="tlb_shootdowns_per_page", title="  shootdowns / page", of="tlb_shootdowns",
-           per="pgsteal_anon", lacking=BROADCAST),
-    Metric(name="function_call_ipis_per_page", title="  call IPIs / page",
-           of="function_call_ipis", per="pgsteal_anon"),
-    Metric(name="efficiency", title="  steal / scan", of="pgsteal_anon", per="pgscan_anon"),
-    Metric(name="instructions_per_page", title="  instructions / page", of="instructions",
-           per="pgsteal_anon", lacking=COUNTED_BY_ICOUNT),
-)  # fmt: skip
-"""What a cover letter on reclaim counts, and the same for each page reclaimed."""
+
+def of_reclaim(kind: str) -> tuple[Metric, ...]:
+    """What a cover letter on reclaim counts, and the same for each page reclaimed; of `anon` or
+    `file` pages."""
+    scan, steal = f"pgscan_{kind}", f"pgsteal_{kind}"
+    return (
+        Metric(name="ops_per_s", title="bogo ops/s", of="bogo_ops", per="nanoseconds",
+               factor=1e9, time=True),
+        Metric(name="tlb_shootdowns", title="TLB shootdowns", of="tlb_shootdowns",
+               lacking=BROADCAST),
+        Metric(name="function_call_ipis", title="Function call IPIs", of="function_call_ipis"),
+        Metric(name=scan, title=f"{scan} (pages)", of=scan),
+        Metric(name=steal, title=f"{steal} (pages)", of=steal),
+        Metric(name="tlb_shootdowns_per_page", title="  shootdowns / page", of="tlb_shootdowns",
+               per=steal, lacking=BROADCAST),
+        Metric(name="function_call_ipis_per_page", title="  call IPIs / page",
+               of="function_call_ipis", per=steal),
+        Metric(name="efficiency", title="  steal / scan", of=steal, per=scan),
+        Metric(name="instructions_per_page", title="  instructions / page", of="instructions",
+               per=steal, lacking=COUNTED_BY_ICOUNT),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Debian's stress-ng --vm in a memcg of half of what it writes to: a cover letter's benchmark."""
 
-from rig.bench import OF_RECLAIM, Benchmark
+from rig.bench import Benchmark, of_reclaim
 
 BENCH = Benchmark(
     name="dirty_reclaim",
     summary="stress-ng --vm, a worker on each CPU, in a memcg of half of what they write to",
     case="dirty_reclaim",
     work="memcg limit: 16M   alloc: 32M   workers: one on each CPU   duration: 8s",
-    metrics=OF_RECLAIM,
+    metrics=of_reclaim("anon"),
     image="bench",
 )

@@ -19,10 +19,10 @@ from rig.verdict import Outcome
 BOTH = ",".join(arch.known())
 
 
-def seeded(target: str, file: Path, *words: str) -> list[dict[str, Any]]:
+def seeded(target: str, file: Path, *words: str, on: str = BOTH) -> list[dict[str, Any]]:
     """A round of seed 1 on each architecture, from --json."""
     argv = [sys.executable, "-m", "rig", "bench", target, "--schedule", "seeded", "--rounds", "1"]
-    done = proc.run([*argv, "--arch", BOTH, "--json", file, *words], check=False, deadline=3600)
+    done = proc.run([*argv, "--arch", on, "--json", file, *words], check=False, deadline=3600)
     assert done.status == 0, done.stdout + done.stderr
     found: list[dict[str, Any]] = json.loads(file.read_text())
     return found
@@ -50,6 +50,23 @@ def test_lazyfree_folios_are_not_split_any_more_and_cost_less(tmp_path: Path) ->
         assert (before, after) == (2048, 0)
         assert lines["instructions_per_folio"]["difference"] == Difference.LOWER
         assert one["claims"][0]["word"] == "REPRODUCED"
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "least", "most"),
+    [
+        ("unmap-flush-ablation@v1", "shared_clean_reclaim", 3, 10),
+        ("batch-dirty-tlb-flush@v2", "shared_dirty_reclaim", 0.05, 0.5),
+    ],
+)
+def test_what_flushes_cost_each_page_is_seen(
+    target: str, name: str, least: float, most: float, tmp_path: Path
+) -> None:
+    """On x86_64, which sends IPIs: times as many with batching taken away, or with more of it."""
+    (one,) = seeded(target, tmp_path / "out.json", "--bench", name, on="x86_64")
+    lines = {line["metric"]: line for line in one["lines"]}
+    (before,), (after,) = (lines["tlb_shootdowns_per_page"][side] for side in ("before", "after"))
+    assert least < after / before < most
 
 
 @pytest.mark.parametrize("name", list(arch.known()))

@@ -16,6 +16,12 @@ SUITE = Suite(
             floors=floors(pgsteal_anon=4000, pswpout=4000, bogo_ops=16_000),
         ),
         Case(
+            name="shared_clean_reclaim",
+            guards="nothing: threads of one process read a mapped file beyond their cgroup's limit",
+            iterations=8,
+            floors=floors(pgsteal_file=4000, bogo_ops=16_000),
+        ),
+        Case(
             name="dirty_reclaim",
             guards="nothing: stress-ng --vm beyond its cgroup's limit, for so many seconds",
             iterations=8,

@@ -2,12 +2,12 @@
 #include "bench.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 static struct vmstat_delta deltas[] = {
-	{ .name = "pgscan_anon" }, { .name = "pgsteal_anon" }, { .name = "pswpout" },
-	{ .name = "pswpin" }, { .name = "pglazyfreed" }, { .name = "oom_kill" },
+	{ .name = "pgscan_anon" }, { .name = "pgsteal_anon" }, { .name = "pgscan_file" },
+	{ .name = "pgsteal_file" }, { .name = "pswpout" }, { .name = "pswpin" },
+	{ .name = "pglazyfreed" }, { .name = "oom_kill" },
 };
 #define DELTAS	(sizeof(deltas) / sizeof(*deltas))
 
@@ -61,16 +61,6 @@ void bench_stop(void)
 	for (i = 0; i < DELTAS; i++)
 		values[i] = vmstat(deltas[i].name) - deltas[i].before;
 	count_interrupts(true);
-}
-
-uint64_t bench_reclaimed(void)
-{
-	size_t i;
-
-	for (i = 0; i < DELTAS; i++)
-		if (!strcmp(deltas[i].name, "pgsteal_anon"))
-			return values[i];
-	return 0;
 }
 
 void bench_report(void)

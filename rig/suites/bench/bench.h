@@ -13,10 +13,8 @@ void bench_start(void);
 void bench_stop(void);
 void bench_report(void);
 
-/* Pages reclaimed, anonymous ones, between the two. */
-uint64_t bench_reclaimed(void);
-
 enum outcome shared_dirty_reclaim(const struct guest_args *args);
+enum outcome shared_clean_reclaim(const struct guest_args *args);
 enum outcome dirty_reclaim(const struct guest_args *args);
 enum outcome lazyfree_reclaim(const struct guest_args *args);
 enum outcome lazyfree_redirtied(const struct guest_args *args);

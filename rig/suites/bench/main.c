@@ -4,6 +4,7 @@
 
 static const struct guest_case cases[] = {
 	{ .name = "shared_dirty_reclaim", .iterations = 8, .run = shared_dirty_reclaim },
+	{ .name = "shared_clean_reclaim", .iterations = 8, .run = shared_clean_reclaim },
 	{ .name = "dirty_reclaim", .iterations = 8, .run = dirty_reclaim },
 	{ .name = "lazyfree_reclaim", .iterations = 16, .run = lazyfree_reclaim },
 	{ .name = "lazyfree_redirtied", .iterations = 16, .run = lazyfree_redirtied },
