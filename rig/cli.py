@@ -325,9 +325,11 @@ def report(
     files.check(json, junit)
     directory = campaign.find(store, name)
     if mutated := mutation.load(directory):
+        files.again(directory / mutation.FILE, json, junit)
         typer.echo(mutants.render(mutated, directory.name), nl=False)
         raise typer.Exit(mutated.outcome.exit_status)
     if compared := compare.load(directory):
+        files.again(directory / compare.FILE, json, junit)
         typer.echo(comparison.render(compared, directory.name), nl=False)
         raise typer.Exit(Outcome.worst(one.outcome for one in compared).exit_status)
     results = campaign.load_all(directory)

@@ -28,6 +28,15 @@ def copy(stored: Path, json: Path | None) -> None:
         json.write_bytes(stored.read_bytes() + b"\n")
 
 
+def again(stored: Path, json: Path | None, junit: Path | None) -> None:
+    """The same, asked for later. Raises ConfigError for JUnit, which is of cases."""
+    if junit:
+        raise ConfigError(
+            f"{stored.parent.name} has no cases for --junit", hint="--json has it all"
+        )
+    copy(stored, json)
+
+
 def write(results: Sequence[RunResult], json: Path | None, junit: Path | None) -> None:
     if json:
         json.write_bytes(_RESULTS.dump_json(tuple(results), indent=1) + b"\n")

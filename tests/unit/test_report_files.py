@@ -36,6 +36,16 @@ def test_only_what_is_named_is_written(tmp_path: Path, results: Results) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["out.xml"]
 
 
+def test_a_campaigns_own_result_has_no_cases(tmp_path: Path) -> None:
+    stored = tmp_path / "20260101-bench" / "comparison.json"
+    stored.parent.mkdir()
+    stored.write_text("[]")
+    files.again(stored, tmp_path / "out.json", None)
+    assert json.loads((tmp_path / "out.json").read_text()) == []
+    with pytest.raises(ConfigError, match="20260101-bench has no cases for --junit"):
+        files.again(stored, None, tmp_path / "out.xml")
+
+
 def test_a_file_that_cannot_be_written_is_said_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
