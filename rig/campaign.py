@@ -2,6 +2,7 @@
 """Campaigns: several specs run as one, and the runs that are stored."""
 
 import contextvars
+import math
 import os
 import re
 import time
@@ -188,4 +189,11 @@ def load(path: Path) -> RunResult:
 
 
 def load_all(directory: Path) -> tuple[RunResult, ...]:
-    return tuple(load(path) for path in sorted(directory.glob(f"*/{RESULT}")))
+    return tuple(load(path) for path in sorted(directory.glob(f"*/{RESULT}"), key=_place))
+
+
+def _place(path: Path) -> tuple[str, float, str]:
+    """By `_slots`, and a series' first patches before all of it: batch:2, batch:10, batch."""
+    whole, _, upto = path.parent.name.partition(":")
+    number = re.match(r"\d+", upto)
+    return whole, int(number[0]) if number else math.inf, upto

@@ -136,6 +136,17 @@ def test_what_cannot_be_prepared_has_its_verdict_without_a_boot(
     assert campaign.load_all(tmp_path) == (result,)
 
 
+def test_first_patches_come_in_their_order_and_before_the_whole(
+    tmp_path: Path, results: dict[str, tuple[RunResult, ...]]
+) -> None:
+    (one, *_) = results["pass"]
+    names = ("arm64-v2:1", "arm64-v2:2", "arm64-v2:10", "arm64-v2", "x86_64-v2:1", "x86_64-v2")
+    for name in names:
+        known = replace(one.provenance, label=name)
+        campaign.store_result(replace(one, provenance=known), tmp_path / name)
+    assert tuple(found.provenance.label for found in campaign.load_all(tmp_path)) == names
+
+
 def test_the_other_architecture_has_its_verdict_all_the_same(
     store: Store, ready: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
