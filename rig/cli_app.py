@@ -54,7 +54,7 @@ PagesOpt = Annotated[
     int, typer.Option("--pages", help="Of the memory of those cases that can do with less.")
 ]
 ScheduleOpt = Annotated[
-    str, typer.Option("--schedule", help="live, or seeded: bit for bit the same for a --seed.")
+    str, typer.Option("--schedule", help="live, or seeded: of a seed, bit for bit the same.")
 ]
 AccelOpt = Annotated[str, typer.Option("--accel", help="auto, kvm or tcg.")]
 CpusOpt = Annotated[int, typer.Option("--cpus", help="The guest's CPUs.")]

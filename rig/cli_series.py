@@ -62,7 +62,8 @@ def fetch(
 def reply(
     name: RunArg = "",
     who: Annotated[
-        str, typer.Option("--name", help="Yours: 'NAME <MAIL>'. A PASS then has your Tested-by.")
+        str,
+        typer.Option("--name", help="Yours, with your address. A PASS then has your Tested-by."),
     ] = "",
     output: Annotated[
         Path | None, typer.Option("--output", help="Write the mail to a file.")

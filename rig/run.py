@@ -42,15 +42,7 @@ from rig.qemu import Machine, Seeded
 from rig.store import Store, host_trouble
 from rig.suite import Case, Selection, Suite
 from rig.tree import TreeSpec
-from rig.verdict import (
-    CaseResult,
-    Outcome,
-    SuiteResult,
-    Trouble,
-    Verdict,
-    conclude,
-    judge,
-)
+from rig.verdict import CaseResult, Outcome, SuiteResult, Trouble, Verdict, conclude, judge
 
 TOP = "top.eml"
 """Beside a result: the cover letter, or the first patch, of the series that was run."""
@@ -108,6 +100,9 @@ class Provenance:
     flavour: str
     mutant: str
     seed: int
+    iterations: int = 0
+    pages: int = 0
+    promises: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,6 +144,9 @@ def provenance(spec: RunSpec) -> Provenance:
         flavour=spec.flavour,
         mutant=spec.mutant,
         seed=spec.seed,
+        iterations=spec.iterations,
+        pages=spec.pages,
+        promises=spec.promises,
     )
 
 

@@ -10,7 +10,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from pathlib import Path
 
-from rig import campaign, compare, log, mutation, series, suite
+from rig import bench, campaign, compare, log, mutation, series, suite
 from rig.compare import Comparison
 from rig.errors import ConfigError
 from rig.report import comparison, text
@@ -49,9 +49,9 @@ def reply(directory: Path, name: str = "") -> bytes:
 
 
 def _of_one_series(directory: Path) -> tuple[RunResult, ...]:
-    results = campaign.load_all(directory)
+    results = tests(directory)
     results = whole(results) or results
-    if len(several := text.labels(results)) > 1:
+    if len(several := trees(results)) > 1:
         raise ConfigError(
             f"{directory.name} is of {' and '.join(several)}: a mail answers one of them",
             hint="rig run SERIES@v2, then rig reply",
@@ -59,9 +59,30 @@ def _of_one_series(directory: Path) -> tuple[RunResult, ...]:
     return results
 
 
+def tests(directory: Path) -> tuple[RunResult, ...]:
+    """The results of `rig run`. Mutants say nothing of a series, and a bench tests nothing."""
+    if (directory / compare.FILE).is_file() or (directory / mutation.FILE).is_file():
+        return ()
+    try:
+        results = campaign.load_all(directory)
+    except ConfigError as error:  # one run that is damaged does not hide the others
+        log.note(error.message)
+        return ()
+    return tuple(one for one in results if {ran.suite for ran in one.suites} != {bench.SUITE})
+
+
 def whole(results: Sequence[RunResult]) -> tuple[RunResult, ...]:
-    """Those of a whole series, not of its first patches."""
-    return tuple(one for one in results if not PART.search(one.provenance.label))
+    """Those of a whole series. Where they are, those of its first patches that did not do well are
+    with them: a series that does not bisect has not passed."""
+    own = [one for one in results if not PART.search(one.provenance.label)]
+    parts = [one for one in results if PART.search(one.provenance.label)]
+    broken = [one for one in parts if one.verdict.outcome not in (Outcome.SKIP, Outcome.PASS)]
+    return (*own, *broken) if own else ()
+
+
+def trees(results: Sequence[RunResult]) -> tuple[str, ...]:
+    """What was run, each once, a series and its first patches alike."""
+    return tuple(dict.fromkeys(PART.sub(" on ", label) for label in text.labels(results)))
 
 
 def top_of(directory: Path) -> bytes:
@@ -73,9 +94,11 @@ def _who(name: str) -> Address | None:
     if not name:
         return None
     found = _addresses(name)
-    if len(found) != 1 or not found[0].display_name:
+    # `Doe, John <…>` without quotes is two of them, of which one cannot be answered.
+    if len(email.utils.getaddresses([name])) != 1 or not found or not found[0].display_name:
         raise ConfigError(
-            f"--name {name!r} is no name", hint="like 'Ann Example <ann@example.org>'"
+            f"--name {name!r} is no name",
+            hint="like 'Ann Example <ann@example.org>', or '\"Example, Ann\" <ann@example.org>'",
         )
     return found[0]
 
@@ -127,13 +150,12 @@ def _body(results: Sequence[RunResult], top: bytes, who: Address | None) -> str:
     passed = all(result.verdict.outcome is Outcome.PASS for result in results)
     if who and not passed:
         log.note("no Tested-by: that is for a PASS")
-    what = f"the first {part[1]} patches of this series" if part else "this series"
     return text.environment().get_template("reply.txt.j2").render(
         results=results,
         many=text.many(results),
         labels=text.labels(results),
         overall=text.overall(results),
-        what=what,
+        what=_what(label),
         base=base,
         top=_answered(top),
         again=again(results, top),
@@ -144,20 +166,24 @@ def _body(results: Sequence[RunResult], top: bytes, who: Address | None) -> str:
 def _measured(compared: Sequence[Comparison], top: bytes) -> str:
     """What `rig bench` found. That is no test, and has no tag."""
     first, usual = compared[0], Request(target="")
-    label, _, base = first.after.rpartition(" on ")
-    words = ["rig", "bench", label, "--base", base]
+    _, on, base = first.after.rpartition(" on ")
+    words = ["rig", "bench", _target(first.after)] + (["--base", base] if on else [])
     if first.before != base:
-        words += ["--against", first.before]
+        words += ["--against", _target(first.before)]
+    words += _tree(first.origin)
     machine = first.machine
+    rounds = {one.rounds + len(one.discarded) for one in compared}
     options = {
         "--arch": (",".join(dict.fromkeys(one.machine.arch for one in compared)), "x86_64"),
         "--schedule": (machine.schedule.kind, usual.schedule),
         "--cpus": (machine.cpus, usual.cpus),
+        "--rounds": (rounds.pop() if len(rounds) == 1 else "auto", "auto"),
     }
     words += _unusual(options)
     words += ["--bench", ",".join(dict.fromkeys(one.bench for one in compared))]
     return text.environment().get_template("measured.txt.j2").render(
         table=comparison.render(compared).rstrip(),
+        what=_what(first.after),
         before=first.before,
         origin=first.origin,
         top=_answered(top),
@@ -172,14 +198,15 @@ def again(results: Sequence[RunResult], top: bytes) -> str:
     part = PART.search(first.provenance.label)
     named = series.header(top, "Message-ID").strip("<> ")
     words = ["rig", "run", named if named and not part else label, "--base", base]
-    if match := re.match(r"git tree (.+), ", first.provenance.origin):
-        words += ["--tree", match[1]]
+    words += _tree(first.provenance.origin)
     arches = tuple(dict.fromkeys(result.machine.arch for result in results))
     words += ["--arch", ",".join(arches)]
-    repeat = len(results) // len(arches)
+    repeat = sum(one.provenance.label == first.provenance.label for one in results) // len(arches)
     options = {
         "--schedule": (machine.schedule.kind, usual.schedule),
         "--seed": (first.provenance.seed, usual.seed),
+        "--iterations": (first.provenance.iterations, usual.iterations),
+        "--pages": (first.provenance.pages, usual.pages),
         "--repeat": (repeat, usual.repeat),
         "--flavour": (first.provenance.flavour, usual.flavour),
         "--cpus": (machine.cpus, usual.cpus),
@@ -190,7 +217,28 @@ def again(results: Sequence[RunResult], top: bytes) -> str:
     words += _unusual(options)
     if machine.lru_gen is not None:
         words.append("--lru-gen" if machine.lru_gen else "--no-lru-gen")
+    if not part and any(PART.search(one.provenance.label) for one in results):
+        words.append("--each-patch")
+    # What its own cover letter promises it is held to without being asked.
+    if asked := [one for one in first.provenance.promises if one.encode() not in top]:
+        words += ["--promise", ",".join(asked)]
     return shlex.join([*words, *_selection(results)])
+
+
+def _target(label: str) -> str:
+    """What stands for it on the command line: of a series on top of another, itself alone."""
+    name, on, _ = label.rpartition(" on ")
+    return name.rpartition(" + ")[2] if on else label
+
+
+def _tree(origin: str) -> list[str]:
+    match = re.match(r"git tree (.+), ", origin)
+    return ["--tree", match[1]] if match else []
+
+
+def _what(label: str) -> str:
+    part = PART.search(label)
+    return f"the first {part[1]} patches of this series" if part else "this series"
 
 
 def _unusual(options: Mapping[str, tuple[object, object]]) -> Iterator[str]:

@@ -47,10 +47,8 @@ def stored(store: Store, identifier: str) -> tuple[Sequence[RunResult], str] | N
     for directory in reversed(campaign.runs(store)):
         if message_id(reply.top_of(directory)) != identifier:
             continue
-        results = [
-            one for one in reply.whole(campaign.load_all(directory)) if not one.provenance.mutant
-        ]
-        if len(text.labels(results)) == 1:
+        results = [one for one in reply.whole(reply.tests(directory)) if not one.provenance.mutant]
+        if len(reply.trees(results)) == 1:
             return results, directory.name
     return None
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rig import base, campaign, series
 from rig.intake import Fetched
+from rig.report import reply
 from rig.series import SeriesVersion
 from rig.store import Store
 from rig.verdict import Outcome
@@ -64,8 +65,9 @@ def _verdicts(store: Store, labels: Iterable[str]) -> dict[str, dict[str, str]]:
         if not any(name in directory.name for name in names):
             continue
         fresh: dict[tuple[str, str], list[Outcome]] = {}
-        for one in campaign.load_all(directory):
-            label = one.provenance.label.rpartition(" on ")[0].rpartition(" + ")[2]
+        for one in reply.whole(reply.tests(directory)):
+            (label,) = reply.trees([one])
+            label = label.rpartition(" on ")[0].rpartition(" + ")[2]
             if label in wanted and not one.provenance.mutant:
                 fresh.setdefault((label, one.machine.arch), []).append(one.verdict.outcome)
         for (label, arch), outcomes in fresh.items():

@@ -19,6 +19,7 @@ from rig.log import Event
 from rig.qemu import Seeded
 from rig.report import reply
 from rig.run import RunResult
+from rig.verdict import Outcome, Verdict
 
 Results = dict[str, tuple[RunResult, ...]]
 ANN = "Ann Exämple <ann@example.org>"
@@ -135,9 +136,30 @@ def test_what_was_measured_is_said(tmp_path: Path, results: Results) -> None:
     assert "split_deferred         2048          0             -2048 (-100.0%)\n" in said
     assert said.endswith(
         "\n  rig bench unmap-batch@v2 --base v6.12 --arch x86_64,arm64 --schedule seeded"
-        " --bench lazyfree_reclaim\n"
+        " --rounds 1 --bench lazyfree_reclaim\n"
     )
     assert "Tested-by" not in said and "rig report" not in said
+
+
+@pytest.mark.parametrize(
+    ("after", "before", "origin", "line"),
+    [
+        ("b@v1 + a@v2:1 on v6.12", "v6.12", "Debian", "a@v2:1 --base v6.12"),
+        ("b@v4 on v7.2", "b@v3 on v7.2", "Debian", "b@v4 --base v7.2 --against b@v3"),
+        ("v6.12", "b@v4 on v6.12", "Debian", "v6.12 --against b@v4"),
+        ("b@v4 on mine", "mine", "git tree /t, v7.2-3", "b@v4 --base mine --tree /t"),
+    ],
+)
+def test_a_measurement_can_be_seen_again(
+    results: Results, after: str, before: str, origin: str, line: str
+) -> None:
+    found = Comparison(
+        bench="dirty_reclaim", before=before, after=after, origin=origin, release="6.12.0",
+        machine=results["pass"][0].machine, rounds=9, discarded=("round 2: oom",), lines=(),
+    )  # fmt: skip
+    said = reply._measured([found], COVER.encode())
+    assert said.endswith(f"\n  rig bench {line} --rounds 10 --bench dirty_reclaim\n")
+    assert ("the first 1 patches of" in said) == (":1" in after)
 
 
 def test_a_part_of_a_series_is_not_the_series(tmp_path: Path, results: Results) -> None:
@@ -146,6 +168,17 @@ def test_a_part_of_a_series_is_not_the_series(tmp_path: Path, results: Results) 
     assert "I ran the first 1 patches of this series" in text
     assert "Tested-by" not in text
     assert "rig run unmap-batch@v2:1 --base v6.12" in text
+
+
+def test_a_series_that_does_not_bisect_has_not_passed(tmp_path: Path, results: Results) -> None:
+    part, own = results["each-patch"]
+    _, text = answer(tmp_path / "1", (part, own), ANN)
+    assert "machines: PASS." in text and f"Tested-by: {ANN}" in text
+    verdict = Verdict(outcome=Outcome.FAIL, reason="patch 1/3 (mm: one): it does not compile")
+    _, text = answer(tmp_path / "2", (replace(part, verdict=verdict), own), ANN)
+    assert "machines: FAIL." in text and "Tested-by" not in text
+    assert "patch 1/3 (mm: one): it does not compile" in text
+    assert text.rstrip().endswith(" --each-patch --case stale_tlb/anon_lost_write")
 
 
 def test_what_failed_is_shown(tmp_path: Path, results: Results) -> None:
@@ -183,6 +216,11 @@ def test_one_line_to_see_it_again(results: Results) -> None:
         " --flavour debug --cpus 2 --no-lru-gen" + few
     )
     assert " --repeat 3 " in again(results["repeated"])
+    few_of_it = replace(
+        one.provenance, iterations=7, pages=64, promises=("madv_free/a", "reclaim/b")
+    )
+    said = reply.again([replace(one, provenance=few_of_it)], f"{COVER}Promises: reclaim/b".encode())
+    assert " --iterations 7 --pages 64 --promise madv_free/a --case" in said
     assert again(results["build"]) == usual.removesuffix(",arm64"), "no case ran: all were to"
 
 
@@ -194,7 +232,9 @@ def test_a_tree_of_the_users_own_is_named(results: Results) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["Ann", "ann@example.org", "Ann <ann>", "A <a@b>, B <c@d>", "<>"])
+@pytest.mark.parametrize(
+    "name", ["Ann", "ann@example.org", "Ann <ann>", "A <a@b>, B <c@d>", "<>", "D, J <j@x>"]
+)
 def test_names_that_are_none(tmp_path: Path, results: Results, name: str) -> None:
     with pytest.raises(ConfigError, match="is no name"):
         answer(tmp_path, results["pass"], name)

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from rig import campaign, request
+from rig import campaign, compare, request
 from rig.errors import ConfigError, InfraError
 from rig.report import review
 from rig.request import Request
 from rig.run import RunResult, RunSpec, Shelves
 from rig.store import Store
+from rig.verdict import Outcome, Verdict
 
 Results = dict[str, tuple[RunResult, ...]]
 TOP = b"From: a@b\nMessage-Id: <unmap-v2-0@example.org>\nSubject: x\n\n"
@@ -85,6 +86,21 @@ def test_what_was_not_run(
     (entry,) = review.check(store, SHELVES, ID)
     assert (entry["tool"], entry["status"], entry["summary"]) == ("rig", "warn", "not run yet")
     assert entry["details"] == f"rig run {ID}"
+
+
+def test_a_bench_is_no_run(store: Store, results: Results) -> None:
+    stored(store, 1, results["pass"])
+    (store.root / "runs" / "20260101-000000-x" / compare.FILE).write_text("[]")
+    (entry,) = review.check(store, SHELVES, ID)
+    assert entry["summary"] == "not run yet"
+
+
+def test_a_series_that_does_not_bisect_fails(store: Store, results: Results) -> None:
+    part, own = results["each-patch"]
+    broken = Verdict(outcome=Outcome.FAIL, reason="patch 1/3 (mm: one): it does not compile")
+    stored(store, 1, [replace(part, verdict=broken), own])
+    (entry,) = review.check(store, SHELVES, ID)
+    assert (entry["status"], entry["summary"][:18]) == ("fail", "FAIL: patch 1/3 (m")
 
 
 def test_it_is_run_on_request(

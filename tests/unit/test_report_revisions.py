@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from rig import campaign
+from rig import campaign, compare, mutation
 from rig.errors import ConfigError
+from rig.log import Event
 from rig.report import revisions
 from rig.run import RunResult
 from rig.store import Store
+from rig.verdict import Outcome, Verdict
 
 SHELF = Path(__file__).parent.parent / "data" / "mbx" / "shelf"
 Results = dict[str, tuple[RunResult, ...]]
@@ -69,6 +71,45 @@ def test_runs_of_something_else(
 ) -> None:
     stored(store, f"20260101-000000-{name}", results["pass"], **change)
     assert verdicts(store) == []
+
+
+@pytest.mark.parametrize("file", [compare.FILE, mutation.FILE])
+def test_a_bench_tests_nothing(store: Store, results: Results, file: str) -> None:
+    name = "20260101-000000-bench-unmap-batch@v2-on-v6.12"
+    stored(store, name, results["pass"])
+    assert verdicts(store) == ["x86_64 PASS", "arm64 PASS"]
+    (store.root / "runs" / name / file).write_text("[]")
+    assert verdicts(store) == []
+    (store.root / "runs" / name / file).unlink()
+    (first, *_) = results["pass"]
+    interrupted = replace(first, suites=(replace(first.suites[0], suite="bench"),))
+    stored(store, name, [interrupted, interrupted])
+    assert verdicts(store) == []
+
+
+def test_a_series_that_does_not_bisect_fails(store: Store, results: Results) -> None:
+    part, own = results["each-patch"]
+    stored(store, "20260101-000000-unmap-batch@v2-on-v6.12", [part])
+    assert verdicts(store) == [], "a part is not the series"
+    campaign.store_result(
+        own, store.root / "runs" / "20260101-000000-unmap-batch@v2-on-v6.12" / "1"
+    )
+    campaign.store_result(
+        replace(part, verdict=Verdict(outcome=Outcome.FAIL, reason="it does not compile")),
+        store.root / "runs" / "20260101-000000-unmap-batch@v2-on-v6.12" / "0",
+    )
+    assert verdicts(store) == ["x86_64 FAIL"]
+
+
+def test_a_damaged_run_does_not_hide_the_others(
+    store: Store, results: Results, events: list[Event]
+) -> None:
+    stored(store, "20260101-000000-unmap-batch@v2-on-v6.12", results["pass"])
+    stored(store, "20260102-000000-unmap-batch@v2-on-v6.12", results["splat"])
+    (path,) = store.root.glob("runs/20260102*/0/result.json")
+    path.write_text("{")
+    assert verdicts(store) == ["x86_64 PASS", "arm64 PASS"]
+    assert any("is damaged" in str(event) for event in events)
 
 
 def test_only_some(store: Store) -> None:
