@@ -68,7 +68,8 @@ class Comparison:
     def outcome(self) -> Outcome:
         if self.failure:
             return Outcome.FAIL
-        return Outcome.PASS if self.lines else Outcome.INCONCLUSIVE
+        enough = self.lines and difference.can_decide(self.machine, self.rounds)
+        return Outcome.PASS if enough else Outcome.INCONCLUSIVE
 
 
 def compare(

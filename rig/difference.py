@@ -67,6 +67,13 @@ def rounds_needed(one: Benchmark, machine: Machine) -> int:
     return math.ceil(math.log2(2 * metrics / ALPHA))
 
 
+def can_decide(machine: Machine, rounds: int) -> bool:
+    """Whether so many can decide anything, were there but one metric that changes."""
+    if isinstance(machine.schedule, Seeded):
+        return rounds > 0
+    return bool(2 / 2**rounds <= ALPHA)
+
+
 def lines(one: Benchmark, machine: Machine, kept: Sequence[Samples]) -> Iterator[Line]:
     offered = [
         metric
@@ -98,7 +105,8 @@ def _line(metric: Metric, machine: Machine, kept: Sequence[Samples]) -> Line:
     after = tuple(pair[1][metric.name] for pair in kept)
     changes = [new - old for old, new in zip(before, after, strict=True)]
     seeded = isinstance(machine.schedule, Seeded)
-    told = _by_seeds if seeded or not any(changes) else _by_chance
+    same = not any(changes) and can_decide(machine, len(kept))
+    told = _by_seeds if seeded or same else _by_chance
     low, high, chance, difference = told(changes)
     if not bench.judged(metric, machine):
         difference = Difference.NOT_JUDGED
@@ -129,6 +137,9 @@ def _by_seeds(changes: Sequence[float]) -> Told:
 
 def _by_chance(changes: Sequence[float]) -> Told:
     """How often signs drawn by lot give a mean so far from 0, and a bootstrap interval."""
+    if len(changes) == 1:
+        # Either sign is as far from 0. scipy refuses it, and a kernel that dies may leave no more.
+        return changes[0], changes[0], 1.0, Difference.UNDECIDED
     import numpy
     from scipy import stats
 

@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from rig import bench
+from rig import bench, difference
 from rig.bench import Benchmark
 from rig.compare import Comparison
 from rig.difference import Difference, Line
@@ -22,6 +22,7 @@ def render(found: Sequence[Comparison], name: str = "") -> str:
 
 def _table(one: Comparison) -> Iterator[str]:
     machine, known = one.machine, bench.pick(one.bench)
+    seeded = isinstance(machine.schedule, Seeded)
     swap = machine.swap.zram + machine.swap.disk
     yield "=" * WIDTH
     yield f"{one.bench}: {one.before} against {one.after}".center(WIDTH).rstrip()
@@ -32,14 +33,17 @@ def _table(one: Comparison) -> Iterator[str]:
     yield "-" * WIDTH
     yield f"{'Metric':<22} {'Before':<13} {'After':<13} Delta (abs / %)"
     for line in one.lines:
-        yield from _metric(line, known.metric(line.metric).title)
+        # Of a round that is not a seed there is no interval.
+        yield from _metric(line, known.metric(line.metric).title, seeded or one.rounds > 1)
     yield "-" * WIDTH
     yield from _missing(one, known)
-    if isinstance(machine.schedule, Seeded):
+    if seeded:
         yield "  Each round is a seed; in [ ] the least and the greatest difference. Without it:"
         yield "  the same to the last digit."
-    else:
+    elif one.rounds > 1:
         yield "  In [ ] the 95 % interval of the mean difference, by bootstrap over the rounds."
+    if one.lines and not difference.can_decide(machine, one.rounds):
+        yield "  So few rounds decide nothing, whatever they show."
     for why in one.discarded:
         yield f"  {fold(f'discarded: {why}', 4, 2)}"
     if one.failure:
@@ -61,16 +65,16 @@ def _missing(one: Comparison, known: Benchmark) -> Iterator[str]:
         yield f"  {fold(said, 4, 2)}"
 
 
-def _metric(line: Line, title: str) -> Iterator[str]:
+def _metric(line: Line, title: str, interval: bool) -> Iterator[str]:
     before, after = line.means
     change = after - before
     delta = f"{_number(change, signed=True)}{_percent(line, change)}"
     yield f"{title:<22} {_number(before):<13} {_number(after):<13} {delta}"
     if line.difference is Difference.SAME:
         return
-    interval = f"[{_number(line.low, signed=True)} .. {_number(line.high, signed=True)}]"
+    ends = f"[{_number(line.low, signed=True)} .. {_number(line.high, signed=True)}] "
     chance = f", p = {line.chance:.4f}" if 0 < line.chance < 1 else ""
-    yield f"{'':<22} {interval} {line.difference}{chance}"
+    yield f"{'':<22} {ends if interval else ''}{line.difference}{chance}"
 
 
 def _percent(line: Line, change: float) -> str:

@@ -235,13 +235,35 @@ def test_a_kernel_that_dies_ends_it_and_the_rounds_so_far_are_kept(
     store: Store, rounds: Callable[..., list[tuple[str, int]]]
 ) -> None:
     booted = rounds(
-        lambda after, number: {"tlb_shootdowns": 100, "pages": 10},
+        lambda after, number: {"tlb_shootdowns": 40 if after else 100, "pages": 10},
         lambda after, number: Outcome.FAIL if after and number == 2 else Outcome.PASS,
     )
     found = measured(store)
     assert len(booted) == 4
     assert (found.outcome, found.rounds) == (Outcome.FAIL, 1)
-    assert "kernel BUG" in comparison.render([found])
+    assert lines(found)["tlb_shootdowns"].difference is Difference.UNDECIDED
+    said = comparison.render([found])
+    assert "kernel BUG" in said
+    row = f"{'TLB shootdowns':<22} 100           40            -60 (-60.0%)"
+    assert f"{row}\n{'':<22} undecided\n" in said
+
+
+@pytest.mark.parametrize("kept", [1, 2, 5])
+@pytest.mark.parametrize("fewer", [0, 60])
+def test_so_few_rounds_that_count_are_printed_and_decide_nothing(
+    store: Store, rounds: Callable[..., object], kept: int, fewer: int
+) -> None:
+    rounds(
+        lambda after, number: {
+            "tlb_shootdowns": 100 - after * fewer, "pages": 10, "oom_kill": int(number > kept),
+        }
+    )  # fmt: skip
+    found = measured(store, 8)
+    assert (found.outcome, found.rounds) == (Outcome.INCONCLUSIVE, kept)
+    assert {line.difference for line in found.lines} == {Difference.UNDECIDED}
+    said = comparison.render([found])
+    assert "So few rounds decide nothing" in said and f"discarded: round {kept + 1}" in said
+    assert said.count("[") == (0 if kept == 1 else 3), "an interval for each metric, and what it is"
 
 
 def test_of_a_kernel_that_never_came_to_the_end_nothing_else_is_said(
