@@ -115,7 +115,9 @@ def _with_seeds(benchmarks: Sequence[Benchmark]) -> tuple[Benchmark, ...]:
 
 def _against(store: Store, shelves: Shelves, asked: Request, against: str) -> Request:
     if against:
-        return replace(asked, target=against, base=asked.base if "@" in against else "")
+        # A base is what --base names already, and so is a branch where there is a --tree.
+        applied = request._is_series(shelves, against)
+        return replace(asked, target=against, base=asked.base if applied else "")
     tree = request.tree_spec(store, shelves, asked)
     if tree.series is None:
         raise ConfigError(

@@ -330,6 +330,35 @@ def test_a_base_by_itself_is_compared_with_nothing(
     assert "--against v6.12" in bad.value.hint
 
 
+@pytest.mark.parametrize(
+    ("against", "tree", "base"),
+    [
+        ("batch-dirty-tlb-flush", None, "v7.2"),
+        ("batch-dirty-tlb-flush:2", None, "v7.2"),
+        ("batch-dirty-tlb-flush@v2", None, "v7.2"),
+        ("./x.mbx", None, "v7.2"),
+        ("./x.mbx", Path("/linux"), "v7.2"),
+        ("v6.12", None, ""),
+        ("mm/unstable", Path("/linux"), ""),
+        ("HEAD@{1}", Path("/linux"), ""),
+    ],
+)
+def test_the_base_that_is_named_is_of_both_series(
+    store: Store, monkeypatch: pytest.MonkeyPatch, against: str, tree: Path | None, base: str
+) -> None:
+    seen: list[Request] = []
+
+    def specs(store: Store, shelves: Shelves, asked: Request) -> tuple[RunSpec, ...]:
+        seen.append(asked)
+        raise ConfigError("enough")
+
+    monkeypatch.setattr(request, "specs", specs)
+    asked = Request(target="batch-dirty-tlb-flush@v2", base="v7.2", tree=tree)
+    with pytest.raises(ConfigError, match="enough"):
+        compare.compare(store, Shelves.default(), asked, against, [ONE], 0)
+    assert [(one.target, one.base, one.tree) for one in seen] == [(against, base, tree)]
+
+
 def a_line(before: float, after: float, difference: Difference) -> Line:
     change = after - before
     return Line(
