@@ -22,6 +22,7 @@ from rig.qemu import Machine, Seeded
 from rig.request import Request
 from rig.run import RunResult, RunSpec, Shelves
 from rig.store import Store, write_whole
+from rig.tree import TreeSpec
 from rig.verdict import Outcome
 
 FILE = "comparison.json"
@@ -181,7 +182,6 @@ def _compare(
                 break
     kept, discarded, failure = _paired(one, results)
     lines = tuple(difference.lines(one, machine, kept))
-    name = pair[1].tree.series.name if pair[1].tree.series else ""
     result = results[-1][1]
     return Comparison(
         bench=one.name,
@@ -195,7 +195,7 @@ def _compare(
         lines=lines,
         claims=tuple(
             judge(claim, next((line for line in lines if line.metric == claim.metric), None))
-            for claim in claims.load(shelves.patches, name)
+            for claim in _claimed(shelves, pair)
             if lines and one.name in claim.bench
         ),
         failure=failure,
@@ -216,6 +216,23 @@ def _rounds(
             suffix = f"-{one.name}-{number}-{('before', 'after')[side]}"
             (found[side],) = campaign.execute(store, shelves, [spec], directory, suffix=suffix)
         yield found[0], found[1]
+
+
+def _claimed(shelves: Shelves, pair: tuple[RunSpec, RunSpec]) -> tuple[Claim, ...]:
+    """What a cover letter says of that difference."""
+    before, after = (spec.tree for spec in pair)
+    if after.series is None or not differ_by_series(before, after):
+        return ()
+    return claims.load(shelves.patches, after.series.name)
+
+
+def differ_by_series(before: TreeSpec, after: TreeSpec) -> bool:
+    """Whether the one is what the other's series, all of it, is applied to: of nothing else does a
+    cover letter speak."""
+    whole = after.series is not None and after.upto is None
+    applied_to = replace(after, series=None, upto=None)
+    same = (before.base.commit, before.patches) == (applied_to.base.commit, applied_to.patches)
+    return whole and same
 
 
 def _died(result: RunResult) -> bool:

@@ -2,7 +2,7 @@
 import random
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ from rig.qemu import Accel, Live, Seeded
 from rig.report import comparison, picture
 from rig.request import Request
 from rig.run import RunResult, RunSpec, Shelves
+from rig.series import Patch, SeriesVersion
 from rig.store import Store
+from rig.tree import TreeSpec
 from rig.verdict import CaseResult, Outcome, SuiteResult, Verdict
 
 SHELVES = Shelves(kconfigs=Path("/k"), patches=Path("/p"), images=Path("/i"))
@@ -38,6 +40,9 @@ ONE = Benchmark(
         Metric(name="instructions_per_page", title="instr", of="instructions", per="pages"),
     ),
 )
+CLAIM = Claim(
+    bench=(ONE.name,), metric="tlb_shootdowns", change=-68.2, said="cover", machine="16 CPUs"
+)
 Shows = Callable[[bool, int], dict[str, int]]
 """(after?, round) -> counters"""
 
@@ -53,6 +58,7 @@ def rounds(
         shows: Shows,
         outcome: Callable[[bool, int], Outcome] = lambda *_: Outcome.PASS,
         seeded: bool = False,
+        trees: Mapping[str, TreeSpec] = {},
     ) -> list[tuple[str, int]]:
         booted: list[tuple[str, int]] = []
         schedule = Seeded(seed=1) if seeded else Live()
@@ -60,13 +66,13 @@ def rounds(
 
         def specs(store: Store, shelves: Shelves, asked: Request) -> tuple[RunSpec, ...]:
             tree = replace(spec.tree, base=replace(spec.tree.base, name=asked.target))
-            return (replace(spec, tree=tree, machine=machine),)
+            return (replace(spec, tree=trees.get(asked.target, tree), machine=machine),)
 
         def execute(
-            store: Store, shelves: Shelves, specs: Sequence[RunSpec], directory: Path, **_: Any
+            store: Store, shelves: Shelves, specs: Sequence[RunSpec], directory: Path, suffix: str
         ) -> tuple[RunResult, ...]:
             (one,) = specs
-            side, number = one.tree.base.name, one.seed
+            side, number = suffix.rpartition("-")[2], one.seed
             booted.append((side, number))
             after = side == "after"
             said = outcome(after, number)
@@ -99,11 +105,25 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     yield asked
 
 
-def measured(store: Store, number: int = 0) -> Comparison:
-    asked = Request(target="after")
-    ((found,), directory) = compare.compare(store, SHELVES, asked, "before", [ONE], number)
+def measured(
+    store: Store, number: int = 0, *, against: str = "before", target: str = "after"
+) -> Comparison:
+    asked = Request(target=target)
+    ((found,), directory) = compare.compare(store, SHELVES, asked, against, [ONE], number)
     assert compare.load(directory) == (found,)
     return found
+
+
+def a_series(name: str, revision: int) -> SeriesVersion:
+    """Of two patches."""
+    mails = (f"{name} v{revision} {number}/2" for number in (1, 2))
+    patches = tuple(
+        Patch(number=number, subject=mail, author="", files=("x.c",), mail=mail.encode())
+        for number, mail in enumerate(mails, 1)
+    )
+    return SeriesVersion(
+        name=name, revision=revision, change_id="", base="", cover="", patches=patches
+    )
 
 
 def lines(found: Comparison) -> dict[str, Line]:
@@ -267,17 +287,50 @@ def test_so_few_rounds_that_count_are_printed_and_decide_nothing(
 
 
 def test_of_a_kernel_that_never_came_to_the_end_nothing_else_is_said(
-    store: Store, rounds: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+    store: Store, rounds: Callable[..., object], spec: RunSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rounds(lambda *_: {}, lambda after, _: Outcome.FAIL if after else Outcome.PASS)
-    claim = Claim(
-        bench=(ONE.name,), metric="pgscan_anon", change=-5, said="cover", machine="16 CPUs"
-    )
-    monkeypatch.setattr(claims, "load", lambda *_: (claim,))
+    rounds(
+        lambda *_: {}, lambda after, _: Outcome.FAIL if after else Outcome.PASS,
+        trees={"after": TreeSpec(base=spec.tree.base, series=a_series("s", 1))},
+    )  # fmt: skip
+    monkeypatch.setattr(claims, "load", lambda *_: (CLAIM,))
     found = measured(store)
     assert found.claims == ()
     said = comparison.render([found])
     assert "kernel BUG" in said and "not counted here" not in said
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "judged"),
+    [
+        ("v6.12", "s@v2", True),
+        ("s@v2", "t@v1", True),
+        ("v7.2", "s@v2", False),
+        ("s@v1", "s@v2", False),
+        ("s@v2", "s@v2", False),
+        ("v6.12", "s@v2:1", False),
+        ("s@v2:1", "s@v2", False),
+        ("v6.12", "t@v1", False),
+        ("v6.12", "v6.12", False),
+    ],
+)
+def test_a_claim_is_of_a_whole_series_against_what_it_is_applied_to(
+    store: Store, rounds: Callable[..., object], spec: RunSpec, monkeypatch: pytest.MonkeyPatch,
+    before: str, after: str, judged: bool,
+) -> None:  # fmt: skip
+    base, newest = spec.tree.base, a_series("s", 2)
+    trees = {
+        "v6.12": TreeSpec(base=base),
+        "v7.2": TreeSpec(base=replace(base, name="v7.2", commit="7" * 40)),
+        "s@v1": TreeSpec(base=base, series=a_series("s", 1)),
+        "s@v2": TreeSpec(base=base, series=newest),
+        "s@v2:1": TreeSpec(base=base, series=newest, upto=1),
+        "t@v1": TreeSpec(base=base, series=a_series("t", 1), below=(newest,)),
+    }
+    rounds(lambda side, number: {"tlb_shootdowns": 9, "pages": 1}, seeded=True, trees=trees)
+    monkeypatch.setattr(claims, "load", lambda *_: (CLAIM,))
+    found = measured(store, 1, against=before, target=after)
+    assert [one.claim for one in found.claims] == [CLAIM] * judged
 
 
 def test_what_the_image_lacks_it_lacks_in_the_next_round_too(
