@@ -85,8 +85,9 @@ def compare(
 
     `rounds` 0 is as many as it takes, within the budget.
     """
-    befores = request.specs(store, shelves, _against(store, shelves, asked, against))
-    afters = request.specs(store, shelves, asked)
+    after = _single(asked)
+    before = _single(_against(store, shelves, after, against))
+    befores, afters = (request.specs(store, shelves, one) for one in (before, after))
     pairs = tuple(zip(befores, afters, strict=True))
     if isinstance(afters[0].machine.schedule, Seeded):
         benchmarks = _with_seeds(benchmarks)
@@ -112,6 +113,17 @@ def _with_seeds(benchmarks: Sequence[Benchmark]) -> tuple[Benchmark, ...]:
     if not (found := tuple(one for one in benchmarks if not one.live_only)):
         raise ConfigError("none of these benchmarks has seeds", hint="--schedule live")
     return found
+
+
+def _single(asked: Request) -> Request:
+    """Raises ConfigError for SERIES@v1,v2, which is a request for each."""
+    found = request.revisions(asked)
+    if len(found) > 1:
+        raise ConfigError(
+            f"{asked.target} is {len(found)} revisions, and a benchmark compares one with one",
+            hint=f"rig bench {found[-1].target} --against {found[0].target}",
+        )
+    return found[0]
 
 
 def _against(store: Store, shelves: Shelves, asked: Request, against: str) -> Request:

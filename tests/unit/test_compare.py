@@ -412,6 +412,32 @@ def test_the_base_that_is_named_is_of_both_series(
     assert [(one.target, one.base, one.tree) for one in seen] == [(against, base, tree)]
 
 
+@pytest.mark.parametrize(
+    ("target", "against"),
+    [
+        ("batch@v1,v2", ""),
+        ("batch@v1,v2", "v6.12"),
+        ("batch@v1", "batch@v1,v2"),
+        ("batch@v1,v2", "batch@v1,v2"),
+    ],
+)
+def test_one_revision_is_compared_with_one(
+    store: Store, rounds: Callable[..., object], spec: RunSpec, monkeypatch: pytest.MonkeyPatch,
+    target: str, against: str,
+) -> None:  # fmt: skip
+    rounds(lambda *_: {})
+    one = request.specs
+
+    def each(store: Store, shelves: Shelves, asked: Request) -> tuple[RunSpec, ...]:
+        each = request.revisions(asked)
+        return tuple(spec for asked in each for spec in one(store, shelves, asked))
+
+    monkeypatch.setattr(request, "specs", each)
+    with pytest.raises(ConfigError, match=r"^batch@v1,v2 is 2 revisions") as bad:
+        measured(store, against=against, target=target)
+    assert bad.value.hint == "rig bench batch@v2 --against batch@v1"
+
+
 def a_line(before: float, after: float, difference: Difference) -> Line:
     change = after - before
     return Line(
