@@ -107,5 +107,10 @@ def known() -> dict[str, Benchmark]:
     return discover.constants(rig.benches, "BENCH", Benchmark)
 
 
+def metrics() -> dict[str, tuple[str, ...]]:
+    """Of each benchmark, by their names."""
+    return {name: tuple(metric.name for metric in one.metrics) for name, one in known().items()}
+
+
 def pick(name: str) -> Benchmark:
     return discover.pick(rig.benches, "BENCH", Benchmark, name, "benchmark")

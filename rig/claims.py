@@ -2,11 +2,12 @@
 """What a cover letter says its series gains: patches/<series>/claims.toml."""
 
 import tomllib
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pydantic
 
-from rig.errors import ConfigError
+from rig.errors import ConfigError, unknown
 
 FILE = "claims.toml"
 
@@ -14,7 +15,7 @@ FILE = "claims.toml"
 class Claim(pydantic.BaseModel, extra="forbid", frozen=True):
     """One number of a cover letter's."""
 
-    bench: tuple[str, ...]
+    bench: tuple[str, ...] = pydantic.Field(min_length=1)
     """Of the rig's: what was run there, or the nearest to it."""
     metric: str
     """Of each of these benchmarks."""
@@ -30,15 +31,29 @@ class _File(pydantic.BaseModel, extra="forbid", frozen=True):
     claim: tuple[Claim, ...]
 
 
-def load(shelf: Path, series: str) -> tuple[Claim, ...]:
-    """The claims of a series, none where nobody wrote them down.
+def load(shelf: Path, series: str, known: Mapping[str, Collection[str]]) -> tuple[Claim, ...]:
+    """The claims of a series, none where nobody wrote them down; `known` are the metrics of each
+    benchmark.
 
-    Raises ConfigError, naming the file, for one that cannot be read.
+    Raises ConfigError, naming the file, for one that cannot be read, or is of what nobody measures.
     """
     path = shelf / series / FILE
     if not series or not path.is_file():
         return ()
     try:
-        return _File.model_validate(tomllib.loads(path.read_text())).claim
+        found = _File.model_validate(tomllib.loads(path.read_text())).claim
+        for claim in found:
+            _check(claim, known)
     except ValueError as error:  # TOML's and pydantic's are all of them
         raise ConfigError(f"{path}: {error}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}", hint=error.hint) from error
+    return found
+
+
+def _check(claim: Claim, known: Mapping[str, Collection[str]]) -> None:
+    for name in claim.bench:
+        if name not in known:
+            raise unknown("benchmark", name, known)
+        if claim.metric not in known[name]:
+            raise unknown(f"metric of {name}", claim.metric, known[name])

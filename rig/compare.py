@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pydantic
 
-from rig import campaign, claims, difference, log, request
+from rig import bench, campaign, claims, difference, log, request
 from rig.bench import Benchmark
 from rig.claims import Claim
 from rig.difference import Difference, Line, Samples
@@ -94,13 +94,14 @@ def compare(
     budget = BUDGET / (len(benchmarks) * len(pairs))
     # All of them before the first: what one of them lacks is said before the others have run.
     planned = [
-        (one, pair, _enough(one, pair[0].machine, rounds, budget))
+        (one, pair, _enough(one, pair[0].machine, rounds, budget), _claimed(shelves, one, pair))
         for one in benchmarks
         for pair in pairs
     ]
     directory = campaign.new_directory(store, f"bench-{afters[0].tree.label}")
     done = tuple(
-        _compare(store, shelves, one, pair, directory, enough) for one, pair, enough in planned
+        _compare(store, shelves, one, pair, directory, enough, claimed)
+        for one, pair, enough, claimed in planned
     )
     write_whole(directory / FILE, _ALL.dump_json(done, indent=1))
     return done, directory
@@ -183,6 +184,7 @@ def _compare(
     pair: tuple[RunSpec, RunSpec],
     directory: Path,
     enough: Enough,
+    claimed: Sequence[Claim],
 ) -> Comparison:
     machine = pair[0].machine
     with log.step(f"{one.name} on {machine.arch}") as step:
@@ -207,8 +209,8 @@ def _compare(
         lines=lines,
         claims=tuple(
             judge(claim, next((line for line in lines if line.metric == claim.metric), None))
-            for claim in _claimed(shelves, pair)
-            if lines and one.name in claim.bench
+            for claim in claimed
+            if lines
         ),
         failure=failure,
     )
@@ -230,12 +232,13 @@ def _rounds(
         yield found[0], found[1]
 
 
-def _claimed(shelves: Shelves, pair: tuple[RunSpec, RunSpec]) -> tuple[Claim, ...]:
-    """What a cover letter says of that difference."""
+def _claimed(shelves: Shelves, one: Benchmark, pair: tuple[RunSpec, RunSpec]) -> tuple[Claim, ...]:
+    """What a cover letter says of that difference. Raises ConfigError for a file that is wrong."""
     before, after = (spec.tree for spec in pair)
     if after.series is None or not differ_by_series(before, after):
         return ()
-    return claims.load(shelves.patches, after.series.name)
+    found = claims.load(shelves.patches, after.series.name, bench.metrics())
+    return tuple(claim for claim in found if one.name in claim.bench)
 
 
 def differ_by_series(before: TreeSpec, after: TreeSpec) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from rig import bench, campaign, claims, compare, difference, request
 from rig.bench import Benchmark, Metric
 from rig.claims import Claim
-from rig.compare import Comparison, Word
+from rig.compare import Comparison
 from rig.difference import Difference, Line
 from rig.errors import ConfigError
 from rig.log import Event
@@ -438,64 +438,30 @@ def test_one_revision_is_compared_with_one(
     assert bad.value.hint == "rig bench batch@v2 --against batch@v1"
 
 
-def a_line(before: float, after: float, difference: Difference) -> Line:
-    change = after - before
-    return Line(
-        metric="m", before=(before,), after=(after,), low=change - 5, high=change + 5,
-        chance=0.01, difference=difference,
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize(
-    ("change", "line", "word"),
+    ("old", "new", "hint"),
     [
-        (-68.2, a_line(100, 20, Difference.LOWER), Word.REPRODUCED),
-        (-68.2, a_line(100, 35, Difference.LOWER), Word.REPRODUCED),
-        (-68.2, a_line(100, 80, Difference.LOWER), Word.NOT_REPRODUCED),
-        (-68.2, a_line(100, 180, Difference.HIGHER), Word.NOT_REPRODUCED),
-        (26.9, a_line(100, 130, Difference.HIGHER), Word.REPRODUCED),
-        (-100, a_line(0, 0, Difference.SAME), Word.NOT_REPRODUCED),
-        (-68.2, a_line(100, 80, Difference.UNDECIDED), Word.UNDECIDED),
-        (26.9, a_line(100, 130, Difference.NOT_JUDGED), Word.UNDECIDED),
-        (26.9, None, Word.UNDECIDED),
+        ("[[claim]]", "[[claim]", ""),
+        ("tlb_shootdowns", "tlb_shootdown", "did you mean tlb_shootdowns"),
+        (ONE.name, "shared_dirty", "did you mean shared_dirty_reclaim"),
     ],
 )
-def test_a_claim_is_held_against_what_was_measured(
-    change: float, line: Line | None, word: Word
-) -> None:
-    claim = Claim(bench=("b",), metric="m", change=change, said="cover", machine="16 CPUs")
-    assert compare.judge(claim, line).word is word
-
-
-@pytest.mark.parametrize(
-    ("change", "after", "why"),
-    [
-        (-60, 45, "-55.0 %, 2.2x less; -60.0 %, 2.5x less claimed"),
-        (-100, 0, "-100.0 %; -100.0 % claimed"),
-        (26.9, 130, "+30.0 %; +26.9 % claimed"),
-    ],
-)
-def test_a_claim_of_a_factor_is_answered_by_one(change: float, after: float, why: str) -> None:
-    claim = Claim(bench=("b",), metric="m", change=change, said="cover", machine="16 CPUs")
-    line = a_line(100, after, Difference.HIGHER if change > 0 else Difference.LOWER)
-    assert compare.judge(claim, line).why == why
-
-
-def test_the_shelfs_claims_are_of_metrics_there_are() -> None:
-    shelf = Shelves.default().patches
-    found = [one for path in sorted(shelf.iterdir()) for one in claims.load(shelf, path.name)]
-    assert len(found) >= 6
-    for claim in found:
-        for name in claim.bench:
-            assert claim.metric in {metric.name for metric in bench.pick(name).metrics}
-
-
-def test_a_claim_that_says_too_little_names_the_file(tmp_path: Path) -> None:
+def test_claims_that_cannot_be_judged_are_said_before_the_first_guest(
+    store: Store, rounds: Callable[..., list[tuple[str, int]]], spec: RunSpec, tmp_path: Path,
+    old: str, new: str, hint: str,
+) -> None:  # fmt: skip
+    trees = {"after": TreeSpec(base=spec.tree.base, series=a_series("s", 1))}
+    trees["before"] = replace(trees["after"], series=None)
+    booted = rounds(lambda *_: {"tlb_shootdowns": 9}, seeded=True, trees=trees)
+    shelves = replace(SHELVES, patches=tmp_path)
     (tmp_path / "s").mkdir()
-    (tmp_path / "s" / claims.FILE).write_text('[[claim]]\nbench = "b"\n')
-    with pytest.raises(ConfigError, match=r"claims\.toml"):
-        claims.load(tmp_path, "s")
-    assert claims.load(tmp_path, "other") == ()
+    text = (Shelves.default().patches / "batch-dirty-tlb-flush" / claims.FILE).read_text()
+    assert old in text
+    (tmp_path / "s" / claims.FILE).write_text(text.replace(old, new))
+    with pytest.raises(ConfigError, match=r"s/claims\.toml: ") as bad:
+        compare.compare(store, shelves, Request(target="after"), "before", [ONE], 0)
+    assert hint in bad.value.hint
+    assert (booted, list(store.root.glob("runs/*"))) == ([], [])
 
 
 def test_the_table_is_the_cover_letters(store: Store, rounds: Callable[..., object]) -> None:
