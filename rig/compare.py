@@ -5,6 +5,7 @@ Generates RunSpecs and folds RunResults like every campaign; rig.difference says
 """
 
 import itertools
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pydantic
 
-from rig import bench, campaign, claims, difference, log, request
+from rig import bench, campaign, claims, difference, log, request, seeded
 from rig.bench import Benchmark
 from rig.claims import Claim
 from rig.difference import Difference, Line, Samples
@@ -23,11 +24,13 @@ from rig.request import Request
 from rig.run import RunResult, RunSpec, Shelves
 from rig.store import Store, write_whole
 from rig.tree import TreeSpec
-from rig.verdict import Outcome
+from rig.verdict import Outcome, Verdict
 
 FILE = "comparison.json"
 BUDGET = 480.0
 """Seconds that all rounds of a campaign may take where their number is the rig's to choose."""
+OOM_KILL = re.compile(r"emory cgroup out of memory: Killed process \d+ \((?P<name>[^)]*)\)")
+"""mm/oom_kill.c: __oom_kill_process()."""
 SEEDS = 3
 """Of which a difference must be seen by each; one alone would be an accident of its schedule."""
 
@@ -228,8 +231,20 @@ def _rounds(
             if isinstance(spec.machine.schedule, Seeded):
                 spec = request.at_seed(spec, number)
             suffix = f"-{one.name}-{number}-{('before', 'after')[side]}"
-            (found[side],) = campaign.execute(store, shelves, [spec], directory, suffix=suffix)
+            (result,) = campaign.execute(store, shelves, [spec], directory, suffix=suffix)
+            found[side] = _short_of_memory(result, directory / f"{spec.machine.arch}{suffix}")
         yield found[0], found[1]
+
+
+def _short_of_memory(result: RunResult, path: Path) -> RunResult:
+    """A program that was killed at its cgroup's limit has measured nothing; the kernel lives."""
+    if not _died(result) or result.splats:
+        return result
+    for console in path.rglob(seeded.CONSOLE):
+        if match := OOM_KILL.search(console.read_text(errors="replace")):
+            reason = f"{match['name']} was killed for want of memory"
+            return replace(result, verdict=Verdict(outcome=Outcome.INCONCLUSIVE, reason=reason))
+    return result
 
 
 def _claimed(shelves: Shelves, one: Benchmark, pair: tuple[RunSpec, RunSpec]) -> tuple[Claim, ...]:
@@ -266,12 +281,13 @@ def _paired(one: Benchmark, results: Sequence[Pair]) -> tuple[list[Samples], tup
         why = ""
         for result in pair:
             counters = _counters(result)
+            label = result.provenance.label
             if _died(result):
-                failure = f"{result.provenance.label}: {result.verdict.reason}"
+                failure = f"{label}: {result.verdict.reason}"
             if result.verdict.outcome is not Outcome.PASS:
-                why = result.verdict.reason
+                why = f"{label}: {result.verdict.reason}"
             elif counters.get("oom_kill"):
-                why = f"{counters['oom_kill']} processes killed for want of memory"
+                why = f"{label}: {counters['oom_kill']} processes killed for want of memory"
         if why:
             discarded.append(f"round {number}: {why}")
             continue

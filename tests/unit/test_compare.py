@@ -43,6 +43,11 @@ ONE = Benchmark(
 CLAIM = Claim(
     bench=(ONE.name,), metric="tlb_shootdowns", change=-68.2, said="cover", machine="16 CPUs"
 )
+OOM_KILL = """\
+[    3.060292] bench invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0
+[    3.087159] Memory cgroup out of memory: Killed process 95 (bench) total-vm:18632kB, \
+anon-rss:9472kB, file-rss:0kB, shmem-rss:812kB, UID:0 pgtables:72kB oom_score_adj:0
+"""
 Shows = Callable[[bool, int], dict[str, int]]
 """(after?, round) -> counters"""
 
@@ -72,10 +77,13 @@ def rounds(
             store: Store, shelves: Shelves, specs: Sequence[RunSpec], directory: Path, suffix: str
         ) -> tuple[RunResult, ...]:
             (one,) = specs
+            (path := directory / f"{one.machine.arch}{suffix}").mkdir()
             side, number = suffix.rpartition("-")[2], one.seed
             booted.append((side, number))
             after = side == "after"
             said = outcome(after, number)
+            if shows(after, number).get("oom_kill"):
+                (path / "console.log").write_text(OOM_KILL)
             case = CaseResult(
                 name="shared_dirty_reclaim", outcome=said, reason="",
                 counters=tuple(shows(after, number).items()),
@@ -245,10 +253,24 @@ def test_a_round_with_an_oom_kill_is_discarded(store: Store, rounds: Callable[..
         }
     )  # fmt: skip
     found = measured(store, 8)
-    assert found.discarded == ("round 3: 1 processes killed for want of memory",)
+    (discarded,) = found.discarded
+    assert re.fullmatch("round 3: .*: 1 processes killed for want of memory", discarded)
     assert found.rounds == 7
     assert set(lines(found)["tlb_shootdowns"].before) == {100}
     assert "discarded: round 3" in comparison.render([found])
+
+
+def test_a_program_that_was_killed_at_its_limit_is_no_kernel_that_died(
+    store: Store, rounds: Callable[..., list[tuple[str, int]]]
+) -> None:
+    booted = rounds(
+        lambda after, number: {"pages": 10, "oom_kill": int(after and number == 3)},
+        lambda after, number: Outcome.FAIL if after and number == 3 else Outcome.PASS,
+    )
+    found = measured(store)
+    assert len(booted) > 6 and not found.failure
+    (discarded,) = found.discarded
+    assert re.fullmatch("round 3: .*: bench was killed for want of memory", discarded)
 
 
 def test_a_kernel_that_dies_ends_it_and_the_rounds_so_far_are_kept(
@@ -339,7 +361,9 @@ def test_what_the_image_lacks_it_lacks_in_the_next_round_too(
     booted = rounds(lambda *_: {}, lambda *_: Outcome.SKIP)
     found = measured(store)
     assert len(booted) == 2
-    assert (found.outcome, found.discarded) == (Outcome.INCONCLUSIVE, ("round 1: why",))
+    assert found.outcome is Outcome.INCONCLUSIVE
+    (discarded,) = found.discarded
+    assert re.fullmatch("round 1: .*: why", discarded)
 
 
 def test_what_works_for_a_time_has_no_seeds(
