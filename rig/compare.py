@@ -5,7 +5,6 @@ Generates RunSpecs and folds RunResults like every campaign; rig.difference says
 """
 
 import itertools
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,9 +13,10 @@ from pathlib import Path
 
 import pydantic
 
-from rig import bench, campaign, claims, difference, log, request, seeded
+from rig import bench, campaign, claims, difference, log, request
 from rig.bench import Benchmark
 from rig.claims import Claim
+from rig.console import Splat, SplatKind
 from rig.difference import Difference, Line, Samples
 from rig.errors import ConfigError, needs_extra
 from rig.qemu import Machine, Seeded
@@ -29,8 +29,6 @@ from rig.verdict import Outcome, Verdict
 FILE = "comparison.json"
 BUDGET = 480.0
 """Seconds that all rounds of a campaign may take where their number is the rig's to choose."""
-OOM_KILL = re.compile(r"emory cgroup out of memory: Killed process \d+ \((?P<name>[^)]*)\)")
-"""mm/oom_kill.c: __oom_kill_process()."""
 SEEDS = 3
 """Of which a difference must be seen by each; one alone would be an accident of its schedule."""
 
@@ -66,7 +64,10 @@ class Comparison:
     lines: tuple[Line, ...]
     claims: tuple[Judged, ...] = ()
     failure: str = ""
-    """Of a kernel that did not come to the end."""
+    """Of a kernel that did not come to the end; and what it said then."""
+    splats: tuple[Splat, ...] = ()
+    detail: str = ""
+    """Evidence of one that has no splat: the compiler's words, the hunk, the console."""
 
     @property
     def outcome(self) -> Outcome:
@@ -168,7 +169,7 @@ def _enough(one: Benchmark, machine: Machine, rounds: int, budget: float) -> Eno
             return len(results) == rounds
         # From the end of the first round on: that may have built two kernels.
         began.append(time.monotonic())
-        kept, _, _ = _paired(one, results)
+        kept, _ = _paired(one, results)
         if len(kept) < fewest:
             return len(results) == 2 * fewest
         if isinstance(machine.schedule, Seeded) or began[-1] - began[0] > budget:
@@ -197,15 +198,18 @@ def _compare(
             step.note(f"round {len(results)}")
             if any(_died(result) or _lacks(result) for result in done) or enough(results):
                 break
-    kept, discarded, failure = _paired(one, results)
+    kept, discarded = _paired(one, results)
     lines = tuple(difference.lines(one, machine, kept))
-    result = results[-1][1]
+    dead = [result for done in results for result in done if _died(result)]
+    why = (f"{result.provenance.label}: {result.verdict.reason}" for result in dead)
+    # What was not built has none.
+    releases = (done[side].provenance.release for side in (1, 0) for done in results)
     return Comparison(
         bench=one.name,
         before=pair[0].tree.label,
         after=pair[1].tree.label,
-        origin=result.provenance.origin,
-        release=result.provenance.release,
+        origin=results[0][1].provenance.origin,
+        release=next(filter(None, releases), ""),
         machine=machine,
         rounds=len(kept),
         discarded=discarded,
@@ -215,7 +219,9 @@ def _compare(
             for claim in claimed
             if lines
         ),
-        failure=failure,
+        failure="; ".join(dict.fromkeys(why)),
+        splats=tuple(splat for one in dead for splat in one.splats if splat.kind.failure),
+        detail="\n".join(one.detail for one in dead if one.detail and not one.splats),
     )
 
 
@@ -232,19 +238,16 @@ def _rounds(
                 spec = request.at_seed(spec, number)
             suffix = f"-{one.name}-{number}-{('before', 'after')[side]}"
             (result,) = campaign.execute(store, shelves, [spec], directory, suffix=suffix)
-            found[side] = _short_of_memory(result, directory / f"{spec.machine.arch}{suffix}")
+            found[side] = _short_of_memory(result)
         yield found[0], found[1]
 
 
-def _short_of_memory(result: RunResult, path: Path) -> RunResult:
+def _short_of_memory(result: RunResult) -> RunResult:
     """A program that was killed at its cgroup's limit has measured nothing; the kernel lives."""
-    if not _died(result) or result.splats:
+    if not _died(result) or {splat.kind for splat in result.splats} != {SplatKind.OOM}:
         return result
-    for console in path.rglob(seeded.CONSOLE):
-        if match := OOM_KILL.search(console.read_text(errors="replace")):
-            reason = f"{match['name']} was killed for want of memory"
-            return replace(result, verdict=Verdict(outcome=Outcome.INCONCLUSIVE, reason=reason))
-    return result
+    verdict = Verdict(outcome=Outcome.INCONCLUSIVE, reason="it was killed for want of memory")
+    return replace(result, verdict=verdict)
 
 
 def _claimed(shelves: Shelves, one: Benchmark, pair: tuple[RunSpec, RunSpec]) -> tuple[Claim, ...]:
@@ -274,16 +277,14 @@ def _lacks(result: RunResult) -> bool:
     return any(case.outcome is Outcome.SKIP for one in result.suites for case in one.cases)
 
 
-def _paired(one: Benchmark, results: Sequence[Pair]) -> tuple[list[Samples], tuple[str, ...], str]:
-    """The rounds that count, why others do not, and what a kernel died of."""
-    kept, discarded, failure = [], [], ""
+def _paired(one: Benchmark, results: Sequence[Pair]) -> tuple[list[Samples], tuple[str, ...]]:
+    """The rounds that count, and why others do not."""
+    kept, discarded = [], []
     for number, pair in enumerate(results, 1):
         why = ""
         for result in pair:
             counters = _counters(result)
             label = result.provenance.label
-            if _died(result):
-                failure = f"{label}: {result.verdict.reason}"
             if result.verdict.outcome is not Outcome.PASS:
                 why = f"{label}: {result.verdict.reason}"
             elif counters.get("oom_kill"):
@@ -293,7 +294,7 @@ def _paired(one: Benchmark, results: Sequence[Pair]) -> tuple[list[Samples], tup
             continue
         before, after = (one.sample(_counters(result), result.machine) for result in pair)
         kept.append((before, after))
-    return kept, tuple(discarded), failure
+    return kept, tuple(discarded)
 
 
 def _counters(result: RunResult) -> dict[str, int]:

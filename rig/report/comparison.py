@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A comparison as the table a cover letter has, with an interval and a verdict for each metric."""
 
+import textwrap
 from collections.abc import Iterator, Sequence
 
 from rig import bench, difference
@@ -8,7 +9,7 @@ from rig.bench import Benchmark
 from rig.compare import Comparison
 from rig.difference import Difference, Line
 from rig.qemu import Seeded
-from rig.report.text import fold
+from rig.report.text import environment, fold
 
 WIDTH = 78
 
@@ -48,10 +49,21 @@ def _table(one: Comparison) -> Iterator[str]:
         yield f"  {fold(f'discarded: {why}', 4, 2)}"
     if one.failure:
         yield f"  {fold(f'FAIL: {one.failure}', 4, 2)}"
+        yield from _evidence(one)
     for judged in one.claims:
         yield f"  {fold(f'{judged.word}: {judged.claim.said}: {judged.why}', 4, 2)}"
         yield f"      there: {judged.claim.machine}"
     yield ""
+
+
+def _evidence(one: Comparison) -> Iterator[str]:
+    """As much of it as of a run's."""
+    head = environment().filters["head"]
+    for splat in one.splats:
+        yield f"  splat: {splat.title}"
+        yield textwrap.indent(head("\n".join(splat.text), 30), " " * 6)
+    if one.detail:
+        yield textwrap.indent(head(one.detail, 40), " " * 6)
 
 
 def _missing(one: Comparison, known: Benchmark) -> Iterator[str]:

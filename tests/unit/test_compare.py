@@ -13,6 +13,7 @@ from rig import bench, campaign, claims, compare, difference, request
 from rig.bench import Benchmark, Metric
 from rig.claims import Claim
 from rig.compare import Comparison
+from rig.console import SplatKind
 from rig.difference import Difference, Line
 from rig.errors import ConfigError
 from rig.log import Event
@@ -43,11 +44,6 @@ ONE = Benchmark(
 CLAIM = Claim(
     bench=(ONE.name,), metric="tlb_shootdowns", change=-68.2, said="cover", machine="16 CPUs"
 )
-OOM_KILL = """\
-[    3.060292] bench invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0
-[    3.087159] Memory cgroup out of memory: Killed process 95 (bench) total-vm:18632kB, \
-anon-rss:9472kB, file-rss:0kB, shmem-rss:812kB, UID:0 pgtables:72kB oom_score_adj:0
-"""
 Shows = Callable[[bool, int], dict[str, int]]
 """(after?, round) -> counters"""
 
@@ -64,6 +60,7 @@ def rounds(
         outcome: Callable[[bool, int], Outcome] = lambda *_: Outcome.PASS,
         seeded: bool = False,
         trees: Mapping[str, TreeSpec] = {},
+        dead: RunResult = results["splat"][0],
     ) -> list[tuple[str, int]]:
         booted: list[tuple[str, int]] = []
         schedule = Seeded(seed=1) if seeded else Live()
@@ -77,21 +74,20 @@ def rounds(
             store: Store, shelves: Shelves, specs: Sequence[RunSpec], directory: Path, suffix: str
         ) -> tuple[RunResult, ...]:
             (one,) = specs
-            (path := directory / f"{one.machine.arch}{suffix}").mkdir()
             side, number = suffix.rpartition("-")[2], one.seed
             booted.append((side, number))
             after = side == "after"
             said = outcome(after, number)
-            if shows(after, number).get("oom_kill"):
-                (path / "console.log").write_text(OOM_KILL)
             case = CaseResult(
                 name="shared_dirty_reclaim", outcome=said, reason="",
                 counters=tuple(shows(after, number).items()),
             )  # fmt: skip
-            whole = results["pass"][0]
+            whole = dead if said is Outcome.FAIL else results["pass"][0]
+            provenance = replace(whole.provenance, label=one.tree.label)
             suites = (SuiteResult(suite="bench", cases=(case,)),)
             verdict = Verdict(outcome=said, reason="kernel BUG" if said is Outcome.FAIL else "why")
-            return (replace(whole, machine=one.machine, suites=suites, verdict=verdict),)
+            whole = replace(whole, provenance=provenance, suites=suites, verdict=verdict)
+            return (replace(whole, machine=one.machine),)
 
         monkeypatch.setattr(request, "specs", specs)
         monkeypatch.setattr(campaign, "execute", execute)
@@ -261,16 +257,21 @@ def test_a_round_with_an_oom_kill_is_discarded(store: Store, rounds: Callable[..
 
 
 def test_a_program_that_was_killed_at_its_limit_is_no_kernel_that_died(
-    store: Store, rounds: Callable[..., list[tuple[str, int]]]
+    store: Store,
+    rounds: Callable[..., list[tuple[str, int]]],
+    results: dict[str, tuple[RunResult, ...]],
 ) -> None:
+    (dead,) = results["splat"]
+    oom = replace(dead.splats[0], kind=SplatKind.OOM, title="bench invoked oom-killer")
     booted = rounds(
-        lambda after, number: {"pages": 10, "oom_kill": int(after and number == 3)},
+        lambda after, number: {"pages": 10},
         lambda after, number: Outcome.FAIL if after and number == 3 else Outcome.PASS,
+        dead=replace(dead, splats=(oom,)),
     )
     found = measured(store)
     assert len(booted) > 6 and not found.failure
     (discarded,) = found.discarded
-    assert re.fullmatch("round 3: .*: bench was killed for want of memory", discarded)
+    assert discarded == "round 3: after: it was killed for want of memory"
 
 
 def test_a_kernel_that_dies_ends_it_and_the_rounds_so_far_are_kept(
@@ -288,6 +289,48 @@ def test_a_kernel_that_dies_ends_it_and_the_rounds_so_far_are_kept(
     assert "kernel BUG" in said
     row = f"{'TLB shootdowns':<22} 100           40            -60 (-60.0%)"
     assert f"{row}\n{'':<22} undecided\n" in said
+
+
+def test_of_a_kernel_that_dies_the_splat_is_shown(
+    store: Store, rounds: Callable[..., object], results: dict[str, tuple[RunResult, ...]]
+) -> None:
+    (dead,) = results["splat"]
+    (splat,) = dead.splats
+    oom = replace(splat, kind=SplatKind.OOM, title="stress-ng invoked oom-killer")
+    rounds(
+        lambda *_: {},
+        lambda after, _: Outcome.FAIL if after else Outcome.PASS,
+        dead=replace(dead, splats=(oom, splat), detail="console line"),
+    )
+    found = measured(store)
+    assert found.splats == (splat,)
+    said = comparison.render([found])
+    assert "  splat: BUG: KASAN: slab-use-after-free in shrink_folio_list" in said
+    assert f"\n      Call Trace:\n       <TASK>\n{'':7}dump_stack_lvl+0x5d/0x80\n" in said
+    assert f"\n      [{len(splat.text) - 30} more lines]\n" in said
+    assert "console line" not in said
+
+
+def test_of_a_kernel_that_is_not_built_the_compilers_words_are_shown(
+    store: Store, rounds: Callable[..., object], results: dict[str, tuple[RunResult, ...]]
+) -> None:
+    (dead,) = results["build"]
+    rounds(
+        lambda *_: {}, lambda after, _: Outcome.FAIL if after else Outcome.PASS,
+        dead=replace(dead, provenance=replace(dead.provenance, release="")),
+    )  # fmt: skip
+    found = measured(store)
+    assert found.release == "6.12.0-rig", "the other's"
+    said = comparison.render([found])
+    assert "  Kernel: 6.12.0-rig   CPUs: 4" in said
+    assert "\n      mm/vmscan.c:7: error: no\n          7 | no;\n" in said
+
+
+def test_of_two_kernels_that_die_both_are_named(
+    store: Store, rounds: Callable[..., object]
+) -> None:
+    rounds(lambda *_: {}, lambda *_: Outcome.FAIL)
+    assert measured(store).failure == "before: kernel BUG; after: kernel BUG"
 
 
 @pytest.mark.parametrize("kept", [1, 2, 5])
