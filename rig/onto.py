@@ -9,6 +9,7 @@ from pathlib import Path
 from rig import base, git, log, series
 from rig import tree as trees
 from rig.base import Base
+from rig.errors import ConfigError
 from rig.series import Patch, SeriesVersion
 from rig.store import Store
 from rig.tree import TreeSpec
@@ -28,38 +29,82 @@ def base_of(
     """The base of a series, by the first that knows one:
 
     - `name`, which somebody who names one insists on;
-    - the base-commit, if the user's tree has it (with a tree it is this or HEAD);
-    - the base-commit, if it is a release that is known;
+    - the base-commit, if the user's tree has it;
+    - the base-commit, if it is a release that is known: the tree's tag of it, or the known base;
     - the blobs its diffs were made from: a base that has all of them;
     - the newest base it applies to.
+
+    Of the user's tree the last two ask HEAD, and before all others.
     """
     lowest = below[0] if below else found
     if tree is not None:
-        return _in_tree(store, lowest, name, tree)
+        check_tree(tree)
     if name:
-        return base.resolve(store, name)
-    if said := base.named(lowest.base):
-        if said != lowest.base:
-            log.note(f"{lowest.label}: its base-commit {lowest.base[:12]} is {said}")
-        return base.resolve(store, said)
+        return base.resolve(store, name, tree=tree)
+    if said := _said(store, lowest, tree):
+        return said
     says = f"its base-commit {lowest.base[:12]} is no known base's" if lowest.base else ""
     says = f"{lowest.label}: {says or 'it names no base-commit'}"
-    default = base.resolve(store, base.DEFAULT)
-    candidates = base.fetched(store)
+    default, candidates = _candidates(store, tree)
     wanted = preimages(lowest.patches)
-    for one in candidates:
+    for called, one in candidates.items():
         has = sum(_has(store, one, wanted))
         if wanted and has == len(wanted):
-            log.note(f"{says}; {one.name} has all {has} blobs its diffs were made from")
+            log.note(f"{says}; {called} has all {has} blobs its diffs were made from")
             return one
-        log.note(f"{one.name} has {has} of the {len(wanted)} blobs its diffs were made from")
+        log.note(f"{called} has {has} of the {len(wanted)} blobs its diffs were made from")
     spec = TreeSpec(base=default, series=found, below=tuple(below))
-    for one in candidates:
+    for called, one in candidates.items():
         if trees.applies(store, replace(spec, base=one)):
-            log.note(f"{says}; {one.name} is the newest base here that it applies to")
+            best = "the newest base here that" if one.name == called else "what"
+            log.note(f"{says}; {called} is {best} it applies to")
             return one
-    log.note(f"{says}, and it applies to none of {', '.join(one.name for one in candidates)}")
-    return default
+        log.note(f"{found.label} does not apply to {called}")
+    log.note(f"{says}, and it applies to none of {', '.join(candidates)}")
+    return default  # which is to say why not
+
+
+def check_tree(path: Path) -> None:
+    """Raise ConfigError for what --tree cannot mean; git itself would be trouble of the host."""
+    if not path.is_dir():
+        raise ConfigError(f"--tree {path}: there is no such directory")
+    if git.git("rev-parse", "--git-dir", cwd=path, check=False).status:
+        raise ConfigError(f"--tree {path} is not a git tree")
+
+
+def knows(path: Path, name: str) -> bool:
+    """Whether a git tree of the user's has this revision."""
+    words = ("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    return not git.git(*words, cwd=path, check=False).status
+
+
+def _said(store: Store, found: SeriesVersion, tree: Path | None) -> Base | None:
+    """By what the series itself says, if anybody knows it."""
+    if not found.base:
+        return None
+    if tree is not None and knows(tree, found.base):
+        log.note(f"{tree} has {found.label}'s base-commit {found.base[:12]}")
+        return base.resolve(store, found.base, tree=tree)
+    if not (said := base.named(found.base)):
+        if tree is not None:
+            log.note(f"{tree} does not have {found.label}'s base-commit {found.base[:12]}")
+        return None
+    if said != found.base:
+        log.note(f"{found.label}: its base-commit {found.base[:12]} is {said}")
+    if tree is None:
+        return base.resolve(store, said)
+    if knows(tree, said):
+        log.note(f"{tree} has {said}")
+        return base.resolve(store, said, tree=tree)
+    log.note(f"{tree} does not have {said}: using the rig's own")
+    return base.resolve(store, said)
+
+
+def _candidates(store: Store, tree: Path | None) -> tuple[Base, dict[str, Base]]:
+    """The one for want of a better; and what to call it -> each that is here, newest first."""
+    default = base.resolve(store, "HEAD" if tree else base.DEFAULT, tree=tree)
+    own = {f"HEAD of {tree}": default} if tree else {}
+    return default, own | {one.name: one for one in base.fetched(store)}
 
 
 def preimages(patches: Sequence[Patch]) -> dict[str, str]:
@@ -86,14 +131,3 @@ def _has(store: Store, one: Base, wanted: dict[str, str]) -> list[bool]:
         line.startswith(blob) and line.split()[1:2] == ["blob"]
         for line, blob in zip(said.splitlines(), wanted.values(), strict=True)
     ]
-
-
-def _in_tree(store: Store, found: SeriesVersion, name: str, path: Path) -> Base:
-    wanted = name or found.base or "HEAD"
-    there = git.git("cat-file", "-e", f"{wanted}^{{commit}}", cwd=path, check=False)
-    if there.status and not name:
-        log.note(f"{found.label} is based on {wanted}, which {path} does not have: using HEAD")
-        wanted = "HEAD"
-    elif found.base and not name:
-        log.note(f"{path} has {found.label}'s base-commit {found.base[:12]}")
-    return base.resolve(store, wanted, tree=path)

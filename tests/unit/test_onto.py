@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Which base a series is applied to, on two kernels in miniature: v6.12 and a v7.2 that differs."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from rig.series import SeriesVersion
 from rig.store import Store
 from rig.tree import TreeSpec
 
-SHELF = Path(__file__).parent.parent / "data" / "mbx" / "shelf"
+DATA = Path(__file__).parent.parent / "data"
+SHELF = DATA / "mbx" / "shelf"
+KERNEL = DATA / "kernel"
 
 
 def keep(store: Store, name: str, commit: str) -> Base:
@@ -93,6 +96,83 @@ def test_where_it_applies_nowhere_the_default_is_to_say_so(
     nowhere = rewritten(rewritten(v2, b"\nindex ", b"\nindex 1"), b"\n int ", b"\n unt ")
     assert onto.base_of(store, nowhere).name == base.DEFAULT
     assert "it applies to none of v7.2, v6.12" in notes(events)
+
+
+# With a git tree of the user's
+
+
+@pytest.fixture
+def theirs(kernel: Path, bases: dict[str, Base]) -> Path:
+    """Their HEAD is v7.2, and a commit before it is v6.12, without a tag."""
+    for words in (
+        *(["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "-m", "7.2"]),
+        ["checkout", "--quiet", "-b", "old"],
+    ):
+        git.git(*words, cwd=kernel)
+    shutil.copy(KERNEL / "mm" / "vmscan.c", kernel / "mm" / "vmscan.c")
+    git.git("commit", "--quiet", "-a", "-m", "6.12", cwd=kernel)
+    git.git("checkout", "--quiet", "-", cwd=kernel)
+    return kernel
+
+
+def test_the_base_commit_comes_before_their_head(
+    store: Store, bases: dict[str, Base], v2: SeriesVersion, theirs: Path, events: list[Event]
+) -> None:
+    assert onto.base_of(store, v2, tree=theirs) == bases["v6.12"]
+    assert "its base-commit adc218676eef is v6.12" in notes(events)
+    assert f"{theirs} does not have v6.12" in notes(events)
+    git.git("tag", "v6.12", "old", cwd=theirs)
+    found = onto.base_of(store, v2, tree=theirs)
+    assert (found.name, found.commit) == ("v6.12", git.text("rev-parse", "old", cwd=theirs))
+    assert f"{theirs} has v6.12" in notes(events)
+    commit = git.text("rev-parse", "old", cwd=theirs)
+    found = onto.base_of(store, replace(v2, base=commit), tree=theirs)
+    assert found.commit == found.name == commit
+    assert f"{theirs} has unmap-batch@v2's base-commit {commit[:12]}" in notes(events)
+    named = onto.base_of(store, v2, name="HEAD", tree=theirs)
+    assert named.commit == git.text("rev-parse", "HEAD", cwd=theirs), "who names one insists"
+
+
+def test_their_head_is_asked_first_for_blobs_and_whether_it_applies(
+    store: Store, bases: dict[str, Base], v2: SeriesVersion, theirs: Path, events: list[Event]
+) -> None:
+    head = git.text("rev-parse", "HEAD", cwd=theirs)
+    nameless = replace(v2, base="")
+    assert onto.base_of(store, nameless, tree=theirs).name == "v6.12", "their HEAD has but some"
+    assert f"HEAD of {theirs} has 2 of the 3 blobs" in notes(events)
+    assert "it names no base-commit; v6.12 has all 3 blobs" in notes(events)
+    nowhere = replace(rewritten(v2, b"\nindex ", b"\nindex 1"), base="0123456789")
+    assert onto.base_of(store, nowhere, tree=theirs).commit == head
+    said = notes(events)
+    assert f"{theirs} does not have unmap-batch@v2's base-commit 0123456789" in said
+    assert f"no known base's; HEAD of {theirs} is what it applies to" in said
+    git.git("checkout", "--quiet", "old", cwd=theirs)
+    assert onto.base_of(store, nameless, tree=theirs).origin.startswith(f"git tree {theirs}")
+    assert f"it names no base-commit; HEAD of {theirs} has all 3 blobs" in notes(events)
+
+
+def test_a_head_it_does_not_apply_to_is_passed_over_or_says_why_not(
+    store: Store, bases: dict[str, Base], v2: SeriesVersion, theirs: Path, events: list[Event]
+) -> None:
+    (theirs / "mm" / "vmscan.c").write_text("int nothing_of_it;\n")
+    git.git("commit", "--quiet", "-a", "-m", "another", cwd=theirs)
+    nowhere = rewritten(v2, b"\nindex ", b"\nindex 1")
+    assert onto.base_of(store, nowhere, tree=theirs).name == "v7.2"
+    assert f"unmap-batch@v2 does not apply to HEAD of {theirs}" in notes(events)
+    broken = rewritten(nowhere, b"\n int ", b"\n unt ")
+    assert onto.base_of(store, broken, tree=theirs).name == "HEAD"
+    assert f"it applies to none of HEAD of {theirs}, v7.2, v6.12" in notes(events)
+
+
+@pytest.mark.parametrize("name", ["", "v6.12"])
+def test_what_is_no_git_tree_is_said(
+    store: Store, v2: SeriesVersion, kernel: Path, name: str, events: list[Event]
+) -> None:
+    with pytest.raises(ConfigError, match=r"^--tree .*/kernel is not a git tree$"):
+        onto.base_of(store, v2, tree=kernel, name=name)
+    with pytest.raises(ConfigError, match=r"^--tree .*/gone: there is no such directory$"):
+        onto.base_of(store, v2, tree=kernel / "gone", name=name)
+    assert not notes(events)
 
 
 def test_what_does_not_apply_says_where_it_does(
