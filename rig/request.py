@@ -31,6 +31,8 @@ from rig.target import Target
 from rig.tree import TreeSpec
 
 SCHEDULES = ("live", "seeded")
+SEVERAL = r"v\d+(,v\d+)*"
+"""Revisions: v1, or v1,v2."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,9 +70,15 @@ def comma(text: str) -> tuple[str, ...]:
 
 
 def fetched(shelves: Shelves, request: Request) -> Request:
-    """A series that is a mail still is put on the shelf first, unless it is there."""
-    if not (named := target.message(request.target)):
+    """A series that is a mail still is put on the shelf first, unless it is there.
+
+    What the user's tree or the shelf has is no mail, though it may look like one.
+    """
+    if request.tree is not None:
+        onto.check_tree(request.tree)
+    if not (named := target.message(request.target)) or _is_revision(request):
         return request
+    _check_revision(shelves, request.target)
     found = series.by_message_id(shelves.patches, named)
     if found is None:
         found = intake.fetch(shelves.patches, request.target).series[-1]
@@ -114,7 +122,7 @@ def specs(store: Store, shelves: Shelves, request: Request) -> tuple[RunSpec, ..
 def revisions(request: Request) -> tuple[Request, ...]:
     """A request for each revision: of `batch@v1,v2` two."""
     name, _, several = request.target.partition("@")
-    if not re.fullmatch(r"v\d+(,v\d+)+", several):
+    if "," not in several or not re.fullmatch(SEVERAL, several):
         return (request,)
     numbers = dict.fromkeys(several.split(","))
     return tuple(replace(request, target=f"{name}@{number}") for number in numbers)
@@ -175,9 +183,11 @@ def _architectures(request: Request) -> tuple[str, ...]:
 
 
 def _check_target(shelves: Shelves, request: Request) -> None:
-    if request.tree is not None and not request.tree.is_dir():
-        raise ConfigError(f"--tree {request.tree}: there is no such directory")
+    if request.tree is not None:
+        onto.check_tree(request.tree)
     is_series = _is_series(shelves, request.target)
+    if not is_series and not _is_revision(request):
+        _check_revision(shelves, request.target)
     if request.tree is None or is_series:
         wanted = target.parse(request.target)
         if not wanted.base:
@@ -188,6 +198,25 @@ def _check_target(shelves: Shelves, request: Request) -> None:
         raise ConfigError(
             f"--base {request.base} is what a series is applied to, and {request.target} is none",
             hint=f"rig run {request.base}, or SERIES --base {request.base}",
+        )
+
+
+def _is_revision(request: Request) -> bool:
+    """Of the user's tree."""
+    return request.tree is not None and onto.knows(request.tree, request.target)
+
+
+def _check_revision(shelves: Shelves, text: str) -> None:
+    """What stands behind a series' name and an @ is a revision of it, and nothing else."""
+    name, at, said = text.partition("@")
+    wanted = said.partition(":")[0]
+    if not at or re.fullmatch(SEVERAL, wanted) or target.FILE.fullmatch(text):
+        return
+    if name in series.names(shelves.patches):
+        known = (f"v{number}" for number in series.revisions(shelves.patches, name))
+        raise ConfigError(
+            f"there is no revision of {name} named {wanted!r}",
+            hint=f"its revisions: {', '.join(known)}",
         )
 
 

@@ -20,9 +20,9 @@ BASE = re.compile(r"v\d+\.\d+(?:\.\d+)?(?:-rc\d+)?")
 SERIES = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?:@v(?P<revision>\d+))?(?::(?P<upto>\d+))?")
 FILE = re.compile(r"(?P<path>.*(?:/.*?|\.(?:mbx|mbox|patch)))(?::(?P<upto>\d+))?")
 
-MESSAGE = re.compile(
-    r"<(?P<in>[^\s<>@/]+@[^\s<>@/]+)>|(?P<id>[^\s<>@/:]+@(?:[^\s<>@/:,]+\.[^\s<>@/:,]+|[^\s<>@/:,]{5,}))"
-)
+# No host's name has a comma, a brace or an empty part: s@v1,v2, branch@{upstream}, s@v1..v2.
+HOST = r"(?!\S*\.\.)(?:[^\s<>@/:,{}]+\.[^\s<>@/:,{}]+|[^\s<>@/:,{}]{5,})"
+MESSAGE = re.compile(rf"<(?P<in>[^\s<>@/]+@[^\s<>@/]+)>|(?P<id>[^\s<>@/:]+@{HOST})")
 LINK = re.compile(r"https?://[^\s/]+/(?:[^\s]+/)?(?P<id>[^\s/@]+@[^\s/@?#]+)(?:/.*)?")
 
 

@@ -63,7 +63,9 @@ def resolved(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path | None]]:
         ({"target": "unmap-batch@v3"}, "no revision of unmap-batch named 'v3'", "v2"),
         ({"target": "unmap-batch@v2:4"}, "has patches 1 to 3, not 4", "@v2:3"),
         ({"target": "unmap-batch@v2:0"}, "has patches 1 to 3, not 0", "@v2:3"),
-        ({"target": "unmap-batch@two"}, "'unmap-batch@two' is no target", "SERIES@v2"),
+        ({"target": "unmap-batch@two"}, "no revision of unmap-batch named 'two'", "v1, v2"),
+        ({"target": "unmap-batch@latest:1"}, "no revision of unmap-batch named 'latest'", "v1, v2"),
+        ({"target": "unmap-batch@v2:x"}, "'unmap-batch@v2:x' is no target", "SERIES@v2"),
         ({"target": "v6.12:2"}, "v6.12 is a base", "v6.12"),
         ({"target": "./gone.mbx"}, "gone.mbx: No such file", ""),
         ({"target": "some/where"}, "some/where: No such file", ""),
@@ -88,7 +90,7 @@ def resolved(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path | None]]:
         ({"tree": Path("/gone")}, "--tree /gone: there is no such directory", ""),
         ({"target": "x", "tree": Path("/gone")}, "--tree /gone: there is no such directory", ""),
         ({"target": "v6.12", "base": "v7.2"}, "--base v7.2 is what a series is applied to", ""),
-        ({"target": "x", "tree": Path("/"), "base": "v7.2"}, "--base v7.2 is what a series", ""),
+        ({"target": "x", "tree": Path("/")}, "--tree / is not a git tree", ""),
     ],
 )  # fmt: skip
 def test_what_is_not_there_is_said_at_once(
@@ -310,6 +312,49 @@ def test_what_is_on_the_shelf_is_not_fetched(
 ) -> None:
     monkeypatch.delattr(intake, "fetch")
     assert request.fetched(shelves, Request(target=target)) == Request(target=meant)
+
+
+@pytest.mark.parametrize("text", ["v1..v2", "latest", "v2-fixed"])
+def test_what_is_no_revision_of_a_series_is_not_asked_of_a_server(
+    store: Store,
+    shelves: Shelves,
+    resolved: list[Any],
+    theirs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+) -> None:
+    monkeypatch.delattr(intake, "fetch")
+    for tree in (None, theirs):
+        asked = Request(target=f"unmap-batch@{text}", tree=tree)
+        with pytest.raises(ConfigError, match=f"no revision of unmap-batch named '{text}'$") as bad:
+            request.specs(store, shelves, request.fetched(shelves, asked))
+        assert bad.value.hint == "its revisions: v1, v2"
+        with pytest.raises(ConfigError, match=f"no revision of unmap-batch named '{text}'$"):
+            request.specs(store, shelves, asked)
+    assert resolved == []
+
+
+@pytest.mark.parametrize("name", ["unmap-batch@{yesterday}", "me@example.org", "mm/me@example.org"])
+def test_a_revision_of_the_tree_is_no_mail(
+    store: Store,
+    shelves: Shelves,
+    resolved: list[Any],
+    theirs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    monkeypatch.delattr(intake, "fetch")
+    for branch in ("unmap-batch", "me@example.org", "mm/me@example.org"):
+        git.git("branch", branch, cwd=theirs)
+    asked = Request(target=name, tree=theirs)
+    assert request.fetched(shelves, asked) == asked
+    (spec,) = request.specs(store, shelves, asked)
+    assert spec.tree.series is None
+    assert resolved == [(name, theirs)]
+    with pytest.raises(ConfigError, match=r"--base v7\.2 is what a series is applied to"):
+        request.specs(store, shelves, replace(asked, base="v7.2"))
+    with pytest.raises(ConfigError, match="is not a git tree"):
+        request.fetched(shelves, replace(asked, tree=shelves.patches))
 
 
 # Several trees

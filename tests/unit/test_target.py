@@ -52,6 +52,8 @@ def test_targets(text: str, target: Target) -> None:
         "v6.12\n",
         "s\n",
         "HEAD~3",
+        "s@v1..v2",
+        "mine@{upstream}",
     ],
 )
 def test_no_targets(text: str) -> None:
@@ -83,6 +85,9 @@ def test_a_base_has_neither_revisions_nor_patches(text: str) -> None:
         ("s@2", ""),
         ("s@v1,v2", ""),
         ("s@v1,v2,v3", ""),
+        ("s@v1..v2", ""),
+        ("mine@{upstream}", ""),
+        ("mine@{2.days.ago}", ""),
         ("v6.12", ""),
         ("me@home.mbx", ""),
         ("/tmp/me@home.org/x", ""),
