@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a patch from a stranger may touch: text files of the tree, and nothing beside it."""
+"""What a patch from a stranger must be: whole, and of text files of the tree, nothing beside it."""
 
 import posixpath
 import re
@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 
 from rig.errors import ConfigError
 
-HUNK = re.compile(r"^@@ -(?:\d+)(?:,(\d+))? \+(?:\d+)(?:,(\d+))? @@")
+HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+STAT = re.compile(
+    r"^ (\d+) files? changed(?:, (\d+) insertions?\(\+\))?(?:, (\d+) deletions?\(-\))?$", re.M
+)
 NAMES = re.compile(r"^(?:--- |\+\+\+ |rename from |rename to |copy from |copy to )(.+)$")
 SYMLINK = re.compile(r"^(?:new file mode 120000|new mode 120000|index \S+ 120000)$")
 BINARY = re.compile(r"^(?:GIT binary patch|Binary files .* differ)$")
@@ -23,6 +26,57 @@ class _Seen:
     files: dict[str, str] = field(default_factory=dict)
     """Every path that is touched, and by which mail."""
     links: set[str] = field(default_factory=set)
+
+
+def lines(body: str) -> list[str]:
+    """As git sees them: a form feed, which source code may hold, is not the end of one."""
+    return [line.removesuffix("\r") for line in body.removesuffix("\n").split("\n")]
+
+
+def whole(body: str, where: str, last: bool) -> tuple[str, ...]:
+    """The files a mail's patch touches, once every hunk has the lines its header promises.
+
+    Of the last mail the diffstat is held against the diff as well: nothing else tells that whole
+    hunks are missing at its end.
+    """
+    files: list[str] = []
+    old = new = diffs = added = removed = 0
+    for line in lines(body):
+        if old > 0 or new > 0:
+            kind = line[:1] or " "
+            if kind not in " +-\\":
+                break
+            old -= kind in " -"
+            new -= kind in " +"
+            added += kind == "+"
+            removed += kind == "-"
+        elif line.startswith("diff --git "):
+            files.append(line.split(" b/", 1)[-1])
+            diffs += 1
+        elif line.startswith("rename from ") and files:
+            files.insert(-1, line.removeprefix("rename from "))
+        elif match := HUNK.match(line):
+            old, new = int(match[2] or 1), int(match[4] or 1)
+    if not files:
+        raise ConfigError(
+            f"{where}: there is no diff in the mail",
+            hint="`b4 am` leaves out what is no patch; a mail may also be cut short",
+        )
+    if old > 0 or new > 0:
+        raise ConfigError(
+            f"{where} is truncated: the last hunk of {files[-1]} lacks lines: {max(old, new)}",
+            hint="fetch the series again",
+        )
+    if last and not body.endswith("\n"):
+        raise ConfigError(f"{where} is truncated: its last line has no end", hint="fetch it again")
+    if last and (stat := STAT.search(body.split("\ndiff --git ", 1)[0])):
+        promised = (int(number or 0) for number in stat.groups())
+        if any(a > b for a, b in zip(promised, (diffs, added, removed), strict=True)):
+            raise ConfigError(
+                f"{where} is truncated: it has less than its diffstat says, {stat[0].strip()!r}",
+                hint="fetch the series again, or correct the diffstat if it was edited by hand",
+            )
+    return tuple(dict.fromkeys(files))
 
 
 def check(mails: Iterable[tuple[str, Iterable[str]]]) -> None:
@@ -56,7 +110,7 @@ def _check_one(seen: _Seen, lines: Iterable[str]) -> None:
         elif not began:
             continue
         elif match := HUNK.match(line):
-            old, new = int(match[1] or 1), int(match[2] or 1)
+            old, new = int(match[2] or 1), int(match[4] or 1)
         elif SYMLINK.match(line):
             seen.link = True
             seen.links.add(seen.file)

@@ -20,10 +20,6 @@ FROM_LINE = re.compile(rb"^From \S+ .*\d{1,2}:\d{2}:\d{2} \d{4}\r?$", re.MULTILI
 SUBJECT_TAG = re.compile(
     r"^\s*(?:Re:\s*)?\[(?P<tag>[^\]]*\bPATCH\b[^\]]*)\]\s*(?P<subject>.*)$", re.I
 )
-HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
-STAT = re.compile(
-    r"^ (\d+) files? changed(?:, (\d+) insertions?\(\+\))?(?:, (\d+) deletions?\(-\))?$", re.M
-)
 TRAILER = re.compile(r"^(base-commit|change-id):\s*(\S+)\s*$", re.MULTILINE)
 # As `b4 prep --edit-deps` has it.
 # What a kernel with the series on top is held to, beyond what its version is: SUITE/CASE.
@@ -49,10 +45,10 @@ class Patch:
         """The hunk of `file` whose old side begins at `line`, or nothing."""
         found: list[str] = []
         here = ""
-        for text in _lines(body_of(self.mail).split("\n-- \n")[0]):
+        for text in guard.lines(body_of(self.mail).split("\n-- \n")[0]):
             if text.startswith("diff --git "):
                 here, found = text.split(" b/", 1)[-1], []
-            elif here == file and (match := HUNK.match(text)):
+            elif here == file and (match := guard.HUNK.match(text)):
                 if found:
                     break
                 if int(match[1]) == line:
@@ -133,11 +129,6 @@ def body_of(mail: bytes) -> str:
     return payload.decode(charset, "replace") if isinstance(payload, bytes) else ""
 
 
-def _lines(body: str) -> list[str]:
-    """As git sees them: a form feed, which source code may hold, is not the end of one."""
-    return [line.removesuffix("\r") for line in body.removesuffix("\n").split("\n")]
-
-
 def parse(
     name: str,
     data: bytes,
@@ -163,7 +154,7 @@ def parse(
     cover, top, revisions, patches = _collect(mails, where)
     _check_revision(revisions, revision, where)
     guard.check(
-        (f"{where}: patch {patch.number} ({patch.subject})", _lines(body_of(patch.mail)))
+        (f"{where}: patch {patch.number} ({patch.subject})", guard.lines(body_of(patch.mail)))
         for patch in patches
     )
     wanted = header(top, "Message-ID")
@@ -211,7 +202,7 @@ def _collect(mails: Sequence[bytes], where: str) -> tuple[str, bytes, set[int], 
             subject=subject,
             author=author,
             # A file that is cut short is cut in its last mail.
-            files=_check_diff(body, f"{where}: patch {number} ({subject})", mail is mails[-1]),
+            files=guard.whole(body, f"{where}: patch {number} ({subject})", mail is mails[-1]),
             mail=mail,
         )
     _check_numbers(patches, total, where)
@@ -255,52 +246,6 @@ def _headers(mail: bytes, where: str) -> tuple[int, int, int, str, str]:
         number, count = int(numbering[1]), int(numbering[2])
     revision = re.search(r"\bv(\d+)\b", match["tag"], re.I)
     return number, count, int(revision[1]) if revision else 1, match["subject"], author
-
-
-def _check_diff(body: str, where: str, last: bool) -> tuple[str, ...]:
-    """The files a mail's patch touches, once every hunk has the lines its header promises.
-
-    Of the last mail the diffstat is held against the diff as well: nothing else tells that whole
-    hunks are missing at its end.
-    """
-    files: list[str] = []
-    old = new = diffs = added = removed = 0
-    for line in _lines(body):
-        if old > 0 or new > 0:
-            kind = line[:1] or " "
-            if kind not in " +-\\":
-                break
-            old -= kind in " -"
-            new -= kind in " +"
-            added += kind == "+"
-            removed += kind == "-"
-        elif line.startswith("diff --git "):
-            files.append(line.split(" b/", 1)[-1])
-            diffs += 1
-        elif line.startswith("rename from ") and files:
-            files.insert(-1, line.removeprefix("rename from "))
-        elif match := HUNK.match(line):
-            old, new = int(match[2] or 1), int(match[4] or 1)
-    if not files:
-        raise ConfigError(
-            f"{where}: there is no diff in the mail",
-            hint="`b4 am` leaves out what is no patch; a mail may also be cut short",
-        )
-    if old > 0 or new > 0:
-        raise ConfigError(
-            f"{where} is truncated: the last hunk of {files[-1]} lacks lines: {max(old, new)}",
-            hint="fetch the series again",
-        )
-    if last and not body.endswith("\n"):
-        raise ConfigError(f"{where} is truncated: its last line has no end", hint="fetch it again")
-    if last and (stat := STAT.search(body.split("\ndiff --git ", 1)[0])):
-        promised = (int(number or 0) for number in stat.groups())
-        if any(a > b for a, b in zip(promised, (diffs, added, removed), strict=True)):
-            raise ConfigError(
-                f"{where} is truncated: it has less than its diffstat says, {stat[0].strip()!r}",
-                hint="fetch the series again, or correct the diffstat if it was edited by hand",
-            )
-    return tuple(dict.fromkeys(files))
 
 
 def _check_numbers(patches: Mapping[int, Patch], total: int, where: str) -> None:
