@@ -13,6 +13,7 @@ from rig import (
     image,
     intake,
     kbuild,
+    log,
     mutant,
     onto,
     run,
@@ -79,10 +80,13 @@ def fetched(shelves: Shelves, request: Request) -> Request:
     if not (named := target.message(request.target)) or _is_revision(request):
         return request
     _check_revision(shelves, request.target)
-    found = series.by_message_id(shelves.patches, named)
-    if found is None:
+    if not (there := series.by_message_id(shelves.patches, named)):
         found = intake.fetch(shelves.patches, request.target).series[-1]
-    return replace(request, target=found.label)
+        return replace(request, target=found.label)
+    found, variant = there
+    if variant and request.base not in ("", variant):
+        log.note(f"{named} is {found.label} for {variant}, and {request.base} is asked for")
+    return replace(request, target=found.label, base=request.base or variant)
 
 
 def check(shelves: Shelves, request: Request) -> None:

@@ -296,10 +296,20 @@ def load(shelf: Path, name: str, revision: int | None = None, base: str = "") ->
     return read(path, name)
 
 
-def by_message_id(shelf: Path, wanted: str) -> SeriesVersion | None:
-    """The revision on the shelf that this mail is the top of."""
-    everything = (load(shelf, name, one) for name in names(shelf) for one in revisions(shelf, name))
-    return next((found for found in everything if found.message_id == wanted), None)
+def by_message_id(shelf: Path, wanted: str) -> tuple[SeriesVersion, str] | None:
+    """The revision on the shelf that this mail is of, its top or a patch; and the base that it is
+    of the variant for, if it is of no other."""
+    for name in names(shelf):
+        matches = [
+            match for path in (shelf / name).iterdir() if (match := FILE_NAME.match(path.name))
+        ]
+        # A variant has the cover letter that lies beside its revision's own mbox.
+        for match in sorted(matches, key=lambda one: (int(one["revision"]), one["base"] or "")):
+            found = read(shelf / name / match[0], name)
+            own = (header(patch.mail, "Message-ID").strip("<> ") for patch in found.patches)
+            if wanted in (found.message_id, *own):
+                return found, match["base"] or ""
+    return None
 
 
 def beneath(shelf: Path, found: SeriesVersion, base: str = "") -> tuple[SeriesVersion, ...]:

@@ -301,6 +301,7 @@ def test_a_mail_is_fetched_and_then_is_a_series(
     ("target", "meant"),
     [
         ("20260302-unmap-batch-v2-0@example.org", "unmap-batch@v2"),
+        ("20260302-unmap-batch-v2-3@example.org", "unmap-batch@v2"),
         ("unmap-batch@v1", "unmap-batch@v1"),
         ("unmap-batch@v1,v2", "unmap-batch@v1,v2"),
         ("v6.12", "v6.12"),
@@ -312,6 +313,26 @@ def test_what_is_on_the_shelf_is_not_fetched(
 ) -> None:
     monkeypatch.delattr(intake, "fetch")
     assert request.fetched(shelves, Request(target=target)) == Request(target=meant)
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_a_mail_of_a_variant_is_for_its_base(
+    tmp_path: Path, events: list[Event], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.delattr(intake, "fetch")
+    home = tmp_path / "unmap-batch"
+    home.mkdir()
+    text = (UNMAP / "v2.mbx").read_bytes()
+    (home / "v2.mbx").write_bytes(text)
+    (home / "v2.on-v9.9.mbx").write_bytes(text.replace(b"-v2-", b"-v2.9-"))
+    shelves = Shelves(kconfigs=tmp_path, patches=tmp_path, images=tmp_path)
+    asked = Request(target=f"20260302-unmap-batch-v2.9-{number}@example.org")
+    meant = Request(target="unmap-batch@v2", base="v9.9")
+    assert request.fetched(shelves, asked) == meant
+    assert request.fetched(shelves, replace(asked, base="v9.9")) == meant
+    assert events == []
+    assert request.fetched(shelves, replace(asked, base="v6.12")) == replace(meant, base="v6.12")
+    assert "is unmap-batch@v2 for v9.9, and v6.12 is asked for" in events[-1].text
 
 
 @pytest.mark.parametrize("text", ["v1..v2", "latest", "v2-fixed"])

@@ -355,11 +355,39 @@ def test_a_variant_has_the_same_cover_letter(tmp_path: Path) -> None:
     assert (variant.base, variant.message_id) == ("v9.9", "20260302-unmap-batch-v2-0@example.org")
 
 
-def test_a_revision_by_its_mail() -> None:
-    found = series.by_message_id(SHELF, "20260302-unmap-batch-v2-0@example.org")
+@pytest.mark.parametrize(
+    ("mbx", "number", "variant"),
+    [
+        ("v2", 0, ""),
+        ("v2", 1, ""),
+        ("v2", 3, ""),
+        ("v2.on-v9.9", 0, "v9.9"),
+        ("v2.on-v9.9", 2, "v9.9"),
+    ],
+)
+def test_a_revision_by_any_of_its_mails(
+    tmp_path: Path, mbx: str, number: int, variant: str
+) -> None:
+    home = tmp_path / "unmap-batch"
+    home.mkdir()
+    (home / "v2.mbx").write_bytes(V2)
+    (home / "v2.on-v9.9.mbx").write_bytes(V2.replace(b"-v2-", b"-v2.9-"))
+    wanted = f"20260302-unmap-batch-{'v2.9' if variant else 'v2'}-{number}@example.org"
+    found = series.by_message_id(tmp_path, wanted)
     assert found is not None
-    assert found.label == "unmap-batch@v2"
-    assert series.by_message_id(SHELF, "20260302-unmap-batch-v2-1@example.org") is None
+    assert found[0] == series.load(tmp_path, "unmap-batch", 2, variant)
+    assert found[1] == variant
+    assert series.by_message_id(tmp_path, wanted.replace("batch", "bacth")) is None
+
+
+def test_a_mail_of_a_revision_and_of_its_variant_is_the_revisions(tmp_path: Path) -> None:
+    home = tmp_path / "s"
+    home.mkdir()
+    for name in ("v2.on-v9.9.mbx", "v2.mbx"):
+        (home / name).write_bytes(b"".join(MAILS[1:]))
+    (home / "v2.cover").write_bytes(MAILS[0].removeprefix(FROM))
+    found = series.by_message_id(tmp_path, "20260302-unmap-batch-v2-0@example.org")
+    assert found == (series.load(tmp_path, "s", 2), "")
 
 
 @pytest.mark.parametrize(
