@@ -17,9 +17,11 @@ from rig.errors import ConfigError, unknown
 
 # What git and b4 put before each mail of an mbox (git-mailsplit(1)).
 FROM_LINE = re.compile(rb"^From \S+ .*\d{1,2}:\d{2}:\d{2} \d{4}\r?$", re.MULTILINE)
-SUBJECT_TAG = re.compile(
-    r"^\s*(?:Re:\s*)?\[(?P<tag>[^\]]*\bPATCH\b[^\]]*)\]\s*(?P<subject>.*)$", re.I
-)
+# All brackets before the subject: [RESEND][PATCH v3 1/2], which git-mailinfo(1) takes away too.
+SUBJECT = re.compile(r"\s*(?:Re:\s*)?(?P<tags>(?:\[[^\]]*\]\s*)+)(?P<subject>.*)", re.I)
+A_PATCH = re.compile(r"\b(?:PATCH|RFC)(?:v\d+)?\b", re.I)
+# [PATCHv2] is one; v6.12, the kernel a patch is for, is none.
+REVISION = re.compile(r"(?:\b|(?<=PATCH)|(?<=RFC))v(\d+)(?![\w.])", re.I)
 TRAILER = re.compile(r"^(base-commit|change-id):\s*(\S+)\s*$", re.MULTILINE)
 # As `b4 prep --edit-deps` has it.
 # What a kernel with the series on top is held to, beyond what its version is: SUITE/CASE.
@@ -236,15 +238,15 @@ def _headers(mail: bytes, where: str) -> tuple[int, int, int, str, str]:
         ) from error
     if not subject:
         raise ConfigError(f"{where}: a mail has no Subject: it is truncated, or no mail")
-    match = SUBJECT_TAG.match(subject)
-    if not match:
+    match = SUBJECT.fullmatch(subject)
+    if not match or not A_PATCH.search(match["tags"]):
         raise ConfigError(
             f"{where}: {subject!r} is not a patch", hint="a subject looks like [PATCH v2 3/5] mm: …"
         )
     number = count = 0
-    if numbering := re.search(r"(\d+)/(\d+)", match["tag"]):
+    if numbering := re.search(r"(\d+)/(\d+)", match["tags"]):
         number, count = int(numbering[1]), int(numbering[2])
-    revision = re.search(r"\bv(\d+)\b", match["tag"], re.I)
+    revision = REVISION.search(match["tags"])
     return number, count, int(revision[1]) if revision else 1, match["subject"], author
 
 
