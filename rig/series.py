@@ -117,7 +117,19 @@ def parsed(mail: bytes) -> EmailMessage:
 
 
 def body_of(mail: bytes) -> str:
-    """The text of a mail, its transfer encoding undone."""
+    """The text of a mail, its transfer encoding undone, and its mailer's line ends with it."""
+    text = _text_of(mail)
+    return text.replace("\r\n", "\n") if has_mailers_ends(mail) else text
+
+
+def has_mailers_ends(mail: bytes) -> bool:
+    """Whether the CRs in the text of a mail are its mailer's: all lines end in one, which a patch
+    to a file with CRs has not."""
+    text = _text_of(mail)
+    return "\n" in text and text.count("\r\n") == text.count("\n")
+
+
+def _text_of(mail: bytes) -> str:
     message = parsed(mail)
     part = message.get_body(preferencelist=("plain",))
     payload = part.get_payload(decode=True) if part is not None else b""

@@ -124,10 +124,11 @@ def _apply(store: Store, spec: TreeSpec) -> str:
     files = tuple(dict.fromkeys(file for patch in spec.patches for file in patch.files))
     with git.sparse_worktree(store, spec.base.commit, files) as work:
         for patch in spec.patches:
-            # --keep-cr as b4 does.
-            done = git.git(
-                "am", "--3way", "--quiet", "--keep-cr", cwd=work, stdin=patch.mbox, check=False
-            )
+            # --keep-cr as b4 does, for the patch's own.
+            strip = ("--no-keep-cr", "--quoted-cr=strip")
+            ends = strip if series.has_mailers_ends(patch.mail) else ("--keep-cr",)
+            words = ("am", "--3way", "--quiet", *ends)
+            done = git.git(*words, cwd=work, stdin=patch.mbox, check=False)
             if done.status:
                 raise _rejected(spec, patch, done.stdout + done.stderr, work)
         new = int(git.text("rev-list", "--count", f"{spec.base.commit}..HEAD", cwd=work))

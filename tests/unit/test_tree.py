@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Series of tests/data/mbx on tests/data/kernel, with git as it is."""
 
+import base64
+import quopri
 import re
 import shutil
 import subprocess
@@ -134,6 +136,47 @@ def test_mails_in_any_encoding_are_the_same_patch(store: Store, base: Base, name
     v2 = series.load(MBX / "shelf", "unmap-batch", 2)
     first = tree.materialize(store, TreeSpec(base=base, series=v2, upto=1))
     assert made.tree == first.tree
+
+
+ENCODE: dict[str, Callable[[bytes], bytes]] = {
+    "8bit": lambda body: body,
+    "base64": base64.encodebytes,
+    "quoted-printable": lambda body: quopri.encodestring(body.replace(b"\r", b"")).replace(
+        b"\n", b"=0D\n"
+    ),
+}
+
+
+def recoded(path: Path, encoding: str, body: bytes) -> bytes:
+    head = path.read_bytes().partition(b"\n\n")[0]
+    return head.replace(b"base64", encoding.encode()) + b"\n\n" + ENCODE[encoding](body)
+
+
+@pytest.mark.parametrize("encoding", ENCODE)
+def test_line_ends_of_a_mailer_are_not_the_patchs_in_any_encoding(
+    store: Store, base: Base, encoding: str
+) -> None:
+    path = MBX / "base64.mbx"
+    (plain,) = series.read(path).patches
+    body = series.body_of(plain.mail).encode().replace(b"\n", b"\r\n")
+    found = series.parse("s", recoded(path, encoding, body))
+    (patch,) = found.patches
+    assert b"\r\n" in patch.mail or encoding != "8bit"
+    assert series.body_of(patch.mail) == series.body_of(plain.mail)
+    made = tree.materialize(store, TreeSpec(base=base, series=found))
+    assert made.tree == tree.materialize(store, TreeSpec(base=base, series=series.read(path))).tree
+
+
+@pytest.mark.parametrize("encoding", ["8bit", "base64"])
+def test_line_ends_of_a_patch_are_its_own(store: Store, base: Base, encoding: str) -> None:
+    body = (
+        b"A file of another system.\n---\ndiff --git a/mm/dos.txt b/mm/dos.txt\n"
+        b"new file mode 100644\n--- /dev/null\n+++ b/mm/dos.txt\n@@ -0,0 +1,2 @@\n+a\r\n+b\r\n"
+    )
+    found = series.parse("s", recoded(MBX / "base64.mbx", encoding, body))
+    made = tree.materialize(store, TreeSpec(base=base, series=found))
+    blob = git.text("rev-parse", f"{made.commit}:mm/dos.txt", cwd=git.repository(store))
+    assert git.text("cat-file", "-s", blob, cwd=git.repository(store)) == str(len("a\r\nb\r\n"))
 
 
 def test_context_that_has_changed_is_merged(
