@@ -22,8 +22,11 @@ FILE = re.compile(r"(?P<path>.*(?:/.*?|\.(?:mbx|mbox|patch)))(?::(?P<upto>\d+))?
 
 # No host's name has a comma, a brace or an empty part: s@v1,v2, branch@{upstream}, s@v1..v2.
 HOST = r"(?!\S*\.\.)(?:[^\s<>@/:,{}]+\.[^\s<>@/:,{}]+|[^\s<>@/:,{}]{5,})"
-MESSAGE = re.compile(rf"<(?P<in>[^\s<>@/]+@[^\s<>@/]+)>|(?P<id>[^\s<>@/:]+@{HOST})")
-LINK = re.compile(r"https?://[^\s/]+/(?:[^\s]+/)?(?P<id>[^\s/@]+@[^\s/@?#]+)(?:/.*)?")
+# The part before the @ may hold a slash: X/1abc@kroah.com.
+MESSAGE = re.compile(rf"<(?P<in>[^\s<>@]+@[^\s<>@/]+)>|(?P<id>[^\s<>@:]+@{HOST})")
+LINK = re.compile(r"https?://[^\s/]+/(?:[^\s]+/)?(?P<id>[^\s/@]+@[^\s/@?#]+)(?:[/?#].*)?")
+PATH = re.compile(r"\.{0,2}/.*|.*\.(?:mbx|mbox|patch)(?::\d+)?")
+"""What is a file, there or not."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,9 +44,17 @@ def message(text: str) -> str:
     """The message-id that a text is, or that a link leads to; empty if it is neither."""
     if match := LINK.fullmatch(text):
         return urllib.parse.unquote(match["id"])
-    if SERIES.fullmatch(text) or FILE.fullmatch(text) or not (match := MESSAGE.fullmatch(text)):
+    match = MESSAGE.fullmatch(text)
+    if not match or SERIES.fullmatch(text) or PATH.fullmatch(text) or _exists(text):
         return ""
     return match["in"] or match["id"]
+
+
+def _exists(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except OSError:  # too long for a name, for one
+        return False
 
 
 def parse(text: str) -> Target:
@@ -64,6 +75,8 @@ def parse(text: str) -> Target:
         )
     if match := FILE.fullmatch(text):
         return Target(file=Path(match["path"]), upto=int(match["upto"]) if match["upto"] else None)
+    if MESSAGE.fullmatch(text):  # by its form, but there is a file that is named so
+        return Target(file=Path(text))
     raise ConfigError(
         f"{text!r} is no target",
         hint="a target is v6.12, SERIES, SERIES@v2, SERIES@v2:3 or ./series.mbx",

@@ -75,9 +75,16 @@ def test_a_base_has_neither_revisions_nor_patches(text: str) -> None:
         ("20260302-unmap-v2-0@example.org", "20260302-unmap-v2-0@example.org"),
         ("<cover.17.git.a@b>", "cover.17.git.a@b"),
         ("x@localhost", "x@localhost"),
+        ("X/1abc@kroah.com", "X/1abc@kroah.com"),
+        ("<X/1abc@kroah.com>", "X/1abc@kroah.com"),
+        ("<a@b/c@d>", ""),
+        (f"{'x' * 999}@example.org", f"{'x' * 999}@example.org"),
         ("https://lore.kernel.org/linux-mm/a-b@c.d/", "a-b@c.d"),
         ("https://lore.kernel.org/r/a%2Fb@c.d", "a/b@c.d"),
         ("https://lore.kernel.org/all/a-b@c.d/T/#u", "a-b@c.d"),
+        ("https://lore.kernel.org/all/a-b@c.d#r", "a-b@c.d"),
+        ("https://lore.kernel.org/all/a-b@c.d?x=1", "a-b@c.d"),
+        ("https://lore.kernel.org/all/a-b@c.d/?x=1#r", "a-b@c.d"),
         ("https://patchwork.kernel.org/project/linux-mm/patch/a-b@c.d/", "a-b@c.d"),
         ("http://127.0.0.1:8080/mm/a@b.c/", "a@b.c"),
         ("s@v2", ""),
@@ -91,11 +98,28 @@ def test_a_base_has_neither_revisions_nor_patches(text: str) -> None:
         ("v6.12", ""),
         ("me@home.mbx", ""),
         ("/tmp/me@home.org/x", ""),
+        ("/tmp/me@home.org", ""),
+        ("./a@b.mbx", ""),
+        ("./me@home.org", ""),
+        ("../me@home.org", ""),
+        ("mails/me@home.mbox:2", ""),
         ("https://lore.kernel.org/linux-mm/", ""),
     ],
 )
 def test_mails(text: str, named: str) -> None:
     assert message(text) == named
+
+
+@pytest.mark.parametrize("text", ["me@home.org", "mails/me@home.org", "<me@home.org>"])
+def test_a_file_that_is_there_is_no_mail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message(text) == text.strip("<>")
+    (tmp_path / "mails").mkdir()
+    (tmp_path / text).touch()
+    assert message(text) == ""
+    assert parse(text) == Target(file=Path(text))
 
 
 @pytest.mark.parametrize("text", ["a-b@c.d", "https://lore.kernel.org/r/a-b@c.d"])
