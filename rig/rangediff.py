@@ -18,6 +18,8 @@ def diff(
 
     Each is on its own base, which may differ. Raises ConfigError, ApplyError.
     """
+    if asked.tree is not None:
+        onto.check_tree(asked.tree)
     numbers = pair(series.revisions(shelves.patches, asked.target), old, new)
     found = [series.load(shelves.patches, asked.target, number, asked.base) for number in numbers]
     with log.step(f"Comparing {found[0].label} with {found[1].label}"):

@@ -88,6 +88,20 @@ def test_revisions_that_are_none(store: Store) -> None:
         rangediff.diff(store, SHELVES, Request(target="unmap"), "", "", colour=False)
 
 
+def test_a_tree_that_is_none_is_refused_at_once(
+    store: Store, one_base: list[str], tmp_path: Path
+) -> None:
+    """As of every verb, and before anything is read."""
+    for tree, complaint in (
+        (tmp_path / "gone", r"--tree .*/gone: there is no such directory"),
+        (tmp_path, r"--tree .* is not a git tree"),
+    ):
+        with pytest.raises(ConfigError, match=f"^{complaint}$"):
+            asked = Request(target="unmap-batch", tree=tree)
+            rangediff.diff(store, SHELVES, asked, "v1", "v2", colour=False)
+    assert one_base == []
+
+
 def test_the_base_is_the_requests(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
