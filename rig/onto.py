@@ -47,9 +47,11 @@ def base_of(
     says = f"{lowest.label}: {says or 'it names no base-commit'}"
     default, candidates = _candidates(store, tree)
     wanted = preimages(lowest.patches)
-    for called, one in candidates.items():
+    if not wanted:
+        log.note(f"{lowest.label}: its diffs name no blobs")
+    for called, one in candidates.items() if wanted else ():
         has = sum(_has(store, one, wanted))
-        if wanted and has == len(wanted):
+        if has == len(wanted):
             log.note(f"{says}; {called} has all {has} blobs its diffs were made from")
             return one
         log.note(f"{called} has {has} of the {len(wanted)} blobs its diffs were made from")

@@ -90,6 +90,18 @@ def test_the_newest_it_applies_to(
     assert "it names no base-commit" in notes(events)
 
 
+def test_new_files_are_made_from_no_blobs_which_is_said_once(
+    store: Store, bases: dict[str, Base], shelf: Path, events: list[Event]
+) -> None:
+    upper = replace(series.load(shelf, "upper"), needs=())
+    assert onto.preimages(upper.patches) == {}
+    assert onto.base_of(store, upper).name == "v7.2"
+    assert notes(events).splitlines() == [
+        "upper@v1: its diffs name no blobs",
+        "upper@v1: it names no base-commit; v7.2 is the newest base here that it applies to",
+    ]
+
+
 def test_where_it_applies_nowhere_the_default_is_to_say_so(
     store: Store, bases: dict[str, Base], v2: SeriesVersion, events: list[Event]
 ) -> None:
