@@ -134,7 +134,7 @@ def _single(asked: Request) -> Request:
 def _against(store: Store, shelves: Shelves, asked: Request, against: str) -> Request:
     if against:
         # A base is what --base names already, and so is a branch where there is a --tree.
-        applied = request._is_series(shelves, against)
+        applied = request.names_a_series(shelves, against)
         return replace(asked, target=against, base=asked.base if applied else "")
     tree = request.tree_spec(store, shelves, asked)
     if tree.series is None:

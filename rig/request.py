@@ -189,7 +189,7 @@ def _architectures(request: Request) -> tuple[str, ...]:
 def _check_target(shelves: Shelves, request: Request) -> None:
     if request.tree is not None:
         onto.check_tree(request.tree)
-    is_series = _is_series(shelves, request.target)
+    is_series = names_a_series(shelves, request.target)
     if not is_series and not _is_revision(request):
         _check_revision(shelves, request.target)
     if request.tree is None or is_series:
@@ -275,7 +275,7 @@ def _machine(store: Store, request: Request, arch: str) -> Machine:
 
 def tree_spec(store: Store, shelves: Shelves, request: Request) -> TreeSpec:
     """The base and the series a target means; the base is fetched if need be."""
-    if request.tree is not None and not _is_series(shelves, request.target):
+    if request.tree is not None and not names_a_series(shelves, request.target):
         return TreeSpec(base=base.resolve(store, request.target, tree=request.tree))
     wanted = target.parse(request.target)
     if wanted.base:
@@ -290,7 +290,7 @@ def tree_spec(store: Store, shelves: Shelves, request: Request) -> TreeSpec:
     )
 
 
-def _is_series(shelves: Shelves, text: str) -> bool:
+def names_a_series(shelves: Shelves, text: str) -> bool:
     try:
         wanted = target.parse(text)
     except ConfigError:
