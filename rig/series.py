@@ -27,6 +27,7 @@ TRAILER = re.compile(r"^(base-commit|change-id):\s*(\S+)\s*$", re.MULTILINE)
 # What a kernel with the series on top is held to, beyond what its version is: SUITE/CASE.
 PROMISES = re.compile(r"^Promises:\s*(\S+)\s*$", re.MULTILINE)
 NEEDS = re.compile(r"^prerequisite-change-id:\s*(\S+):v(\d+)\s*$", re.MULTILINE)
+PLAIN = "a patch is plain text: ask its author to send it again (b4 send, git send-email)"
 FILE_NAME = re.compile(r"^v(?P<revision>\d+)(?:\.on-(?P<base>.+))?\.mbx$")
 
 
@@ -129,6 +130,11 @@ def has_mailers_ends(mail: bytes) -> bool:
     return "\n" in text and text.count("\r\n") == text.count("\n")
 
 
+def is_html_only(mail: bytes) -> bool:
+    message = parsed(mail)
+    return message.get_body(("plain",)) is None and message.get_body(("html",)) is not None
+
+
 def _text_of(mail: bytes) -> str:
     message = parsed(mail)
     part = message.get_body(preferencelist=("plain",))
@@ -195,6 +201,8 @@ def _collect(mails: Sequence[bytes], where: str) -> tuple[str, bytes, set[int], 
     total = 0
     for mail in mails:
         number, count, mail_revision, subject, author = _headers(mail, where)
+        if is_html_only(mail):
+            raise ConfigError(f"{where}: {header(mail, 'Subject')!r} is HTML only", hint=PLAIN)
         body = body_of(mail)
         revisions.add(mail_revision)
         if count and total and count != total:

@@ -18,6 +18,8 @@ FROM = b"From git@z Thu Jan  1 00:00:00 1970\n"
 MAILS = [FROM + mail for mail in V2.split(FROM)[1:]]
 DIFF = "diff --git a/mm/x.c b/mm/x.c\n--- a/mm/x.c\n+++ b/mm/x.c\n@@ -1 +1 @@\n-old\n+new\n"
 
+HTML = "MIME-Version: 1.0\nContent-Type: text/html; charset=utf-8\n"
+
 
 def mail(subject: str, body: str = DIFF, header: str = "") -> bytes:
     return FROM + f"From: A <a@b>\nSubject: {subject}\n{header}\n{body}\n".encode()
@@ -185,6 +187,13 @@ def test_the_digest_is_of_every_mail_and_their_order() -> None:
     assert len(digests) == 4
 
 
+def test_html_beside_the_text_is_nobodys_trouble() -> None:
+    header = 'MIME-Version: 1.0\nContent-Type: multipart/alternative; boundary="b"\n'
+    parts = [f"--b\nContent-Type: text/{kind}\n\n{DIFF}\n" for kind in ("html", "plain")]
+    found = series.parse("s", mail("[PATCH] x", "".join([*parts, "--b--\n"]), header))
+    assert found.patches[0].files == ("mm/x.c",)
+
+
 # What is no whole series
 
 
@@ -204,6 +213,12 @@ def test_the_digest_is_of_every_mail_and_their_order() -> None:
         (mail("[GIT PULL] PATCH 1/2"), "is not a patch", "[PATCH v2 3/5]"),
         (mail("Re: mm: x [PATCH 1/2]"), "is not a patch", "[PATCH v2 3/5]"),
         (mail("[PATCH] x", "text\n"), r"patch 1 \(x\): there is no diff in the mail", "b4 am"),
+        (mail("[PATCH] x", DIFF, HTML), r"where: '\[PATCH\] x' is HTML only", "plain text"),
+        (
+            mail("[PATCH 0/1] y", "<p>\n", HTML) + mail("[PATCH 1/1] x"),
+            r"where: '\[PATCH 0/1\] y' is HTML only",
+            "b4 send",
+        ),
         (mail("[PATCH 0/2] x", "text\n"), "a cover letter, but no patch", ""),
         (MAILS[0] + MAILS[1] + MAILS[3], "patch 2 of 3 is missing", "fetch the series again"),
         (MAILS[0] + MAILS[2], "patch 1, 3 of 3 is missing", ""),
