@@ -20,6 +20,7 @@ TAG = re.compile(r"^\s*\[(?P<tag>[^\]]*)\]\s*(?P<rest>.*)$", re.DOTALL)
 EARLIER = re.compile(r"\bv(\d+)\b[^\n]*?(?:\n[ \t>*-]*)?(https?://[^\s<>]+@[^\s<>,;)\]]+)", re.I)
 """`Link to v1: https://lore.kernel.org/r/ID`, and the link on the line after `v1:`."""
 HEADER = re.compile(rb"[A-Za-z][A-Za-z-]*: ")
+BEGINS = re.compile(rb"^From ", re.MULTILINE)
 NAME_MAX = 48
 FROM = b"From rig@z Thu Jan  1 00:00:00 1970\n"
 KINDS = "a message-id, a lore link, an mbox, a maildir, a patch directory, or 'git:PATH BASE..TIP'"
@@ -46,11 +47,13 @@ def gather(
         if number and not _same(mails, series.load(shelf, name, number)):
             again = scratch / "next"
             mails = _range(match["path"], match["base"], match["tip"], again, number + 1)
-        threads = [_local(source, scratch, mails=mails)]
+        threads = [_local(source, scratch, mails)]
     elif local.is_dir() and not (local / "cur").is_dir():
-        threads = [_local(source, scratch, mails=_directory(local))]
+        threads = [_local(source, scratch, _directory(local))]
+    elif local.is_dir():
+        threads = [_through(source, scratch, local)]
     elif local.exists():
-        threads = [_local(source, scratch, path=local)]
+        threads = [_local(source, scratch, _file(local, source))]
     elif named := target.message(source):
         out = scratch / "0"
         out.mkdir()
@@ -67,16 +70,28 @@ def _thread(path: Path, named: str = "") -> Thread:
     return Thread(path=path, mails=tuple(series.split(path.read_bytes(), str(path))), named=named)
 
 
-def _local(source: str, scratch: Path, *, mails: bytes = b"", path: Path | None = None) -> Thread:
+def _local(source: str, scratch: Path, mails: Sequence[bytes]) -> Thread:
+    """As a mailbox that b4 takes for these mails: for its Python any "From " begins the next one.
+
+    Python undoes no quoting, so a commit's message has ">From " in the end. So it has whatever
+    way a mail comes to `b4 am`, which quotes it itself.
+    """
+    path = scratch / "source.mbox"
+    path.write_bytes(b"".join(FROM + BEGINS.sub(b">From ", _readable(one)) for one in mails))
+    return _through(source, scratch, path)
+
+
+def _through(source: str, scratch: Path, path: Path) -> Thread:
     """A mailbox through b4, which then reads every kind as it reads a thread."""
     out = scratch / "0"
     out.mkdir()
-    if path is None or path.is_file():
-        data = mails if path is None else path.read_bytes()
-        data = FROM + data if HEADER.match(data) else data  # one mail, as `git am` takes it
-        path = scratch / "source.mbox"
-        path.write_bytes(FROM.join([b"", *(_readable(one) for one in series.split(data, source))]))
     return _thread(b4.thread(source, out, local=path))
+
+
+def _file(path: Path, source: str) -> list[bytes]:
+    """A mailbox, or one mail, as `git am` takes both."""
+    data = path.read_bytes()
+    return [data] if HEADER.match(data) else series.split(data, source)
 
 
 def _readable(mail: bytes) -> bytes:
@@ -95,8 +110,8 @@ def _readable(mail: bytes) -> bytes:
     return head + (blank or b"\n\n") + body + (b"" if mail.endswith(b"\n") else b"\n")
 
 
-def _directory(path: Path) -> bytes:
-    """`git format-patch -o`: a file for each mail, in the order of their names."""
+def _directory(path: Path) -> list[bytes]:
+    """Patches and mails, in the order of their names."""
     files = sorted(
         one for one in path.iterdir() if one.suffix in (".patch", ".eml") and one.is_file()
     )
@@ -104,10 +119,10 @@ def _directory(path: Path) -> bytes:
         raise ConfigError(
             f"{path}: there is no *.patch and no *.eml in it", hint=f"a source is {KINDS}"
         )
-    mails = b""
+    mails: list[bytes] = []
     for file in files:
-        data = file.read_bytes()
-        mails += (b"" if data.startswith(b"From ") else FROM) + data.rstrip(b"\n") + b"\n\n"
+        data = file.read_bytes().rstrip(b"\n") + b"\n\n"
+        mails += series.split(data, str(file)) if data.startswith(b"From ") else [data]
     return mails
 
 
@@ -127,7 +142,7 @@ def _newest(shelf: Path, name: str) -> int:
     return series.revisions(shelf, name)[-1] if name in series.names(shelf) else 0
 
 
-def _range(path: str, base: str, tip: str, out: Path, revision: int) -> bytes:
+def _range(path: str, base: str, tip: str, out: Path, revision: int) -> list[bytes]:
     """Commits as mails of a revision."""
     tree = Path(path).expanduser()
     if not tree.is_dir() or git.git("rev-parse", "--git-dir", cwd=tree, check=False).status:
@@ -144,17 +159,19 @@ def _range(path: str, base: str, tip: str, out: Path, revision: int) -> bytes:
     number = [f"-v{revision}"] if revision > 1 else []
     words = ("format-patch", "-o", str(out), "--numbered", "--signature=", f"--base={fork}")
     git.git(*words, *number, f"{fork}..{tip}", cwd=tree)
-    return _directory(out)
+    # One mail a file: a commit's message may quote another's "From SHA DATE".
+    files = (file.read_bytes().rstrip(b"\n") for file in sorted(out.iterdir()))
+    return [data.partition(b"\n")[2] + b"\n\n" for data in files]
 
 
-def _same(mails: bytes, there: SeriesVersion) -> bool:
-    """Whether these commits are that revision; b4 changes blank lines."""
+def _same(mails: Sequence[bytes], there: SeriesVersion) -> bool:
+    """Whether these commits are that revision; b4 changes blank lines, and quotes From."""
 
     def content(mail: bytes) -> list[str]:
-        return [line for line in series.body_of(mail).splitlines() if line.strip(" -")]
+        lines = (line for line in series.body_of(mail).splitlines() if line.strip(" -"))
+        return [line[1:] if line.startswith(">From ") else line for line in lines]
 
-    fresh = [content(mail) for mail in series.split(mails, there.label)]
-    return fresh == [content(patch.mail) for patch in there.patches]
+    return [content(mail) for mail in mails] == [content(patch.mail) for patch in there.patches]
 
 
 def _follow(source: str, threads: list[Thread], scratch: Path) -> None:

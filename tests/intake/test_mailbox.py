@@ -3,6 +3,7 @@
 
 import mailbox
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,6 +76,59 @@ def test_patchworks_mbox(shelf: Path, tmp_path: Path) -> None:
     (one,) = intake.fetch(shelf, str(written(tmp_path / "x.mbox", *mails)), name="pw").series
     assert [patch.subject for patch in one.patches] == ["mm: one", "mm: two"]
     assert (one.revision, one.cover) == (2, "")
+
+
+FROM_THE = "It is clear\nFrom the report that\n\nFrom 0123 Mon Sep 17 00:00:00 2001\n\nFrom here."
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Two commits on top of `base`, which say where they have it from."""
+    home = tmp_path / "tree"
+    home.mkdir()
+    (home / "x.c").write_text("old\n")
+    git(home, "init", "-q", "-b", "main")
+    git(home, "add", "x.c")
+    git(home, "commit", "-q", "-m", "base")
+    git(home, "tag", "base")
+    git(home, "checkout", "-q", "-b", "fix/topic")
+    for word in ("one", "two"):
+        (home / "x.c").write_text(f"{word}\n")
+        git(home, "commit", "-q", "-a", "-m", f"mm: {word}\n\n{FROM_THE}")
+    return home
+
+
+def git(tree: Path, *words: str, stdin: bytes = b"") -> str:
+    who = ("-c", "user.name=Zoë Müller", "-c", "user.email=zoe@example.org")
+    done = subprocess.run(
+        ["git", *who, *words], cwd=tree, input=stdin, capture_output=True, check=True
+    )
+    return done.stdout.decode()
+
+
+@pytest.mark.parametrize("kind", ["range", "directory", "mbox"])
+def test_a_message_with_a_line_that_begins_as_a_mail_does(
+    shelf: Path, tmp_path: Path, tree: Path, kind: str
+) -> None:
+    """From git to b4, the shelf and git again. It is b4 am that has >From, of a server's too."""
+    source = f"git:{tree} base..fix/topic"
+    if kind != "range":
+        # With a date, git's own patches are two mails for git am as well.
+        text = git(tree, "format-patch", "--stdout", "base..fix/topic")
+        text = text.replace("From 0123 ", "from 0123 ")
+        path = tmp_path / "patches"
+        path.mkdir()
+        (path / "x.patch").write_text(text)
+        source = f"{path}" if kind == "directory" else f"{path / 'x.patch'}"
+    done = intake.fetch(shelf, source, name="topic")
+    assert intake.fetch(shelf, source, name="topic").fresh == ()
+    assert done.series == (series.load(shelf, "topic"),)
+    assert [patch.subject for patch in done.series[0].patches] == ["mm: one", "mm: two"]
+    git(tree, "checkout", "-q", "-b", "again", "base")
+    git(tree, "am", "-q", stdin=(shelf / "topic" / "v1.mbx").read_bytes())
+    git(tree, "diff", "--exit-code", "fix/topic")
+    said = git(tree, "log", "-1", "--format=%B", "again").strip().replace("from 0123", ">From 0123")
+    assert said == "mm: two\n\n" + FROM_THE.replace("From ", ">From ")
 
 
 HTML = mail("h@x.org", "[PATCH] mm: x", "<p>x</p>\n", header="Content-Type: text/html\n")

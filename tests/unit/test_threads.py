@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Sources as b4 is given them; b4 itself is in tests/intake."""
 
+import mailbox
 import subprocess
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from rig.errors import ConfigError
 
 MBX = Path(__file__).parent.parent / "data" / "mbx"
 FROM = b"From a@b Thu Jan  1 00:00:00 1970\n"
+WHO = ("-c", "user.name=Zoë", "-c", "user.email=zoe@example.org")
 DIFF = b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-old\n+new\n"
 
 
@@ -79,6 +82,23 @@ def test_one_mail_as_git_am_takes_it(tmp_path: Path, given: list[Any]) -> None:
     assert [series.header(one, "Subject") for one in gather(tmp_path, path)] == ["[PATCH] a"]
 
 
+@pytest.mark.parametrize("kind", ["mbox", "mail", "directory"])
+def test_a_line_that_begins_as_a_mail_does(tmp_path: Path, given: list[Any], kind: str) -> None:
+    """b4 reads by Python's mailbox, for which it would be the next mail."""
+    one = mail("[PATCH] a", b"It is clear\nFrom the report\n\nFrom here on\n---\n" + DIFF)
+    path = tmp_path / "x"
+    if kind == "directory":
+        path.mkdir()
+        (path / "0001-a.patch").write_bytes(FROM + one)
+    else:
+        path.write_bytes((FROM if kind == "mbox" else b"") + one)
+    (found,) = gather(tmp_path, path)
+    with closing(mailbox.mbox(tmp_path / "scratch" / "source.mbox")) as box:
+        assert len(box) == 1
+    quoted = "It is clear\n>From the report\n\n>From here on\n---\n"
+    assert series.body_of(found).rstrip() == quoted + DIFF.decode().rstrip()
+
+
 def test_a_directory_of_patches_is_in_order(tmp_path: Path, given: list[Any]) -> None:
     home = tmp_path / "patches"
     home.mkdir()
@@ -104,8 +124,7 @@ def tree(tmp_path: Path) -> Path:
     home.mkdir()
 
     def git(*words: str) -> None:
-        who = ("-c", "user.name=Zoë", "-c", "user.email=zoe@example.org")
-        subprocess.run(["git", *who, *words], cwd=home, check=True, capture_output=True)
+        subprocess.run(["git", *WHO, *words], cwd=home, check=True, capture_output=True)
 
     git("init", "-q", "-b", "main")
     for number, word in enumerate(("base", "one", "two")):
@@ -126,6 +145,14 @@ def test_commits_are_patches_byte_for_byte(tree: Path, tmp_path: Path, given: li
     assert b"base-commit: " in one
     assert threads.branch(f"git:{tree} base..fix/topic") == "topic"
     assert threads.branch("x@example.org") == ""
+
+
+def test_a_message_that_quotes_a_mail(tree: Path, tmp_path: Path, given: list[Any]) -> None:
+    text = "mm: two\n\nFrom 0123 Mon Sep 17 00:00:00 2001\nSubject: x\n\nFrom there."
+    subprocess.run(["git", *WHO, "commit", "-q", "--amend", "-m", text], cwd=tree, check=True)
+    _, two = gather(tmp_path, f"git:{tree} base..fix/topic", "topic")
+    assert series.header(two, "Subject") == "[PATCH 2/2] mm: two"
+    assert ">From 0123 Mon Sep 17 00:00:00 2001\nSubject: x\n\n>From there." in series.body_of(two)
 
 
 @pytest.mark.parametrize(
