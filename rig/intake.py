@@ -117,7 +117,7 @@ def _wanted(mails: Sequence[bytes], named: str, *, all_revisions: bool) -> list[
             log.note(f"not found: v{', v'.join(absent)}")
         return known
     own = (
-        threads.revision_of(one)
+        threads.revision_in(one)
         for one in mails
         if series.header(one, "Message-ID") == f"<{named}>"
     )
@@ -130,7 +130,7 @@ def _wanted(mails: Sequence[bytes], named: str, *, all_revisions: bool) -> list[
 def _check_plain(source: str, mails: Sequence[bytes], revision: int) -> None:
     """b4 leaves out what is HTML only, and then finds that something is missing."""
     for mail in mails:
-        if threads.revision_of(mail) != revision:
+        if threads.revision_in(mail) != revision:
             continue
         message = series.parsed(mail)
         if message.get_body(("plain",)) is None and message.get_body(("html",)) is not None:
@@ -160,9 +160,7 @@ def _name_of(shelf: Path, found: SeriesVersion) -> str:
                 return known
         if match := CHANGE_ID.fullmatch(found.change_id):
             return threads.slug(match["slug"])
-    subject = series.header(found.top, "Subject")
-    if match := threads.TAG.match(subject):
-        subject = match["rest"]
+    subject = threads.title(series.header(found.top, "Subject"))
     return threads.slug(subject.rpartition(": ")[2] or subject)
 
 

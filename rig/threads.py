@@ -204,7 +204,7 @@ def _links(mails: Sequence[bytes]) -> list[str]:
     """Message-ids of what the revisions in these mails call their earlier ones."""
     found = []
     for mail in mails:
-        if not (own := revision_of(mail)):
+        if not (own := revision_in(mail)):
             continue
         text = series.body_of(mail).split("\ndiff --git ", 1)[0]
         for number, link in EARLIER.findall(text):
@@ -213,18 +213,40 @@ def _links(mails: Sequence[bytes]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def revision_of(mail: bytes) -> int:
-    """Of a cover letter or a patch; 0 for another mail. An answer begins with Re:."""
-    subject = series.header(mail, "Subject")
-    match = TAG.match(subject)
-    if not match:
+def revision_of(subject: str) -> int:
+    """Of a cover letter or a patch, by the words that b4 looks for; 0 for another mail.
+
+    [PATCHv2 1/3] and [RESEND][PATCH v2 1/3] are v2, [PATCH v6.12 1/3] is v1; an answer begins
+    with Re:.
+    """
+    tags = _tags(subject)[0]
+    if "PATCH" not in tags.upper() and not re.search(r"\d+/\d+", tags):
         return 0
-    tag = match["tag"]
-    if "PATCH" not in tag.upper() and not re.search(r"\d+/\d+", tag):
-        return 0
-    number = re.search(r"\bv(\d+)\b", tag, re.I)
-    return int(number[1]) if number else 1
+    words = [word.strip(",;") for word in re.sub(r"(?i)(patch)(v\d)", r"\1 \2", tags).split()]
+    numbers = [int(word[1:]) for word in words if re.fullmatch(r"v\d+", word, re.I)]
+    return numbers[-1] if numbers else 1
+
+
+def title(subject: str) -> str:
+    """What a mail is about, without [PATCH v2 1/3]."""
+    return _tags(subject)[1]
+
+
+def _tags(subject: str) -> tuple[str, str]:
+    """What is in the brackets a subject begins with, and what is after them."""
+    flat, tags = "", ""
+    while flat != subject:  # brackets in brackets
+        flat, subject = subject, re.sub(r"\[([^]]*)\[([^\[\]]*)]", r"[\1\2]", subject)
+        subject = re.sub(r"\[([^]]*)]([^\[\]]*)]", r"[\1\2]", subject)
+    while match := TAG.match(subject):
+        tags += f" {match['tag']}"
+        subject = match["rest"]
+    return tags, subject
+
+
+def revision_in(mail: bytes) -> int:
+    return revision_of(series.header(mail, "Subject"))
 
 
 def revisions_of(mails: Iterable[bytes]) -> set[int]:
-    return {number for mail in mails if (number := revision_of(mail))}
+    return {number for mail in mails if (number := revision_in(mail))}

@@ -78,6 +78,24 @@ def test_patchworks_mbox(shelf: Path, tmp_path: Path) -> None:
     assert (one.revision, one.cover) == (2, "")
 
 
+@pytest.mark.parametrize(
+    ("tags", "label"),
+    [
+        ("[PATCHv2 {}]", "x@v2"),
+        ("[RESEND][PATCH v3 {}]", "x@v3"),
+        ("[PATCH v3 {}] [RESEND]", "x@v3"),
+        ("[PATCH v6.12 {}]", "x@v1"),
+    ],
+)
+def test_what_a_revision_is_called(shelf: Path, tmp_path: Path, tags: str, label: str) -> None:
+    mails = [
+        one.replace(b"[PATCH v9 %d/2]" % n, tags.format(f"{n}/2").encode())
+        for n, one in enumerate(revision(9, stem="t", title="mm: x"))
+    ]
+    (one,) = intake.fetch(shelf, str(written(tmp_path / "x.mbox", *mails))).series
+    assert (one.label, len(one.patches), one.cover[:6]) == (label, 2, "mm: x\n")
+
+
 FROM_THE = "It is clear\nFrom the report that\n\nFrom 0123 Mon Sep 17 00:00:00 2001\n\nFrom here."
 
 

@@ -47,9 +47,9 @@ class Archive:
             raise self.fails
         found = {}
         for one in series.split(mails.read_bytes(), "x"):
-            if threads.revision_of(one) == number and "0/" not in series.header(one, "Subject"):
+            if threads.revision_in(one) == number and "0/" not in series.header(one, "Subject"):
                 found[series.header(one, "Message-ID")] = FROM + one
-            elif threads.revision_of(one) == number:
+            elif threads.revision_in(one) == number:
                 (out / f"v{number}.cover").write_bytes(one)
         if found:
             (out / f"v{number}.mbx").write_bytes(b"".join(found.values()))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from b4 import LoreSubject
 
 from rig import b4, series, threads
 from rig.errors import ConfigError
@@ -204,10 +205,26 @@ def test_files_that_are_no_mailbox(tmp_path: Path, given: list[Any], data: bytes
         ("Re: [PATCH v2 1/3] x", 0),
         ("[ANNOUNCE] v2 of x", 0),
         ("hello", 0),
+        ("[PATCHv2 1/3] x", 2),
+        ("[RESEND][PATCH v3 1/2] x", 3),
+        ("[PATCH v3 1/2] [RESEND] x", 3),
+        ("[PATCH [RFC] v3 1/2] x", 3),
+        ("[PATCH v6.12 1/2] x", 1),
+        ("[PATCH v6.12 v2, 1/2] x", 2),
+        ("[PATCH net-v5 1/2] x", 1),
+        ("[PATCH] x [v2]", 1),
+        ("[RESEND] v2 of x", 0),
     ],
 )
 def test_revisions(subject: str, revision: int) -> None:
-    assert threads.revision_of(mail(subject)) == revision
+    assert threads.revision_of(subject) == threads.revision_in(mail(subject)) == revision
+    if revision:  # real b4's reading
+        assert LoreSubject(subject).revision == revision
+
+
+def test_titles() -> None:
+    assert threads.title("[RESEND] [PATCHv2 1/3] mm: x [1]") == "mm: x [1]"
+    assert threads.title("mm: x") == "mm: x"
 
 
 def test_links_back() -> None:
