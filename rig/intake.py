@@ -51,7 +51,6 @@ def fetch(
     if name:
         check_name(name)
     with log.step(f"Fetching {source}") as step, _scratch(shelf) as scratch:
-        name = name or threads.branch(source)
         found = threads.gather(shelf, source, name, scratch, all_revisions=all_revisions)
         mails = [mail for thread in found for mail in thread.mails]
         everything = scratch / "mails"
@@ -67,7 +66,7 @@ def fetch(
             (work / f"v{revision}.thread.mbx").write_bytes(own.path.read_bytes())
             said += b4.am(everything, revision, work, with_trailers=with_trailers)
             made.append(_read(work / f"v{revision}.mbx", source, said))
-        name = name or _name_of(shelf, made[-1])
+        name = name or found[0].name or _name_of(shelf, made[-1])
         fresh = _place(shelf, name, work, made)
     return Fetched(
         series=tuple(series.load(shelf, name, revision) for revision in wanted),
@@ -160,8 +159,49 @@ def _name_of(shelf: Path, found: SeriesVersion) -> str:
                 return known
         if match := CHANGE_ID.fullmatch(found.change_id):
             return threads.slug(match["slug"])
-    subject = threads.title(series.header(found.top, "Subject"))
-    return threads.slug(subject.rpartition(": ")[2] or subject)
+    return threads.name_of(found.top)
+
+
+def _check_kin(
+    name: str, there: Sequence[SeriesVersion], fresh: Sequence[SeriesVersion], *, together: bool
+) -> None:
+    """Names are taken twice: `fix`, or a branch's. `together`: a revision came that is there."""
+    change_id = there[-1].change_id
+    hint = "give this one another name: --name OTHER"
+    ids = {one.change_id for one in (there[-1], *fresh) if one.change_id}
+    if len(ids) > 1:
+        raise ConfigError(
+            f"{name} is the name of another series: its change-id is {change_id}", hint=hint
+        )
+    known = change_id and any(one.change_id == change_id for one in fresh)
+    if not (known or together or any(_kin(old, new) for old in there for new in fresh)):
+        raise ConfigError(
+            f"{name} is the name of another series: v{fresh[-1].revision} has no title and no diff"
+            f" of it, and no link to it",
+            hint=hint,
+        )
+
+
+def _kin(old: SeriesVersion, new: SeriesVersion) -> bool:
+    """Whether they share a title or a diff, or a mail of the one is named in the other."""
+    marks, mails, words = [], [], []
+    for one in (old, new):
+        every = (one.top, *(patch.mail for patch in one.patches))
+        titles = {threads.title(series.header(mail, "Subject")).casefold() for mail in every}
+        texts = [f"\n{series.body_of(mail)}".partition("\ndiff --git ") for mail in every]
+        marks.append(titles | {_changed(diff) for _, _, diff in texts if diff})
+        mails.append({series.header(mail, "Message-ID").strip("<> ") for mail in every} - {""})
+        said = [text for text, _, _ in texts]
+        said += [series.header(one.top, name) for name in ("In-Reply-To", "References")]
+        words.append({word.strip(".") for word in re.split(r"[\s<>/()\[\],;]+", " ".join(said))})
+    shared = marks[0] & marks[1] or mails[0] & words[1] or mails[1] & words[0]
+    return bool(shared)
+
+
+def _changed(diff: str) -> str:
+    """The files and the lines that a diff changes, wherever they are."""
+    lines = diff.partition("\n-- \n")[0].splitlines()
+    return "\n".join([lines[0], *(line for line in lines if line.startswith(("+", "-", "diff ")))])
 
 
 def _place(shelf: Path, name: str, work: Path, found: Sequence[SeriesVersion]) -> tuple[int, ...]:
@@ -178,13 +218,8 @@ def _place(shelf: Path, name: str, work: Path, found: Sequence[SeriesVersion]) -
                     hint="it is never written again; give this one another name: --name NAME",
                 )
     if known and fresh:
-        other = series.load(shelf, name, known[-1])
-        ids = {one.change_id for one in (other, *fresh) if one.change_id}
-        if len(ids) > 1:
-            raise ConfigError(
-                f"{name} is the name of another series: its change-id is {other.change_id}",
-                hint="give this one another name: --name NAME",
-            )
+        older = [series.load(shelf, name, number) for number in known]
+        _check_kin(name, older, fresh, together=len(fresh) < len(found))
     # vN.mbx last: it is what makes a revision.
     names = [
         f"v{one.revision}{suffix}"

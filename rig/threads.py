@@ -7,7 +7,7 @@ Whatever it was, b4 has read and written it, so that what follows knows one kind
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.header import Header
 from pathlib import Path
 
@@ -34,6 +34,8 @@ class Thread:
     mails: tuple[bytes, ...]
     named: str = ""
     """The message-id that was asked for."""
+    name: str = ""
+    """What a git range is called after: its branch, if it is one, or the first patch."""
 
 
 def gather(
@@ -42,12 +44,13 @@ def gather(
     """The thread that was asked for, and those of other revisions if they are wanted."""
     local = Path(source).expanduser()
     if match := RANGE.fullmatch(source):
-        number = _newest(shelf, name)
-        mails = _range(match["path"], match["base"], match["tip"], scratch / "range", number or 1)
-        if number and not _same(mails, series.load(shelf, name, number)):
-            again = scratch / "next"
-            mails = _range(match["path"], match["base"], match["tip"], again, number + 1)
-        threads = [_local(source, scratch, mails)]
+        path, base, tip = match["path"], match["base"], match["tip"]
+        mails = _range(path, base, tip, out=scratch / "range")
+        name = name or _branch(path, tip) or name_of(mails[0])
+        if number := _newest(shelf, name):
+            number += not _same(mails, series.load(shelf, name, number))
+            mails = _range(path, base, tip, out=scratch / "again", revision=number)
+        threads = [replace(_local(source, scratch, mails), name=name)]
     elif local.is_dir() and not (local / "cur").is_dir():
         threads = [_local(source, scratch, _directory(local))]
     elif local.is_dir():
@@ -57,8 +60,7 @@ def gather(
     elif named := target.message(source):
         out = scratch / "0"
         out.mkdir()
-        path = b4.thread(source, out, newer=all_revisions)
-        threads = [_thread(path, named)]
+        threads = [_thread(b4.thread(source, out, newer=all_revisions), named)]
     else:
         raise ConfigError(f"{source!r} is nothing to fetch", hint=f"a source is {KINDS}")
     if all_revisions:
@@ -132,17 +134,25 @@ def slug(text: str) -> str:
     return (words[:NAME_MAX].rpartition("-")[0] if len(words) > NAME_MAX else words) or "series"
 
 
-def branch(source: str) -> str:
-    """What a git range is called after; empty for other sources."""
-    match = RANGE.fullmatch(source)
-    return slug(match["tip"].rpartition("/")[2]) if match else ""
+def name_of(mail: bytes) -> str:
+    """A name for a series after the title of its first mail, without the subsystem."""
+    text = title(series.header(mail, "Subject"))
+    return slug(text.rpartition(": ")[2] or text)
+
+
+def _branch(path: str, tip: str) -> str:
+    """The branch that `tip` is, or that HEAD is on; empty for any other commit."""
+    said = git.text("rev-parse", "--symbolic-full-name", tip, cwd=Path(path).expanduser())
+    return (
+        slug(said.rpartition("/")[2]) if said.startswith(("refs/heads/", "refs/remotes/")) else ""
+    )
 
 
 def _newest(shelf: Path, name: str) -> int:
     return series.revisions(shelf, name)[-1] if name in series.names(shelf) else 0
 
 
-def _range(path: str, base: str, tip: str, out: Path, revision: int) -> list[bytes]:
+def _range(path: str, base: str, tip: str, *, out: Path, revision: int = 1) -> list[bytes]:
     """Commits as mails of a revision."""
     tree = Path(path).expanduser()
     if not tree.is_dir() or git.git("rev-parse", "--git-dir", cwd=tree, check=False).status:

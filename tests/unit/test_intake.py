@@ -137,6 +137,60 @@ def test_names(archive: Archive, shelf: Path, change_id: str, name: str) -> None
     assert intake.fetch(shelf, "c1@example.org").series[0].name == name
 
 
+def other(
+    number: int, *, header: str = "", body: str = "", title: str = "fs: b", to: str = "c"
+) -> bytes:
+    """A single patch that has nothing of revision()'s by itself."""
+    return FROM + mail(f"o{number}@x", f"[PATCH v{number}] {title}", body + DIFF.format(to), header)
+
+
+@pytest.mark.parametrize(
+    ("name", "ids"),
+    [("mine", ("", "")), ("mine", ("20260301-mine-0123456789ab", "")), ("", ("", ""))],
+)
+def test_a_further_revision_has_something_of_its_series(
+    archive: Archive, shelf: Path, name: str, ids: tuple[str, str]
+) -> None:
+    archive.data = revision(1, "mine", ids[0])
+    intake.fetch(shelf, "c1@example.org", name="mine")
+    end = f"---\nchange-id: {ids[1]}\n" if ids[1] else ""
+    archive.data = other(2, title="fs: mine", body=f"Why.\n{end}")
+    with pytest.raises(
+        ConfigError, match="mine is the name of another series: v2 has no ti"
+    ) as bad:
+        intake.fetch(shelf, "o2@example.org", name=name)
+    assert "--name OTHER" in bad.value.hint
+    assert series.revisions(shelf, "mine") == (1,)
+
+
+@pytest.mark.parametrize(
+    "fresh",
+    [
+        other(2, title="mm: a mine title"),
+        other(2, title="mm:  One"),
+        other(2, to="mine"),
+        other(2, header="In-Reply-To: <c1@x>\n"),
+        other(2, header="References: <p@x> <p1@x>\n"),
+        other(2, body="Link to v1: https://lore.kernel.org/r/c1@x/\n\n"),
+        revision(1, "mine", "") + other(2),
+    ],
+    ids=["title", "patch", "diff", "answer", "reference", "link", "together"],
+)
+def test_what_a_further_revision_may_have(archive: Archive, shelf: Path, fresh: bytes) -> None:
+    archive.data = revision(1, "mine", "")
+    intake.fetch(shelf, "c1@example.org", name="mine")
+    archive.data = fresh
+    done = intake.fetch(shelf, "o2@example.org", name="mine", all_revisions=True)
+    assert (done.series[-1].label, done.fresh) == ("mine@v2", (2,))
+
+
+def test_an_older_revision_may_be_the_one_that_is_linked(archive: Archive, shelf: Path) -> None:
+    archive.data = other(2, body="Since v1 (https://lore.kernel.org/r/c1@x): all.\n\n")
+    intake.fetch(shelf, "o2@example.org", name="mine")
+    archive.data = revision(1, "mine", "")
+    assert intake.fetch(shelf, "c1@example.org", name="mine").fresh == (1,)
+
+
 @pytest.mark.parametrize("name", ["../x", "a/b", "v6.12", "s@v2", "-x", "a b", "."])
 def test_names_that_are_none(shelf: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="is no name for a series"):

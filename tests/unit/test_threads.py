@@ -144,8 +144,36 @@ def test_commits_are_patches_byte_for_byte(tree: Path, tmp_path: Path, given: li
     assert series.header(one, "From") == "Zoë <zoe@example.org>"
     assert b"latin-1: \xe9" in two
     assert b"base-commit: " in one
-    assert threads.branch(f"git:{tree} base..fix/topic") == "topic"
-    assert threads.branch("x@example.org") == ""
+
+
+@pytest.mark.parametrize(
+    ("checkout", "tip", "name"),
+    [
+        ("fix/topic", "fix/topic", "topic"),
+        ("fix/topic", "HEAD", "topic"),
+        ("fix/topic", "@", "topic"),
+        ("main", "fix/topic", "topic"),
+        ("--detach", "HEAD", "one"),
+        ("fix/topic", "HEAD~1", "one"),
+        ("fix/topic", "tagged", "one"),
+        ("fix/topic", "origin/there", "there"),
+    ],
+)
+def test_what_commits_are_called(
+    tree: Path, tmp_path: Path, given: list[Any], checkout: str, tip: str, name: str
+) -> None:
+    for words in (
+        ("tag", "tagged"),
+        ("update-ref", "refs/remotes/origin/there", "HEAD"),
+        ("checkout", "-q", checkout),
+    ):
+        subprocess.run(["git", *words], cwd=tree, check=True)
+    (tmp_path / "scratch").mkdir()
+    source = f"git:{tree} base..{tip}"
+    (one,) = threads.gather(
+        tmp_path / "shelf", source, "", tmp_path / "scratch", all_revisions=False
+    )
+    assert one.name == name
 
 
 def test_a_message_that_quotes_a_mail(tree: Path, tmp_path: Path, given: list[Any]) -> None:
