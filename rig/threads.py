@@ -23,6 +23,20 @@ HEADER = re.compile(rb"[A-Za-z][A-Za-z-]*: ")
 BEGINS = re.compile(rb"^From ", re.MULTILINE)
 NAME_MAX = 48
 FROM = b"From rig@z Thu Jan  1 00:00:00 1970\n"
+# The tree's own .git/config has a say in what a patch looks like; git.ENV keeps out the user's.
+PLAIN = (
+    *("--numbered", "--no-cover-letter", "--no-signoff", "--signature=", "--no-notes"),
+    *("--no-to", "--no-cc", "--no-add-header", "--no-attach", "--no-thread", "--no-from"),
+    *("--subject-prefix=PATCH", "--suffix=.patch", "--src-prefix=a/", "--dst-prefix=b/"),
+    *("--unified=3", "--inter-hunk-context=0", "--diff-algorithm=default", "-M", "-O/dev/null"),
+)
+SETTINGS = (
+    *("core.abbrev=auto", "core.quotePath=true", "diff.suppressBlankEmpty=false"),
+    *("diff.indentHeuristic=true", "diff.noprefix=false", "format.noprefix=false"),
+    *("diff.relative=false", "diff.submodule=short", "log.showSignature=false"),
+    *("format.encodeEmailHeaders=true", "format.forceInBodyFrom=false"),
+    "i18n.logOutputEncoding=UTF-8",
+)
 KINDS = "a message-id, a lore link, an mbox, a maildir, a patch directory, or 'git:PATH BASE..TIP'"
 
 
@@ -167,8 +181,9 @@ def _range(path: str, base: str, tip: str, *, out: Path, revision: int = 1) -> l
     if not int(git.text("rev-list", "--count", "--no-merges", f"{fork}..{tip}", cwd=tree)):
         raise ConfigError(f"{base}..{tip}: there is no commit in between")
     number = [f"-v{revision}"] if revision > 1 else []
-    words = ("format-patch", "-o", str(out), "--numbered", "--signature=", f"--base={fork}")
-    git.git(*words, *number, f"{fork}..{tip}", cwd=tree)
+    settings = [word for one in SETTINGS for word in ("-c", one)]
+    words = ("format-patch", *PLAIN, "-o", str(out), f"--base={fork}", *number)
+    git.git(*settings, *words, f"{fork}..{tip}", "--", cwd=tree)
     # One mail a file: a commit's message may quote another's "From SHA DATE".
     files = (file.read_bytes().rstrip(b"\n") for file in sorted(out.iterdir()))
     return [data.partition(b"\n")[2] + b"\n\n" for data in files]

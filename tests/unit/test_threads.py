@@ -146,6 +146,73 @@ def test_commits_are_patches_byte_for_byte(tree: Path, tmp_path: Path, given: li
     assert b"base-commit: " in one
 
 
+SETTINGS = """
+[diff]
+    noprefix = true
+    context = 1
+    interHunkContext = 9
+    algorithm = patience
+    renames = false
+    orderFile = order
+    relative = true
+    suppressBlankEmpty = true
+    external = false
+[color]
+    ui = always
+[core]
+    abbrev = 40
+    quotePath = false
+[format]
+    attach = x
+    headers = "Organization: x\\n"
+    to = x@y.z
+    cc = x@y.z
+    subjectPrefix = PATCH mm
+    suffix = .txt
+    coverLetter = true
+    signOff = true
+    signature = me
+    signatureFile = /etc/hostname
+    outputDirectory = /nowhere
+    thread = deep
+    from = true
+    forceInBodyFrom = true
+    encodeEmailHeaders = false
+    notes = true
+    pretty = oneline
+    noprefix = true
+[i18n]
+    logOutputEncoding = latin1
+[log]
+    showSignature = true
+"""
+
+
+def test_the_trees_settings_change_no_patch(tree: Path, tmp_path: Path, given: list[Any]) -> None:
+    text = "".join(f"{number}\n\n" for number in range(40))
+    (tree / "é").mkdir()
+    (tree / "é" / "y.c").write_text(text)
+    (tree / "é" / "z.c").write_text("z\n")
+    for words in (
+        ("add", "."),
+        ("commit", "-q", "-m", "mm: é"),
+        ("mv", "é/y.c", "y.c"),
+        ("notes", "add", "-m", "a note"),
+    ):
+        subprocess.run(["git", *WHO, *words], cwd=tree, check=True)
+    (tree / "y.c").write_text(text.replace("20\n", "2O\n").replace("25\n", "2S\n"))
+    (tree / "order").write_text("y.c\nx.c\n")
+    subprocess.run(["git", *WHO, "commit", "-q", "-a", "-m", "mm: moved"], cwd=tree, check=True)
+    found = []
+    for name, settings in (("plain", ""), ("set", SETTINGS)):
+        (tmp_path / name).mkdir()
+        with (tree / ".git" / "config").open("a") as config:
+            config.write(settings)
+        found.append(gather(tmp_path / name, f"git:{tree} base..fix/topic", "topic"))
+    assert b"rename from" in found[0][-1]
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize(
     ("checkout", "tip", "name"),
     [
