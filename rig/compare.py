@@ -220,8 +220,8 @@ def _compare(
             if lines
         ),
         failure="; ".join(dict.fromkeys(why)),
-        splats=tuple(splat for one in dead for splat in one.splats if splat.kind.failure),
-        detail="\n".join(one.detail for one in dead if one.detail and not one.splats),
+        splats=tuple(splat for result in dead for splat in _splats(result)),
+        detail="\n".join(result.detail for result in dead if not _splats(result)),
     )
 
 
@@ -244,7 +244,8 @@ def _rounds(
 
 def _short_of_memory(result: RunResult) -> RunResult:
     """A program that was killed at its cgroup's limit has measured nothing; the kernel lives."""
-    if not _died(result) or {splat.kind for splat in result.splats} != {SplatKind.OOM}:
+    kinds = {splat.kind for splat in result.splats}
+    if not _died(result) or result.detail or kinds != {SplatKind.OOM}:
         return result
     verdict = Verdict(outcome=Outcome.INCONCLUSIVE, reason="it was killed for want of memory")
     return replace(result, verdict=verdict)
@@ -270,6 +271,11 @@ def differ_by_series(before: TreeSpec, after: TreeSpec) -> bool:
 
 def _died(result: RunResult) -> bool:
     return result.verdict.outcome is Outcome.FAIL
+
+
+def _splats(result: RunResult) -> tuple[Splat, ...]:
+    """What it died of: the memory cgroup's OOM kills are none."""
+    return tuple(splat for splat in result.splats if splat.kind.failure)
 
 
 def _lacks(result: RunResult) -> bool:

@@ -266,7 +266,7 @@ def test_a_program_that_was_killed_at_its_limit_is_no_kernel_that_died(
     booted = rounds(
         lambda after, number: {"pages": 10},
         lambda after, number: Outcome.FAIL if after and number == 3 else Outcome.PASS,
-        dead=replace(dead, splats=(oom,)),
+        dead=replace(dead, splats=(oom,), detail=""),
     )
     found = measured(store)
     assert len(booted) > 6 and not found.failure
@@ -314,10 +314,11 @@ def test_of_a_kernel_that_dies_the_splat_is_shown(
 def test_of_a_kernel_that_is_not_built_the_compilers_words_are_shown(
     store: Store, rounds: Callable[..., object], results: dict[str, tuple[RunResult, ...]]
 ) -> None:
-    (dead,) = results["build"]
+    (dead,), (died,) = results["build"], results["splat"]
+    oom = tuple(replace(splat, kind=SplatKind.OOM) for splat in died.splats)
     rounds(
         lambda *_: {}, lambda after, _: Outcome.FAIL if after else Outcome.PASS,
-        dead=replace(dead, provenance=replace(dead.provenance, release="")),
+        dead=replace(dead, splats=oom, provenance=replace(dead.provenance, release="")),
     )  # fmt: skip
     found = measured(store)
     assert found.release == "6.12.0-rig", "the other's"
