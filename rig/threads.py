@@ -4,6 +4,7 @@
 Whatever it was, b4 has read and written it, so that what follows knows one kind.
 """
 
+import email.utils
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
@@ -190,11 +191,21 @@ def _range(path: str, base: str, tip: str, *, out: Path, revision: int = 1) -> l
 
 
 def _same(mails: Sequence[bytes], there: SeriesVersion) -> bool:
-    """Whether these commits are that revision; b4 changes blank lines, and quotes From."""
+    """Whether these commits are that revision, but for what b4 and `git mailinfo` change.
 
-    def content(mail: bytes) -> list[str]:
+    Those change blank lines, quote From, and take quotes from a name, and from a subject whatever
+    may be a prefix.
+    """
+
+    def content(mail: bytes) -> tuple[str, str, str, list[str]]:
+        name, address = email.utils.parseaddr(series.header(mail, "From"))
         lines = (line for line in series.body_of(mail).splitlines() if line.strip(" -"))
-        return [line[1:] if line.startswith(">From ") else line for line in lines]
+        return (
+            re.sub(r"(?i)^(\[[^\]]*\]|re:|[\s:])+", "", series.header(mail, "Subject")),
+            re.sub(r"\W+", " ", name).strip(),
+            address,
+            [line[1:] if line.startswith(">From ") else line for line in lines],
+        )
 
     return [content(mail) for mail in mails] == [content(patch.mail) for patch in there.patches]
 

@@ -149,6 +149,27 @@ def test_a_message_with_a_line_that_begins_as_a_mail_does(
     assert said == "mm: two\n\n" + FROM_THE.replace("From ", ">From ")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-m", f'[mm] Re: two, "better": é\n\n{FROM_THE}'),
+        ("--no-edit", "--author=Zoë M. Müller <zoe@example.org>"),
+        ("--no-edit", "--author=Zoë Müller <zm@example.org>"),
+        ("-m", f"mm: two\n\n{FROM_THE}\nAnd more."),
+    ],
+    ids=["subject", "name", "address", "body"],
+)
+def test_amended_commits_are_the_next_revision(
+    shelf: Path, tree: Path, words: tuple[str, ...]
+) -> None:
+    source = f"git:{tree} base..HEAD"
+    intake.fetch(shelf, source)
+    git(tree, "commit", "-q", "--amend", *words)
+    for fresh in ((2,), ()):
+        done = intake.fetch(shelf, source)
+        assert (done.series[0].label, done.fresh) == ("topic@v2", fresh)
+
+
 HTML = mail("h@x.org", "[PATCH] mm: x", "<p>x</p>\n", header="Content-Type: text/html\n")
 LINK = (
     "diff --git a/l b/l\nnew file mode 120000\n--- /dev/null\n+++ b/l\n@@ -0,0 +1 @@\n+/etc\n"
