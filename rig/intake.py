@@ -55,7 +55,7 @@ def fetch(
         mails = [mail for thread in found for mail in thread.mails]
         everything = scratch / "mails"
         everything.write_bytes(b"".join(thread.path.read_bytes() for thread in found))
-        wanted = _wanted(mails, found[0].named, all_revisions=all_revisions)
+        wanted = _wanted(source, mails, found[0].named, all_revisions=all_revisions)
         work = scratch / "work"
         work.mkdir()
         said, made = "", []
@@ -106,11 +106,11 @@ def _scratch(shelf: Path) -> Iterator[Path]:
 # --- what is in them ----------------------------------------------------------------------------
 
 
-def _wanted(mails: Sequence[bytes], named: str, *, all_revisions: bool) -> list[int]:
+def _wanted(source: str, mails: Sequence[bytes], named: str, *, all_revisions: bool) -> list[int]:
     """All revisions, or that of the mail that was named, or the newest."""
     known = sorted(threads.revisions_of(mails))
     if not known:
-        raise ConfigError(f"{named or 'there'}: {NO_PATCH}", hint=A_PATCH)
+        raise ConfigError(f"{source}: {NO_PATCH}", hint=A_PATCH)
     if all_revisions:
         if absent := [str(n) for n in range(1, known[-1]) if n not in known]:
             log.note(f"not found: v{', v'.join(absent)}")

@@ -184,7 +184,10 @@ def _range(path: str, base: str, tip: str, *, out: Path, revision: int = 1) -> l
     number = [f"-v{revision}"] if revision > 1 else []
     settings = [word for one in SETTINGS for word in ("-c", one)]
     words = ("format-patch", *PLAIN, "-o", str(out), f"--base={fork}", *number)
-    git.git(*settings, *words, f"{fork}..{tip}", "--", cwd=tree)
+    # With a path, an empty commit (b4 prep's cover letter is one) is not counted for a patch.
+    git.git(*settings, *words, "--full-history", f"{fork}..{tip}", "--", ":/", cwd=tree)
+    if not out.is_dir() or not any(out.iterdir()):
+        raise ConfigError(f"{base}..{tip}: there is no patch in between, only empty commits")
     # One mail a file: a commit's message may quote another's "From SHA DATE".
     files = (file.read_bytes().rstrip(b"\n") for file in sorted(out.iterdir()))
     return [data.partition(b"\n")[2] + b"\n\n" for data in files]

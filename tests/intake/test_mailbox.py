@@ -182,7 +182,7 @@ LINK = (
     [
         ([HTML], "'\\[PATCH\\] mm: x' is HTML only"),
         ([mail("n@x.org", "[PATCH] mm: x", "no diff\n")], "there is no patch in it"),
-        ([mail("n@x.org", "hello", "no patch\n")], "there is no patch in it"),
+        ([mail("n@x.org", "hello", "no patch\n")], r"/x\.mbox: there is no patch in it"),
         ([mail("o@x.org", "[PATCH] mm: x", diff("a", "b", "../x"))], "is a path outside the tree"),
         ([mail("l@x.org", "[PATCH] mm: x", LINK)], "l is a symlink that leads out of the tree"),
         (

@@ -204,7 +204,7 @@ def test_names_that_are_none(shelf: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
-        (FROM + mail("a@x", "hello", "no patch"), "there is no patch in it"),
+        (FROM + mail("a@x", "hello", "no patch"), "^a@example.org: there is no patch in it"),
         (FROM + mail("a@x", "[PATCH 0/1] mm: x", "only words"), "there is no patch in it"),
         (FROM + mail("a@x", "[PATCH] mm: x", "only words"), "v1: patch 1 .* there is no diff"),
         (

@@ -251,10 +251,28 @@ def test_a_message_that_quotes_a_mail(tree: Path, tmp_path: Path, given: list[An
     assert ">From 0123 Mon Sep 17 00:00:00 2001\nSubject: x\n\n>From there." in series.body_of(two)
 
 
+def test_an_empty_commit_is_no_patch(tree: Path, tmp_path: Path, given: list[Any]) -> None:
+    """b4 prep keeps the cover letter in one."""
+    (tree / "x.c").write_text("three")
+    for words in (("--allow-empty", "-m", "cover"), ("-a", "-m", "mm: three")):
+        subprocess.run(["git", *WHO, "commit", "-q", *words], cwd=tree, check=True)
+    (tree / "sub").mkdir()
+    found = gather(tmp_path, f"git:{tree / 'sub'} base..HEAD")
+    assert [series.header(one, "Subject") for one in found] == [
+        "[PATCH 1/3] mm: one",
+        "[PATCH 2/3] mm: two",
+        "[PATCH 3/3] mm: three",
+    ]
+
+
 @pytest.mark.parametrize(
     ("source", "complaint"),
     [
         ("git:{} base..base", "there is no commit in between"),
+        (
+            "git:{} fix/topic..empty",
+            r"topic\.\.empty: there is no patch in between, only empty commits",
+        ),
         ("git:{} base..nope", "has no revision named 'nope'"),
         ("git:{} --all..base", "has no revision named '--all'"),
         ("git:{}/gone base..HEAD", "gone is no git tree"),
@@ -264,6 +282,9 @@ def test_a_message_that_quotes_a_mail(tree: Path, tmp_path: Path, given: list[An
 def test_commits_that_are_not_there(
     tree: Path, tmp_path: Path, given: list[Any], source: str, complaint: str
 ) -> None:
+    empty = ("commit", "-q", "--allow-empty", "-m", "nothing")
+    for words in (("checkout", "-q", "-b", "empty"), empty):
+        subprocess.run(["git", *WHO, *words], cwd=tree, check=True)
     with pytest.raises(ConfigError, match=complaint):
         gather(tmp_path, source.format(tree))
 
