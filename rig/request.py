@@ -75,9 +75,11 @@ def fetched(shelves: Shelves, request: Request) -> Request:
 
     What the user's tree or the shelf has is no mail, though it may look like one.
     """
+    if not (named := target.message(request.target)):
+        return request
     if request.tree is not None:
         onto.check_tree(request.tree)
-    if not (named := target.message(request.target)) or _is_revision(request):
+    if _is_revision(request):
         return request
     _check_revision(shelves, request.target)
     if not (there := series.by_message_id(shelves.patches, named)):

@@ -375,7 +375,7 @@ def test_a_revision_of_the_tree_is_no_mail(
     with pytest.raises(ConfigError, match=r"--base v7\.2 is what a series is applied to"):
         request.specs(store, shelves, replace(asked, base="v7.2"))
     with pytest.raises(ConfigError, match="is not a git tree"):
-        request.fetched(shelves, replace(asked, tree=shelves.patches))
+        request.fetched(shelves, Request(target="new@example.org", tree=shelves.patches))
 
 
 # Several trees
