@@ -69,7 +69,7 @@ def gather(
     elif local.is_dir() and not (local / "cur").is_dir():
         threads = [_local(source, scratch, _directory(local))]
     elif local.is_dir():
-        threads = [_through(source, scratch, local)]
+        threads = [_local(source, scratch, _maildir(local))]
     elif local.exists():
         threads = [_local(source, scratch, _file(local, source))]
     elif named := target.message(source):
@@ -88,18 +88,14 @@ def _thread(path: Path, named: str = "") -> Thread:
 
 
 def _local(source: str, scratch: Path, mails: Sequence[bytes]) -> Thread:
-    """As a mailbox that b4 takes for these mails: for its Python any "From " begins the next one.
+    """Mails through b4, which then reads every kind as it reads a thread.
 
-    Python undoes no quoting, so a commit's message has ">From " in the end. So it has whatever
-    way a mail comes to `b4 am`, which quotes it itself.
+    For its Python any "From " begins the next mail of a mailbox, and no quoting is undone, so a
+    commit's message has ">From " in the end. So it has whatever way a mail comes to `b4 am`, which
+    quotes it itself.
     """
     path = scratch / "source.mbox"
     path.write_bytes(b"".join(FROM + BEGINS.sub(b">From ", _readable(one)) for one in mails))
-    return _through(source, scratch, path)
-
-
-def _through(source: str, scratch: Path, path: Path) -> Thread:
-    """A mailbox through b4, which then reads every kind as it reads a thread."""
     out = scratch / "0"
     out.mkdir()
     return _thread(b4.thread(source, out, local=path))
@@ -125,6 +121,13 @@ def _readable(mail: bytes) -> bytes:
         line = b"Subject: " + value.encode()
         head = re.sub(rb"^subject:.*(?:\n[ \t].*)*", lambda _: line, head, flags=re.I | re.M)
     return head + (blank or b"\n\n") + body + (b"" if mail.endswith(b"\n") else b"\n")
+
+
+def _maildir(path: Path) -> list[bytes]:
+    """maildir(5): a file for each mail; the time is what its name begins with."""
+    files = [*(path / "cur").glob("[!.]*"), *(path / "new").glob("[!.]*")]
+    mails = (one.read_bytes() for one in sorted(files, key=lambda file: file.name))
+    return [mail.partition(b"\n")[2] if mail.startswith(b"From ") else mail for mail in mails]
 
 
 def _directory(path: Path) -> list[bytes]:

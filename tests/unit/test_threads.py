@@ -13,7 +13,6 @@ from b4 import LoreSubject
 from rig import b4, series, threads
 from rig.errors import ConfigError
 
-MBX = Path(__file__).parent.parent / "data" / "mbx"
 FROM = b"From a@b Thu Jan  1 00:00:00 1970\n"
 WHO = ("-c", "user.name=Zoë", "-c", "user.email=zoe@example.org")
 DIFF = b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-old\n+new\n"
@@ -31,8 +30,6 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     def thread(source: str, out: Path, *, local: Path | None = None, newer: bool = False) -> Path:
         asked.append((source, newer))
         assert local is not None
-        if local.is_dir():
-            return MBX / "single.mbx"
         return Path((out / "thread").write_bytes(local.read_bytes()) and out / "thread")
 
     monkeypatch.setattr(b4, "thread", thread)
@@ -110,9 +107,23 @@ def test_a_directory_of_patches_is_in_order(tmp_path: Path, given: list[Any]) ->
     assert [series.header(one, "Subject") for one in found] == ["[PATCH 1/2] a", "[PATCH 2/2] b"]
 
 
-def test_a_maildir_is_b4s(tmp_path: Path, given: list[Any]) -> None:
-    (tmp_path / "mails" / "cur").mkdir(parents=True)
-    assert len(gather(tmp_path, tmp_path / "mails")) == 1
+def test_a_maildir(tmp_path: Path, given: list[Any]) -> None:
+    """Nothing is asked of its mails that is not of a directory's."""
+    for name, one in (
+        ("new/1.M2.x", FROM + mail("[v2,2/2] b", header="")),
+        ("cur/1.M1.x:2,S", mail("[v2,1/2] a", b"From here\n" + DIFF, header="")),
+        ("new/.2.x", b"of whoever delivers it"),
+        ("tmp/3.x", b"half"),
+    ):
+        (tmp_path / "mails" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mails" / name).write_bytes(one)
+    found = gather(tmp_path, tmp_path / "mails")
+    assert [series.header(one, "Subject") for one in found] == [
+        "[PATCH v2 1/2] a",
+        "[PATCH v2 2/2] b",
+    ]
+    assert all(series.header(one, "Message-ID").endswith("@rig.invalid>") for one in found)
+    assert b"\n>From here\n" in found[0]
 
 
 # git:PATH BASE..TIP
