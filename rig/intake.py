@@ -22,6 +22,7 @@ from rig.store import host_trouble
 
 CHANGE_ID = re.compile(r"\d{8}-(?P<slug>.+)-[0-9a-f]{6,}")
 SCRATCH = ".fetch~"
+MUTANTS = "mutants"
 NO_PATCH = "there is no patch in it"
 A_PATCH = "a patch is a mail with [PATCH] in its subject and a diff in its text"
 
@@ -67,6 +68,7 @@ def fetch(
             said += b4.am(everything, revision, work, with_trailers=with_trailers)
             made.append(_read(work / f"v{revision}.mbx", source, said))
         name = name or found[0].name or _name_of(shelf, made[-1])
+        check_name(name)
         fresh = _place(shelf, name, work, made)
     return Fetched(
         series=tuple(series.load(shelf, name, revision) for revision in wanted),
@@ -148,6 +150,11 @@ def check_name(name: str) -> None:
     if not match or match["name"] != name or target.BASE.fullmatch(name) or target.message(name):
         raise ConfigError(
             f"{name!r} is no name for a series", hint="letters, digits, dots, dashes: batch-tlb"
+        )
+    if name == MUTANTS:
+        raise ConfigError(
+            f"patches/{name} is where the mutants are",
+            hint="give this series another name: --name NAME",
         )
 
 

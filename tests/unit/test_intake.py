@@ -198,6 +198,19 @@ def test_names_that_are_none(shelf: Path, name: str) -> None:
     assert not shelf.exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "change_id"), [("mutants", ""), ("", "20260301-mutants-0123456789ab")]
+)
+def test_the_mutants_are_no_series(
+    archive: Archive, shelf: Path, name: str, change_id: str
+) -> None:
+    archive.data = revision(1, change_id=change_id)
+    with pytest.raises(ConfigError, match="patches/mutants is where the mutants are") as bad:
+        intake.fetch(shelf, "c1@example.org", name=name)
+    assert "--name" in bad.value.hint
+    assert not shelf.exists() or left(shelf) == []
+
+
 # What is not let in: nothing is left behind
 
 
