@@ -25,7 +25,7 @@ SUITE = Suite(
             name="dirty_reclaim",
             guards="nothing: stress-ng --vm beyond its cgroup's limit, for so many seconds",
             iterations=8,
-            floors=floors(pgsteal_anon=2000, pswpout=1000),
+            floors=floors(pgsteal_anon=1000),
             live_only="stress-ng works for a time, not for a number of operations",
         ),
         Case(
