@@ -50,6 +50,10 @@ def reply(directory: Path, name: str = "") -> bytes:
 
 def _of_one_series(directory: Path) -> tuple[RunResult, ...]:
     results = tests(directory)
+    if not results:
+        raise ConfigError(
+            f"{directory.name} has no test of a series to answer with", hint="rig run SERIES@v2"
+        )
     results = whole(results) or results
     if len(several := trees(results)) > 1:
         raise ConfigError(

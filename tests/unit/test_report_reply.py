@@ -255,6 +255,19 @@ def test_runs_that_answer_nothing(
         answer(tmp_path, results[kind], top=top)
 
 
+def test_a_run_that_is_damaged_or_of_a_bench_alone_answers_nothing(
+    tmp_path: Path, results: Results
+) -> None:
+    (one, *_) = results["pass"]
+    bench = replace(one, suites=(replace(one.suites[0], suite="bench"),))
+    with pytest.raises(ConfigError, match="has no test of a series"):
+        answer(tmp_path / "1", [bench])
+    directory = stored(tmp_path / "2", [one])
+    (directory / "0" / campaign.RESULT).write_text("{")
+    with pytest.raises(ConfigError, match="has no test of a series"):
+        reply.reply(directory)
+
+
 def test_a_run_of_mutants_answers_nothing(
     tmp_path: Path, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
