@@ -95,19 +95,29 @@ def fetched(store: Store) -> tuple[Base, ...]:
     return tuple(resolve(store, name) for name in names)
 
 
-def _from_tree(store: Store, name: str, tree: Path) -> Base:
-    tree = tree.resolve()
+def check_tree(tree: Path) -> None:
+    """Raise ConfigError for what --tree cannot mean; git itself would be trouble of the host."""
     if not tree.is_dir():
         raise ConfigError(f"--tree {tree}: there is no such directory")
     if git.git("rev-parse", "--git-dir", cwd=tree, check=False).status:
         raise ConfigError(f"--tree {tree} is not a git tree")
-    done = git.git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", cwd=tree, check=False)
-    if done.status:
+
+
+def commit_of(tree: Path, name: str) -> str:
+    """What a revision is in the user's tree; empty where it has none of that name."""
+    words = ("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    return git.git(*words, cwd=tree, check=False).stdout.strip()
+
+
+def _from_tree(store: Store, name: str, tree: Path) -> Base:
+    tree = tree.resolve()
+    check_tree(tree)
+    commit = commit_of(tree, name)
+    if not commit:
         raise ConfigError(
             f"{tree} has no revision named {name!r}", hint=f"git -C {tree} tag --list 'v[67].*'"
         )
     git.borrow(store, tree)
-    commit = done.stdout.strip()
     described = git.git(
         "describe", "--tags", "--always", commit, cwd=tree, check=False
     ).stdout.strip()

@@ -133,12 +133,9 @@ def _check_plain(source: str, mails: Sequence[bytes], revision: int) -> None:
     for mail in mails:
         if threads.revision_in(mail) != revision:
             continue
-        message = series.parsed(mail)
-        if message.get_body(("plain",)) is None and message.get_body(("html",)) is not None:
+        if series.is_html_only(mail):
             raise ConfigError(
-                f"{source}: {series.header(mail, 'Subject')!r} is HTML only",
-                hint="a patch is plain text: ask its author to send it again (b4 send, git"
-                " send-email)",
+                f"{source}: {series.header(mail, 'Subject')!r} is HTML only", hint=series.PLAIN
             )
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from rig import base, git, log, series
 from rig import tree as trees
 from rig.base import Base
-from rig.errors import ConfigError
 from rig.series import Patch, SeriesVersion
 from rig.store import Store
 from rig.tree import TreeSpec
@@ -38,7 +37,7 @@ def base_of(
     """
     lowest = below[0] if below else found
     if tree is not None:
-        check_tree(tree)
+        base.check_tree(tree)
     if name:
         return base.resolve(store, name, tree=tree)
     if said := _said(store, lowest, tree):
@@ -66,25 +65,11 @@ def base_of(
     return default  # which is to say why not
 
 
-def check_tree(path: Path) -> None:
-    """Raise ConfigError for what --tree cannot mean; git itself would be trouble of the host."""
-    if not path.is_dir():
-        raise ConfigError(f"--tree {path}: there is no such directory")
-    if git.git("rev-parse", "--git-dir", cwd=path, check=False).status:
-        raise ConfigError(f"--tree {path} is not a git tree")
-
-
-def knows(path: Path, name: str) -> bool:
-    """Whether a git tree of the user's has this revision."""
-    words = ("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
-    return not git.git(*words, cwd=path, check=False).status
-
-
 def _said(store: Store, found: SeriesVersion, tree: Path | None) -> Base | None:
     """By what the series itself says, if anybody knows it."""
     if not found.base:
         return None
-    if tree is not None and knows(tree, found.base):
+    if tree is not None and base.commit_of(tree, found.base):
         log.note(f"{tree} has {found.label}'s base-commit {found.base[:12]}")
         return base.resolve(store, found.base, tree=tree)
     if not (said := base.named(found.base)):
@@ -95,7 +80,7 @@ def _said(store: Store, found: SeriesVersion, tree: Path | None) -> Base | None:
         log.note(f"{found.label}: its base-commit {found.base[:12]} is {said}")
     if tree is None:
         return base.resolve(store, said)
-    if knows(tree, said):
+    if base.commit_of(tree, said):
         log.note(f"{tree} has {said}")
         return base.resolve(store, said, tree=tree)
     log.note(f"{tree} does not have {said}: using the rig's own")

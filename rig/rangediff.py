@@ -3,7 +3,7 @@
 
 from dataclasses import replace
 
-from rig import git, log, onto, series, tree
+from rig import base, git, log, onto, series, tree
 from rig.errors import ConfigError
 from rig.request import Request
 from rig.run import Shelves
@@ -19,15 +19,15 @@ def diff(
     Each is on its own base, which may differ. Raises ConfigError, ApplyError.
     """
     if asked.tree is not None:
-        onto.check_tree(asked.tree)
+        base.check_tree(asked.tree)
     numbers = pair(series.revisions(shelves.patches, asked.target), old, new)
     found = [series.load(shelves.patches, asked.target, number, asked.base) for number in numbers]
     with log.step(f"Comparing {found[0].label} with {found[1].label}"):
         ranges = []
         for one in found:
             below = series.beneath(shelves.patches, one, asked.base)
-            base = onto.base_of(store, one, below=below, name=asked.base, tree=asked.tree)
-            whole = TreeSpec(base=base, series=one, below=below)
+            found_base = onto.base_of(store, one, below=below, name=asked.base, tree=asked.tree)
+            whole = TreeSpec(base=found_base, series=one, below=below)
             ends = (tree.materialize(store, spec) for spec in (replace(whole, series=None), whole))
             ranges.append("..".join(made.commit for made in ends))
         words = ("-c", "diff.renames=true", "range-diff", "--color" if colour else "--no-color")

@@ -78,7 +78,7 @@ def fetched(shelves: Shelves, request: Request) -> Request:
     if not (named := target.message(request.target)):
         return request
     if request.tree is not None:
-        onto.check_tree(request.tree)
+        base.check_tree(request.tree)
     if _is_revision(request):
         return request
     _check_revision(shelves, request.target)
@@ -190,7 +190,7 @@ def _architectures(request: Request) -> tuple[str, ...]:
 
 def _check_target(shelves: Shelves, request: Request) -> None:
     if request.tree is not None:
-        onto.check_tree(request.tree)
+        base.check_tree(request.tree)
     is_series = names_a_series(shelves, request.target)
     if not is_series and not _is_revision(request):
         _check_revision(shelves, request.target)
@@ -209,7 +209,7 @@ def _check_target(shelves: Shelves, request: Request) -> None:
 
 def _is_revision(request: Request) -> bool:
     """Of the user's tree."""
-    return request.tree is not None and onto.knows(request.tree, request.target)
+    return request.tree is not None and bool(base.commit_of(request.tree, request.target))
 
 
 def _check_revision(shelves: Shelves, text: str) -> None:
