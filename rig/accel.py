@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rig import arch as arches
-from rig import log, proc, qemu
+from rig import log, proc, qemu, sandbox
 from rig.arch import Arch
 from rig.errors import ConfigError, InfraError, unknown
 from rig.qemu import Accel
+from rig.sandbox import Box
 from rig.store import Store, digest
 
 ANSWER = "rig: this accelerator works"
@@ -75,7 +76,9 @@ def _boot(arch: Arch, accel: Accel, source: Path, out: Path) -> tuple[bool, str]
     proc.run([arch.tool("objcopy"), "-O", "binary", "-j", ".text", elf, rom])
     there = "/dev/kvm is there, but " if accel is Accel.KVM else ""
     try:
-        done = proc.run(qemu.probe_argv(arch, accel, rom), check=False, deadline=DEADLINE)
+        box = Box(read=(rom,), device=accel.device)
+        command = sandbox.command(qemu.probe_argv(arch, accel, rom), box, unconfined=True)
+        done = proc.run(command, check=False, deadline=DEADLINE)
     except proc.DeadlineExceeded:
         return False, f"{there}a guest does not boot under it: no answer within {DEADLINE} s"
     if ANSWER in done.stdout:

@@ -30,6 +30,7 @@ from rig.cli_app import (
     SuiteOpt,
     TargetArg,
     TreeOpt,
+    UnconfinedOpt,
     VerboseOpt,
     ZramOpt,
     app,
@@ -78,6 +79,7 @@ def run_(
     after: Annotated[
         str, typer.Option("--after", help="Run after these patches as well: 1,3 or all.")
     ] = "",
+    unconfined: UnconfinedOpt = False,
     json: JsonOpt = None,
     junit: JunitOpt = None,
     verbose: VerboseOpt = False,
@@ -89,7 +91,7 @@ def run_(
         cases=comma(case), mutant=mutant, seed=seed, repeat=repeat, flavour=flavour, accel=accel,
         cpus=cpus, memory=memory, zram=zram, swap_disk=swap_disk, lru_gen=lru_gen,
         schedule=schedule, iterations=iterations, pages=pages, each_patch=each_patch,
-        after=comma(after), promises=comma(promise),
+        after=comma(after), promises=comma(promise), unconfined=unconfined,
     )  # fmt: skip
     from rig.report import files, text
 
@@ -129,6 +131,7 @@ def mutate(
         str,
         typer.Option("--seeds", help="Like 1..16: in the seeded schedule, until each is killed."),
     ] = "",
+    unconfined: UnconfinedOpt = False,
     json: JsonOpt = None,
     verbose: VerboseOpt = False,
     quiet: QuietOpt = False,
@@ -141,7 +144,7 @@ def mutate(
     asked = Request(
         target=target, arch=comma(arch), base=base, tree=tree, suites=comma(suite),
         cases=comma(case), accel=accel, repeat=repeat, seed=seed,
-        schedule="seeded" if seeds else schedule,
+        schedule="seeded" if seeds else schedule, unconfined=unconfined,
     )  # fmt: skip
     wanted = parse_seeds(seeds) if seeds else ()
     files.check(json)
@@ -173,6 +176,7 @@ def explore(
     iterations: IterationsOpt = 0,
     pages: PagesOpt = 0,
     cpus: CpusOpt = 4,
+    unconfined: UnconfinedOpt = False,
     verbose: VerboseOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
@@ -183,7 +187,7 @@ def explore(
     asked = Request(
         target=target, arch=comma(arch), base=base, tree=tree, suites=comma(suite),
         cases=comma(case), mutant=mutant, schedule="seeded", iterations=iterations, cpus=cpus,
-        pages=pages,
+        pages=pages, unconfined=unconfined,
     )  # fmt: skip
     store, shelves, wanted = Store.default(), Shelves.default(), exploring.parse_seeds(seeds)
     with reporter(verbose=verbose, quiet=quiet):
@@ -259,13 +263,17 @@ def build(
     base: BaseOpt = "",
     tree: TreeOpt = None,
     flavour: FlavourOpt = "base",
+    unconfined: UnconfinedOpt = False,
     verbose: VerboseOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
     """Build a kernel and say what was made, what was reused and where it is."""
     from rig.report import builds
 
-    asked = Request(target=target, arch=comma(arch), base=base, tree=tree, flavour=flavour)
+    asked = Request(
+        target=target, arch=comma(arch), base=base, tree=tree, flavour=flavour,
+        unconfined=unconfined,
+    )  # fmt: skip
     store, shelves = Store.default(), Shelves.default()
     with reporter(verbose=verbose, quiet=quiet):
         built = request.build(store, shelves, asked)
@@ -291,12 +299,14 @@ def shell(
     zram: ZramOpt = 512,
     swap_disk: DiskOpt = 256,
     lru_gen: LruOpt = None,
+    unconfined: UnconfinedOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
     """Boot a guest and give a prompt in it, the suites' programs on its PATH."""
     asked = Request(
         target=target, arch=comma(arch), base=base, tree=tree, flavour=flavour, mutant=mutant,
         accel=accel, cpus=cpus, memory=memory, zram=zram, swap_disk=swap_disk, lru_gen=lru_gen,
+        unconfined=unconfined,
     )  # fmt: skip
     store, shelves = Store.default(), Shelves.default()
     with reporter(verbose=verbose):

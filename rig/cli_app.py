@@ -64,6 +64,12 @@ DiskOpt = Annotated[int, typer.Option("--swap-disk", help="Swap on a virtio disk
 LruOpt = Annotated[
     bool | None, typer.Option("--lru-gen/--no-lru-gen", help="MGLRU or the classic LRU.")
 ]
+UnconfinedOpt = Annotated[
+    bool,
+    typer.Option(
+        "--unconfined", help="Run a series where the sandbox does not work (docs/security.md)."
+    ),
+]
 VerboseOpt = Annotated[
     bool, typer.Option("--verbose", "-v", help="Show every command that is run.")
 ]

@@ -16,6 +16,7 @@ from rig.cli_app import (
     ScheduleOpt,
     TargetArg,
     TreeOpt,
+    UnconfinedOpt,
     VerboseOpt,
     app,
 )
@@ -68,6 +69,7 @@ def bench(
     plot: Annotated[
         Path | None, typer.Option("--plot", help="A picture of all rounds: FILE.svg or FILE.png.")
     ] = None,
+    unconfined: UnconfinedOpt = False,
     verbose: VerboseOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
@@ -79,7 +81,7 @@ def bench(
     chosen = [benches.pick(one) for one in comma(name)] or list(benches.known().values())
     asked = Request(
         target=target, arch=comma(arch), base=base, tree=tree, accel=accel, schedule=schedule,
-        cpus=cpus, suites=(benches.SUITE,),
+        cpus=cpus, suites=(benches.SUITE,), unconfined=unconfined,
     )  # fmt: skip
     files.check(json, plot)
     picture.check(plot)

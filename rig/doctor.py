@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from rig import accel, arch, host
+from rig import accel, arch, host, sandbox
 from rig.accel import Probe
 from rig.host import Need
 from rig.qemu import Accel
@@ -14,6 +14,8 @@ from rig.store import Store
 class Findings:
     missing: tuple[Need, ...]
     probes: tuple[Probe, ...]
+    unconfined: str
+    """Why the sandbox does not work; empty where it does."""
     store: str
 
     @property
@@ -33,7 +35,9 @@ def examine(store: Store, *, fix: bool) -> Findings:
     probes: list[Probe] = []
     if all(need.optional for need in absent):
         probes = [accel.probe(store, one, kind) for one in arch.known().values() for kind in Accel]
-    return Findings(missing=absent, probes=tuple(probes), store=str(store.root))
+    return Findings(
+        missing=absent, probes=tuple(probes), unconfined=sandbox.broken(), store=str(store.root)
+    )
 
 
 def render(findings: Findings) -> str:
@@ -43,6 +47,11 @@ def render(findings: Findings) -> str:
         lines.append(f"{kind}: {need.package}: {need.why}")
     if not findings.missing:
         lines.append("host: everything the rig needs is installed")
+    if findings.unconfined:
+        refused = sandbox.refusal(findings.unconfined)
+        lines += [f"sandbox: no: {refused.message}", f"  {refused.hint}"]
+    else:
+        lines.append("sandbox: works: a series is built and booted in it")
     for probe in findings.probes:
         lines.append(
             f"{probe.arch:8} {probe.accel:4} {'yes' if probe.works else 'no':4} {probe.why}"

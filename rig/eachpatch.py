@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from rig import git, kbuild, proc, tree
+from rig import git, kbuild, proc, sandbox
 from rig.errors import BuildError, ConfigError
 from rig.kbuild import BuildSpec, KernelBuild
+from rig.sandbox import Box
 from rig.store import Store
 from rig.tree import TreeSpec
 
@@ -83,21 +84,27 @@ def new_warnings(old: tuple[str, ...], new: tuple[str, ...]) -> list[str]:
     return fresh
 
 
-def checkpatch(store: Store, step: Step) -> tuple[str, ...]:
-    """What the tree's own checkpatch says of the patch: the count, then its complaints."""
-    commit = tree.materialize(store, step.before).commit
-    repo = git.repository(store)
+def checkpatch(store: Store, step: Step | None, *, unconfined: bool = False) -> tuple[str, ...]:
+    """What checkpatch says of the patch: the count, then its complaints; nothing of no patch.
+
+    The base's checkpatch: the one that the earlier patches leave is the series' own program.
+    """
+    if step is None:
+        return ()
+    commit, repo = step.whole.base.commit, git.repository(store)
     with store.scratch() as scratch:
         (scratch / "scripts").mkdir()
         for name in (CHECKPATCH, *BESIDE):
             text = git.git("show", f"{commit}:{name}", cwd=repo, check=False)
             if not text.status:
                 (scratch / name).write_text(text.stdout)
-        if not (scratch / CHECKPATCH).is_file():
-            return (f"{step.before.label} has no {CHECKPATCH}",)
-        script = str(scratch / CHECKPATCH)
-        argv = ["perl", script, "--no-tree", "--color=never", "--terse", "-"]
-        done = proc.run(argv, check=False, stdin=step.whole.own[-1].mail)
+        script = scratch / CHECKPATCH
+        if not script.is_file():
+            return (f"{step.whole.base.name} has no {CHECKPATCH}",)
+        argv = ["perl", str(script), "--no-tree", "--color=never", "--terse", "-"]
+        box = Box(read=tuple((scratch / "scripts").iterdir()))
+        command = sandbox.command(argv, box, unconfined=unconfined)
+        done = proc.run(command, check=False, stdin=step.whole.own[-1].mail)
     said = done.stdout
     # --terse is --quiet, too: of a patch it likes it says nothing at all.
     if not done.status and not said.strip():

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rig import proc
+from rig import proc, sandbox
 from rig.arch import Arch
 from rig.errors import InfraError
 
@@ -26,18 +26,16 @@ class Stub:
     def __init__(self, path: Path, deadline: float) -> None:
         self._buffer = b""
         self._until = time.monotonic() + deadline
-        self._socket = socket.socket(socket.AF_UNIX)
-        while self._socket.connect_ex(str(path)):
-            if time.monotonic() > self._until:
-                self._socket.close()
-                raise InfraError("QEMU's gdb stub does not answer")
-            self._wait()
+        self._socket = self._connect(path)
 
-    def _wait(self) -> None:
-        """For somebody who is not there yet, and tells nobody when he is."""
-        self._socket.close()
-        time.sleep(0.02)
-        self._socket = socket.socket(socket.AF_UNIX)
+    def _connect(self, path: Path) -> socket.socket:
+        while True:
+            try:
+                return sandbox.connected(path)
+            except OSError as error:
+                if time.monotonic() > self._until:
+                    raise InfraError("QEMU's gdb stub does not answer") from error
+            time.sleep(0.02)  # until QEMU listens, which it tells nobody
 
     def ask(self, packet: bytes) -> bytes:
         self._socket.sendall(b"$%b#%02x" % (packet, sum(packet) & 255))

@@ -13,7 +13,7 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING
 
 from qemu.qmp import QMPClient, QMPError
 
-from rig import keys, log, proc, qemu
+from rig import keys, log, proc, sandbox
 from rig.console import ConsoleScanner, Splat
 from rig.errors import BootError, GuestLost, InfraError, RigError
 from rig.proc import Popen, TimeoutExpired
 from rig.qemu import Files, Machine
+from rig.software import PORT, SSH, Software, live_command, write_initrd
 
 if TYPE_CHECKING:  # a third of the rig's start, and half of its verbs connect to nobody
     import fabric
@@ -46,18 +47,6 @@ class Ran:
     stdout: str
     stderr: str
     seconds: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Software:
-    """What a machine runs."""
-
-    kernel: Path
-    initrd: tuple[Path | bytes, ...]
-    """Archives, put one after the other; the boot's keys come last."""
-    data_disk: Path | None = None
-    steady: Path | None = None
-    """What a seeded machine's QEMU is preloaded with (rig/steady.py)."""
 
 
 class Console:
@@ -132,7 +121,7 @@ class Guest:
 
     @property
     def pid(self) -> int:
-        """QEMU's; setpriv has become it."""
+        """Of QEMU, or of the sandbox that it ends with."""
         return self._process.pid
 
     @property
@@ -194,11 +183,12 @@ class Guest:
                     f"a guest program printed more than {OUTPUT_LIMIT >> 20} MiB and was stopped"
                 )
 
-    def shell(self) -> None:
+    def shell(self) -> int:
         """Give the user's terminal to a shell in the guest."""
         self._transport()
         assert self._connection is not None
         self._connection.shell()
+        return 0
 
     def diagnose(self) -> None:
         """Keep what the CPUs of a hung guest are doing, from QEMU, in registers.txt."""
@@ -227,14 +217,12 @@ class Guest:
         import fabric
         import paramiko
 
-        usernet = self.monitor("info usernet")
-        found = re.search(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)", usernet)
-        if not found:
-            raise InfraError("QEMU does not say which port it forwards", detail=usernet)
-        port = int(found[1])
+        relay = None if sandbox.broken() else self._qmp.with_name(SSH)
+        port = PORT if relay else self._port()
         key = paramiko.Ed25519Key.from_private_key(io.StringIO(user.private.decode()))
         promised = paramiko.Ed25519Key.from_private_key(io.StringIO(host.private.decode()))
         while True:
+            left = max(1.0, until - time.monotonic())
             connection = fabric.Connection(
                 "127.0.0.1",
                 user="root",
@@ -245,8 +233,8 @@ class Guest:
                     "allow_agent": False,
                     "look_for_keys": False,
                     "timeout": 5,
-                    "banner_timeout": max(1.0, until - time.monotonic()),
-                    "auth_timeout": max(1.0, until - time.monotonic()),
+                    "banner_timeout": left,
+                    "auth_timeout": left,
                 },
             )
             connection.client.get_host_keys().add(
@@ -254,6 +242,8 @@ class Guest:
             )
             connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
             try:
+                if relay:
+                    connection.connect_kwargs["sock"] = sandbox.connected(relay)
                 connection.open()
             except (paramiko.SSHException, OSError, EOFError) as error:
                 connection.close()
@@ -266,6 +256,14 @@ class Guest:
                 self._connection = connection
                 self.console.on_trouble.callback(connection.close)
                 return
+
+    def _port(self) -> int:
+        """The port of this host that QEMU forwards."""
+        usernet = self.monitor("info usernet")
+        found = re.search(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)", usernet)
+        if not found:
+            raise InfraError("QEMU does not say which port it forwards", detail=usernet)
+        return int(found[1])
 
     def _boot_failed(self, why: str) -> RigError:
         error = self._lose(why, None)
@@ -284,10 +282,9 @@ class Guest:
             return InfraError(f"the console's reader failed: {self.console.failure!r}")
         with contextlib.suppress(TimeoutExpired):
             status = self._process.wait(timeout=1 if self.console.ended.is_set() else 0.01)
-            if status < 0 and not self.console.fatal():
-                return InfraError(
-                    f"QEMU was killed by signal {-status}", detail=self.console.tail()
-                )
+            killed = sandbox.signal_of(status)
+            if killed and not self.console.fatal():
+                return InfraError(f"QEMU was killed by signal {killed}", detail=self.console.tail())
         if splat := self.console.fatal():
             lost = GuestLost(splat.title, detail="\n".join(splat.text))
         elif self.console.ended.is_set():
@@ -321,16 +318,18 @@ def boot(machine: Machine, software: Software, directory: Path) -> Iterator[Gues
     with ExitStack() as stack:
         # A short path: the QMP socket's name must fit in 108 bytes (unix(7)).
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rig-")))
+        own = scratch / "qemu"
+        own.mkdir()
         host, user = keys.make(), keys.make()
         files = Files(
             kernel=software.kernel,
             initrd=write_initrd(scratch / "initrd", (*software.initrd, keys.pack(host, user))),
-            qmp=scratch / "qmp",
-            swap_disk=_swap_disk(scratch, machine.swap.disk),
+            qmp=own / "qmp",
+            port=0 if sandbox.broken() else PORT,
+            swap_disk=_swap_disk(own, machine.swap.disk),
             data_disk=software.data_disk,
         )
-        command = qemu.argv(machine, files)
-        (directory / "qemu.cmd").write_text(proc.paste(command) + "\n")
+        command = live_command(machine, software, files, directory / "qemu.cmd")
         errors = stack.enter_context((directory / "qemu.log").open("wb"))
         began = time.monotonic()
         process = stack.enter_context(proc.spawn(command, stderr=errors))
@@ -369,13 +368,6 @@ def check_setup(console: bytes) -> None:
     """Raise InfraError if the image's setup said that something is not as needed."""
     if failed := SETUP_FAILED.search(console):
         raise InfraError(f"the guest's setup failed: {failed[1].decode('utf-8', 'replace')}")
-
-
-def write_initrd(path: Path, parts: Sequence[Path | bytes]) -> Path:
-    with path.open("wb") as file:
-        for part in parts:
-            file.write(part if isinstance(part, bytes) else part.read_bytes())
-    return path
 
 
 def _swap_disk(scratch: Path, megabytes: int) -> Path | None:

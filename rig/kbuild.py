@@ -1,21 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """`BuildSpec` -> `KernelBuild`: configure and compile a tree in its lane, keep what comes out."""
 
+import contextlib
 import json
 import re
-import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rig import git, kconfig, lane, log, proc
+from rig import git, kconfig, lane, log, proc, sandbox, tree
 from rig.arch import Arch
 from rig.errors import BuildError, ConfigError, DiskFull, InfraError, unknown
 from rig.kconfig import Setting
+from rig.lane import Lane
 from rig.store import Store, digest, file_digest, host_trouble
-from rig.tree import KernelTree
+from rig.tree import KernelTree, TreeSpec
 
 COMPILED = re.compile(r"^  (?:CC|AS) +(?!\[M\])(\S+)$")
 WARNING = re.compile(r"^\S+:\d+(?::\d+)?: warning: ")
@@ -27,6 +28,11 @@ EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 """git's name of a tree without files, which every repository has."""
 KCONFIG_FILES = (":(glob)**/Kconfig*", "scripts")
 ARTEFACTS = ("vmlinux", "System.map", ".config")
+RELEASE_FILE = "include/config/kernel.release"
+RELEASE = re.compile(r"[\w.+~-]{1,64}")
+ARTEFACT_MAX, CONFIG_MAX = 2 << 30, 4 << 20
+# Written only if it differs: make goes by its time stamp. Inside, where a link leads nowhere.
+CONFIGURE = 'cmp -s "$0" "$1" || cp --remove-destination -- "$0" "$1"; shift; exec "$@"'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +46,13 @@ class KernelConfig:
 class BuildSpec:
     tree: KernelTree
     config: KernelConfig
+    unconfined: bool = False
+    """A series may be built where the sandbox does not work."""
+
+    @property
+    def may_escape(self) -> bool:
+        """Built without a sandbox, if it must: what is trusted, or what the user says."""
+        return self.unconfined or not self.tree.series
 
     @property
     def lane(self) -> str:
@@ -89,25 +102,19 @@ def fragments(kconfigs: Path, arch: Arch, flavour: str, extra: tuple[Path, ...])
 
 def toolchain(arch: Arch) -> str:
     """The compiler's own first line: what it is, and its exact version."""
-    return proc.run([arch.tool("gcc"), "--version"]).stdout.splitlines()[0]
+    return proc.run([sandbox.tool(arch.tool("gcc")), "--version"]).stdout.splitlines()[0]
 
 
 def build(store: Store, spec: BuildSpec) -> KernelBuild:
     """The kernel, compiled unless the same content was compiled before.
 
-    Raises BuildError, the first error first; ConfigError for a symbol that cannot be had.
+    Raises BuildError, the first error first; ConfigError for a symbol that cannot be had;
+    InfraError for a series that cannot be confined here.
     """
+    if (why := sandbox.broken()) and not spec.may_escape:
+        raise sandbox.refusal(why)
     compiler = toolchain(spec.config.arch)
-    request = digest(
-        {
-            "kconfig": _kconfig_digest(store, spec.tree),
-            "requested": kconfig.render(spec.config.requested),
-            "arch": spec.config.arch.kernel,
-            "toolchain": compiler,
-        }
-    )
-    config = store.find("configs", request) or _configure(store, spec, request)
-    text = (config / ".config").read_text()
+    text = (_configuration(store, spec, compiler) / ".config").read_text()
     inputs = {
         "tree": spec.tree.tree,
         "config": digest({"config": text}),
@@ -115,6 +122,8 @@ def build(store: Store, spec: BuildSpec) -> KernelBuild:
         "settings": lane.SETTINGS,
     }
     name = digest(inputs)
+    if not store.find("builds", name):
+        _build_base_first(store, spec)
     compiled: list[Path] = []
 
     def compile_(out: Path) -> Mapping[str, Any]:  # by one of the rigs that ask at the same time
@@ -136,6 +145,15 @@ def build(store: Store, spec: BuildSpec) -> KernelBuild:
         objects=facts["objects"] if compiled else 0,
         reused=not compiled,
     )
+
+
+def _build_base_first(store: Store, spec: BuildSpec) -> None:
+    """The base's objects are what a series' build starts from: its own feed no other build."""
+    if not spec.tree.series or sandbox.broken() or lane.compiled(store, spec.lane):
+        return
+    base = tree.materialize(store, TreeSpec(base=spec.tree.base))
+    with contextlib.suppress(BuildError, ConfigError):  # then the series starts from nothing
+        build(store, replace(spec, tree=base))
 
 
 def _kconfig_digest(store: Store, tree: KernelTree) -> str:
@@ -168,38 +186,57 @@ def _made(path: Path) -> float:
 # --- the configuration -------------------------------------------------------------------------
 
 
+def _configuration(store: Store, spec: BuildSpec, compiler: str) -> Path:
+    """The entry that has the .config: by what it depends on, once that was resolved."""
+    inputs = {
+        "kconfig": _kconfig_digest(store, spec.tree),
+        "requested": kconfig.render(spec.config.requested),
+        "arch": spec.config.arch.kernel,
+        "toolchain": compiler,
+    }
+    if spec.tree.series and not store.find("configs", digest(inputs)):
+        # Its Makefile may have a .config of its own choice: that one is no other tree's.
+        inputs["series"] = spec.tree.series
+    request = digest(inputs)
+    return store.find("configs", request) or _configure(store, spec, request)
+
+
 def _configure(store: Store, spec: BuildSpec, request: str) -> Path:
     """Resolve the requested settings; every one must hold afterwards."""
     inputs = {"requested": kconfig.render(spec.config.requested)}
 
     def resolve(out: Path) -> None:
         with (
-            lane.held(store, spec.lane, spec.tree) as place,
+            lane.held(store, spec.lane, spec.tree) as held,
             log.step(f"Configuring {spec.tree.label} for {spec.config.arch.name}"),
         ):
-            wanted = place / "requested.config"
+            wanted = held.given / "requested.config"
             wanted.write_text(kconfig.render(spec.config.requested))
             command = lane.make_command(
-                spec.config.arch, place, f"KCONFIG_ALLCONFIG={wanted}", "allnoconfig"
+                spec.config.arch, held.place, f"KCONFIG_ALLCONFIG={wanted}", "allnoconfig"
             )
-            env = lane.environment(place)
-            done = proc.run([*lane.sandbox(place), *command], env=env, check=False)
+            done = proc.run(_boxed(command, held, spec), check=False)
             if done.status:
                 said = done.stdout + done.stderr
                 fails = BuildError("make allnoconfig fails", detail=said[-3000:])
                 raise _of_the_host(said) or fails
-            text = (place / "out" / ".config").read_text()
-            _check_config(spec, place / "src", text)
+            text = sandbox.read(held.out, ".config", CONFIG_MAX).decode("utf-8", "replace")
+            _check_config(spec, held.source, text)
             (out / ".config").write_text(text)
 
     return store.make("configs", request, inputs, resolve)
+
+
+def _boxed(command: list[str], held: Lane, spec: BuildSpec) -> list[str]:
+    return sandbox.command(command, held.box(), unconfined=spec.may_escape)
 
 
 def _check_config(spec: BuildSpec, source: Path, text: str) -> None:
     absent = kconfig.missing(spec.config.requested, kconfig.parse_config(text))
     if not absent:
         return
-    files = (path for path in source.rglob("Kconfig*") if path.is_file())
+    paths = source.rglob("Kconfig*")
+    files = (path for path in paths if path.is_file() and not path.is_symlink())
     texts = {str(path.relative_to(source)): path.read_text() for path in files}
     raise ConfigError(
         f"{len(absent)} of the settings asked for cannot be had in {spec.tree.label}: "
@@ -245,30 +282,28 @@ class _Meter:
 def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[str, Any]:
     arch = spec.config.arch
     began = time.monotonic()
-    with lane.held(store, spec.lane, spec.tree) as place:
-        box = lane.sandbox(place)
+    with lane.held(store, spec.lane, spec.tree) as held:
         title = f"Building {spec.tree.label} for {arch.name}"
         with log.step(title) as step, host_trouble("building"):
-            if not box:
-                step.note("bubblewrap does not work here: the build is not confined")
-            config_file = place / "out" / ".config"
-            if not config_file.is_file() or config_file.read_text() != config:
-                config_file.write_text(config)
-            meter = _Meter(step, _expected(store, spec, place))
-            command = lane.make_command(spec.config.arch, place, arch.target, "vmlinux")
-            env = lane.environment(place)
-            building = place / "building"
-            if building.is_file():
-                _tidy(place / "out")
-            building.touch()
-            done = proc.run([*box, *command], env=env, check=False, on_line=meter, deadline=7200)
-            building.unlink()
+            if why := sandbox.broken():
+                step.note(f"the build is not confined: {why}")
+            config_file = held.given / "config"
+            config_file.write_text(config)
+            meter = _Meter(step, _expected(store, spec, held))
+            make = lane.make_command(spec.config.arch, held.place, arch.target, "vmlinux")
+            target = str(held.place / "out" / ".config")
+            command = _boxed(["sh", "-c", CONFIGURE, str(config_file), target, *make], held, spec)
+            held.begin()
+            done = proc.run(command, check=False, on_line=meter, deadline=7200)
+            held.end()
             if done.status:
-                raise _failed(meter, place)
+                raise _failed(meter, held.source)
             _remember(store, spec, meter)
             for name in (*ARTEFACTS, arch.image):
-                shutil.copy2(place / "out" / name, out / Path(name).name)
-            release = (place / "out" / "include/config/kernel.release").read_text().strip()
+                sandbox.take(held.out, name, out / Path(name).name, ARTEFACT_MAX)
+            release = sandbox.read(held.out, RELEASE_FILE, 4096).decode("utf-8", "replace").strip()
+    if not RELEASE.fullmatch(release):
+        raise BuildError(f"{release!r} is no kernel release")
     return {
         "release": release,
         "label": spec.tree.label,
@@ -277,27 +312,13 @@ def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[s
         "commit": spec.tree.commit,
         "origin": spec.tree.base.origin,
         "image": Path(arch.image).name,
+        "sha256": {path.name: file_digest(path) for path in sorted(out.iterdir())},
         "objects": meter.objects,
         "warnings": meter.warnings,
         "seconds": round(time.monotonic() - began, 1),
-        "sandboxed": bool(box),
-        "command": proc.paste([*box, *command], env=env),
+        "sandboxed": not why,
+        "command": proc.paste(command),
     }
-
-
-def _tidy(out: Path) -> None:
-    """Remove what a killed make may have left half written: make goes by time stamps alone.
-
-    Kbuild writes .X.cmd when X is whole, and makes X again where there is none or where the command
-    has changed (scripts/Kbuild.include: if_changed). The youngest may be half written themselves.
-    """
-    times = {command: command.stat().st_mtime_ns for command in out.rglob(".*.cmd")}
-    young = max(times.values(), default=0) - 2_000_000_000
-    for command, when in times.items():
-        made = command.with_name(command.name[1:-4])
-        if when > young or (made.is_file() and made.stat().st_mtime_ns > when):
-            made.unlink(missing_ok=True)
-            command.unlink()
 
 
 def _of_the_host(said: str) -> InfraError | None:
@@ -308,18 +329,18 @@ def _of_the_host(said: str) -> InfraError | None:
     return lacks if NO_MEMORY.search(said) else None
 
 
-def _failed(meter: _Meter, place: Path) -> Exception:
+def _failed(meter: _Meter, source: Path) -> Exception:
     first, around = meter.error()
-    here = f"{place / 'src'}/"
+    here = f"{source}/"
     return _of_the_host("\n".join(meter.lines[-200:])) or BuildError(
         f"it does not compile: {first.strip().replace(here, '')}", detail=around.replace(here, "")
     )
 
 
-def _expected(store: Store, spec: BuildSpec, place: Path) -> int:
+def _expected(store: Store, spec: BuildSpec, held: Lane) -> int:
     """Objects of a full build, from the last one of this kind; 0 for a build on top of another."""
     memory = store.root / "lanes" / f"{spec.config.arch.name}-{spec.config.flavour}.objects"
-    if (place / "out" / "vmlinux").is_file() or not memory.is_file():
+    if (held.out / "vmlinux").is_file() or not memory.is_file():
         return 0
     return int(memory.read_text())
 

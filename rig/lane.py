@@ -2,22 +2,25 @@
 """Where kernels are made: a work tree and an O= directory for each (architecture, flavour, base).
 
 Going from one tree to the next in a lane is a `git checkout`, so make sees only the files that
-differ.
+differ. A series gets a copy of the O= directory: what its Makefiles put there reaches no other
+series' kernel.
 """
 
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from rig import git, log, proc
+from rig import git, log, proc, sandbox
 from rig.arch import Arch
+from rig.sandbox import Box
 from rig.store import Store
 from rig.tree import KernelTree
 
-WRITABLE = ("out", "ccache")
-"""What of a lane a build may write: the next build in it begins with the source it is given."""
+OWNER, KILLED = "of", "building"
+"""Whose a series' objects are; there while make runs, and after it was killed."""
 FEW = 100
 """Files that are gone to one by one."""
 # The same content gives the same bytes (Documentation/kbuild/reproducible-builds.rst).
@@ -32,13 +35,56 @@ SETTINGS = {
 }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lane:
+    """A lane that is held, with a tree checked out in `src`."""
+
+    place: Path
+    out: Path
+    """The O= directory on the host; make sees it as `place/out`."""
+    series: str
+    """Digest of the series whose own `out` is; empty for a tree that is trusted."""
+
+    @property
+    def source(self) -> Path:
+        return self.place / "src"
+
+    @property
+    def given(self) -> Path:
+        """Files for make that make cannot write."""
+        return self.place / "given"
+
+    def box(self, *more: Path) -> Box:
+        """What make sees: the source, `given` and `more` to read; its output to write."""
+        out, cache = self.place / "out", self.place / "ccache"
+        read = (self.source, self.given, *more)
+        if self.series:
+            return Box(read=(*read, cache), over=((self.out, out),), env=environment(cache, True))
+        return Box(read=read, write=(out, cache), env=environment(cache, False))
+
+    def begin(self) -> None:
+        """A make that is killed from here on leaves objects that nobody may trust."""
+        if self.series:
+            (self.out.parent / OWNER).unlink(missing_ok=True)
+        else:
+            (self.place / KILLED).touch()
+
+    def end(self) -> None:
+        """Make has come to its end, whatever that was."""
+        if self.series:
+            (self.out.parent / OWNER).write_text(self.series)
+        else:
+            (self.place / KILLED).unlink()
+
+
 @contextmanager
-def held(store: Store, name: str, tree: KernelTree) -> Iterator[Path]:
-    """The lane, locked, with the tree checked out in `src`; builds go to `out`."""
-    place = store.root / "lanes" / name
-    with store.lock(f"lane-{name}"):
-        for writable in WRITABLE:
-            (place / writable).mkdir(parents=True, exist_ok=True)
+def held(store: Store, name: str, tree: KernelTree) -> Iterator[Lane]:
+    """The lane, locked, with the tree checked out."""
+    confined = not sandbox.broken()
+    place = store.root / "lanes" / (name if confined else f"{name}-unconfined")
+    with store.lock(f"lane-{place.name}"):
+        for directory in ("out", "ccache", "given"):
+            (place / directory).mkdir(parents=True, exist_ok=True)
         marker = place / "checked-out"
         before = marker.read_text() if marker.is_file() else ""
         if before != tree.commit:
@@ -47,7 +93,43 @@ def held(store: Store, name: str, tree: KernelTree) -> Iterator[Path]:
                 if not (before and _step(place / "src", before, tree.commit)):
                     _check_out(store, place, tree.commit)
                 marker.write_text(tree.commit)
-        yield place
+        if (place / KILLED).is_file():
+            _tidy(place / "out")
+        series = tree.series if confined else ""
+        out = _copy_for(place, series) if series else place / "out"
+        yield Lane(place=place, out=out, series=series)
+
+
+def compiled(store: Store, name: str) -> bool:
+    """Whether a lane has objects that the next build can start from."""
+    return (store.root / "lanes" / name / "out" / "vmlinux").is_file()
+
+
+def _copy_for(place: Path, series: str) -> Path:
+    """The series' own copy of the objects. It is kept for the next patch of the same series."""
+    own = place / "series"
+    owner = own / OWNER
+    if not owner.is_file() or owner.read_text() != series:
+        sandbox.remove(own)
+        own.mkdir()
+        proc.run(["cp", "--archive", "--reflink=auto", place / "out", own / "out"])
+        owner.write_text(series)
+    return own / "out"
+
+
+def _tidy(out: Path) -> None:
+    """Remove what a killed make may have left half written: make goes by time stamps alone.
+
+    Kbuild writes .X.cmd when X is whole, and makes X again where there is none or where the command
+    has changed (scripts/Kbuild.include: if_changed). The youngest may be half written themselves.
+    """
+    times = {command: command.stat().st_mtime_ns for command in out.rglob(".*.cmd")}
+    young = max(times.values(), default=0) - 2_000_000_000
+    for command, when in times.items():
+        made = command.with_name(command.name[1:-4])
+        if when > young or (made.is_file() and made.stat().st_mtime_ns > when):
+            made.unlink(missing_ok=True)
+            command.unlink()
 
 
 def _step(source: Path, before: str, commit: str) -> bool:
@@ -87,22 +169,6 @@ def _worktree_of(admin: Path) -> Path:
     return Path((admin / "gitdir").read_text().strip()).parent
 
 
-def sandbox(lane: Path) -> list[str]:
-    """What a command runs under: no network, nothing writable but the lane's output.
-
-    A series may edit Makefiles and host scripts, so building it is running it.
-    """
-    if proc.which("bwrap") is None:
-        return []
-    argv = [
-        "bwrap", "--die-with-parent", "--unshare-all", "--ro-bind", "/", "/", "--dev", "/dev",
-        "--proc", "/proc", "--tmpfs", "/tmp", "--ro-bind", str(lane), str(lane),
-        *(word for name in WRITABLE for word in ("--bind", str(lane / name), str(lane / name))),
-        "--chdir", str(lane),
-    ]  # fmt: skip
-    return argv if proc.run([*argv, "true"], check=False).status == 0 else []
-
-
 def jobs() -> int:
     return (os.cpu_count() or 1) + 1
 
@@ -120,12 +186,12 @@ def make_command(arch: Arch, lane: Path, *targets: str) -> list[str]:
     return ["make", "-C", str(lane / "src"), f"-j{jobs()}", *words, *targets]
 
 
-def environment(lane: Path) -> dict[str, str]:
-    """ccache's, with a cache of the lane's own: a series' Makefile can put things there."""
-    cache = lane / "ccache"
+def environment(cache: Path, series: bool) -> dict[str, str]:
+    """ccache's. A series takes from the lane's cache and puts nothing in."""
+    own = {"CCACHE_READONLY": "1", "CCACHE_TEMPDIR": "/tmp"}
     return {
         "CCACHE_DIR": str(cache),
-        "CCACHE_TEMPDIR": str(cache / "tmp"),
         "CCACHE_MAXSIZE": "3G",
         "CCACHE_DEPEND": "1",
+        **(own if series else {"CCACHE_TEMPDIR": str(cache / "tmp")}),
     }

@@ -14,13 +14,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from rig import accel, arch, base, git, guest, image, kbuild, lane, proc, suite, tree
+from rig import accel, arch, base, git, guest, image, kbuild, lane, proc, sandbox, suite, tree
 from rig.errors import InfraError
-from rig.guest import Software
 from rig.kbuild import BuildSpec
 from rig.progress import reporter
 from rig.qemu import Accel, Machine
 from rig.run import Shelves
+from rig.software import Software
 from rig.store import Store
 from rig.tree import KernelTree, TreeSpec
 
@@ -55,13 +55,16 @@ def rig_command(*words: str) -> Callable[[], object]:
 
 
 def bare_make(store: Store, spec: BuildSpec, commit: str) -> float:
-    """make in the rig's own lane, after a checkout that is not counted."""
-    with lane.held(store, spec.lane, spec.tree) as place:
-        git.git("checkout", "--quiet", "--force", "--detach", commit, cwd=place / "src")
-        (place / "checked-out").write_text(commit)
-        command = lane.make_command(spec.config.arch, place, spec.config.arch.target, "vmlinux")
-        env = lane.environment(place)
-        return timed(lambda: proc.run(command, env=env, deadline=3600))
+    """make in the rig's own lane, without its sandbox, after a checkout that is not counted."""
+    with lane.held(store, spec.lane, spec.tree) as held:
+        git.git("checkout", "--quiet", "--force", "--detach", commit, cwd=held.source)
+        (held.place / "checked-out").write_text(commit)
+        arch = spec.config.arch
+        command = lane.make_command(arch, held.place, arch.target, "vmlinux")
+        try:
+            return timed(lambda: proc.run(command, env=held.box().env, deadline=3600))
+        finally:
+            sandbox.give(held.out, again=True)
 
 
 def builds(store: Store, rounds: int) -> list[str]:

@@ -62,6 +62,14 @@ def which(program: str) -> Path | None:
     return Path(found) if found else None
 
 
+def find(program: str) -> Path:
+    """Where a program is. Raises InfraError where it is not installed."""
+    if (found := which(program)) is None:
+        hint = "`rig doctor --fix` installs what is missing"
+        raise InfraError(f"{program} is not installed", hint=hint)
+    return found
+
+
 SYSTEM_PATH = "/usr/sbin:/sbin"
 """Where mke2fs is; not on the PATH of Debian's ordinary users."""
 
@@ -86,11 +94,7 @@ def _popen(
     stdout: int | IO[bytes],
     stderr: int | IO[bytes],
 ) -> subprocess.Popen[bytes]:
-    program = which(str(argv[0]))
-    if program is None:
-        raise InfraError(
-            f"{argv[0]} is not installed", hint="`rig doctor --fix` installs what is missing"
-        )
+    program = find(str(argv[0]))
     if cwd and not cwd.is_dir():
         raise InfraError(f"{argv[0]} cannot be run in {cwd}: there is no such directory")
     log.command(paste(argv, cwd, env))

@@ -48,6 +48,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--seed", default=1, type=int, help="of the programs; if seeded, of all")
     group.addoption("--flavour", default="base", help="kernel flavour")
     group.addoption("--mutant", default="", help="break this rule of the kernel first")
+    group.addoption(
+        "--unconfined", action="store_true", help="run a series where the sandbox does not work"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -139,6 +142,7 @@ class Bench:
             mutant=options.mutant,
             schedule=options.schedule,
             seed=options.seed,
+            unconfined=options.unconfined,
             suites=(*standard(), *sorted(self.requested)) if self.requested else (),
         )
 

@@ -12,6 +12,8 @@ from rig.arch import Arch
 QUIET = (
     *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
     *("-monitor", "none"),
+    # QEMU's own seccomp filter: what comes out of the guest starts no program.
+    *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
 )
 
 
@@ -48,6 +50,11 @@ class Accel(StrEnum):
     def patience(self) -> float:
         """How much longer things take than on hardware, for deadlines."""
         return {Accel.KVM: 1, Accel.TCG: 6}[self]
+
+    @property
+    def device(self) -> Path | None:
+        """What QEMU has to open for it."""
+        return {Accel.KVM: Path("/dev/kvm"), Accel.TCG: None}[self]
 
     @property
     def option(self) -> str:
@@ -123,6 +130,8 @@ class Files:
     kernel: Path
     initrd: Path
     qmp: Path
+    port: int = 0
+    """The port on 127.0.0.1 that leads to the guest's SSH; 0 is QEMU's choice."""
     swap_disk: Path | None = None
     data_disk: Path | None = None
     """Read only: what the guest writes to it is gone with the guest."""
@@ -173,10 +182,10 @@ def argv(machine: Machine, files: Files) -> list[str]:
         *base_argv(arch, machine.accel),
         *_hardware(arch, machine, files.kernel, files.initrd),
         "-serial", "stdio",
-        *_network(arch),
+        *_network(arch, files.port),
         *_disk(arch, "rig-swap", files.swap_disk),
         *_disk(arch, "rig-data", files.data_disk, "snapshot=on"),
-        "-qmp", f"unix:{files.qmp},server=on,wait=off",
+        "-qmp", f"unix:{value(files.qmp)},server=on,wait=off",
     ]  # fmt: skip
 
 
@@ -193,7 +202,7 @@ def seeded_argv(machine: Machine, schedule: Seeded, files: SeededFiles) -> list[
         *QUIET,
         *_hardware(arch, machine, files.kernel, files.initrd),
         "-serial", f"file:{files.console}",
-        "-chardev", f"file,id=answer,path={files.answer}",
+        "-chardev", f"file,id=answer,path={value(files.answer)}",
         "-device", f"{arch.answer},chardev=answer",
         # Where a turn ends that nothing else has ended: a timer of QEMU's that the guest does not
         # see (net/filter-buffer.c, of a network without anybody in it).
@@ -235,10 +244,15 @@ def probe_argv(arch: Arch, accel: Accel, rom: Path) -> list[str]:
     ]
 
 
-def _network(arch: Arch) -> list[str]:
-    """A network that ends at this host, and one port of it; QEMU chooses the port's number."""
+def value(path: Path) -> str:
+    """A path within an option: a comma would begin the next one (qemu-options.hx)."""
+    return str(path).replace(",", ",,")
+
+
+def _network(arch: Arch, port: int) -> list[str]:
+    """A network that ends at this host, and one port of it."""
     return [
-        "-netdev", "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:0-10.0.2.15:22",
+        "-netdev", f"user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:22",
         "-device", f"virtio-net-{arch.virtio},netdev=net0,romfile=",
     ]  # fmt: skip
 
@@ -247,7 +261,7 @@ def _disk(arch: Arch, name: str, path: Path | None, *options: str) -> list[str]:
     """A disk the guest knows by its serial number, `name`."""
     if path is None:
         return []
-    drive = (f"file={path}", "if=none", f"id={name}", "format=raw", "cache=unsafe", *options)
+    drive = (f"file={value(path)}", "if=none", f"id={name}", "format=raw", "cache=unsafe", *options)
     return [
         "-drive", ",".join(drive),
         "-device", f"virtio-blk-{arch.virtio},drive={name},serial={name}",

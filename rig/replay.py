@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from rig import accel, campaign, gdbstub, guestbin, log, proc, request, run, seeded, steady
+from rig import accel, campaign, gdbstub, guestbin, log, proc, request, run, sandbox, seeded, steady
 from rig import arch as arches
 from rig.errors import ConfigError, InfraError
-from rig.guest import Software
 from rig.request import Request
 from rig.run import Provenance, RunResult, Shelves
+from rig.sandbox import Box
+from rig.software import Software
 from rig.store import Store
 from rig.verdict import CaseResult
 
@@ -121,31 +122,35 @@ def stopped(store: Store, one: Recorded, directory: Path) -> Iterator[Stopped]:
     with ExitStack() as stack:
         # A short path: a socket's name must fit in 108 bytes (unix(7)).
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="rig-")))
-        argv = seeded.start(machine, made, one.case.command, directory)
-        stub_options = ("-S", "-gdb", f"unix:{scratch / 'gdb'},server=on,wait=off")
-        process = stack.enter_context(
-            proc.spawn([*argv, *stub_options], env=seeded.environment(made))
+        own = scratch / "qemu"
+        own.mkdir()
+        options = ("-S", "-gdb", f"unix:{own / 'gdb'},server=on,wait=off")
+        argv, writes = stack.enter_context(
+            seeded.started(machine, made, one.case.command, directory, options, share=(own,))
         )
+        process = stack.enter_context(proc.spawn(argv))
         stack.callback(proc.kill, process)
-        stub = gdbstub.Stub(scratch / "gdb", seeded.DEADLINE)
+        stub = gdbstub.Stub(own / "gdb", seeded.DEADLINE)
         stack.callback(stub.close)
         with log.step(f"{one.name} on {arch.name}, as far as the failing check"):
             there = stub.run_to(gdbstub.functions(arch, program, FAILING))
-        _same_so_far(one, directory)
+        _same_so_far(one, writes, directory)
         if not there:
             raise ConfigError(f"{one.name} has nothing to stop at: it does not fail")
         stub.close()
         gdb = "gdb" if arch.is_host() or not proc.which("gdb-multiarch") else "gdb-multiarch"
-        vmlinux = str(store.path("builds", known.build) / "vmlinux")
-        words = (f"target remote {scratch / 'gdb'}", f"add-symbol-file {program}")
-        yield Stopped(
-            process=process, gdb=(gdb, vmlinux, *(part for word in words for part in ("-ex", word)))
-        )
+        vmlinux = store.path("builds", known.build) / "vmlinux"
+        words = (f"target remote {own / 'gdb'}", f"add-symbol-file {program}")
+        asked = [gdb, str(vmlinux), *(part for word in words for part in ("-ex", word))]
+        box = Box(read=(vmlinux, program), write=(own,), terminal=True)
+        boxed = sandbox.command(asked, box, unconfined=made.unconfined)
+        yield Stopped(process=process, gdb=tuple(boxed))
 
 
-def _same_so_far(one: Recorded, directory: Path) -> None:
+def _same_so_far(one: Recorded, writes: Path, directory: Path) -> None:
     """Raise InfraError unless all that was said by now was said then."""
     for name in (seeded.CONSOLE, seeded.ANSWER):
+        sandbox.take(writes, name, directory / name, seeded.LEFT_MAX)
         if not (one.directory / name).read_bytes().startswith((directory / name).read_bytes()):
             before, after = _first_difference(one.directory, directory)
             raise InfraError(
@@ -171,6 +176,7 @@ def restore(store: Store, shelves: Shelves, one: Recorded) -> None:
         mutant=known.mutant,
         suites=tuple(name for name, _ in known.programs),
         schedule="seeded",
+        unconfined=bool(known.unconfined),
     )
     with log.step(f"Making the {', '.join(absent)} of {one.directory.parent.parent.name} again"):
         (spec,) = request.specs(store, shelves, asked)
@@ -197,7 +203,12 @@ def software(store: Store, known: Provenance) -> Software:
     programs = tuple(store.path("programs", digest) / name for name, digest in known.programs)
     image = store.path("images", known.image) / "rootfs.cpio"
     initrd = (image, guestbin.pack(programs))
-    return Software(kernel=kernel, initrd=initrd, steady=steady.library(store))
+    return Software(
+        kernel=kernel,
+        initrd=initrd,
+        steady=steady.library(store),
+        unconfined=bool(known.unconfined),
+    )
 
 
 def _first_difference(old: Path, new: Path) -> tuple[str, str]:

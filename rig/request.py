@@ -17,6 +17,7 @@ from rig import (
     mutant,
     onto,
     run,
+    sandbox,
     series,
     suite,
     target,
@@ -63,6 +64,8 @@ class Request:
     """The tree after every patch of the series is built, and the last one run."""
     after: tuple[str, ...] = ()
     """After which patches it is run as well: numbers, or `all`."""
+    unconfined: bool = False
+    """A series may be built and run where the sandbox does not work."""
 
 
 def comma(text: str) -> tuple[str, ...]:
@@ -147,6 +150,7 @@ def _specs(store: Store, shelves: Shelves, request: Request) -> Iterator[RunSpec
             iterations=request.iterations,
             pages=request.pages,
             promises=tuple(dict.fromkeys((*tree.promises, *request.promises))),
+            unconfined=request.unconfined,
         )
 
 
@@ -177,6 +181,7 @@ def build(store: Store, shelves: Shelves, request: Request) -> tuple[KernelBuild
             machine=Machine(arch=name, accel=Accel.TCG),
             flavour=request.flavour,
             mutant=request.mutant,
+            unconfined=request.unconfined,
         )
         for name in _architectures(request)
     )
@@ -200,6 +205,8 @@ def _check_target(shelves: Shelves, request: Request) -> None:
             found = _series(shelves, wanted, request.base)
             found.first(1 if wanted.upto is None else wanted.upto)
             suite.check_promises(found.promises)
+    if is_series and not request.unconfined and (why := sandbox.broken()):
+        raise sandbox.refusal(why)
     if request.base and not is_series:
         raise ConfigError(
             f"--base {request.base} is what a series is applied to, and {request.target} is none",

@@ -26,6 +26,7 @@ from rig import (
     ktap,
     log,
     mutant,
+    sandbox,
     seeded,
     steady,
     suite,
@@ -36,9 +37,10 @@ from rig import (
 from rig import arch as arches
 from rig.console import Splat, scan
 from rig.errors import BuildError, ConfigError, InfraError, RigError
-from rig.guest import Guest, Software
+from rig.guest import Guest
 from rig.kbuild import BuildSpec, KernelBuild
 from rig.qemu import Machine, Seeded
+from rig.software import Software
 from rig.store import Store, host_trouble
 from rig.suite import Case, Selection, Suite
 from rig.tree import TreeSpec
@@ -82,6 +84,8 @@ class RunSpec:
     """Or it is only built."""
     step: eachpatch.Step | None = None
     """Where a patch is looked at by itself."""
+    unconfined: bool = False
+    """A series may be run where the sandbox does not work."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,6 +107,8 @@ class Provenance:
     iterations: int = 0
     pages: int = 0
     promises: tuple[str, ...] = ()
+    unconfined: str = ""
+    """Why it was built and run without the sandbox; empty where it was not."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,9 +127,6 @@ class RunResult:
     """Evidence of a verdict that is not a case's: the compiler's words, the hunk, the console."""
     checkpatch: tuple[str, ...] = ()
     """Of the last patch, where it was looked at by itself: the count, and the complaints."""
-
-
-# --- preparing ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,6 +150,7 @@ def provenance(spec: RunSpec) -> Provenance:
         iterations=spec.iterations,
         pages=spec.pages,
         promises=spec.promises,
+        unconfined=sandbox.broken(),
     )
 
 
@@ -162,7 +166,7 @@ def build_spec(store: Store, shelves: Shelves, spec: RunSpec) -> BuildSpec:
     # Every suite's fragment, whichever suites run: one kernel serves them all.
     extra = tuple(known.config for known in suite.known().values())
     config = kbuild.fragments(shelves.kconfigs, arches.pick(spec.machine.arch), spec.flavour, extra)
-    return BuildSpec(tree=made, config=config)
+    return BuildSpec(tree=made, config=config, unconfined=spec.unconfined)
 
 
 def prepare(store: Store, shelves: Shelves, spec: RunSpec) -> Prepared:
@@ -188,13 +192,14 @@ def prepare(store: Store, shelves: Shelves, spec: RunSpec) -> Prepared:
         initrd=(rootfs, guestbin.pack(tuple(chain.from_iterable(programs.values())))),
         data_disk=image.data_disk(store),
         steady=steady.library(store) if isinstance(spec.machine.schedule, Seeded) else None,
+        unconfined=wanted.may_escape,
     )
     return Prepared(
         spec=spec,
         build=built,
         software=software,
         provenance=known,
-        checkpatch=eachpatch.checkpatch(store, spec.step) if spec.step else (),
+        checkpatch=eachpatch.checkpatch(store, spec.step, unconfined=spec.unconfined),
     )
 
 
@@ -227,9 +232,6 @@ def built(prepared: Prepared, directory: Path) -> RunResult:
         verdict=Verdict(outcome=Outcome.SKIP, reason="builds, no new compiler warning; not run"),
         checkpatch=prepared.checkpatch,
     )
-
-
-# --- running -----------------------------------------------------------------------------------
 
 
 def execute(prepared: Prepared, directory: Path) -> RunResult:
@@ -387,8 +389,7 @@ def interact(prepared: Prepared, command: Sequence[str], out: TextIO, err: TextI
     with tempfile.TemporaryDirectory(prefix="rig-") as scratch:
         with guest.boot(machine_of(prepared.spec), prepared.software, Path(scratch)) as up:
             if not command:
-                up.shell()
-                return 0
+                return up.shell()
             ran = up.run(shlex.join(command), deadline=3600)
             out.write(ran.stdout)
             err.write(ran.stderr)

@@ -7,22 +7,28 @@ for all CPUs, instructions for a clock, no network, no disk, no source of entrop
 """
 
 import hashlib
+import os
 import re
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rig import arch as arches
-from rig import log, proc, qemu, steady
+from rig import log, proc, qemu, sandbox, steady
 from rig.errors import GuestLost, InfraError
-from rig.guest import Software, check_setup, write_initrd
+from rig.guest import check_setup
 from rig.proc import DeadlineExceeded
 from rig.qemu import Machine, Seeded, SeededFiles
+from rig.software import Software, write_initrd
 
-CONSOLE, ANSWER = "console.log", "answer.log"
+CONSOLE, ANSWER, INITRD = "console.log", "answer.log", "initrd"
 DEADLINE = 300.0
 """Seconds of the host's; virtual time runs at its own pace, and a hung guest runs for ever."""
+LEFT_MAX = 8 << 30
+"""Bytes of a file that QEMU leaves."""
 ENDED = re.compile(rb"rig: the program ended with (\d+)")
 
 
@@ -43,24 +49,23 @@ def run(
     command: Sequence[str],
     directory: Path,
     options: Sequence[str] = (),
+    leaves: Sequence[str] = (),
     deadline: float = DEADLINE,
 ) -> Finished:
     """Run a program; both consoles and QEMU's command line are left in `directory`. `options` are
-    more of QEMU's, which must not change the run. `deadline` is in seconds of the host's.
+    more of QEMU's, which must not change the run, and `leaves` the files that they have it write.
+    `deadline` is in seconds of the host's.
 
     Raises GuestLost where the guest does not come to its end, InfraError where QEMU does not start.
     """
-    argv = start(machine, software, command, directory)
     began = time.monotonic()
-    try:
-        with log.step(f"{' '.join(command[:2])} on {machine.arch}, seed {seed_of(machine)}"):
-            done = proc.run(
-                [*argv, *options], env=environment(software), check=False, deadline=deadline
-            )
-    except DeadlineExceeded as error:
-        raise GuestLost(f"the guest does not come to its end within {deadline:.0f} s") from error
-    finally:
-        (directory / "initrd").unlink(missing_ok=True)
+    with started(machine, software, command, directory, options, leaves) as (argv, _):
+        try:
+            with log.step(f"{' '.join(command[:2])} on {machine.arch}, seed {seed_of(machine)}"):
+                done = proc.run(argv, check=False, deadline=deadline)
+        except DeadlineExceeded as error:
+            late = f"the guest does not come to its end within {deadline:.0f} s"
+            raise GuestLost(late) from error
     console = (directory / CONSOLE).read_bytes() if (directory / CONSOLE).is_file() else b""
     if done.status or not console.strip():
         raise InfraError("QEMU does not start", detail=done.stderr.strip()[-2000:])
@@ -91,25 +96,57 @@ def seed_of(machine: Machine) -> int:
     return machine.schedule.seed
 
 
-def start(
-    machine: Machine, software: Software, command: Sequence[str], directory: Path
+@contextmanager
+def started(
+    machine: Machine,
+    software: Software,
+    command: Sequence[str],
+    directory: Path,
+    options: Sequence[str] = (),
+    leaves: Sequence[str] = (),
+    share: tuple[Path, ...] = (),
+) -> Iterator[tuple[list[str], Path]]:
+    """QEMU's command line for a program, and the directory that QEMU writes to while it runs.
+
+    What it leaves there is in `directory` afterwards. `share` are more directories it may write to.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=directory, prefix="qemu-") as name:
+        own = Path(name)
+        argv = _command(machine, software, command, directory, own)
+        initrd = directory / INITRD
+        read = (software.kernel.with_name(arches.pick(machine.arch).seeded_kernel), initrd)
+        box = software.box(machine, read=read, write=(own, *share))
+        boxed = replace(box, env=environment(software), cwd=own)
+        try:
+            yield (
+                sandbox.command([*argv, *options], boxed, unconfined=software.unconfined),
+                own,
+            )
+        finally:
+            initrd.unlink(missing_ok=True)
+            for leaf in (CONSOLE, ANSWER, *leaves):
+                if os.path.lexists(own / leaf):
+                    sandbox.take(own, leaf, directory / leaf, LEFT_MAX)
+
+
+def _command(
+    machine: Machine, software: Software, command: Sequence[str], directory: Path, own: Path
 ) -> list[str]:
-    """QEMU's command line for a program, and the files it needs."""
+    """QEMU's command line by itself, noted in `directory`, where the initrd is then, too."""
     schedule = machine.schedule
     assert isinstance(schedule, Seeded)
     if wrong := [word for word in command if re.search(r"[,\s\"]", word)]:
         raise InfraError(f"{wrong[0]!r} cannot be said on a kernel command line")
-    directory.mkdir(parents=True, exist_ok=True)
     arch = arches.pick(machine.arch)
     device = f"/dev/{arch.answer_device}"
     words = (f"rig.answer={device}", f"rig.run={','.join(command)}")
     files = SeededFiles(
         kernel=software.kernel.with_name(arch.seeded_kernel),
-        initrd=directory / "initrd",
-        console=directory / CONSOLE,
-        answer=directory / ANSWER,
+        initrd=write_initrd(directory / INITRD, software.initrd),
+        console=own / CONSOLE,
+        answer=own / ANSWER,
     )
-    write_initrd(files.initrd, software.initrd)
     argv = qemu.seeded_argv(replace(machine, cmdline=(*machine.cmdline, *words)), schedule, files)
     (directory / "qemu.cmd").write_text(proc.paste(argv, env=environment(software)) + "\n")
     return argv

@@ -6,13 +6,13 @@ them running the series: it happens where the kernel is built, in the lane, unde
 """
 
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from rig import git, lane, log, proc
+from rig import git, lane, log, proc, sandbox
 from rig.errors import BuildError
 from rig.kbuild import BuildSpec
+from rig.lane import Lane
 from rig.store import Store, digest, host_trouble
 
 FOLDER = "tools/testing/selftests"
@@ -26,7 +26,9 @@ TARGET = "rig-list"
 LIST = "$(notdir $(TEST_GEN_PROGS) $(TEST_GEN_FILES))"
 STOPPED = re.compile(r"make(?:\[\d+\])?: \*\*\* \[.*?([^/\] ]+)\] Error ")
 COMPLAINT = re.compile(r"\b(?:fatal )?error: |undefined reference to|cannot find -l")
-REASON_MAX = 200
+REASON_MAX, PROGRAM_MAX = 200, 256 << 20
+WORK = "selftests"
+"""In the O= directory: make writes it, and so only a command in the sandbox does."""
 
 
 def build(
@@ -49,11 +51,14 @@ def build(
 
     def make(out: Path) -> dict[str, object]:
         with (
-            lane.held(store, spec.lane, spec.tree) as place,
+            lane.held(store, spec.lane, spec.tree) as held,
+            store.scratch() as scratch,
             log.step(f"Compiling selftests/{folder} of {spec.tree.label} for {arch.name}") as step,
             host_trouble("building selftests"),
         ):
-            there, missing = _make(store, spec, place, folder, names, out)
+            tar = scratch / "export.tar"
+            git.git("archive", "-o", tar, spec.tree.commit, *EXPORT, cwd=git.repository(store))
+            there, missing = _make(spec, held, tar, folder, names, out)
             if other := sorted({*there} - {*names, *known}):
                 step.note(f"{spec.tree.label} has more than the list knows: {', '.join(other)}")
         for name, why in missing.items():
@@ -82,43 +87,62 @@ def _trees(store: Store, spec: BuildSpec) -> dict[str, str]:
 
 
 def _make(
-    store: Store, spec: BuildSpec, place: Path, folder: str, names: Sequence[str], out: Path
+    spec: BuildSpec, held: Lane, tar: Path, folder: str, names: Sequence[str], out: Path
 ) -> tuple[list[str], dict[str, str]]:
     """Which programs the tree has, and why some of `names` are not in `out` afterwards."""
-    arch, box, env = spec.config.arch, lane.sandbox(place), lane.environment(place)
-    work = place / "out" / "selftests"
-    shutil.rmtree(work, ignore_errors=True)
-    (work / "bin").mkdir(parents=True)
+    work = held.place / "out" / WORK
+
+    def run(*words: str) -> proc.Done:
+        command = sandbox.command(words, held.box(tar), unconfined=spec.may_escape)
+        return proc.run(command, check=False, deadline=1800)
+
+    held.begin()
     try:
-        _run([*box, *lane.make_command(arch, place, "headers")], env)
-        tar = work / "export.tar"
-        git.git("archive", "-o", tar, spec.tree.commit, *EXPORT, cwd=git.repository(store))
-        _run([*box, "tar", "-xf", str(tar), "-C", str(work)], env)
-        make = _command(spec, place, work, folder)
-        said = _run([*box, *make, f"--eval={TARGET}: ; @echo {TARGET} {LIST}", TARGET], env)
+        _checked(run("rm", "-rf", str(work)))
+        _checked(run("mkdir", "-p", str(work / "bin")))
+        _checked(run(*lane.make_command(spec.config.arch, held.place, "headers")))
+        _checked(run("tar", "-xf", str(tar), "-C", str(work)))
+        make = _command(spec, held.place, work, folder)
+        said = _checked(run(*make, f"--eval={TARGET}: ; @echo {TARGET} {LIST}", TARGET))
         there = said.rpartition(TARGET)[2].split()
         targets = [str(work / "bin" / name) for name in names if name in there]
-        done = proc.run([*box, *make, *targets], env=env, check=False, deadline=1800)
+        done = run(*make, *targets)
         said = f"{done.stdout}{done.stderr}".replace(f"{work}/", "")
-        why = complaints(said)
-        missing = {}
-        for name in names:
-            made = work / "bin" / name
-            if name not in there:
-                missing[name] = f"{spec.tree.label} has no {name} for {arch.name}"
-            elif made.is_file() and not made.is_symlink() and name not in why:
-                shutil.copy2(made, out / name)
-            else:
-                said_of_it = why.get(name, "make says nothing")
-                missing[name] = f"does not compile in {spec.tree.label}: {said_of_it}"
+        missing = _keep(spec, held.out, names, there, complaints(said), out)
         (out / "make.log").write_text(said)
         return there, missing
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        run("rm", "-rf", str(work))
+        held.end()
 
 
-def _run(command: list[str], env: dict[str, str]) -> str:
-    done = proc.run(command, env=env, check=False)
+def _keep(
+    spec: BuildSpec,
+    made: Path,
+    names: Sequence[str],
+    there: Sequence[str],
+    why: dict[str, str],
+    out: Path,
+) -> dict[str, str]:
+    """Copy the programs to `out`; why some are not there."""
+    missing = {}
+    for name in names:
+        if name not in there:
+            missing[name] = f"{spec.tree.label} has no {name} for {spec.config.arch.name}"
+            continue
+        try:
+            if name in why:
+                raise sandbox.Left(why[name])
+            sandbox.take(made, f"{WORK}/bin/{name}", out / name, PROGRAM_MAX)
+            (out / name).chmod(0o755)
+        except sandbox.Left:
+            (out / name).unlink(missing_ok=True)
+            said = why.get(name, "make says nothing")
+            missing[name] = f"does not compile in {spec.tree.label}: {said}"
+    return missing
+
+
+def _checked(done: proc.Done) -> str:
     if done.status:
         said = f"{done.stdout}{done.stderr}"[-3000:]
         raise BuildError("the selftests cannot be built", detail=said)

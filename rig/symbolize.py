@@ -4,10 +4,13 @@
 import re
 from pathlib import Path
 
-from rig import proc
+from rig import proc, sandbox
 from rig.arch import Arch
+from rig.sandbox import Box
 
 FRAME = re.compile(r"\b([A-Za-z_][\w.]*)\+0x([0-9a-f]+)/0x([0-9a-f]+)")
+
+SYMBOL = re.compile(r"([0-9a-f]{1,16}) (\w) (\S+).*")
 
 
 def decode(arch: Arch, directory: Path, lines: tuple[str, ...]) -> tuple[str, ...]:
@@ -18,12 +21,12 @@ def decode(arch: Arch, directory: Path, lines: tuple[str, ...]) -> tuple[str, ..
     frames = {match[0]: match for line in lines for match in FRAME.finditer(line)}
     if not frames:
         return lines
-    symbols = _symbols(directory / "System.map")
+    known = symbols(directory / "System.map")
     addresses = {
         # The return address is after the call; at a function's start nothing was called yet.
-        frame: symbols[match[1]] + max(0, int(match[2], 16) - 1)
+        frame: known[match[1]] + max(0, int(match[2], 16) - 1)
         for frame, match in frames.items()
-        if match[1] in symbols
+        if match[1] in known
     }
     if not addresses:
         return lines
@@ -33,7 +36,9 @@ def decode(arch: Arch, directory: Path, lines: tuple[str, ...]) -> tuple[str, ..
         directory / "vmlinux",
         *(f"{a:#x}" for a in addresses.values()),
     ]
-    places = proc.run(argv, check=False, deadline=120).stdout.splitlines()
+    # binutils take hostile files badly, and the vmlinux may be a stranger's.
+    boxed = sandbox.command(argv, Box(read=(directory / "vmlinux",)), unconfined=True)
+    places = proc.run(boxed, check=False, deadline=120).stdout.splitlines()
     where = {
         frame: re.sub(r"^.*?/src/", "", place.split(" (", 1)[0])
         for frame, place in zip(addresses, places, strict=False)
@@ -45,9 +50,11 @@ def decode(arch: Arch, directory: Path, lines: tuple[str, ...]) -> tuple[str, ..
     )
 
 
-def _symbols(path: Path) -> dict[str, int]:
+def symbols(path: Path, kinds: str = "") -> dict[str, int]:
+    """Name -> address, from a System.map; `kinds` are nm's letters, all by default."""
     found: dict[str, int] = {}
-    for line in path.read_text().splitlines() if path.is_file() else ():
-        address, _, name = line.split(maxsplit=2)
-        found.setdefault(name, int(address, 16))
+    for line in path.read_text(errors="replace").splitlines() if path.is_file() else ():
+        match = SYMBOL.fullmatch(line)
+        if match and (not kinds or match[2] in kinds):
+            found.setdefault(match[3], int(match[1], 16))
     return found

@@ -15,15 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rig import arch as arches
-from rig import proc, replay, seeded
+from rig import proc, replay, sandbox, seeded, symbolize
 from rig.arch import Arch
 from rig.errors import ConfigError, InfraError, unknown
 from rig.replay import Recorded
+from rig.sandbox import Box
 from rig.store import Store
 
 BLOCK = re.compile(r"Trace (\d+): \S+ \[[0-9a-f]+/([0-9a-f]+)/")
 REGISTER = re.compile(r"\b([A-Z][A-Z0-9]{1,2}) ?=([0-9a-f]{16})\b")
-FILE = "trace.txt"
+FILE, RAW = "trace.txt", "qemu-trace.log"
+"""What is kept beside the run, and what QEMU writes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,10 +61,11 @@ def trace(store: Store, one: Recorded, functions: Sequence[str], directory: Path
     build = store.path("builds", known.build)
     points = {address: name for name, address in _addresses(build, functions).items()}
     clock, register = _clock(arch, build)
-    raw, out = directory / "qemu.log", one.directory / FILE
+    raw, out = directory / RAW, one.directory / FILE
     blocks = ",".join(f"{address:#x}+1" for address in (*points, clock))
-    options = ("-d", "exec,nochain,cpu", "-dfilter", blocks, "-D", str(raw))
-    ran = seeded.run(one.result.machine, software, one.case.command, directory, options)
+    options = ("-d", "exec,nochain,cpu", "-dfilter", blocks, "-D", RAW)
+    command = one.case.command
+    ran = seeded.run(one.result.machine, software, command, directory, options, leaves=(RAW,))
     if not raw.is_file():
         raise InfraError("QEMU does not trace")
     counts: Counter[str] = Counter()
@@ -101,8 +104,7 @@ def calls(
 
 
 def _addresses(build: Path, functions: Sequence[str]) -> dict[str, int]:
-    rows = (line.split() for line in (build / "System.map").read_text().splitlines())
-    symbols = {name: int(address, 16) for address, kind, name in rows if kind in "tTwW"}
+    symbols = symbolize.symbols(build / "System.map", kinds="tTwW")
     if not functions:
         raise ConfigError("no function is named", hint="--trace try_to_unmap_one,flush_tlb_func")
     for name in functions:
@@ -119,7 +121,9 @@ def _clock(arch: Arch, build: Path) -> tuple[int, str]:
         "--no-show-raw-insn",
         f"--disassemble={arch.clock_function}",
     ]
-    code = proc.run([*argv, str(build / "vmlinux")]).stdout
+    vmlinux = build / "vmlinux"
+    boxed = sandbox.command([*argv, vmlinux], Box(read=(vmlinux,)), unconfined=True)
+    code = proc.run(boxed).stdout
     found = re.search(
         rf"^[0-9a-f]+:\s+{arch.clock_instruction}\s*\n\s*([0-9a-f]+):", code, re.MULTILINE
     )

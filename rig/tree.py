@@ -57,6 +57,9 @@ class KernelTree:
     """git's hash of the content: what a build is named after."""
     version: KernelVersion
     """As the tree's own Makefile has it."""
+    series: str = ""
+    """Digest of the whole series that is on top, or of which a part is; empty for a base. A base
+    comes from Debian, kernel.org or the user's own tree and is trusted, a series is not."""
 
 
 def materialize(store: Store, spec: TreeSpec) -> KernelTree:
@@ -100,7 +103,16 @@ def _materialize(store: Store, spec: TreeSpec) -> KernelTree:
         commit=commit,
         tree=tree_of(store, commit),
         version=_version_of(store, commit),
+        series=_series_digest(spec),
     )
+
+
+def _series_digest(spec: TreeSpec) -> str:
+    """The same for each of its first patches: they share what is made of them."""
+    if spec.series is None:
+        return ""
+    whole = (*spec.below, spec.series)
+    return series.digest(tuple(patch for one in whole for patch in one.patches))
 
 
 def _version_of(store: Store, commit: str) -> KernelVersion:

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rig import git, log, proc
+from rig import git, log, proc, sandbox
 from rig.errors import BuildError, ConfigError
 from rig.mutant import Mutant
+from rig.sandbox import Box
 from rig.store import Store, digest
 from rig.tree import KernelTree, tree_of
 
@@ -22,6 +23,7 @@ MAKEFILE = "mm/Makefile"
 PLACE = re.compile(r"(?:^|[\s/])((?:\w+/)+[\w-]+\.[ch]):(\d+)")
 """Where the compiler is: mm/rmap.c:1234."""
 SYMBOL = re.compile(r"rig_mutant\((\w+)\)")
+COPY_AND, FILE_MAX = 'file=$1; cp "$0" "$1" && shift && exec "$@" "$file"', 16 << 20
 NEAR = 5
 """Lines. A statement that a mutant was woven into is not longer."""
 
@@ -157,19 +159,33 @@ def _apply(work: Path, mutant: Mutant, file: str) -> None:
     where = f"patches/mutants/{mutant.name}.cocci"
     if not path.is_file():
         raise ConfigError(f"{where}: there is no {file} in this tree", hint="say so with Not-On:")
-    cocci = work.parent / f"{mutant.name}.cocci"
-    cocci.write_text(mutant.text)
     before = path.read_text()
-    argv: proc.Argv = ["spatch", "--very-quiet", "--in-place", "--sp-file", cocci, path]
-    done = proc.run(argv, check=False, deadline=120)
-    if done.status:
-        raise ConfigError(f"{where}: spatch does not take it", detail=done.stderr.strip()[-2000:])
+    path.write_text(_patched(work, path, mutant))
     if path.read_text().count(f"rig_mutant({mutant.symbol})") <= before.count(
         f"rig_mutant({mutant.symbol})"
     ):
         raise ConfigError(
             f"{where} matches nothing in {file}", hint="say so with Not-On: if it is meant to be so"
         )
+
+
+def _patched(work: Path, path: Path, mutant: Mutant) -> str:
+    """What spatch makes of a file. Boxed: it reads a stranger's text, and a .cocciconfig where it
+    is started, in the user's home and beside the file."""
+    cocci, made = work.parent / f"{mutant.name}.cocci", work.parent / "patched"
+    cocci.write_text(mutant.text)
+    made.mkdir(exist_ok=True)
+    (made / "file").unlink(missing_ok=True)
+    spatch = ["spatch", "--very-quiet", "--in-place", "--sp-file", str(cocci)]
+    argv = ["sh", "-c", COPY_AND, str(path), str(made / "file"), *spatch]
+    box = Box(read=(cocci, path), write=(made,))
+    done = proc.run(sandbox.command(argv, box, unconfined=True), check=False, deadline=120)
+    if done.status:
+        raise ConfigError(
+            f"patches/mutants/{mutant.name}.cocci: spatch does not take it",
+            detail=done.stderr.strip()[-2000:],
+        )
+    return sandbox.read(made, "file", FILE_MAX).decode()
 
 
 def _include_header(text: str) -> str:

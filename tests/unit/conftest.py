@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from rig import git, guest, run, suite
+from rig import git, guest, run, sandbox, suite
 from rig.base import Base
 from rig.console import scan
 from rig.errors import GuestLost
@@ -112,6 +112,12 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
         return path
 
     return write
+
+
+@pytest.fixture
+def unboxed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host where the sandbox does not work, and what is trusted runs by itself."""
+    monkeypatch.setattr(sandbox, "broken", lambda: "the test has none")
 
 
 # A kernel in miniature, tests/data/kernel

@@ -40,6 +40,10 @@ def qemu(program: Program, tmp_path: Path) -> Callable[..., None]:
 
 
 @pytest.fixture(autouse=True)
+def _fakes_write_where_they_like(unboxed: None) -> None: ...
+
+
+@pytest.fixture(autouse=True)
 def kvm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """/dev/kvm of the test's own; it is there."""
     device = tmp_path / "kvm"

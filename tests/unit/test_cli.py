@@ -309,7 +309,7 @@ def test_the_doctor(rig: Rig, monkeypatch: pytest.MonkeyPatch, missing: bool, st
         probes = tuple(
             Probe(arch=name, accel=Accel.TCG, works=True, why="") for name in ("x86_64", "arm64")
         )
-        return Findings(missing=needs, probes=probes, store="/s")
+        return Findings(missing=needs, probes=probes, unconfined="", store="/s")
 
     monkeypatch.setattr(doctor, "examine", examine)
     code, out, _ = rig("doctor")

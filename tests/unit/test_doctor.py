@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from rig import accel, arch, doctor, host
+from rig import accel, arch, doctor, host, sandbox
 from rig.accel import Probe
 from rig.doctor import Findings
 from rig.host import Need
@@ -26,6 +26,11 @@ def probes(*broken: str) -> tuple[Probe, ...]:
     )
 
 
+def findings(**found: object) -> Findings:
+    given = {"missing": (), "probes": (), "unconfined": "", "store": "/s", **found}
+    return Findings(**given)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("missing", "found", "healthy"),
     [
@@ -38,12 +43,18 @@ def probes(*broken: str) -> tuple[Probe, ...]:
     ],
 )
 def test_health(missing: tuple[Need, ...], found: tuple[Probe, ...], healthy: bool) -> None:
-    assert Findings(missing=missing, probes=found, store="/s").healthy == healthy
+    assert findings(missing=missing, probes=found).healthy == healthy
 
 
 def test_what_is_said_of_a_healthy_host() -> None:
-    said = doctor.render(Findings(missing=(), probes=probes(), store="/s")).splitlines()
-    assert said[:2] == ["store: /s", "host: everything the rig needs is installed"]
+    said = doctor.render(
+        Findings(missing=(), probes=probes(), unconfined="", store="/s")
+    ).splitlines()
+    assert said[:3] == [
+        "store: /s",
+        "host: everything the rig needs is installed",
+        "sandbox: works: a series is built and booted in it",
+    ]
     assert any(line.split()[:3] == ["arm64", "tcg", "yes"] for line in said)
     assert any(line.split()[:3] == ["x86_64", "kvm", "no"] for line in said)
     assert "why x86_64 kvm" in "\n".join(said)
@@ -51,17 +62,21 @@ def test_what_is_said_of_a_healthy_host() -> None:
 
 
 def test_what_is_said_of_one_that_is_not() -> None:
-    said = doctor.render(Findings(missing=(BC, CCACHE), probes=(), store="/s")).splitlines()
+    said = doctor.render(
+        Findings(missing=(BC, CCACHE), probes=(), unconfined="no bwrap", store="/s")
+    ).splitlines()
     assert said == [
         "store: /s",
         "MISSING: bc: the kernel's build asks it",
         "optional: ccache: quicker builds",
+        "sandbox: no: a series cannot be confined here: no bwrap",
+        f"  {sandbox.refusal('no bwrap').hint}",
         "`rig doctor --fix` installs what is missing",
     ]
 
 
 def test_what_cannot_be_installed_is_not_promised() -> None:
-    said = doctor.render(Findings(missing=(), probes=probes("arm64"), store="/s"))
+    said = doctor.render(findings(probes=probes("arm64")))
     assert "--fix" not in said
 
 

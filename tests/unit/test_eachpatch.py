@@ -146,7 +146,7 @@ def test_checkpatch_is_silent_about_a_patch_it_likes(
     assert found.startswith(said)
 
 
-def test_checkpatch_is_the_trees_own(
+def test_checkpatch_is_the_bases_own(
     store: Store, base: Base, kernel: Path, v2: SeriesVersion
 ) -> None:
     step = next(eachpatch.steps(TreeSpec(base=base, series=v2)))
@@ -154,7 +154,7 @@ def test_checkpatch_is_the_trees_own(
     (kernel / "scripts").mkdir()
     (kernel / "scripts" / "checkpatch.pl").write_text(SCRIPT)
     commit = git.import_tree(store, kernel, "v6.12\n")
-    other: Step = replace(step, before=TreeSpec(base=replace(base, commit=commit)))
+    other: Step = replace(step, whole=replace(step.whole, base=replace(base, commit=commit)))
     count, complaint = eachpatch.checkpatch(store, other)
     assert count == "1 errors, 1 warnings"
     assert complaint == "7: WARNING: it says [PATCH v2 1/3] mm/rmap: count what is pending"

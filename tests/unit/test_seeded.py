@@ -42,6 +42,8 @@ def boot(tmp_path: Path, program: Callable[[str, str], Path]) -> Callable[..., s
         steady: Path | None = None,
     ) -> seeded.Finished:
         program("qemu-system-x86_64", FILES + does)
+        for file in filter(None, (tmp_path / "vmlinux", steady)):
+            file.touch()
         software = Software(kernel=tmp_path / "bzImage", initrd=(b"archive",), steady=steady)
         return seeded.run(MACHINE, software, command, tmp_path / name, deadline=deadline)
 
