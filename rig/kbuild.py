@@ -113,6 +113,8 @@ def build(store: Store, spec: BuildSpec) -> KernelBuild:
     """
     if (why := sandbox.broken()) and not spec.may_escape:
         raise sandbox.refusal(why)
+    if spec.tree.series:
+        _build_base_first(store, spec)
     compiler = toolchain(spec.config.arch)
     text = (_configuration(store, spec, compiler) / ".config").read_text()
     inputs = {
@@ -122,8 +124,6 @@ def build(store: Store, spec: BuildSpec) -> KernelBuild:
         "settings": lane.SETTINGS,
     }
     name = digest(inputs)
-    if not store.find("builds", name):
-        _build_base_first(store, spec)
     compiled: list[Path] = []
 
     def compile_(out: Path) -> Mapping[str, Any]:  # by one of the rigs that ask at the same time
@@ -148,8 +148,8 @@ def build(store: Store, spec: BuildSpec) -> KernelBuild:
 
 
 def _build_base_first(store: Store, spec: BuildSpec) -> None:
-    """The base's objects are what a series' build starts from: its own feed no other build."""
-    if not spec.tree.series or sandbox.broken() or lane.compiled(store, spec.lane):
+    """A series' build starts from the base's configuration and objects: its own feed no other."""
+    if sandbox.broken() or lane.compiled(store, spec.lane):
         return
     base = tree.materialize(store, TreeSpec(base=spec.tree.base))
     with contextlib.suppress(BuildError, ConfigError):  # then the series starts from nothing

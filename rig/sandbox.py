@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from rig import proc
-from rig.errors import InfraError, SeriesError
+from rig.errors import BuildError, InfraError
 
 UID = 65530
 """Who a command is where root runs the rig: in none of the ranges that systemd's and Debian's lists
@@ -47,7 +47,7 @@ WAYS_OUT = "install bubblewrap 0.8 or newer, allow user namespaces, or run the r
 UNCONFINED = "or take the risk with --unconfined, which the result will say"
 
 
-class Left(SeriesError):
+class Left(BuildError):
     """What a command left behind is not what it should be."""
 
 
@@ -235,7 +235,7 @@ def give(path: Path, *, again: bool = False) -> None:
 def take(top: Path, name: str, target: Path, most: int) -> None:
     """Copy a file that a command left below `top`, a directory it was given, to `target`.
 
-    Links are not followed, at no part of the path. Raises SeriesError for what is no regular file
+    Links are not followed, at no part of the path. Raises Left for what is no regular file
     of at most so many bytes.
     """
     with opened(top, name, most) as source, target.open("wb") as copy:

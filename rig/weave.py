@@ -176,9 +176,10 @@ def _patched(work: Path, path: Path, mutant: Mutant) -> str:
     cocci.write_text(mutant.text)
     made.mkdir(exist_ok=True)
     (made / "file").unlink(missing_ok=True)
-    spatch = ["spatch", "--very-quiet", "--in-place", "--sp-file", str(cocci)]
+    program = proc.find("spatch")
+    spatch = [str(program), "--very-quiet", "--in-place", "--sp-file", str(cocci)]
     argv = ["sh", "-c", COPY_AND, str(path), str(made / "file"), *spatch]
-    box = Box(read=(cocci, path), write=(made,))
+    box = Box(read=(cocci, path, *sandbox.foreign(program)), write=(made,))
     done = proc.run(sandbox.command(argv, box, unconfined=True), check=False, deadline=120)
     if done.status:
         raise ConfigError(
