@@ -42,11 +42,15 @@ case "$*" in
 		printf '#!/bin/sh\\necho "%s $*" >>"$LOG"\\n' $program >.venv/bin/$program
 		chmod +x .venv/bin/$program
 	done ;;
-"-m pip install "*) echo "pip ${{*##*version-check }}" >>"$LOG"; [ -z "$PIP_FAILS" ] ;;
+"-m pip install "*)
+	echo "pip ${{*##*version-check }}" >>"$LOG"
+	echo "WARNING: Location 'file:///nowhere' is ignored" >&2
+	[ -z "$PIP_FAILS" ] ;;
 esac
 """
 APT = """#!/bin/sh
 echo "apt-get $*" >>"$LOG"
+echo "Selecting previously unselected package"
 case "$*" in *install*) cp "{offered}" "{bin}/python3" ;; esac
 """
 APT_CACHE = """#!/bin/sh
@@ -134,6 +138,20 @@ def test_demo_runs_the_main_job_and_is_quick_the_second_time(machine: Machine) -
     assert machine.log() == [DOCTOR, f"{job} --json out"]
 
 
+def test_of_what_works_there_is_a_line_of_its_own(machine: Machine) -> None:
+    machine.apt(offers="11")
+    result = machine.run("test")
+    assert result.returncode == 0
+    assert result.stdout == ""
+    assert result.stderr.splitlines() == [
+        "bootstrap: fetching the package lists",
+        "bootstrap: python3 and its venv module are missing: the rig is written in Python",
+        "bootstrap: installing python3 python3-venv by apt",
+        "bootstrap: making .venv with Python 3.11.1",
+        "bootstrap: installing the rig and its Python dependencies into .venv",
+    ]
+
+
 def test_test_runs_tox_with_the_arguments(machine: Machine) -> None:
     machine.python()
     assert machine.run("test", "-e", "unit").returncode == 0
@@ -154,6 +172,7 @@ def test_an_installation_that_failed_is_not_taken_for_done(machine: Machine) -> 
     failed = machine.run("test", PIP_FAILS="1")
     assert failed.returncode == 3
     assert "pip could not install the rig" in failed.stderr
+    assert "WARNING: Location 'file:///nowhere' is ignored" in failed.stderr
     assert DOCTOR not in machine.log()
     assert machine.run("test").returncode == 0
     assert machine.log() == [PIP_INSTALL, DOCTOR, "tox"]
