@@ -294,14 +294,21 @@ def test_usage(machine: Machine, arguments: tuple[str, ...], status: int) -> Non
     assert machine.log() == []
 
 
-def test_ci_calls_exactly_bootstrap_test(machine: Machine) -> None:
-    ci = machine.checkout / ".ci" / "run"
-    ci.parent.mkdir()
+def test_what_took_long_is_said(machine: Machine) -> None:
+    machine.python()
+    said = machine.run("test", SECONDS="70").stderr.splitlines()
+    assert said[-1].startswith("bootstrap: ready after 7")
+    assert machine.run("test").stderr == ""
+
+
+def test_ci_calls_exactly_bootstrap_test_in_a_bare_root(machine: Machine) -> None:
+    ci = machine.checkout / ".ci"
+    ci.mkdir()
     shutil.copy(TOP / ".ci" / "run", ci)
-    bootstrap = machine.checkout / "bootstrap"
-    bootstrap.write_text('#!/bin/sh\necho "$0 $*" >>"$LOG"\nexit 4\n')
+    (ci / "bare-root").write_text('#!/bin/sh\necho "$0 $*" >>"$LOG"\nexit 4\n')
+    (ci / "bare-root").chmod(0o755)
     result = subprocess.run(
-        [ci],
+        ["bash", ci / "run"],
         cwd="/",
         env={"PATH": str(machine.root / "bin"), "LOG": str(machine.root / "log")},
         stdin=subprocess.DEVNULL,
@@ -309,4 +316,5 @@ def test_ci_calls_exactly_bootstrap_test(machine: Machine) -> None:
         check=False,
     )
     assert result.returncode == 4
-    assert machine.log() == ["./bootstrap test"]
+    (called,) = machine.log()
+    assert called.endswith("/.ci/bare-root -- ./bootstrap test")

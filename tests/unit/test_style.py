@@ -59,8 +59,7 @@ def test_bad_python_is_complained_of(command: tuple[str, ...], source: str, tmp_
 
 def shell_files() -> Iterator[Path]:
     yield TOP / "bootstrap"
-    yield TOP / ".ci" / "run"
-    for top in ("images", "rig", "tests"):
+    for top in (".ci", "images", "rig", "tests"):
         for path in sorted((TOP / top).rglob("*")):
             if path.is_file() and not path.is_symlink() and dialect(path):
                 yield path
