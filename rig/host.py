@@ -50,11 +50,13 @@ def _exists(root: Path, pattern: str) -> bool:
     return any(True for _ in root.glob(pattern.lstrip("/")))
 
 
+BINUTILS = ("addr2line", "ld", "nm", "objcopy", "objdump", "readelf", "strip")
+
 KERNEL = (
     Need(package="make", why="builds the kernel", programs=("make",)),
     Need(package="gcc", why="compiles the kernel and its build tools", programs=("gcc",)),
     Need(package="perl", why="runs the kernel's checkpatch", programs=("perl",)),
-    Need(package="binutils", why="links the kernel, decodes stacks", programs=("ld", "addr2line")),
+    Need(package="binutils", why="links the kernel, decodes stacks", programs=BINUTILS),
     Need(
         package="libc6-dev",
         why="the kernel's build tools and the static test programs need the C library",
@@ -90,6 +92,12 @@ KERNEL = (
 )
 
 IMAGES = (
+    Need(
+        package="apt",
+        why="fetches kernel source and guest packages from Debian's archive",
+        programs=("apt-get", "apt-cache"),
+    ),
+    Need(package="dpkg", why="unpacks Debian's kernel source", programs=("dpkg-deb",)),
     Need(package="mmdebstrap", why="fetches the guest's packages", programs=("mmdebstrap",)),
     Need(
         # Debian has it anyway; Ubuntu's apt knows only Ubuntu's keys, and would refuse Debian's
@@ -105,7 +113,22 @@ IMAGES = (
         files=("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"),
     ),
     Need(package="e2fsprogs", why="makes disk images without mounting", programs=("mke2fs",)),
-    Need(package="util-linux", why="ties QEMU's life to the rig's", programs=("setpriv",)),
+    Need(
+        package="util-linux",
+        why="ties the life of what the rig starts to the rig's, and limits what it may use",
+        programs=("setpriv", "prlimit", "choom", "unshare"),
+    ),
+    Need(
+        package="socat",
+        why="carries the guest's SSH port out of QEMU's sandbox",
+        programs=("socat",),
+    ),
+    Need(
+        package="gdb-multiarch",
+        why="looks at a guest that `rig replay --gdb` has stopped",
+        programs=("gdb-multiarch",),
+        optional=True,
+    ),
 )
 
 UNPRIVILEGED = (
@@ -114,6 +137,7 @@ UNPRIVILEGED = (
 
 TESTS = (
     Need(package="shellcheck", why="the tests check shell scripts", programs=("shellcheck",)),
+    Need(package="cpio", why="the tests read the guest's archives with it", programs=("cpio",)),
     Need(
         package="public-inbox",
         why="the tests fetch series from a mailing list's archive of their own",
@@ -154,9 +178,9 @@ def _cross(arch: Arch, package: str) -> Need:
             why=f"the static test programs of {arch.name} guests need the C library",
             files=(f"/usr/{triplet}/lib/libc.a", f"/usr/{triplet}/sys-root/usr/lib*/libc.a"),
         )
-    program = "addr2line" if package.startswith("binutils") else "gcc"
+    tools = BINUTILS if package.startswith("binutils") else ("gcc",)
     why = f"cross-compiles {arch.name} kernels and test programs"
-    return Need(package=package, why=why, programs=(f"{arch.cross}{program}",))
+    return Need(package=package, why=why, programs=tuple(f"{arch.cross}{tool}" for tool in tools))
 
 
 def missing(wanted: Iterable[Need]) -> tuple[Need, ...]:

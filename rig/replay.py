@@ -138,7 +138,7 @@ def stopped(store: Store, one: Recorded, directory: Path) -> Iterator[Stopped]:
         if not there:
             raise ConfigError(f"{one.name} has nothing to stop at: it does not fail")
         stub.close()
-        gdb = "gdb" if arch.is_host() or not proc.which("gdb-multiarch") else "gdb-multiarch"
+        gdb = "gdb-multiarch" if proc.which("gdb-multiarch") else "gdb"
         vmlinux = store.path("builds", known.build) / "vmlinux"
         words = (f"target remote {own / 'gdb'}", f"add-symbol-file {program}")
         asked = [gdb, str(vmlinux), *(part for word in words for part in ("-ex", word))]

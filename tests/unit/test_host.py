@@ -22,7 +22,7 @@ MOON = replace(
     name="moon",
     aliases=("moon32",),
     cross="moon-linux-gnu-",
-    packages=("gcc-moon-linux-gnu", "libc6-dev-moon-cross"),
+    packages=("gcc-moon-linux-gnu", "binutils-moon-linux-gnu", "libc6-dev-moon-cross"),
     qemu="qemu-system-moon",
     qemu_package="qemu-system-misc",
 )
@@ -77,9 +77,10 @@ def test_an_architecture_brings_its_own_needs(monkeypatch: pytest.MonkeyPatch) -
     common = host.needs([])
     monkeypatch.setattr("platform.machine", lambda: "another")
     foreign = {need.package: need for need in host.needs([MOON]) if need not in common}
-    assert list(foreign) == ["qemu-system-misc", "gcc-moon-linux-gnu", "libc6-dev-moon-cross"]
+    assert list(foreign) == ["qemu-system-misc", *MOON.packages]
     assert foreign["qemu-system-misc"].programs == ("qemu-system-moon",)
     assert foreign["gcc-moon-linux-gnu"].programs == ("moon-linux-gnu-gcc",)
+    assert "moon-linux-gnu-objcopy" in foreign["binutils-moon-linux-gnu"].programs
     assert "/usr/moon-linux-gnu/lib/libc.a" in foreign["libc6-dev-moon-cross"].files
     monkeypatch.setattr("platform.machine", lambda: "moon32")
     native = [need.package for need in host.needs([MOON]) if need not in common]
