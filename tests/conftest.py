@@ -2,6 +2,7 @@
 """What every kind of test shares."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +13,14 @@ from rig import log
 TOP = Path(__file__).parent.parent
 UNIT = TOP / "tests" / "unit"
 
+sys.path.insert(0, str(TOP / "tests" / "executed"))
+import programs  # noqa: E402
 
-def pytest_configure() -> None:
+
+def pytest_configure(config: pytest.Config) -> None:
     """Tests interrupt programs. A shell's background job ignores SIGINT, and so would they."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    config.pluginmanager.register(programs.Watch())
 
 
 @pytest.fixture(autouse=True)

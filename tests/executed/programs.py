@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Holds what the tests really executed against the list that `rig doctor --fix` installs.
+
+A machine on which somebody once installed cpio by hand has a green run without it in the list, and
+a newcomer's has a red one.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import program_log
+import pytest
+
+from rig import arch, host
+
+HERE = Path(__file__).parent
+TOP = HERE.parent.parent
+
+PYTHON = re.compile(r"python3?(\.\d+)?")
+"""`bootstrap` installs it: without it there is no list."""
+
+DISPENSABLE = ("fc-list",)
+"""matplotlib asks it for fonts where it is there, and has its own."""
+
+
+def own_places() -> tuple[Path, ...]:
+    """Where programs are that nobody has to install: of this checkout, of a test, of the store."""
+    places = [TOP, Path(sys.prefix), Path(tempfile.gettempdir())]
+    cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    places += [Path(os.environ.get("RIG_STORE") or Path(cache) / "rig")]
+    return tuple(places)
+
+
+def records(directory: Path) -> Iterator[tuple[Path, str]]:
+    """Program and caller."""
+    for file in sorted(directory.iterdir()):
+        for line in file.read_text().splitlines():
+            program, place = json.loads(line)
+            yield Path(program), place
+
+
+def essential(program: Path) -> bool:
+    """Whether it belongs to a package that no Debian is without. Where there is no dpkg nobody can
+    say, and nothing is complained of."""
+    if not shutil.which("dpkg-query"):
+        return True
+    names = {str(program), str(program.resolve())}
+    # Before Debian 13 dpkg knew many programs as /bin/…, which is a link to /usr/bin today.
+    names |= {name.removeprefix("/usr") for name in names}
+    owners = _ask("-S", *names)
+    packages = {name for line in owners for name in line.partition(": ")[0].split(", ")}
+    packages = {name for name in packages if not name.startswith("diversion by")}
+    return bool(packages) and "yes" in _ask("-W", "-f", "${Essential}\n", *packages)
+
+
+def _ask(*words: str) -> list[str]:
+    argv = ["dpkg-query", *words]
+    return subprocess.run(argv, capture_output=True, text=True, check=False).stdout.splitlines()
+
+
+def complaints(
+    executed: Iterable[tuple[Path, str]], listed: frozenset[str], own: tuple[Path, ...]
+) -> list[str]:
+    """What was executed and would not be there on a newcomer's machine."""
+    callers: dict[Path, set[str]] = {}
+    for program, place in executed:
+        callers.setdefault(program, set()).add(place)
+    bad = [
+        program
+        for program in callers
+        if program.name not in (*listed, *DISPENSABLE)
+        and not PYTHON.fullmatch(program.name)
+        and not any(program.is_relative_to(place) for place in own)
+        and not essential(program)
+    ]
+    return [
+        f"{program} is executed, but is in no Need of rig/host.py, so `rig doctor --fix` does not"
+        f" install it: add a Need with programs=({program.name!r},), or do without.\n"
+        + "".join(f"    by {place}\n" for place in sorted(callers[program])[:5])
+        for program in bad
+    ]
+
+
+def in_the_list() -> frozenset[str]:
+    wanted = (*host.needs(arch.known().values()), *host.UNPRIVILEGED)
+    return frozenset(program for need in wanted for program in need.programs)
+
+
+class Watch:
+    """The plugin: pytest's own process decides at the end, for xdist's workers too."""
+
+    def __init__(self) -> None:
+        self.directory: Path | None = None
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        if not hasattr(config, "workerinput"):
+            self.directory = Path(tempfile.mkdtemp(prefix="rig-programs-"))
+            os.environ[program_log.VARIABLE] = str(self.directory)
+            paths = [str(HERE), os.environ.get("PYTHONPATH")]
+            os.environ["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+        program_log.start()
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.directory is None:
+            return
+        executed = list(records(self.directory))
+        shutil.rmtree(self.directory)
+        bad = complaints(executed, in_the_list(), own_places())
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        if bad and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if bad and reporter is not None:
+            name = "the programs that were executed"
+            report = pytest.TestReport(
+                name, (name, None, name), {}, "failed", "\n".join(bad), "teardown"
+            )
+            reporter.stats.setdefault("error", []).append(report)

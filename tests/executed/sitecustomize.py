@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Imported by every Python that the tests start, for PYTHONPATH names this directory."""
+
+import program_log
+
+program_log.start()
