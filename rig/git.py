@@ -15,6 +15,7 @@ from rig.store import Store, write_whole
 ENV = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
     "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_ATTR_NOSYSTEM": "1",
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_AUTHOR_NAME": "rig",
     "GIT_AUTHOR_EMAIL": "rig@localhost",
@@ -44,6 +45,16 @@ SETTINGS = {
     "advice.detachedHead": "false",
     "safe.directory": "*",
 }
+# A tree's own .gitattributes say what a checkout, an archive or a merge makes of a file: what is
+# compiled would not be what was reviewed. info/attributes outranks them (gitattributes(5)).
+ATTRIBUTES = """\
+* -text -ident -export-subst -export-ignore
+* !crlf !eol !filter !working-tree-encoding !diff !merge !conflict-marker-size !whitespace
+*.[ch] diff=cpp
+*.dts diff=dts
+*.dts[io] diff=dts
+*.rs diff=rust
+"""
 
 
 def git(
@@ -68,7 +79,7 @@ def text(*args: str | Path, cwd: Path) -> str:
 
 
 def repository(store: Store) -> Path:
-    """The rig's bare linux.git, made on first use."""
+    """The rig's bare linux.git, made on first use; no tree in it has attributes of its own."""
     path = store.root / "linux.git"
     if not (path / "rig-ready").is_file():
         with store.lock("linux.git"):
@@ -76,6 +87,10 @@ def repository(store: Store) -> Path:
                 shutil.rmtree(path, ignore_errors=True)  # of a rig that was killed
                 git("init", "--quiet", "--bare", path, cwd=store.root)
                 (path / "rig-ready").touch()
+    attributes = path / "info" / "attributes"
+    if not attributes.is_file() or attributes.read_text() != ATTRIBUTES:
+        attributes.parent.mkdir(exist_ok=True)
+        write_whole(attributes, ATTRIBUTES.encode())
     return path
 
 

@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,56 @@ def test_the_users_git_changes_nothing(
         )
     assert not (home / "tripped").exists()
     assert not (home / "elsewhere").exists()
+
+
+ATTRIBUTES = (
+    *("text eol=crlf", "crlf eol=crlf", "ident", "working-tree-encoding=UTF-16", "mine"),
+    *("filter=lfs", "export-subst", "export-ignore", "-diff", "binary"),
+)
+
+
+@pytest.mark.parametrize("where", [".gitattributes", "mm/.gitattributes"])
+def test_a_trees_attributes_change_nothing(store: Store, kernel: Path, where: str) -> None:
+    """Of what is imported, checked out and archived, or of what a diff shows."""
+    content = b"/* $Id$ $Format:%H$ */\r\nint y;\n"
+    files = {f"mm/{number}.c": said for number, said in enumerate(ATTRIBUTES)}
+    lines = [f"{Path(file).name} {said}\n" for file, said in files.items()]
+    macro = ["[attr]mine text eol=crlf\n"] if "/" not in where else []
+    (kernel / where).write_text("".join([*macro, *lines]))
+    for file in files:
+        (kernel / file).write_bytes(content)
+    commit = git.import_tree(store, kernel, "v6.12\n")
+    with git.sparse_worktree(store, commit, (where, *files)) as work:
+        assert {said for file, said in files.items() if (work / file).read_bytes() != content} == (
+            set()
+        )
+        git.git("archive", "-o", work / "mine.tar", commit, "mm", cwd=work)
+        with tarfile.open(work / "mine.tar") as tar:
+            found = {one.name: tar.extractfile(one) for one in tar if one.isfile()}
+            assert {
+                said
+                for file, said in files.items()
+                if not (kept := found.get(file)) or kept.read() != content
+            } == set()
+        for file in files:
+            (work / file).write_bytes(content + b"more\n")
+        shown = git.text("diff", "--numstat", cwd=work).splitlines()
+        assert shown == [f"1\t0\t{file}" for file in files]
+
+
+def test_a_repository_of_an_older_rig_has_its_trees_attributes_set_aside(store: Store) -> None:
+    (git.repository(store) / "info" / "attributes").unlink()
+    assert (git.repository(store) / "info" / "attributes").read_text() == git.ATTRIBUTES
+
+
+def test_a_function_is_named_above_its_hunk(store: Store, kernel: Path) -> None:
+    """As by the kernel's own .gitattributes, which are set aside with all others."""
+    source = kernel / "mm" / "rmap.c"
+    source.write_text("int first(int a)\n{\nlabel:\n" + "\tx();\n" * 6 + "}\n")
+    commit = git.import_tree(store, kernel, "v6.12\n")
+    with git.sparse_worktree(store, commit, ("mm/rmap.c",)) as work:
+        (work / "mm" / "rmap.c").write_text(source.read_text().replace("}", "\treturn 0;\n}"))
+        assert "@@ int first(int a)\n" in git.text("diff", cwd=work)
 
 
 def test_a_line_that_is_said_can_be_pasted(

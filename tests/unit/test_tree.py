@@ -240,6 +240,16 @@ def test_a_series_that_was_applied_before_it_is_applied(
     assert "2 of its patches are in v6.12 already" in [event.text for event in events]
 
 
+def test_two_sides_of_a_conflict_are_not_both_taken(
+    store: Store, base: Base, kernel: Path, v2: SeriesVersion
+) -> None:
+    """As merge=union, which needs no configuration, takes them."""
+    (kernel / ".gitattributes").write_text("*.c merge=union\n")
+    other = rewritten(store, kernel, {"mm/vmscan.c": ("page < to; page++", "page != to; ++page")})
+    with pytest.raises(ApplyError, match="patch 2/3"):
+        tree.materialize(store, TreeSpec(base=other, series=v2))
+
+
 def test_a_file_that_is_not_there(
     store: Store, base: Base, kernel: Path, v2: SeriesVersion
 ) -> None:
