@@ -22,7 +22,7 @@ LAYERS = {
     "L0 host": "errors log proc store git discover",
     "L1 nouns": (
         "version kconfig arches arch arches.* guard series mutant target ktap console verdict"
-        " kselftest cpio keys claims"
+        " kselftest cpio keys claims symlinks"
     ),
     "L2 makers": (
         "debian base sandbox b4 threads intake tree weave host lane kbuild guestbin selftests image"
