@@ -12,6 +12,15 @@ HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 STAT = re.compile(
     r"^ (\d+) files? changed(?:, (\d+) insertions?\(\+\))?(?:, (\d+) deletions?\(-\))?$", re.M
 )
+QUOTED = r'"(?:[^"\\]|\\.)*"'
+SIDES = re.compile(rf"({QUOTED}|\S.*?) ({QUOTED}|\S.*)")
+ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
+ESCAPES = dict(zip(b"abtnvfr", b"\a\b\t\n\v\f\r", strict=True))
+EXTENDED = re.compile(
+    r"(?P<what>old mode|new mode|deleted file mode|new file mode|copy from|copy to|rename from"
+    r"|rename to|similarity index|dissimilarity index|index) (?P<said>.*)"
+)
+"""What follows a `diff --git` line (git-diff(1), "Generating patch text with -p")."""
 NAMES = re.compile(r"^(?:--- |\+\+\+ |rename from |rename to |copy from |copy to )(.+)$")
 SYMLINK = re.compile(r"^(?:new file mode 120000|new mode 120000|index \S+ 120000)$")
 BINARY = re.compile(r"^(?:GIT binary patch|Binary files .* differ)$")
@@ -33,6 +42,31 @@ def lines(body: str) -> list[str]:
     return [line.removesuffix("\r") for line in body.removesuffix("\n").split("\n")]
 
 
+def unquoted(name: str) -> str:
+    """A name as git writes it, in quotes if it has unusual bytes (core.quotePath)."""
+    if not (len(name) > 1 and name[0] == name[-1] == '"'):
+        return name
+
+    def byte(match: re.Match[bytes]) -> bytes:
+        said = match[1]
+        return bytes([int(said, 8) & 255 if len(said) == 3 else ESCAPES.get(said[0], said[0])])
+
+    data = ESCAPE.sub(byte, name[1:-1].encode(errors="replace"))
+    return data.decode(errors="surrogateescape")
+
+
+def named(line: str) -> str:
+    """The file of a `diff --git` line, the new name if there are two."""
+    said = line.removeprefix("diff --git ")
+    if '"' in said and (match := SIDES.fullmatch(said)):
+        return unquoted(match[2]).partition("/")[2]
+    for space in re.finditer(" ", said):
+        old, new = said[: space.start()], said[space.end() :]
+        if old.partition("/")[2] == new.partition("/")[2] != "":
+            return new.partition("/")[2]
+    return said.split(" b/", 1)[-1]
+
+
 def whole(body: str, where: str, last: bool) -> tuple[str, ...]:
     """The files a mail's patch touches, once every hunk has the lines its header promises.
 
@@ -41,6 +75,7 @@ def whole(body: str, where: str, last: bool) -> tuple[str, ...]:
     """
     files: list[str] = []
     old = new = diffs = added = removed = 0
+    header = False
     for line in lines(body):
         if old > 0 or new > 0:
             kind = line[:1] or " "
@@ -51,12 +86,18 @@ def whole(body: str, where: str, last: bool) -> tuple[str, ...]:
             added += kind == "+"
             removed += kind == "-"
         elif line.startswith("diff --git "):
-            files.append(line.split(" b/", 1)[-1])
+            files.append(named(line))
             diffs += 1
-        elif line.startswith("rename from ") and files:
-            files.insert(-1, line.removeprefix("rename from "))
+            header = True
         elif match := HUNK.match(line):
             old, new = int(match[2] or 1), int(match[4] or 1)
+        elif header and (match := EXTENDED.fullmatch(line)):
+            if match["what"] == "rename from":
+                files.insert(-1, unquoted(match["said"]))
+            elif match["what"] in ("rename to", "copy to"):
+                files.append(unquoted(match["said"]))
+        else:
+            header = False
     if not files:
         raise ConfigError(
             f"{where}: there is no diff in the mail",

@@ -50,7 +50,7 @@ class Patch:
         here = ""
         for text in guard.lines(body_of(self.mail).split("\n-- \n")[0]):
             if text.startswith("diff --git "):
-                here, found = text.split(" b/", 1)[-1], []
+                here, found = guard.named(text), []
             elif here == file and (match := guard.HUNK.match(text)):
                 if found:
                     break

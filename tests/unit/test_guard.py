@@ -77,3 +77,38 @@ def test_what_they_do_not(texts: list[str], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint) as bad:
         check(*texts)
     assert bad.value.hint
+
+
+NAMES = {
+    "a/mm/x.c b/mm/x.c": "mm/x.c",
+    "a/a b.c b/a b.c": "a b.c",
+    "a/x b/y b/x b/y": "x b/y",
+    "i/mm/x.c w/mm/x.c": "mm/x.c",
+    "a/old.c b/mm/new.c": "mm/new.c",
+    r'"a/\303\244.c" "b/\303\244.c"': "ä.c",
+    r'a/a.c "b/x\ty\n\"\\z.c"': 'x\ty\n"\\z.c',
+    r'"a/\303\244.c" b/a b.c': "a b.c",
+    r'"a/\377" "b/\377"': "\udcff",
+    "a/ä.c b/ä.c": "ä.c",
+}
+
+
+@pytest.mark.parametrize("said", NAMES)
+def test_names_are_read_as_git_writes_them(said: str) -> None:
+    assert guard.named(f"diff --git {said}") == NAMES[said]
+
+
+@pytest.mark.parametrize(
+    ("text", "files"),
+    [
+        ("diff --git a/a.c b/b.c\nrename from a.c\nrename to b.c\n", ("a.c", "b.c")),
+        ("diff --git a/a.c b/b.c\ncopy from a.c\ncopy to b.c\n", ("b.c",)),
+        ('diff --git "a/\\t" b/b\nrename from "\\t"\nrename to b\n', ("\t", "b")),
+        ("diff --git a/x.c b/x.c\nrename from y.c\nrename to z.c\n", ("y.c", "x.c", "z.c")),
+        (PLAIN + "rename to other.c\n", ("mm/x.c",)),
+        ("diff --git a/x.c b/x.c\n\nrename to other.c\n", ("x.c",)),
+    ],
+    ids=["rename", "copy", "quoted", "another than the line says", "after a hunk", "after a blank"],
+)
+def test_the_files_of_a_patch(text: str, files: tuple[str, ...]) -> None:
+    assert guard.whole(text, "patch 1", last=False) == files
