@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Patch series as b4 writes them: one mbox a revision, `patches/<series>/vN.mbx`."""
 
+import base64
 import codecs
 import email
 import email.policy
@@ -17,6 +18,10 @@ from rig.errors import ConfigError, unknown
 
 # What git and b4 put before each mail of an mbox (git-mailsplit(1)).
 FROM_LINE = re.compile(rb"^From \S+ .*\d{1,2}:\d{2}:\d{2} \d{4}\r?$", re.MULTILINE)
+FROM = b"From rig Thu Jan  1 00:00:00 1970\n"
+PROBE = bytes(range(128)) + b"~{AB~}"
+# What git takes from a mail's header.
+FIELD = re.compile(rb"^(?:From|Date|Subject):.*\n(?:[ \t].*\n)*", re.I | re.M)
 # All brackets before the subject: [RESEND][PATCH v3 1/2], which git-mailinfo(1) takes away too.
 SUBJECT = re.compile(r"\s*(?:Re:\s*)?(?P<tags>(?:\[[^\]]*\]\s*)+)(?P<subject>.*)", re.I)
 A_PATCH = re.compile(r"\b(?:PATCH|RFC)(?:v\d+)?\b", re.I)
@@ -42,7 +47,17 @@ class Patch:
 
     @property
     def mbox(self) -> bytes:
-        return b"From rig Thu Jan  1 00:00:00 1970\n" + self.mail
+        return FROM + self.mail
+
+    @property
+    def as_read(self) -> bytes:
+        """For git am, which reads every part of a mail, and more From lines than FROM_LINE: who
+        wrote it, and the text that has been looked at here, encoded."""
+        head = re.split(rb"\r?\n\r?\n", self.mail, maxsplit=1)[0] + b"\n"
+        text, charset = _part_of(self.mail)
+        kind = f"Content-Type: text/plain; charset={charset}\n" if charset else ""
+        kind += "Content-Transfer-Encoding: base64\n\n"
+        return b"".join((FROM, *FIELD.findall(head), kind.encode(), base64.encodebytes(text)))
 
     def hunk(self, file: str, line: int) -> str:
         """The hunk of `file` whose old side begins at `line`, or nothing."""
@@ -135,18 +150,27 @@ def is_html_only(mail: bytes) -> bool:
     return message.get_body(("plain",)) is None and message.get_body(("html",)) is not None
 
 
-def _text_of(mail: bytes) -> str:
-    message = parsed(mail)
-    part = message.get_body(preferencelist=("plain",))
+def _part_of(mail: bytes) -> tuple[bytes, str]:
+    """The one part of a mail that is read, and what it says its charset is."""
+    part = parsed(mail).get_body(preferencelist=("plain",))
     payload = part.get_payload(decode=True) if part is not None else b""
-    charset = part.get_content_charset("utf-8") if part is not None else "utf-8"
+    charset = part.get_content_charset("") if part is not None else ""
+    return payload if isinstance(payload, bytes) else b"", charset if _is_ascii(charset) else ""
+
+
+def _is_ascii(charset: str) -> bool:
+    """Whether ASCII is itself in it. git does not decode a diff, so another would hide lines."""
     try:
-        charset = codecs.lookup(charset).name
-    except LookupError:
-        charset = "utf-8"
+        return PROBE.decode(charset or "ascii") == PROBE.decode("ascii")
+    except (LookupError, ValueError):
+        return False
+
+
+def _text_of(mail: bytes) -> str:
+    payload, charset = _part_of(mail)
     # A mail that names no charset, or only ASCII, may hold UTF-8 all the same, as source code does.
-    charset = "utf-8" if charset == "ascii" else charset
-    return payload.decode(charset, "replace") if isinstance(payload, bytes) else ""
+    text = charset and codecs.lookup(charset).name
+    return payload.decode("utf-8" if text in ("", "ascii") else text, "replace")
 
 
 def parse(

@@ -140,7 +140,7 @@ def _apply(store: Store, spec: TreeSpec) -> str:
             strip = ("--no-keep-cr", "--quoted-cr=strip")
             ends = strip if series.has_mailers_ends(patch.mail) else ("--keep-cr",)
             words = ("am", "--3way", "--quiet", *ends)
-            done = git.git(*words, cwd=work, stdin=patch.mbox, check=False)
+            done = git.git(*words, cwd=work, stdin=patch.as_read, check=False)
             if done.status:
                 raise _rejected(spec, patch, done.stdout + done.stderr, work)
         new = int(git.text("rev-list", "--count", f"{spec.base.commit}..HEAD", cwd=work))

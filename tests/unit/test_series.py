@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Mails as git and b4 write them are in tests/data/mbx; they apply to tests/data/kernel."""
 
+import base64
 import re
 from pathlib import Path
 
@@ -64,6 +65,27 @@ def test_one_mail_without_a_number_in_any_encoding(name: str) -> None:
     body = series.body_of(patch.mail)
     assert "Signed-off-by: Zoë Müller" in body
     assert "\n+\ttlb_ubc.pending++;\n" in body
+
+
+@pytest.mark.parametrize("charset", ["utf-7", "utf-16", "rot13", "zip", "undefined", "hz", "no"])
+def test_a_charset_that_ascii_is_not_in_hides_nothing(charset: str) -> None:
+    """git takes a diff's bytes as they are."""
+    header = f"Content-Type: text/plain; charset={charset}\n"
+    (patch,) = series.parse("s", mail("[PATCH] x", header=header)).patches
+    assert series.body_of(patch.mail) == DIFF + "\n"
+
+
+@pytest.mark.parametrize("second", ["base64", "quoted-printable"])
+def test_git_is_given_the_text_that_was_read(second: str) -> None:
+    """Of two encodings git would take the last; it decodes what is in the header, too."""
+    header = f"Content-Transfer-Encoding: 8bit\nContent-Transfer-Encoding: {second}\n"
+    (patch,) = series.parse("s", mail("[PATCH] x", header=header)).patches
+    head, _, body = patch.as_read.partition(b"\n\n")
+    assert base64.decodebytes(body).decode() == series.body_of(patch.mail) == DIFF + "\n"
+    assert head.splitlines() == [
+        *(b"From rig Thu Jan  1 00:00:00 1970", b"From: A <a@b>", b"Subject: [PATCH] x"),
+        b"Content-Transfer-Encoding: base64",
+    ]
 
 
 def test_every_series_of_the_checkout_can_be_read() -> None:

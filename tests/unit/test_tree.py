@@ -179,6 +179,50 @@ def test_line_ends_of_a_patch_are_its_own(store: Store, base: Base, encoding: st
     assert git.text("cat-file", "-s", blob, cwd=git.repository(store)) == str(len("a\r\nb\r\n"))
 
 
+EVIL = "--- /dev/null\n+++ b/evil.c\n@@ -0,0 +1 @@\n+evil\n"
+PARTS = {
+    "an attachment": "--b\n\n{text}\n--b\nContent-Type: text/x-patch\n\n{evil}\n--b--\n",
+    "one before": "--b\nContent-Type: text/x-patch\n\n{evil}\n--b\n\n{text}\n--b--\n",
+    "bytes": "--b\n\n{text}\n--b\nContent-Type: application/x\n\n{evil}\n--b--\n",
+    "HTML": "--b\n\n{text}\n--b\nContent-Type: text/html\n\n{evil}\n--b--\n",
+    "a mail": "--b\n\n{text}\n--b\nContent-Type: message/rfc822\n\na: b\n\n{evil}\n--b--\n",
+    "encoded": "--b\n\n{text}\n--b\nContent-Transfer-Encoding: base64\n\n{base64}\n--b--\n",
+}
+
+
+def parts(name: str, header: str) -> SeriesVersion:
+    """tests/data/mbx/single.mbx with another part."""
+    (plain,) = series.read(MBX / "single.mbx").patches
+    encoded = base64.encodebytes(EVIL.encode()).decode()
+    body = PARTS[name].format(text=series.body_of(plain.mail), evil=EVIL, base64=encoded)
+    head = series.FROM + plain.mail.partition(b"MIME-Version")[0]
+    return series.parse("s", head + f"{header}\n\n{body}".encode())
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_what_another_part_of_a_mail_has_is_not_applied(
+    store: Store, base: Base, name: str
+) -> None:
+    """git am would take it; it is neither read here nor shown as the patch."""
+    found = parts(name, 'Content-Type: multipart/mixed; boundary="b"')
+    made = tree.materialize(store, TreeSpec(base=base, series=found))
+    first = series.read(MBX / "single.mbx")
+    assert made.tree == tree.materialize(store, TreeSpec(base=base, series=first)).tree
+
+
+@pytest.mark.parametrize(
+    "header",
+    ['text/plain; boundary="b"', "=?utf-8?q?multipart/mixed=3B_=62oundary=3Db?="],
+    ids=["of a type without parts", "encoded"],
+)
+def test_parts_that_only_git_sees_are_not_decoded(store: Store, base: Base, header: str) -> None:
+    """What is encoded in them is no patch to the rig, which takes the mail for one text."""
+    made = tree.materialize(
+        store, TreeSpec(base=base, series=parts("encoded", f"Content-Type: {header}"))
+    )
+    assert "evil.c" not in files(store, made)
+
+
 def test_context_that_has_changed_is_merged(
     store: Store, base: Base, kernel: Path, v2: SeriesVersion
 ) -> None:
