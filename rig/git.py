@@ -3,8 +3,9 @@
 
 import contextlib
 import os
+import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from rig import proc
@@ -37,6 +38,9 @@ SETTINGS = {
     # Read from the home directory even where no configuration is (gitattributes(5)).
     "core.attributesFile": "/dev/null",
     "core.excludesFile": "/dev/null",
+    # No file system of another machine takes a path of a tree for .git.
+    "core.protectHFS": "true",
+    "core.protectNTFS": "true",
     "commit.gpgSign": "false",
     "gc.auto": "0",
     "maintenance.auto": "false",
@@ -55,6 +59,8 @@ ATTRIBUTES = """\
 *.dts[io] diff=dts
 *.rs diff=rust
 """
+PATTERN = re.compile(r"[\\*?\[ ]")
+"""What has a meaning in a line of gitignore(5)."""
 
 
 def git(
@@ -63,19 +69,33 @@ def git(
     check: bool = True,
     stdin: bytes | None = None,
     env: Mapping[str, str] | None = None,
+    exact: bool = False,
 ) -> proc.Done:
     settings = [word for key, value in SETTINGS.items() for word in ("-c", f"{key}={value}")]
     strays = (name for name in STRAYS if name in os.environ and name not in (env or {}))
     unset = [word for name in strays for word in ("-u", name)]
     argv = [*(["env", *unset] if unset else []), "git", *settings, *args]
+    environment = {**ENV, **(env or {})}
     return proc.run(
-        argv, cwd=cwd, check=check, stdin=stdin, env={**ENV, **(env or {})}, deadline=900
+        argv, cwd=cwd, check=check, stdin=stdin, env=environment, deadline=900, exact=exact
     )
 
 
 def text(*args: str | Path, cwd: Path) -> str:
     """What a git command prints, stripped."""
     return git(*args, cwd=cwd).stdout.strip()
+
+
+def blobs(names: Iterable[str], cwd: Path) -> dict[str, bytes]:
+    """What is in each of these blobs."""
+    wanted = tuple(dict.fromkeys(names))
+    said = git("cat-file", "--batch", cwd=cwd, stdin="\n".join(wanted).encode(), exact=True)
+    data, found, at = said.stdout.encode("utf-8", "surrogateescape"), {}, 0
+    for name in wanted:
+        begin = data.index(b"\n", at) + 1  # after "NAME blob SIZE"
+        end = begin + int(data[at:begin].split()[2])
+        found[name], at = data[begin:end], end + 1
+    return found
 
 
 def repository(store: Store) -> Path:
@@ -145,7 +165,8 @@ def sparse_worktree(store: Store, commit: str, files: tuple[str, ...]) -> Iterat
         prune(store)
         git("worktree", "add", "--quiet", "--detach", "--no-checkout", path, commit, cwd=repo)
         try:
-            patterns = "".join(f"/{file}\n" for file in files)
+            names = (PATTERN.sub(r"\\\g<0>", file) for file in files if file.isprintable())
+            patterns = "".join(f"/{name}\n" for name in names)
             git("sparse-checkout", "set", "--no-cone", "--stdin", cwd=path, stdin=patterns.encode())
             git("read-tree", "-mu", "HEAD", cwd=path)
             yield path

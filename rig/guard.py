@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a patch from a stranger must be: whole, and of text files of the tree, nothing beside it."""
+"""What a mail alone can tell of a patch: whether it is whole, and whether it is text.
 
-import posixpath
+Where its changes go is seen by what git makes of them (rig/applied.py).
+"""
+
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from rig.errors import ConfigError
 
@@ -21,20 +21,9 @@ EXTENDED = re.compile(
     r"|rename to|similarity index|dissimilarity index|index) (?P<said>.*)"
 )
 """What follows a `diff --git` line (git-diff(1), "Generating patch text with -p")."""
-NAMES = re.compile(r"^(?:--- |\+\+\+ |rename from |rename to |copy from |copy to )(.+)$")
-SYMLINK = re.compile(r"^(?:new file mode 120000|new mode 120000|index \S+ 120000)$")
 BINARY = re.compile(r"^(?:GIT binary patch|Binary files .* differ)$")
+NOT_TO_REVIEW = "nobody can review it; ask for the series without it"
 HINT = "the mail is not what a kernel developer would send: look at it before you trust its author"
-
-
-@dataclass(slots=True)
-class _Seen:
-    where: str = ""
-    file: str = ""
-    link: bool = False
-    files: dict[str, str] = field(default_factory=dict)
-    """Every path that is touched, and by which mail."""
-    links: set[str] = field(default_factory=set)
 
 
 def lines(body: str) -> list[str]:
@@ -91,6 +80,8 @@ def whole(body: str, where: str, last: bool) -> tuple[str, ...]:
             header = True
         elif match := HUNK.match(line):
             old, new = int(match[2] or 1), int(match[4] or 1)
+        elif files and BINARY.match(line):
+            raise ConfigError(f"{where}: {files[-1]!a} is a binary patch", hint=NOT_TO_REVIEW)
         elif header and (match := EXTENDED.fullmatch(line)):
             if match["what"] == "rename from":
                 files.insert(-1, unquoted(match["said"]))
@@ -118,68 +109,3 @@ def whole(body: str, where: str, last: bool) -> tuple[str, ...]:
                 hint="fetch the series again, or correct the diffstat if it was edited by hand",
             )
     return tuple(dict.fromkeys(files))
-
-
-def check(mails: Iterable[tuple[str, Iterable[str]]]) -> None:
-    """Raise ConfigError for a path outside the tree, a symlink that leads there, a binary patch.
-
-    Each mail is what to call it and its lines.
-    """
-    seen = _Seen()
-    for where, lines in mails:
-        seen.where = where
-        _check_one(seen, lines)
-    for path, where in seen.files.items():
-        if through := next((link for link in seen.links if path.startswith(f"{link}/")), ""):
-            raise ConfigError(
-                f"{where}: {path} is written through {through}, a symlink of the series", hint=HINT
-            )
-
-
-def _check_one(seen: _Seen, lines: Iterable[str]) -> None:
-    old = new = 0
-    began = False
-    for line in lines:
-        if old > 0 or new > 0:
-            kind = line[:1] or " "
-            old -= kind in " -"
-            new -= kind in " +"
-            if seen.link and kind == "+":
-                _check_link(seen, line[1:])
-        elif line.startswith("diff --git "):
-            began, seen.link, seen.file = True, False, line.split(" b/", 1)[-1]
-        elif not began:
-            continue
-        elif match := HUNK.match(line):
-            old, new = int(match[2] or 1), int(match[4] or 1)
-        elif SYMLINK.match(line):
-            seen.link = True
-            seen.links.add(seen.file)
-        elif BINARY.match(line):
-            raise ConfigError(
-                f"{seen.where}: {seen.file} is a binary patch",
-                hint="nobody can review it; ask for the series without it",
-            )
-        elif match := NAMES.match(line):
-            _check_name(seen, line.split(" ")[0] in ("---", "+++"), match[1])
-
-
-def _check_name(seen: _Seen, prefixed: bool, said: str) -> None:
-    """`prefixed`: a/ or b/ comes first, which git takes away."""
-    name = said.split("\t")[0].strip('"')
-    if prefixed and name == "/dev/null":
-        return
-    path = name.split("/", 1)[-1] if prefixed else name
-    parts = path.split("/")
-    if any(part in ("", ".", "..") or part.lower() == ".git" for part in parts):
-        raise ConfigError(f"{seen.where}: {name} is a path outside the tree", hint=HINT)
-    seen.files.setdefault(path, seen.where)
-
-
-def _check_link(seen: _Seen, target: str) -> None:
-    leads = posixpath.normpath(posixpath.join(posixpath.dirname(seen.file), target))
-    if target.startswith("/") or leads == ".." or leads.startswith("../"):
-        raise ConfigError(
-            f"{seen.where}: {seen.file} is a symlink that leads out of the tree, to {target}",
-            hint=HINT,
-        )

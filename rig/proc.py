@@ -144,8 +144,11 @@ def run(
     check: bool = True,
     stdin: bytes | None = None,
     on_line: Callable[[str], None] | None = None,
+    exact: bool = False,
 ) -> Done:
     """Run a command to its end.
+
+    With `exact`, bytes of stdout that are no UTF-8 are kept, as os.fsdecode() keeps them.
 
     With `on_line`, stdout and stderr are one stream and each line is handed over as it comes;
     `stdin` cannot be given then, as nobody would write it.
@@ -179,7 +182,7 @@ def run(
     done = Done(
         argv=tuple(str(arg) for arg in argv),
         status=process.returncode,
-        stdout=_text(out),
+        stdout=out.decode("utf-8", "surrogateescape") if exact else _text(out),
         stderr=_text(err),
         seconds=time.monotonic() - began,
     )

@@ -197,10 +197,6 @@ def parse(
     mails = [*([beside] if beside else []), *split(data, where)]
     cover, top, revisions, patches = _collect(mails, where)
     _check_revision(revisions, revision, where)
-    guard.check(
-        (f"{where}: patch {patch.number} ({patch.subject})", guard.lines(body_of(patch.mail)))
-        for patch in patches
-    )
     wanted = header(top, "Message-ID")
     texts = [cover, *(body_of(patch.mail) for patch in patches)]
     trailers: Mapping[str, str] = dict(m for text in reversed(texts) for m in TRAILER.findall(text))

@@ -5,12 +5,16 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rig import base, git, log, series
+from rig import applied, base, git, guard, log, series
+from rig.applied import Step
 from rig.base import Base
-from rig.errors import ApplyError, ConfigError
+from rig.errors import ApplyError, ConfigError, RigError
 from rig.series import Patch, SeriesVersion
 from rig.store import Store, digest
 from rig.version import KernelVersion
+
+OUTSIDE = re.compile(r"error: (?:invalid path '(.+)'|((?:.*/)?\.\./.*): does not exist in index)")
+BEYOND = re.compile(r"error: (?:affected file|reading from) '(.+?)'(?: is)? beyond a symbolic link")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +90,8 @@ def applies(store: Store, spec: TreeSpec) -> bool:
 def _materialize(store: Store, spec: TreeSpec) -> KernelTree:
     commit = spec.base.commit
     if spec.patches:
-        inputs = {"base": commit, "patches": series.digest(spec.patches)}
+        # Trees of a rig that did not look at what git had made are made again.
+        inputs = {"base": commit, "patches": series.digest(spec.patches), "checked": 1}
         name = digest(inputs)
 
         def apply(_: Path) -> dict[str, str]:
@@ -134,7 +139,9 @@ def tree_of(store: Store, commit: str) -> str:
 
 def _apply(store: Store, spec: TreeSpec) -> str:
     files = tuple(dict.fromkeys(file for patch in spec.patches for file in patch.files))
+    steps: list[Step] = []
     with git.sparse_worktree(store, spec.base.commit, files) as work:
+        head = spec.base.commit
         for patch in spec.patches:
             # --keep-cr as b4 does, for the patch's own.
             strip = ("--no-keep-cr", "--quoted-cr=strip")
@@ -143,18 +150,34 @@ def _apply(store: Store, spec: TreeSpec) -> str:
             done = git.git(*words, cwd=work, stdin=patch.as_read, check=False)
             if done.status:
                 raise _rejected(spec, patch, done.stdout + done.stderr, work)
-        new = int(git.text("rev-list", "--count", f"{spec.base.commit}..HEAD", cwd=work))
-        if new < len(spec.patches):
-            log.note(f"{len(spec.patches) - new} of its patches are in {spec.base.name} already")
-        return git.text("rev-parse", "HEAD", cwd=work)
+            before, head = head, git.text("rev-parse", "HEAD", cwd=work)
+            name = _called(spec, patch)
+            steps.append(Step(name=name, files=patch.files, before=before, after=head))
+        applied.check(work, steps, spec.base.name)
+    if there := sum(step.before == step.after for step in steps):
+        log.note(f"{there} of its patches are in {spec.base.name} already")
+    return head
 
 
-def _rejected(spec: TreeSpec, patch: Patch, said: str, work: Path) -> ApplyError:
+def _called(spec: TreeSpec, patch: Patch) -> str:
+    owner = next(one for one in (*spec.below, spec.series) if one and patch in one.patches)
+    of = f"{patch.number}/{len(owner.patches)}" + (f" of {owner.label}" if spec.below else "")
+    return f"patch {of} ({patch.subject})"
+
+
+def _rejected(spec: TreeSpec, patch: Patch, said: str, work: Path) -> RigError:
     """Name the first hunk git could not place, and show it."""
     git.git("am", "--abort", cwd=work, check=False)
     diff = series.body_of(patch.mail).encode()
-    check = git.git("apply", "--check", "--verbose", cwd=work, stdin=diff, check=False)
-    output = check.stderr + said
+    words = ("apply", "--check", "--index", "--verbose")
+    output = git.git(*words, cwd=work, stdin=diff, check=False).stderr + said
+    called = _called(spec, patch)
+    if outside := OUTSIDE.search(output):
+        return ConfigError(
+            f"{called}: {outside[1] or outside[2]!r} is a path outside the tree", hint=guard.HINT
+        )
+    if beyond := BEYOND.search(output):
+        return ConfigError(f"{called}: {beyond[1]!r} is written through a symlink", hint=guard.HINT)
     where, hunk = "", ""
     if failed := re.search(r"error: patch failed: (.+):(\d+)", output):
         file, line = failed[1], int(failed[2])
@@ -165,10 +188,8 @@ def _rejected(spec: TreeSpec, patch: Patch, said: str, work: Path) -> ApplyError
         where = f": {absent[1]} is not in {spec.base.name}"
     elif there := re.search(r"error: (.+): already exists in (index|working directory)", output):
         where = f": {there[1]} is in {spec.base.name} already"
-    owner = next(one for one in (*spec.below, spec.series) if one and patch in one.patches)
-    of = f"{patch.number}/{len(owner.patches)}" + (f" of {owner.label}" if spec.below else "")
     return ApplyError(
-        f"patch {of} ({patch.subject}) does not apply to {spec.base.name}{where}",
-        hint="name the base it was made for: --base v7.2, or --base COMMIT with --tree PATH",
+        f"{called} does not apply to {spec.base.name}{where}",
+        hint=applied.OTHER_BASE,
         detail=hunk or said.strip()[-2000:],
     )

@@ -133,6 +133,15 @@ def test_what_git_refuses_is_raised(store: Store) -> None:
 # linux.git
 
 
+def test_blobs_are_read_byte_for_byte(store: Store, kernel: Path) -> None:
+    contents = (b"", b"\n", b"a\0b\r\n", b"\xff\xfe\n\n", "ä\ufffd".encode())
+    for number, content in enumerate(contents):
+        (kernel / f"{number}").write_bytes(content)
+    commit, repo = git.import_tree(store, kernel, "v6.12\n"), git.repository(store)
+    names = [git.text("rev-parse", f"{commit}:{n}", cwd=repo) for n in range(len(contents))]
+    assert git.blobs([*names, names[0]], repo) == dict(zip(names, contents, strict=True))
+
+
 def test_the_repository_is_made_once(store: Store) -> None:
     path = git.repository(store)
     (path / "mine").touch()
@@ -237,6 +246,16 @@ def test_a_sparse_worktree_holds_what_is_named_and_is_gone_afterwards(
     assert worktrees(store) == []
     assert list((git.repository(store) / "worktrees").glob("*")) == []
     assert list((store.root / "tmp").iterdir()) == []
+
+
+def test_names_are_no_patterns_in_a_sparse_worktree(store: Store, kernel: Path) -> None:
+    odd = ("mm/[r].c", "mm/a b ", "mm/*", "mm/\\x")
+    for name in odd:
+        (kernel / name).write_text("x\n")
+    commit = git.import_tree(store, kernel, "v6.12\n")
+    with git.sparse_worktree(store, commit, (*odd, "*", "m?/rmap.c", "x\n/*", "\udcff")) as work:
+        files = {str(path.relative_to(work)) for path in work.rglob("*") if path.is_file()}
+        assert files == {".git", *odd}
 
 
 def test_a_sparse_worktree_is_gone_after_an_error(store: Store, base: Base) -> None:

@@ -225,12 +225,8 @@ def test_the_mutants_are_no_series(
             "'\\[PATCH\\] mm: x' is HTML only",
         ),
         (
-            FROM + mail("a@x", "[PATCH] mm: x", DIFF.format("y").replace("b/x", "b/../x")),
-            "v1: patch 1 .* is a path outside the tree",
-        ),
-        (
             FROM + mail("a@x", "[PATCH] mm: x", "diff --git a/x b/x\nGIT binary patch\n"),
-            "x is a binary patch",
+            "v1: patch 1 .* 'x' is a binary patch",
         ),
         (revision(1).replace(b" 1/1]", b" 1/2]").replace(b" 0/1]", b" 0/2]"), "patch 2 of 2 is mi"),
         (revision(1)[:-8], "v1: patch 1 .* is truncated"),
@@ -245,7 +241,7 @@ def test_bad_input(archive: Archive, shelf: Path, data: bytes, complaint: str) -
 
 
 def test_one_bad_revision_keeps_the_others_out(archive: Archive, shelf: Path) -> None:
-    archive.data = revision(1) + revision(2).replace(b"b/x", b"b/../x")
+    archive.data = revision(1) + revision(2).replace(b"+++ b/x", b"GIT binary patch")
     with pytest.raises(ConfigError, match="v2: patch 1"):
         intake.fetch(shelf, "c1@example.org", all_revisions=True)
     assert left(shelf) == []

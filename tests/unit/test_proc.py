@@ -261,3 +261,9 @@ def test_which() -> None:
     assert found is not None
     assert found.name == "sh"
     assert proc.which("no-such-program") is None
+
+
+def test_bytes_that_are_no_utf8_are_kept_if_they_have_to_be() -> None:
+    argv = ["printf", "a\\377b"]
+    assert proc.run(argv).stdout == "a\ufffdb"
+    assert proc.run(argv, exact=True).stdout == "a\udcffb"

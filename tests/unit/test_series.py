@@ -450,6 +450,8 @@ def test_dates(header: str, value: str) -> None:
     assert series.parse("x", mail("[PATCH] x", header=header)).date == value
 
 
-def test_what_is_no_kernel_patch_is_not_read(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"x: patch 1 \(x\): .*is a path outside the tree"):
-        series.parse("x", mail("[PATCH] x", DIFF.replace("b/mm", "b/..")))
+def test_a_binary_patch_is_not_read() -> None:
+    """By git least of all: a few bytes of it can be any number of them."""
+    binary = "diff --git a/x.png b/x.png\nGIT binary patch\nliteral 3\n"
+    with pytest.raises(ConfigError, match=r"x: patch 1 \(x\): 'x\.png' is a binary patch"):
+        series.parse("x", mail("[PATCH] x", DIFF + binary))
