@@ -25,8 +25,8 @@ LAYERS = {
         " kselftest cpio keys claims symlinks"
     ),
     "L2 makers": (
-        "debian base sandbox b4 threads intake applied tree weave host lane kbuild guestbin selftests"
-        " image qemu accel software guest steady seeded gdbstub symbolize doctor"
+        "debian base sandbox b4 threads intake applied tree weave host lane kbuild guestbin"
+        " selftests image qemu accel software guest steady seeded gdbstub symbolize doctor"
     ),
     "L3 workloads": "suites suite suites.* benches bench difference benches.*",
     "L4 campaigns": (
