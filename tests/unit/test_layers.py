@@ -19,7 +19,7 @@ TOP = Path(__file__).parent.parent.parent
 # In the order of DESIGN: a module may import what stands before it. `*` is every module of a
 # package, none of which may import another. `report.*` and the like come after `report` itself.
 LAYERS = {
-    "L0 host": "errors log proc store git discover",
+    "L0 host": "printable errors log proc store git discover",
     "L1 nouns": (
         "version kconfig arches arch arches.* guard series mutant target ktap console verdict"
         " kselftest cpio keys claims symlinks"
