@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Literal
 
+from rig import printable
+
 Kind = Literal["begin", "progress", "note", "command", "end", "fail"]
 
 
@@ -67,12 +69,14 @@ class Step:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def _emit(self, kind: Kind, text: str = "", done: float = 0, total: float = 0) -> None:
+        """Events are for people, whoever reports them: printable, and but for a command and an
+        error a line each."""
         event = Event(
             kind=kind,
             step=self.number,
             parent=self.parent,
-            title=self.title,
-            text=text,
+            title=printable.line(self.title),
+            text=(printable.text if kind in ("command", "fail") else printable.line)(text),
             done=done,
             total=total,
             seconds=now() - self.began,

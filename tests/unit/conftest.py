@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -118,6 +119,37 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
 def unboxed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A host where the sandbox does not work, and what is trusted runs by itself."""
     monkeypatch.setattr(sandbox, "broken", lambda: "the test has none")
+
+
+# What a stranger may write
+
+
+FORGED = "FORGED: PASS"
+EVIL = (
+    "\x1b]0;owned\x07\x1b[31m\u202e[bold]x[/]\r\n\x85{{ 7 * 7 }} $x \rover"
+    f"\x00\ufeff\ufffe\x9b1m\udcff\n{FORGED}\nend"
+)
+
+
+@pytest.fixture
+def evil() -> str:
+    """Text that takes a terminal over, misleads, is no XML, no UTF-8, markup, and adds a line."""
+    return EVIL
+
+
+@pytest.fixture
+def harmless() -> Callable[..., None]:
+    """Assert that a person may be shown a text that evil was put into, and can see that it was."""
+
+    def check(said: str, *, lines: bool = True) -> None:
+        kinds = {char: unicodedata.category(char) for char in set(said) - {"\n", "\t"}}
+        bad = [char for char, kind in kinds.items() if kind in ("Cc", "Cf", "Cs", "Zl", "Zp", "Cn")]
+        assert bad == [], ascii(said)
+        assert r"\x1b]0;owned\x07\x1b[31m\u202e[bold]x[/]" in said, "it was not fed"
+        forged = [line for line in said.splitlines() if line.startswith(FORGED)]
+        assert not (lines and forged), said
+
+    return check
 
 
 # A kernel in miniature, tests/data/kernel

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 import threading
+from collections.abc import Callable
+from typing import get_args
 
 import pytest
 
@@ -76,3 +78,20 @@ def test_two_threads_do_not_nest_in_each_other(events: list[Event]) -> None:
     assert begun["a"].parent == begun["b"].parent == 0
     assert begun["a/part"].parent == begun["a"].step
     assert begun["b/part"].parent == begun["b"].step
+
+
+def test_no_event_holds_what_a_terminal_obeys(
+    events: list[Event], evil: str, harmless: Callable[..., None]
+) -> None:
+    with pytest.raises(ValueError), log.step(evil) as step:
+        step.progress(1, 2, evil)
+        step.note(evil)
+        log.note(evil)
+        log.command(evil)
+        raise ValueError(evil)
+    assert {event.kind for event in events} == set(get_args(log.Kind)) - {"end"}
+    for event in events:
+        for said in filter(None, (event.title, event.text)):
+            harmless(said, lines=False)
+    several = {event.kind for event in events if "\n" in event.title + event.text}
+    assert several == {"command", "fail"}

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 import io
+import re
 import threading
+from collections.abc import Callable
 
 import pytest
 from rich.console import Console
@@ -270,6 +272,35 @@ def test_reporter_writes_lines_into_a_pipe_and_nothing_when_quiet() -> None:
     with progress.reporter(stream=out, quiet=True), log.step("Building"):
         pass
     assert out.getvalue() == ""
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_a_strangers_words_are_no_markup_and_move_no_cursor(
+    evil: str, harmless: Callable[..., None], verbose: bool
+) -> None:
+    def work() -> None:
+        log.note(evil)
+        with pytest.raises(ValueError), log.step("[/] [bold red]") as outer:
+            with log.step(evil) as step:
+                step.progress(1, 2, evil)
+                step.note(evil)
+                log.command(evil)
+            outer.progress(1, 2, evil)
+            raise ValueError(evil)
+
+    out, console = on_terminal()
+    with progress.terminal(console, verbose=verbose):
+        work()
+    assert "✗ [/] [bold red]  " in out.getvalue()
+    harmless(out.getvalue(), lines=not verbose)
+    plain = io.StringIO()
+    with progress.plain(plain, verbose=verbose):
+        work()
+    harmless(plain.getvalue(), lines=not verbose)
+    live = Tty()
+    with progress.terminal(Console(file=live, width=500, color_system=None, force_terminal=True)):
+        work()
+    harmless(re.sub(r"\x1b\[[0-9?]*[A-Zhl]|\r", "", live.getvalue()))
 
 
 def test_stdout_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
