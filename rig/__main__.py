@@ -5,9 +5,11 @@ import itertools
 import os
 import signal
 import sys
+import traceback
+import types
 from collections.abc import Sequence
 
-from rig import cli
+from rig import cli, printable
 from rig.errors import ConfigError, RigError
 from rig.store import host_trouble
 from rig.verdict import Trouble
@@ -33,6 +35,9 @@ def main() -> None:
             # `rig list | head -1`: typer would say FAIL, and flushing stdout again a traceback.
             os._exit(128 + signal.SIGPIPE)
         raise
+    except Exception:
+        sys.excepthook = say_bug  # typer has put its own there, which says it as it is
+        raise
 
 
 def check_given_once(words: Sequence[str]) -> None:
@@ -44,11 +49,20 @@ def check_given_once(words: Sequence[str]) -> None:
 
 
 def say(error: RigError) -> None:
-    """Message, evidence, what to do next."""
-    lines = [f"rig: {error.message}", *(f"  | {line}" for line in error.detail.splitlines())]
+    """Message, evidence, what to do next, in which a subject or a console may have its say."""
+    detail = printable.text(error.detail).splitlines()
+    lines = [f"rig: {printable.line(error.message)}", *(f"  | {line}" for line in detail)]
     if error.hint:
-        lines.append(f"  hint: {error.hint}")
+        lines.append(f"  hint: {printable.line(error.hint)}")
     sys.stderr.write("\n".join(lines) + "\n")
+
+
+def say_bug(
+    kind: type[BaseException], error: BaseException, where: types.TracebackType | None
+) -> None:
+    """Ours; but the words may be anybody's."""
+    said = "".join(traceback.format_exception(kind, error, where))
+    sys.stderr.write(printable.text(said))
 
 
 def exit_status(error: RigError) -> int:

@@ -113,6 +113,17 @@ def test_an_interrupt_is_said(ends: Callable[[BaseException], Status]) -> None:
     assert (code, out, err) == (130, "", "rig: interrupted; nothing is left running\n")
 
 
+def test_a_strangers_words_are_shown_and_not_obeyed(
+    ends: Callable[[BaseException], Status], evil: str, harmless: Callable[..., None]
+) -> None:
+    harmless(ends(ApplyError(evil))[2])
+    for error in (BuildError("no", detail=evil), BuildError("no", hint=evil)):
+        code, out, err = ends(error)
+        assert (code, out) == (1, "")
+        harmless(err)
+        assert [line[:4] for line in err.splitlines()[1:]] in (["  | "] * 4, ["  hi"])
+
+
 # As a program
 
 
@@ -178,3 +189,19 @@ def test_an_interrupted_rig_cleans_up_and_says_so(
     assert err.endswith("rig: interrupted; nothing is left running\n")
     assert "Traceback" not in err
     eventually(lambda: not alive(child))
+
+
+BUG = """
+from rig.report import shelves
+def fails(*args):
+    raise ValueError(ERROR)
+shelves.render = fails
+"""
+
+
+def test_a_bug_does_not_move_the_cursor_either(evil: str, harmless: Callable[..., None]) -> None:
+    process = start("list", code=BUG.replace("ERROR", repr(evil)))
+    out, err = process.communicate(timeout=120)
+    assert out == ""
+    assert "ValueError: " in err
+    harmless(err, lines=False)
