@@ -27,6 +27,7 @@ from rig import (
     log,
     mutant,
     sandbox,
+    printable,
     seeded,
     steady,
     suite,
@@ -391,6 +392,7 @@ def interact(prepared: Prepared, command: Sequence[str], out: TextIO, err: TextI
             if not command:
                 return up.shell()
             ran = up.run(shlex.join(command), deadline=3600)
-            out.write(ran.stdout)
-            err.write(ran.stderr)
+            for stream, said in ((out, ran.stdout), (err, ran.stderr)):
+                # A stranger's kernel's: a file has it as it is, and a terminal obeys none of it.
+                stream.write(printable.text(said) if stream.isatty() else said)
             return ran.status

@@ -336,6 +336,24 @@ def test_one_command_in_a_guest(prepared: Prepared, boots: Callable[..., list[Ma
     assert (out.getvalue(), err.getvalue()) == ("a b\n", "a word")
 
 
+def test_a_terminal_obeys_no_guest_and_a_file_has_its_words(
+    prepared: Prepared,
+    boots: Callable[..., list[Machine]],
+    evil: str,
+    harmless: Callable[..., None],
+) -> None:
+    class Tty(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    boots({"cat x": evil})
+    terminal, out = Tty(newline=""), io.StringIO(newline="")
+    assert run.interact(prepared, ["cat", "x"], terminal, Tty()) == 0
+    harmless(terminal.getvalue(), lines=False)
+    run.interact(prepared, ["cat", "x"], out, io.StringIO())
+    assert out.getvalue() == evil
+
+
 def test_a_guest_that_cannot_be_had_is_raised(
     prepared: Prepared, boots: Callable[..., list[Machine]]
 ) -> None:
