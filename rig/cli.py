@@ -34,6 +34,7 @@ from rig.cli_app import (
     VerboseOpt,
     ZramOpt,
     app,
+    say,
 )
 from rig.errors import ConfigError
 from rig.progress import reporter
@@ -102,7 +103,7 @@ def run_(
         directory = campaign.new_directory(store, specs[-1].tree.label)
         results = campaign.execute(store, shelves, specs, directory)
     files.write(results, json, junit)
-    typer.echo(text.render(results, directory.name), nl=False)
+    say(text.render(results, directory.name))
     raise typer.Exit(text.overall(results).exit_status)
 
 
@@ -154,7 +155,7 @@ def mutate(
             seeds=wanted,
         )  # fmt: skip
     files.copy(directory / mutation.FILE, json)
-    typer.echo(mutants.render(done, directory.name), nl=False)
+    say(mutants.render(done, directory.name))
     raise typer.Exit(done.outcome.exit_status)
 
 
@@ -197,7 +198,7 @@ def explore(
             exploring.explore(store, shelves, spec, wanted, minutes=minutes, failures=failures)
             for spec in specs
         ]
-    typer.echo("".join(table.explored(one) for one in found), nl=False)
+    say("".join(table.explored(one) for one in found))
     raise typer.Exit(Outcome.worst(one.outcome for one in found).exit_status)
 
 
@@ -234,8 +235,8 @@ def replay(
             raise ConfigError(f"{len(wanted)} cases cannot be stopped at once", hint="--case NAME")
         with store.scratch() as scratch, reporter(verbose=verbose):
             with replaying.stopped(store, wanted[0], scratch) as stopped:
-                typer.echo(f"The guest stands at the failing check. {shlex.join(stopped.gdb)}")
-                typer.echo("It is gone when gdb kills it, or with Ctrl-C here.")
+                say(f"The guest stands at the failing check. {shlex.join(stopped.gdb)}\n")
+                say("It is gone when gdb kills it, or with Ctrl-C here.\n")
                 stopped.process.wait()
         return
     if trace:
@@ -246,13 +247,13 @@ def replay(
                 tracing.trace(store, one, comma(trace), scratch / str(number))
                 for number, one in enumerate(wanted)
             ]
-        typer.echo(table.traced(traced), nl=False)
+        say(table.traced(traced))
         raise typer.Exit(0 if all(one.identical for one in traced) else 1)
     with reporter(verbose=verbose), store.scratch() as scratch:
         runs = [
             replaying.replay(store, one, scratch / str(number)) for number, one in enumerate(wanted)
         ]
-    typer.echo(table.replayed(runs), nl=False)
+    say(table.replayed(runs))
     raise typer.Exit(0 if all(one.identical for one in runs) else 1)
 
 
@@ -277,7 +278,7 @@ def build(
     store, shelves = Store.default(), Shelves.default()
     with reporter(verbose=verbose, quiet=quiet):
         built = request.build(store, shelves, asked)
-    typer.echo(builds.render(built), nl=False)
+    say(builds.render(built))
 
 
 @app.command(
@@ -330,21 +331,21 @@ def report(
 
     store = Store.default()
     if runs:
-        typer.echo("".join(f"{path.name}\n" for path in campaign.runs(store)), nl=False)
+        say("".join(f"{path.name}\n" for path in campaign.runs(store)))
         return
     files.check(json, junit)
     directory = campaign.find(store, name)
     if mutated := mutation.load(directory):
         files.again(directory / mutation.FILE, json, junit)
-        typer.echo(mutants.render(mutated, directory.name), nl=False)
+        say(mutants.render(mutated, directory.name))
         raise typer.Exit(mutated.outcome.exit_status)
     if compared := compare.load(directory):
         files.again(directory / compare.FILE, json, junit)
-        typer.echo(comparison.render(compared, directory.name), nl=False)
+        say(comparison.render(compared, directory.name))
         raise typer.Exit(Outcome.worst(one.outcome for one in compared).exit_status)
     results = campaign.load_all(directory)
     files.write(results, json, junit)
-    typer.echo(text.render(results, directory.name), nl=False)
+    say(text.render(results, directory.name))
     raise typer.Exit(text.overall(results).exit_status)
 
 
@@ -361,11 +362,11 @@ def list_(
     from rig.report import shelves
 
     if not cases:
-        typer.echo(shelves.render(Shelves.default()), nl=False)
+        say(shelves.render(Shelves.default()))
         return
     stored = (mutation.load(path) for path in reversed(campaign.runs(Store.default())))
     mutants = mutant.load_all(Shelves.default().patches)
-    typer.echo(table.render(mutants, [one for one in stored if one]), nl=False)
+    say(table.render(mutants, [one for one in stored if one]))
 
 
 @app.command(epilog="Example: `rig doctor --fix`")
@@ -380,5 +381,5 @@ def doctor(
 
     with reporter(verbose=verbose):
         findings = checks.examine(Store.default(), fix=fix)
-    typer.echo(checks.render(findings), nl=False)
+    say(checks.render(findings))
     raise typer.Exit(0 if findings.healthy else 3)

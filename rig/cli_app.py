@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The command line's frame: the program, and the options that several verbs share."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from rig import printable
 
 app = typer.Typer(
     name="rig",
@@ -74,3 +77,13 @@ VerboseOpt = Annotated[
     bool, typer.Option("--verbose", "-v", help="Show every command that is run.")
 ]
 QuietOpt = Annotated[bool, typer.Option("--quiet", "-q", help="Results only.")]
+
+
+def say(result: str | bytes, paint: Callable[[str], str] | None = None) -> None:
+    """A result to stdout, which no verb writes to by another way: whoever's words are in it, they
+    are shown and not obeyed. A mail, in bytes, is that already; colours are the rig's own."""
+    if isinstance(result, bytes):
+        typer.echo(result, nl=False)
+    else:
+        shown = printable.text(result)
+        typer.echo(paint(shown) if paint else shown, nl=False, color=paint is not None)

@@ -19,6 +19,7 @@ from rig.cli_app import (
     UnconfinedOpt,
     VerboseOpt,
     app,
+    say,
 )
 from rig.progress import reporter
 from rig.request import Request, comma
@@ -92,5 +93,5 @@ def bench(
     files.copy(directory / compare.FILE, json)
     if plot:
         picture.draw(found, plot)
-    typer.echo(comparison.render(found, directory.name), nl=False)
+    say(comparison.render(found, directory.name))
     raise typer.Exit(Outcome.worst(one.outcome for one in found).exit_status)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rig import campaign, intake
-from rig.cli_app import ArchOpt, BaseOpt, QuietOpt, RunArg, TreeOpt, VerboseOpt, app
+from rig.cli_app import ArchOpt, BaseOpt, QuietOpt, RunArg, TreeOpt, VerboseOpt, app, say
 from rig.errors import RigError
 from rig.progress import reporter
 from rig.request import Request, comma
@@ -52,7 +52,7 @@ def fetch(
             shelf, " ".join(source), name=name, all_revisions=all_revisions,
             with_trailers=with_trailers,
         )  # fmt: skip
-    typer.echo(revisions.fetched(done, shelf), nl=False)
+    say(revisions.fetched(done, shelf))
 
 
 @app.command(
@@ -80,7 +80,7 @@ def reply(
     if output:
         output.write_bytes(mail)
     else:
-        typer.echo(mail, nl=False)
+        say(mail)
 
 
 @app.command(
@@ -99,12 +99,13 @@ def diff(
 ) -> None:
     """Compare two revisions of a series patch by patch: git range-diff."""
     from rig import rangediff
+    from rig.report import rangediff as painted
 
     asked = Request(target=name, base=base, tree=tree)
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     with reporter(verbose=verbose):
-        said = rangediff.diff(Store.default(), Shelves.default(), asked, old, new, colour=colour)
-    typer.echo(said, nl=False, color=colour)
+        said = rangediff.diff(Store.default(), Shelves.default(), asked, old, new)
+    say(said, painted.painted if colour else None)
 
 
 @app.command("series", epilog="Examples: `rig series`  \n`rig series batch-dirty-tlb-flush`")
@@ -117,7 +118,7 @@ def series_(
     from rig.report import revisions
 
     shelf = Shelves.default().patches
-    typer.echo(revisions.table(Store.default(), shelf, names or ()), nl=False)
+    say(revisions.table(Store.default(), shelf, names or ()))
 
 
 @app.command(
@@ -142,4 +143,4 @@ def b4_check(
             )
     except RigError as error:
         entries = review.trouble(error)
-    typer.echo(review.render(entries), nl=False)
+    say(review.render(entries))

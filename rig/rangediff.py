@@ -11,9 +11,7 @@ from rig.store import Store
 from rig.tree import TreeSpec
 
 
-def diff(
-    store: Store, shelves: Shelves, asked: Request, old: str, new: str, *, colour: bool
-) -> str:
+def diff(store: Store, shelves: Shelves, asked: Request, old: str, new: str) -> str:
     """What `git range-diff` says of two revisions of the series that is asked for.
 
     Each is on its own base, which may differ. Raises ConfigError, ApplyError.
@@ -30,7 +28,7 @@ def diff(
             whole = TreeSpec(base=found_base, series=one, below=below)
             ends = (tree.materialize(store, spec) for spec in (replace(whole, series=None), whole))
             ranges.append("..".join(made.commit for made in ends))
-        words = ("-c", "diff.renames=true", "range-diff", "--color" if colour else "--no-color")
+        words = ("-c", "diff.renames=true", "range-diff", "--no-color")
         return git.git(*words, *ranges, cwd=git.repository(store)).stdout
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from rig import campaign, cli, doctor, intake, request, run, series
+from rig import campaign, cli, cli_app, doctor, intake, rangediff, request, run, series
 from rig.accel import Probe
 from rig.doctor import Findings
 from rig.errors import BuildError, ConfigError
@@ -288,6 +288,32 @@ def test_a_stored_run_is_printed_again(
     assert rig("report", name[:11], "--json", tmp_path / "o.json") == first
     assert json.loads((tmp_path / "o.json").read_text())
     assert rig("report", "--list") == (0, f"{name}\n", "")
+
+
+# Whatever a verb says
+
+
+def test_a_result_is_shown_and_not_obeyed(
+    capsys: pytest.CaptureFixture[str], evil: str, harmless: Callable[..., None]
+) -> None:
+    cli_app.say(evil)
+    harmless(plain := capsys.readouterr().out, lines=False)
+    cli_app.say(evil, lambda shown: f"\x1b[1m{shown}\x1b[m")
+    assert capsys.readouterr().out == f"\x1b[1m{plain}\x1b[m", "and the rig's own colours are"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_colours_are_for_a_terminal(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, terminal: bool, evil: str
+) -> None:
+    said = f"1:  1111111 < -:  ------- {evil}\n"
+    monkeypatch.setattr(rangediff, "diff", lambda *_: said)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    status, out, _ = rig("diff", "x")
+    assert (status, out.count("\x1b")) == (0, 2 if terminal else 0)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in rig("diff", "x")[1]
 
 
 # rig list, rig doctor

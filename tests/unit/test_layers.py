@@ -178,6 +178,24 @@ def speaks(module: str, source: str) -> list[str]:
     ]
 
 
+def past_the_doors(module: str, source: str) -> list[str]:
+    """What a person is shown is printable by where it leaves, so there is one place of each."""
+    here = rank(short(module))
+    if here is None or list(LAYERS)[here[0]] != FACES or short(module) in SPEAKERS:
+        return []
+    doors = {
+        **dict.fromkeys(("print", "typer.echo", "typer.secho", "sys.stdout.write"), "cli_app"),
+        "sys.stderr.write": "__main__",
+    }
+    return [
+        f"{module}:{node.lineno}: {called} goes past {doors[called]}"
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and (called := ast.unparse(node.func)) in doors
+        and doors[called] != short(module)
+    ]
+
+
 def too_long(module: str, source: str) -> list[str]:
     lines = len(source.splitlines())
     complaints = [f"{module}: {lines} lines, over {MODULE_LINES}"] if lines > MODULE_LINES else []
@@ -209,6 +227,7 @@ def complaints_of(module: str, source: str, modules: frozenset[str]) -> list[str
         *starts_programs(module, source),
         *impure(module, source, modules),
         *speaks(module, source),
+        *past_the_doors(module, source),
         *too_long(module, source),
         *asks_for_architecture(module, source),
     ]
@@ -260,6 +279,9 @@ LONG = "def f() -> None:\n" + "    f()\n" * FUNCTION_LINES
         ("rig.run", "print('hello')", "only faces speak"),
         ("rig.run", "sys.stdout.write('hello')", "only faces speak"),
         ("rig.run", "sys.exit(1)", "only faces speak"),
+        ("rig.cli", "print('hello')", "print goes past cli_app"),
+        ("rig.cli_bench", "typer.echo('hello')", "typer.echo goes past cli_app"),
+        ("rig.cli", "sys.stderr.write('hello')", "sys.stderr.write goes past __main__"),
         ("rig.run", "#\n" * (MODULE_LINES + 1), "401 lines, over 400"),
         ("rig.run", LONG, "f has 61 lines, over 60"),
         ("rig.run", "if arch == ARM:\n    pass", "facts are fields"),
@@ -280,7 +302,8 @@ def test_a_breach_is_complained_of(module: str, source: str, complaint: str) -> 
     [
         ("rig.proc", "import subprocess\nfrom rig import log\nfrom rig.errors import InfraError"),
         ("rig.report.html", "import jinja2\nfrom rig import report"),
-        ("rig.cli", "print('result')\nsys.exit(2)"),
+        ("rig.cli", "say('result')\nsys.exit(2)"),
+        ("rig.cli_app", "typer.echo('result')"),
         ("rig.run", LONG.removesuffix("    f()\n")),
         ("rig.run", "architecture == 1\nfind(arch=arch)\nif a in (arch.name,): pass"),
     ],

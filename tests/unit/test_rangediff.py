@@ -32,8 +32,8 @@ def one_base(base: Base, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-def diff(store: Store, old: str, new: str, *, colour: bool = False) -> str:
-    return rangediff.diff(store, SHELVES, Request(target="unmap-batch"), old, new, colour=colour)
+def diff(store: Store, old: str, new: str) -> str:
+    return rangediff.diff(store, SHELVES, Request(target="unmap-batch"), old, new)
 
 
 def test_what_became_of_each_patch(store: Store, one_base: list[str]) -> None:
@@ -58,14 +58,10 @@ def test_a_rename_is_one(
     for number, data in ((2, v2), (3, v3)):
         (tmp_path / "shelf" / "unmap-batch" / f"v{number}.mbx").write_bytes(data)
     shelves = replace(SHELVES, patches=tmp_path / "shelf")
-    said = rangediff.diff(store, shelves, Request(target="unmap-batch"), "", "", colour=False)
+    said = rangediff.diff(store, shelves, Request(target="unmap-batch"), "", "")
     assert "mm/batch.c => mm/unmap_batch.c" in said
     assert "-+#define BATCH 31" in said
     assert "++#define BATCH 32" in said
-
-
-def test_colour_is_for_a_terminal(store: Store, one_base: list[str]) -> None:
-    assert "\x1b[" in diff(store, "v1", "v2", colour=True)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +81,7 @@ def test_revisions_that_are_none(store: Store) -> None:
     with pytest.raises(ConfigError, match="no revision of unmap-batch named 'v7'"):
         diff(store, "v1", "v7")
     with pytest.raises(ConfigError, match="no series named 'unmap'"):
-        rangediff.diff(store, SHELVES, Request(target="unmap"), "", "", colour=False)
+        rangediff.diff(store, SHELVES, Request(target="unmap"), "", "")
 
 
 def test_a_tree_that_is_none_is_refused_at_once(
@@ -98,7 +94,7 @@ def test_a_tree_that_is_none_is_refused_at_once(
     ):
         with pytest.raises(ConfigError, match=f"^{complaint}$"):
             asked = Request(target="unmap-batch", tree=tree)
-            rangediff.diff(store, SHELVES, asked, "v1", "v2", colour=False)
+            rangediff.diff(store, SHELVES, asked, "v1", "v2")
     assert one_base == []
 
 
@@ -111,7 +107,5 @@ def test_the_base_is_the_requests(store: Store, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(base, "resolve", resolve)
     with pytest.raises(ConfigError, match="enough"):
-        rangediff.diff(
-            store, SHELVES, Request(target="unmap-batch", base="v9.9"), "v1", "v2", colour=False
-        )
+        rangediff.diff(store, SHELVES, Request(target="unmap-batch", base="v9.9"), "v1", "v2")
     assert asked == ["v9.9"]
