@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from rig import accel, arch, host, sandbox
+from rig import accel, arch, host, printable, sandbox
 from rig.accel import Probe
 from rig.host import Need
 from rig.qemu import Accel
@@ -60,4 +60,4 @@ def render(findings: Findings) -> str:
         lines.append("`rig doctor --fix` installs what is missing")
     elif not findings.healthy:
         lines.append("no verdict can be had for an architecture without an accelerator")
-    return "\n".join(lines) + "\n"
+    return printable.page(lines)

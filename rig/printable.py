@@ -11,6 +11,7 @@ Every face calls this where text leaves, and not where it is made.
 """
 
 import re
+from collections.abc import Iterable
 
 # Line feed and tab stay. Of the format characters (category Cf) those stay that are seen, such as
 # the Arabic number sign. The joiners U+200C and U+200D are of Persian and of families of emoji, and
@@ -42,6 +43,11 @@ def line(said: str) -> str:
         return shown
     first, *rest = shown.split("\n")
     return " ".join(filter(None, (first.rstrip(), *map(str.strip, rest))))
+
+
+def page(lines: Iterable[str]) -> str:
+    """A text of these lines, each of which stays one."""
+    return "".join(f"{line(one)}\n" for one in lines)
 
 
 def json(document: bytes) -> bytes:

@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 
+from rig import printable
 from rig.kbuild import KernelBuild
 
 
@@ -17,4 +18,4 @@ def render(builds: Sequence[KernelBuild]) -> str:
         lines.append(f"{build.arch}  {build.label}  {build.release}: {how}")
         lines += [f"  {build.image}", f"  {build.vmlinux}"]
         lines += [f"  {line}" for line in build.warnings]
-    return "\n".join(lines) + "\n"
+    return printable.page(lines)

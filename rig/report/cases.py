@@ -6,7 +6,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from rig import suite
+from rig import printable, suite
 from rig.mutant import Mutant
 from rig.mutation import Kill, Mutation
 from rig.suite import Case, Suite
@@ -38,7 +38,7 @@ def render(mutants: Sequence[Mutant], mutations: Sequence[Mutation] = ()) -> str
     parts = [INTRODUCTION]
     for one in suite.standard().values():
         if one.cases:
-            parts.append("\n".join(_suite(one, mutants, kills)) + "\n")
+            parts.append(printable.page(_suite(one, mutants, kills)))
     parts += [_on_request(one) for one in suite.known().values() if one.on_request]
     return "\n".join(parts)
 

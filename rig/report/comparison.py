@@ -4,12 +4,12 @@
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from rig import bench, difference
+from rig import bench, difference, printable
 from rig.bench import Benchmark
 from rig.compare import Comparison
 from rig.difference import Difference, Line
 from rig.qemu import Seeded
-from rig.report.text import environment, fold
+from rig.report.text import fold, head
 
 WIDTH = 78
 
@@ -18,7 +18,7 @@ def render(found: Sequence[Comparison], name: str = "") -> str:
     lines = [line for one in found for line in _table(one)]
     if name:
         lines += [f"rig report {name}"]
-    return "\n".join(lines) + "\n"
+    return printable.page(lines)
 
 
 def _table(one: Comparison) -> Iterator[str]:
@@ -46,24 +46,31 @@ def _table(one: Comparison) -> Iterator[str]:
     if one.lines and not difference.can_decide(machine, one.rounds):
         yield "  So few rounds decide nothing, whatever they show."
     for why in one.discarded:
-        yield f"  {fold(f'discarded: {why}', 4, 2)}"
+        yield from _fold(f"discarded: {why}")
     if one.failure:
-        yield f"  {fold(f'FAIL: {one.failure}', 4, 2)}"
+        yield from _fold(f"FAIL: {one.failure}")
         yield from _evidence(one)
     for judged in one.claims:
-        yield f"  {fold(f'{judged.word}: {judged.claim.said}: {judged.why}', 4, 2)}"
+        yield from _fold(f"{judged.word}: {judged.claim.said}: {judged.why}")
         yield f"      there: {judged.claim.machine}"
     yield ""
 
 
 def _evidence(one: Comparison) -> Iterator[str]:
     """As much of it as of a run's."""
-    head = environment().filters["head"]
     for splat in one.splats:
         yield f"  splat: {splat.title}"
-        yield textwrap.indent(head("\n".join(splat.text), 30), " " * 6)
+        yield from _indented("\n".join(splat.text), 30)
     if one.detail:
-        yield textwrap.indent(head(one.detail, 40), " " * 6)
+        yield from _indented(one.detail, 40)
+
+
+def _indented(said: str, most: int) -> Iterator[str]:
+    yield from textwrap.indent(head(said, most), " " * 6).splitlines()
+
+
+def _fold(said: str) -> Iterator[str]:
+    yield from f"  {fold(said, 4, 2)}".splitlines()
 
 
 def _missing(one: Comparison, known: Benchmark) -> Iterator[str]:
@@ -74,7 +81,7 @@ def _missing(one: Comparison, known: Benchmark) -> Iterator[str]:
             missing.setdefault(metric.lacking, []).append(metric.title.strip())
     for why, titles in missing.items():
         said = f"not counted here: {', '.join(titles)}" + (f" ({why})" if why else "")
-        yield f"  {fold(said, 4, 2)}"
+        yield from _fold(said)
 
 
 def _metric(line: Line, title: str, interval: bool) -> Iterator[str]:

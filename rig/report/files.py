@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Results into the files a user named."""
+"""Results into the files a user named: lossless, and harmless where one is /dev/stdout."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import pydantic
 
+from rig import printable
 from rig.errors import ConfigError
 from rig.report import junit as junit_xml
 from rig.run import RunResult
@@ -25,7 +26,7 @@ def check(*paths: Path | None) -> None:
 def copy(stored: Path, json: Path | None) -> None:
     """A campaign's own result, as it is stored."""
     if json:
-        json.write_bytes(stored.read_bytes() + b"\n")
+        json.write_bytes(printable.json(stored.read_bytes()) + b"\n")
 
 
 def again(stored: Path, json: Path | None, junit: Path | None) -> None:
@@ -39,6 +40,6 @@ def again(stored: Path, json: Path | None, junit: Path | None) -> None:
 
 def write(results: Sequence[RunResult], json: Path | None, junit: Path | None) -> None:
     if json:
-        json.write_bytes(_RESULTS.dump_json(tuple(results), indent=1) + b"\n")
+        json.write_bytes(printable.json(_RESULTS.dump_json(tuple(results), indent=1)) + b"\n")
     if junit:
         junit.write_bytes(junit_xml.render(results))

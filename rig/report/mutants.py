@@ -3,6 +3,7 @@
 
 import statistics
 
+from rig import printable
 from rig.mutation import Fate, Mutation, Row
 from rig.report.text import fold
 
@@ -26,7 +27,7 @@ def render(mutation: Mutation, name: str = "") -> str:
     lines += ["", *_tally(mutation)]
     if name:
         lines += ["", f"rig report {name}"]
-    return "\n".join(lines) + "\n"
+    return printable.page(lines)
 
 
 def _row(row: Row) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rig import bench
+from rig import bench, printable
 from rig.compare import Comparison
 from rig.difference import Difference, Line
 from rig.errors import ConfigError, needs_extra
@@ -48,7 +48,8 @@ def _draw(found: Sequence[Comparison], path: Path) -> None:
     if not rows:
         grid[0][0].set_title("no round counts", loc="left")
     heads = dict.fromkeys(f"{one.after} against {one.before}, {one.machine.where}" for one in found)
-    figure.suptitle("\n".join(heads), fontsize=10)
+    # A name with two $ is no formula, and an SVG is XML.
+    figure.suptitle(printable.page(heads).rstrip("\n"), fontsize=10, parse_math=False)
     metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
     figure.savefig(path, dpi=120, metadata=metadata)
 

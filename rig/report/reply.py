@@ -10,7 +10,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from pathlib import Path
 
-from rig import bench, campaign, compare, log, mutation, series, suite
+from rig import bench, campaign, compare, log, mutation, printable, series, suite
 from rig.compare import Comparison
 from rig.errors import ConfigError
 from rig.report import comparison, text
@@ -41,7 +41,7 @@ def reply(directory: Path, name: str = "") -> bytes:
     if who:
         message["From"] = str(who)
     _address(message, top, who)
-    subject = series.header(top, "Subject")
+    subject = printable.line(series.header(top, "Subject"))
     message["Subject"] = subject if re.match(r"re:", subject, re.I) else f"Re: {subject}"
     body = _measured(compared, top) if compared else _body(results, top, who)
     message.set_content(body, charset="utf-8", cte="8bit")
@@ -112,10 +112,19 @@ def _addresses(*headers: str) -> list[Address]:
     found = []
     for shown, spec in email.utils.getaddresses([header for header in headers if header]):
         try:
-            found.append(Address(display_name=shown, addr_spec=spec))
+            found.append(Address(display_name=printable.line(shown), addr_spec=spec))
         except (ValueError, IndexError):
             continue
-    return [one for one in found if one.username and one.domain]
+    return [one for one in found if one.username and one.domain and _plain(one.addr_spec)]
+
+
+def _plain(said: str) -> bool:
+    """Whether it can be repeated in a header as it is."""
+    return printable.line(said) == said
+
+
+def _identifiers(said: str) -> list[str]:
+    return [one for one in re.findall(r"<[^<>\s]+>", said) if _plain(one)]
 
 
 def _address(message: EmailMessage, top: bytes, who: Address | None) -> None:
@@ -133,14 +142,14 @@ def _address(message: EmailMessage, top: bytes, who: Address | None) -> None:
         message["Cc"] = tuple(copies)
     else:
         log.note("the mail does not say to whom it went: see to its Cc")
-    identifier = series.header(top, "Message-ID")
-    if not identifier:
+    own = _identifiers(series.header(top, "Message-ID"))
+    if not own:
         raise ConfigError("the series' mail has no Message-ID: there is nothing to answer")
-    before = re.findall(r"<[^<>\s]+>", series.header(top, "References"))
-    before = before or re.findall(r"<[^<>\s]+>", series.header(top, "In-Reply-To"))[:1]
-    message["In-Reply-To"] = identifier
+    before = _identifiers(series.header(top, "References"))
+    before = before or _identifiers(series.header(top, "In-Reply-To"))[:1]
+    message["In-Reply-To"] = own[0]
     # Unfolded it would be one long line; a folded header is that of RFC 5322.
-    message["References"] = " ".join(dict.fromkeys([*before, identifier]))
+    message["References"] = " ".join(dict.fromkeys([*before, own[0]]))
 
 
 def _answered(top: bytes) -> dict[str, str]:
@@ -186,7 +195,7 @@ def _measured(compared: Sequence[Comparison], top: bytes) -> str:
     words += _unusual(options)
     words += ["--bench", ",".join(dict.fromkeys(one.bench for one in compared))]
     return text.environment().get_template("measured.txt.j2").render(
-        table=comparison.render(compared).rstrip(),
+        table=text.Block(comparison.render(compared).rstrip()),
         what=_what(first.after),
         before=first.before,
         origin=first.origin,

@@ -10,7 +10,7 @@ a warning, for it says nothing about the series.
 import json
 from collections.abc import Sequence
 
-from rig import campaign, request, series
+from rig import campaign, printable, request, series
 from rig.errors import RigError
 from rig.report import reply, text
 from rig.request import Request
@@ -82,4 +82,11 @@ def _entries(results: Sequence[RunResult], name: str) -> list[dict[str, str]]:
 
 
 def _entry(tool: str, status: str, summary: str, details: str = "") -> dict[str, str]:
-    return {"tool": tool, "status": status, "summary": summary, "url": "", "details": details}
+    """b4 shows them on a terminal."""
+    return {
+        "tool": printable.line(tool),
+        "status": status,
+        "summary": printable.line(summary),
+        "url": "",
+        "details": printable.text(details),
+    }

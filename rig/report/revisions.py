@@ -4,7 +4,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rig import base, campaign, series
+from rig import base, campaign, printable, series
 from rig.intake import Fetched
 from rig.report import reply
 from rig.series import SeriesVersion
@@ -21,7 +21,7 @@ def fetched(done: Fetched, shelf: Path) -> str:
         based = f", base {one.base[:12]}" if one.base else ", no base named"
         lines.append(f"{one.label}: {len(one.patches)} patches{based}{new}")
         lines.append(f"  {shelf / one.name / f'v{one.revision}.mbx'}")
-    return "\n".join([*lines, "", f"rig run {done.series[-1].label}"]) + "\n"
+    return printable.page([*lines, "", f"rig run {done.series[-1].label}"])
 
 
 def table(store: Store, shelf: Path, names: Sequence[str] = ()) -> str:
@@ -40,7 +40,7 @@ def table(store: Store, shelf: Path, names: Sequence[str] = ()) -> str:
         rows.append([*row, *(said.get(arch, NONE) for arch in arches)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ("  ".join(map(str.ljust, row, widths)) for row in rows)
-    return "".join(f"{line.rstrip()}\n" for line in lines)
+    return printable.page(line.rstrip() for line in lines)
 
 
 def _base(one: SeriesVersion) -> str:

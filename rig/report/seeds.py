@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 
+from rig import printable
 from rig.explore import Exploration
 from rig.replay import Replayed
 from rig.trace import Traced
@@ -30,7 +31,7 @@ def explored(found: Exploration) -> str:
         lines.append(f"  chance that so many seeds all miss it: {', '.join(chances)}")
     if found.shrunk:
         lines += [f"  least that fails, {found.shrunk.seconds:.1f} s:", f"    {found.shrunk.line}"]
-    return "\n".join(lines) + "\n"
+    return printable.page(lines)
 
 
 def traced(runs: Sequence[Traced]) -> str:
@@ -40,7 +41,7 @@ def traced(runs: Sequence[Traced]) -> str:
         lines.append(f"{one.arch:<8} {one.name:<42} {said}")
         lines += [f"    {count:>10,}  {name}" for name, count in one.calls]
         lines.append(f"    {one.file}")
-    return "\n".join(lines) + "\n"
+    return printable.page(lines)
 
 
 def replayed(runs: Sequence[Replayed]) -> str:
@@ -52,4 +53,4 @@ def replayed(runs: Sequence[Replayed]) -> str:
             lines += [f"    was: {one.before}", f"    is:  {one.after}"]
         if one.note:
             lines.append(f"    {one.note}")
-    return "\n".join(lines) + "\n"
+    return printable.page(lines)

@@ -3,7 +3,7 @@
 
 from collections.abc import Iterable
 
-from rig import arch, base, mutant, series, suite
+from rig import arch, base, mutant, printable, series, suite
 from rig.run import Shelves
 
 
@@ -21,7 +21,7 @@ def render(shelves: Shelves) -> str:
             suite.case_names(one for one in suite.known().values() if one.on_request),
         ),
     ]
-    return "\n".join(lines) + "\n"
+    return printable.page(lines)
 
 
 def _revisions(shelves: Shelves, name: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jinja2
 
-from rig import campaign
+from rig import campaign, printable
 from rig.run import RunResult
 from rig.verdict import Outcome
 
@@ -16,6 +16,12 @@ from rig.verdict import Outcome
 WIDTH = 76
 FEW = 8
 """Cases whose counters are all shown. Of more, a PASS shows what fits in a line; JSON has all."""
+
+
+class Block(str):
+    """Several lines, which a filter has made; every other text is one, whoever wrote it."""
+
+    __slots__ = ()
 
 
 def render(results: Sequence[RunResult], name: str = "") -> str:
@@ -38,16 +44,24 @@ def render(results: Sequence[RunResult], name: str = "") -> str:
 
 
 def environment() -> jinja2.Environment:
-    """For templates of texts that people mail."""
-    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
+    """For templates of texts that people mail. Every value is made printable where it is put in."""
     made = jinja2.Environment(
-        loader=loader, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_shown,
     )
     made.filters["counters"] = _counters
-    made.filters["head"] = _head
+    made.filters["head"] = head
+    made.filters["indented"] = _indented
     made.filters["fold"] = fold
     made.filters["circumstances"] = _circumstances
     return made
+
+
+def _shown(value: object) -> str:
+    return (printable.text if isinstance(value, Block) else printable.line)(str(value))
 
 
 def labels(results: Sequence[RunResult]) -> tuple[str, ...]:
@@ -112,32 +126,37 @@ def _circumstances(result: RunResult) -> str:
     return ", ".join(filter(None, words))
 
 
-def _counters(counters: tuple[tuple[str, int], ...], indent: int, most: int = 0) -> str:
+def _counters(counters: tuple[tuple[str, int], ...], indent: int, most: int = 0) -> Block:
     """The counters, as many on a line as fit, in at most so many lines (0: all)."""
     lines, line = [], ""
     for name, value in counters:
-        word = f"{name} {value:,}"
+        word = f"{printable.line(name)} {value:,}"
         if line and indent + len(line) + len(word) + 2 > WIDTH:
             lines.append(line)
             line = ""
         line = f"{line}  {word}" if line else word
-    return f"\n{' ' * indent}".join([*lines, line][: most or None])
+    return Block(f"\n{' ' * indent}".join([*lines, line][: most or None]))
 
 
-def fold(text: str, indent: int, first: int = 0) -> str:
+def fold(text: str, indent: int, first: int = 0) -> Block:
     """The text in lines that fit; `first` columns of the first one are taken, the rest indented."""
-    return textwrap.fill(
-        text,
+    folded = textwrap.fill(
+        printable.text(text),
         WIDTH,
         initial_indent=" " * first,
         subsequent_indent=" " * indent,
         break_long_words=False,
         break_on_hyphens=False,
-    )[first:]
+    )
+    return Block(folded[first:])
 
 
-def _head(text: str, lines: int) -> str:
+def head(text: str, lines: int) -> Block:
     """The first lines of something long."""
-    all_lines = text.splitlines()
+    all_lines = printable.text(text).splitlines()
     more = [f"[{len(all_lines) - lines} more lines]"] if len(all_lines) > lines else []
-    return "\n".join([*all_lines[:lines], *more])
+    return Block("\n".join([*all_lines[:lines], *more]))
+
+
+def _indented(text: str, indent: int) -> Block:
+    return Block(textwrap.indent(text, " " * indent))

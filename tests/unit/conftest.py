@@ -144,8 +144,8 @@ def harmless() -> Callable[..., None]:
     def check(said: str, *, lines: bool = True) -> None:
         kinds = {char: unicodedata.category(char) for char in set(said) - {"\n", "\t"}}
         bad = [char for char, kind in kinds.items() if kind in ("Cc", "Cf", "Cs", "Zl", "Zp", "Cn")]
-        assert bad == [], ascii(said)
-        assert r"\x1b]0;owned\x07\x1b[31m\u202e[bold]x[/]" in said, "it was not fed"
+        assert bad == [], next(ascii(line) for line in said.split("\n") if set(line) & set(bad))
+        assert r"\u202e[bold]x[" in said, "it was not fed"
         forged = [line for line in said.splitlines() if line.startswith(FORGED)]
         assert not (lines and forged), said
 

@@ -91,6 +91,11 @@ def test_a_line_is_one(said: str, shown: str) -> None:
     assert len(printable.line(said).splitlines()) < 2
 
 
+def test_a_page_has_the_lines_it_was_made_of() -> None:
+    assert printable.page(["a", "  b\nc\r\n", "", "\x0bd"]) == "a\n  b c\n\n\\x0bd\n"
+    assert printable.page([]) == ""
+
+
 def test_json_is_the_same_to_a_machine() -> None:
     said = {"a\x85": "\x1b[31m\u202e\x7f\U000e0041 é", "b": ["\n\r\t\\"]}
     document = json.dumps(said, ensure_ascii=False, indent=1)
