@@ -5,13 +5,15 @@ pytest --pyargs rig.suites --series batch-dirty-tlb-flush --revision v2 --arch x
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from rig import printable
 
 if TYPE_CHECKING:  # an installed plugin is imported by every pytest run: keep that cheap
     from rig.errors import RigError
@@ -116,7 +118,7 @@ class Bench:
             request.check(run.Shelves.default(), self.request())
         except RigError as error:
             hint = f" ({error.hint})" if error.hint else ""
-            raise pytest.UsageError(f"{error.message}{hint}") from error
+            raise pytest.UsageError(printable.text(f"{error.message}{hint}")) from error
 
     def architectures(self) -> tuple[str, ...]:
         from rig import arch
@@ -290,6 +292,27 @@ class CaseItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         return self.path, None, f"{self.suite.name}/{self.name}"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Terminal, JUnit and all other reporters of pytest's show what a kernel or a series has said;
+    of a test that has nothing to do with either this leaves all as it is."""
+    report = yield
+    if isinstance(item, CaseItem) or "rig_arch" in getattr(item, "fixturenames", ()):
+        said, shown = f"{report.longrepr or ''}", printable.text(f"{report.longrepr or ''}")
+        if isinstance(report.longrepr, tuple):  # why it was skipped
+            path, line, why = report.longrepr
+            report.longrepr = path, line, printable.text(why)
+        elif said != shown:
+            report.longrepr = shown
+        report.sections = [(name, printable.text(text)) for name, text in report.sections]
+        report.user_properties = [
+            (printable.line(name), value) for name, value in report.user_properties
+        ]
+    return report
 
 
 def _counters(result: "CaseResult") -> str:

@@ -283,6 +283,59 @@ def test_a_lost_guests_cases_carry_the_cause_and_are_stored(
     assert result.detail == "last words"
 
 
+@pytest.mark.parametrize("case", ["fail", "skip", "lost", "rig", "mine", "mine lost"])
+def test_what_a_guest_says_is_shown_and_not_obeyed(
+    pytester: pytest.Pytester,
+    asked: list[Request],
+    boots: Callable[..., list[Machine]],
+    evil: str,
+    harmless: Callable[..., None],
+    case: str,
+) -> None:
+    evil = evil.encode(errors="replace").decode()  # as all that comes from a guest
+    flat = evil.replace("\r", "").replace("\n", "")
+    ktap = (
+        f"KTAP version 1\n1..1\n# counter {flat} 3\n# evidence {flat}\nnot ok 1 anon_lost_write\n"
+    )
+    boots({
+        "anon_lost_write": {
+            "fail": ktap,
+            "skip": f"KTAP version 1\n1..1\nok 1 anon_lost_write # SKIP {flat}\n",
+            "lost": GuestLost(evil, detail=evil),
+            "rig": InfraError(evil, detail=evil, hint=evil),
+        }.get(case, ""),
+        "uname -r": GuestLost(evil) if case == "mine lost" else evil,
+    })  # fmt: skip
+    words = ["-rA", "--junitxml", "out.xml", "--color=no"]
+    if case.startswith("mine"):
+        pytester.makepyfile(
+            """
+            def test_guest(guest):
+                said = guest.run("uname -r", deadline=5).stdout
+                print(said)
+                raise ValueError(said)
+            """
+        )
+        ran = pytester.runpytest_inprocess("-p", "no:cacheprovider", *words)
+    else:
+        ran = pytester.runpytest_inprocess(*SUITES, "-k", "anon_lost_write[", *words)
+    assert ran.ret == (0 if case == "skip" else 1)
+    harmless(ran.stdout.str(), lines=False)
+    every = [
+        said
+        for one in xml.parse(pytester.path / "out.xml").iter()
+        for said in (one.text, *one.attrib.values())
+    ]
+    harmless("\n".join(filter(None, every)), lines=False)
+
+
+def test_colours_of_other_peoples_tests_stay(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_x(): print('\\x1b[31mred'); assert 0, '\\x1b[32mgreen'")
+    said = pytester.runpytest_inprocess("--color=no").stdout.str()
+    assert "\x1b[31mred" in said
+    assert "\x1b[32mgreen" in said
+
+
 # Tests of one's own
 
 
