@@ -40,7 +40,7 @@ def thread(
     """The thread of a message-id or link, or the mails of a local mailbox, as an mbox in `out`."""
     path = out / "thread"
     words = ["mbox", "-C", *(["-c"] if newer else []), "-o", str(out), "-n", path.name]
-    words += ["-m", str(local)] if local else [source]
+    words += ["-m", str(local)] if local else ["--", source]
     try:
         done = _b4(*words, offline=local is not None and not newer)
     except proc.DeadlineExceeded as error:

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rig import debian, git, log, proc
+from rig import debian, git, log, printable, proc
 from rig.debian import Unreachable
 from rig.errors import ConfigError, InfraError, unknown
 from rig.store import Store, file_digest, host_trouble
 from rig.version import KernelVersion
 
 DEFAULT = "v6.12"
-RELEASE = re.compile(r"v\d+\.\d+(\.\d+)?(-rc\d+)?")
+RELEASE = re.compile(r"v[0-9]{1,4}\.[0-9]{1,4}(\.[0-9]{1,4})?(-rc[0-9]{1,4})?")
 # base-commit trailers name upstream's commits, which a distribution's source does not have.
 UPSTREAM = {"adc218676eef25575469234709c2d87185ca223a": "v6.12"}
 # In this order: the nearer to the user's own release, the better tested.
@@ -105,7 +105,9 @@ def check_tree(tree: Path) -> None:
 
 def commit_of(tree: Path, name: str) -> str:
     """What a revision is in the user's tree; empty where it has none of that name."""
-    words = ("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    if "\0" in name:  # a mail's base-commit is whatever its author says
+        return ""
+    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     return git.git(*words, cwd=tree, check=False).stdout.strip()
 
 
@@ -121,7 +123,9 @@ def _from_tree(store: Store, name: str, tree: Path) -> Base:
     described = git.git(
         "describe", "--tags", "--always", commit, cwd=tree, check=False
     ).stdout.strip()
-    return Base(name=name, commit=commit, origin=f"git tree {tree}, {described or commit}")
+    origin = f"git tree {tree}, {described or commit}"
+    # A path may hold bytes that are no UTF-8, which a stored result cannot.
+    return Base(name=printable.line(name), commit=commit, origin=printable.line(origin))
 
 
 # --- Debian ------------------------------------------------------------------------------------

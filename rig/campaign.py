@@ -26,6 +26,7 @@ RESULT = "result.json"
 LABEL_MAX = 80
 """Characters of a label that are kept: a name may have 255 bytes, and people read it."""
 SAFE = re.compile(r"[^A-Za-z0-9@._-]+")
+UNSAFE_SLOT = re.compile(r"[^A-Za-z0-9@._:-]+")
 
 _RESULT = pydantic.TypeAdapter(RunResult)
 
@@ -102,9 +103,7 @@ def _slots(specs: Sequence[RunSpec]) -> tuple[str, ...]:
     several; numbered where several share them."""
     several = len({spec.tree.label for spec in specs}) > 1
     names = [
-        "-".join(
-            filter(None, (spec.machine.arch, part(spec.tree.label) if several else "", spec.mutant))
-        )
+        "-".join(filter(None, (spec.machine.arch, _slot(spec) if several else "", spec.mutant)))
         for spec in specs
     ]
     return tuple(
@@ -113,6 +112,10 @@ def _slots(specs: Sequence[RunSpec]) -> tuple[str, ...]:
         else name
         for n, name in enumerate(names)
     )
+
+
+def _slot(spec: RunSpec) -> str:
+    return UNSAFE_SLOT.sub("-", part(spec.tree.label))[-LABEL_MAX:]
 
 
 def part(label: str) -> str:

@@ -37,8 +37,9 @@ def load(shelf: Path, series: str, known: Mapping[str, Collection[str]]) -> tupl
 
     Raises ConfigError, naming the file, for one that cannot be read, or is of what nobody measures.
     """
-    path = shelf / series / FILE
-    if not series or not path.is_file():
+    # A series of no shelf is called after its file, which may be called anything.
+    path = next((one for one in shelf.glob(f"*/{FILE}") if one.parent.name == series), None)
+    if path is None:
         return ()
     try:
         found = _File.model_validate(tomllib.loads(path.read_text())).claim

@@ -23,6 +23,8 @@ from rig.store import host_trouble
 CHANGE_ID = re.compile(r"\d{8}-(?P<slug>.+)-[0-9a-f]{6,}")
 SCRATCH = ".fetch~"
 MUTANTS = "mutants"
+NAME_MAX = 100
+"""Bytes: a file's name has 255, and there is more in some than this."""
 NO_PATCH = "there is no patch in it"
 A_PATCH = "a patch is a mail with [PATCH] in its subject and a diff in its text"
 
@@ -144,6 +146,8 @@ def _check_plain(source: str, mails: Sequence[bytes], revision: int) -> None:
 
 def check_name(name: str) -> None:
     match = target.SERIES.fullmatch(name)
+    if len(name.encode(errors="replace")) > NAME_MAX:
+        raise ConfigError(f"{name[:32]!r}… is too long a name", hint=f"{NAME_MAX} bytes at most")
     if not match or match["name"] != name or target.BASE.fullmatch(name) or target.message(name):
         raise ConfigError(
             f"{name!r} is no name for a series", hint="letters, digits, dots, dashes: batch-tlb"

@@ -139,6 +139,7 @@ def revisions(request: Request) -> tuple[Request, ...]:
 
 def _specs(store: Store, shelves: Shelves, request: Request) -> Iterator[RunSpec]:
     tree = tree_spec(store, shelves, request)
+    suite.check_promises(tree.promises)  # those of what is below as well
     for name in _architectures(request):
         yield RunSpec(
             tree=tree,

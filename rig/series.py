@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
 
-from rig import guard
+from rig import guard, printable
 from rig.errors import ConfigError, unknown
 
 # What git and b4 put before each mail of an mbox (git-mailsplit(1)).
@@ -26,14 +26,16 @@ FIELD = re.compile(rb"^(?:From|Date|Subject):.*\n(?:[ \t].*\n)*", re.I | re.M)
 SUBJECT = re.compile(r"\s*(?:Re:\s*)?(?P<tags>(?:\[[^\]]*\]\s*)+)(?P<subject>.*)", re.I)
 A_PATCH = re.compile(r"\b(?:PATCH|RFC)(?:v\d+)?\b", re.I)
 # [PATCHv2] is one; v6.12, the kernel a patch is for, is none.
-REVISION = re.compile(r"(?:\b|(?<=PATCH)|(?<=RFC))v(\d+)(?![\w.])", re.I)
+REVISION = re.compile(r"(?:\b|(?<=PATCH)|(?<=RFC))v(\d+)(?![\w.])", re.I | re.A)
+DIGITS_MAX = 4
+"""Of a revision, and of how many patches there are: more is nobody's series."""
 TRAILER = re.compile(r"^(base-commit|change-id):\s*(\S+)\s*$", re.MULTILINE)
 # As `b4 prep --edit-deps` has it.
 # What a kernel with the series on top is held to, beyond what its version is: SUITE/CASE.
 PROMISES = re.compile(r"^Promises:\s*(\S+)\s*$", re.MULTILINE)
-NEEDS = re.compile(r"^prerequisite-change-id:\s*(\S+):v(\d+)\s*$", re.MULTILINE)
+NEEDS = re.compile(r"^prerequisite-change-id:\s*(\S+):v([0-9]{1,4})\s*$", re.MULTILINE)
 PLAIN = "a patch is plain text: ask its author to send it again (b4 send, git send-email)"
-FILE_NAME = re.compile(r"^v(?P<revision>\d+)(?:\.on-(?P<base>.+))?\.mbx$")
+FILE_NAME = re.compile(r"^v(?P<revision>[0-9]{1,4})(?:\.on-(?P<base>.+))?\.mbx$")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -284,10 +286,16 @@ def _headers(mail: bytes, where: str) -> tuple[int, int, int, str, str]:
             f"{where}: {subject!r} is not a patch", hint="a subject looks like [PATCH v2 3/5] mm: …"
         )
     number = count = 0
-    if numbering := re.search(r"(\d+)/(\d+)", match["tags"]):
-        number, count = int(numbering[1]), int(numbering[2])
+    if numbering := re.search(r"([0-9]+)/([0-9]+)", match["tags"]):
+        number, count = (_number(said, where) for said in numbering.groups())
     revision = REVISION.search(match["tags"])
-    return number, count, int(revision[1]) if revision else 1, match["subject"], author
+    return number, count, _number(revision[1], where) if revision else 1, match["subject"], author
+
+
+def _number(said: str, where: str) -> int:
+    if len(said) > DIGITS_MAX:
+        raise ConfigError(f"{where}: no series has a number like {said[:12]}…", hint=guard.HINT)
+    return int(said)
 
 
 def _check_numbers(patches: Mapping[int, Patch], total: int, where: str) -> None:
@@ -354,19 +362,32 @@ def by_message_id(shelf: Path, wanted: str) -> tuple[SeriesVersion, str] | None:
     return None
 
 
-def beneath(shelf: Path, found: SeriesVersion, base: str = "") -> tuple[SeriesVersion, ...]:
-    """What a series goes on top of, lowest first, from the shelf."""
+def beneath(
+    shelf: Path, found: SeriesVersion, base: str = "", above: tuple[str, ...] = ()
+) -> tuple[SeriesVersion, ...]:
+    """What a series goes on top of, lowest first, from the shelf; `above` are those on top of it.
+
+    Raises ConfigError for one that is not there, or is on top of itself.
+    """
+    above = (*above, found.label)
     newest = {load(shelf, name).change_id: name for name in names(shelf)} if found.needs else {}
     below: list[SeriesVersion] = []
-    for change_id, revision in found.needs:
+    for change_id, revision in dict.fromkeys(found.needs):
         if change_id not in newest:
             raise ConfigError(
                 f"{found.label} goes on top of {change_id}, v{revision}, which is not in patches/",
                 hint="fetch that series first: rig fetch MESSAGE-ID",
             )
         one = load(shelf, newest[change_id], revision, base)
-        below += [*beneath(shelf, one, base), one]
+        if one.label in above:
+            raise ConfigError(f"a series on top of itself: {' on '.join((*above, one.label))}")
+        below += [*beneath(shelf, one, base, above), one]
     return tuple(dict.fromkeys(below))
+
+
+def called(path: Path) -> str:
+    """What a series that is on no shelf is called: never an option, nor another directory's."""
+    return " ".join(printable.line(path.stem).split()).lstrip("-.") or "series"
 
 
 def read(path: Path, name: str = "") -> SeriesVersion:
@@ -386,7 +407,7 @@ def read(path: Path, name: str = "") -> SeriesVersion:
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     return parse(
-        name or path.stem,
+        name or called(path),
         data,
         revision=int(match["revision"]) if match else 0,
         base=(match["base"] or "") if match else "",

@@ -14,18 +14,23 @@ import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 
+from rig import printable
 from rig.errors import ConfigError
 
-BASE = re.compile(r"v\d+\.\d+(?:\.\d+)?(?:-rc\d+)?")
-SERIES = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?:@v(?P<revision>\d+))?(?::(?P<upto>\d+))?")
-FILE = re.compile(r"(?P<path>.*(?:/.*?|\.(?:mbx|mbox|patch)))(?::(?P<upto>\d+))?")
+# More digits than these are nobody's, and int() has a limit of its own.
+N = r"[0-9]{1,4}"
+BASE = re.compile(rf"v{N}\.{N}(?:\.{N})?(?:-rc{N})?")
+SERIES = re.compile(rf"(?P<name>[A-Za-z0-9][\w.-]*)(?:@v(?P<revision>{N}))?(?::(?P<upto>{N}))?")
+FILE = re.compile(rf"(?P<path>.*(?:/.*?|\.(?:mbx|mbox|patch)))(?::(?P<upto>{N}))?")
 
 # No host's name has a comma, a brace or an empty part: s@v1,v2, branch@{upstream}, s@v1..v2.
 HOST = r"(?!\S*\.\.)(?:[^\s<>@/:,{}]+\.[^\s<>@/:,{}]+|[^\s<>@/:,{}]{5,})"
 # The part before the @ may hold a slash: X/1abc@kroah.com.
 MESSAGE = re.compile(rf"<(?P<in>[^\s<>@]+@[^\s<>@/]+)>|(?P<id>[^\s<>@:]+@{HOST})")
 LINK = re.compile(r"https?://[^\s/]+/(?:[^\s]+/)?(?P<id>[^\s/@]+@[^\s/@?#]+)(?:[/?#].*)?")
-PATH = re.compile(r"\.{0,2}/.*|.*\.(?:mbx|mbox|patch)(?::\d+)?")
+ID_MAX = 4096
+"""Of a word that a command is given; no mail has one that long."""
+PATH = re.compile(rf"\.{{0,2}}/.*|.*\.(?:mbx|mbox|patch)(?::{N})?")
 """What is a file, there or not."""
 
 
@@ -43,17 +48,32 @@ class Target:
 def message(text: str) -> str:
     """The message-id that a text is, or that a link leads to; empty if it is neither."""
     if match := LINK.fullmatch(text):
-        return urllib.parse.unquote(match["id"])
+        return _identifier(urllib.parse.unquote(match["id"]))
     match = MESSAGE.fullmatch(text)
     if not match or SERIES.fullmatch(text) or PATH.fullmatch(text) or _exists(text):
         return ""
-    return match["in"] or match["id"]
+    return _identifier(match["in"] or match["id"])
+
+
+def typed(identifier: str) -> str:
+    """A message-id as a word of a command; nothing for what is none. A stranger has chosen it, and
+    it may look like an option, a file, or a series: then it is in <>."""
+    if not message(f"<{identifier}>"):
+        return ""
+    itself = message(identifier) == identifier and not identifier.startswith("-")
+    return identifier if itself else f"<{identifier}>"
+
+
+def _identifier(said: str) -> str:
+    """Nothing for what is none: %0A, and %2F%2F, which leads b4 to any server."""
+    none = re.search(r"[\s<>]|://", said) or len(said) > ID_MAX
+    return "" if none or printable.line(said) != said else said
 
 
 def _exists(text: str) -> bool:
     try:
         return Path(text).exists()
-    except OSError:  # too long for a name, for one
+    except (OSError, ValueError):  # too long for a name, for one
         return False
 
 

@@ -18,7 +18,9 @@ from rig.series import SeriesVersion
 
 RANGE = re.compile(r"git:(?P<path>.+?)\s+(?P<base>\S+?)\.\.(?P<tip>\S+)")
 TAG = re.compile(r"^\s*\[(?P<tag>[^\]]*)\]\s*(?P<rest>.*)$", re.DOTALL)
-EARLIER = re.compile(r"\bv(\d+)\b[^\n]*?(?:\n[ \t>*-]*)?(https?://[^\s<>]+@[^\s<>,;)\]]+)", re.I)
+EARLIER = re.compile(
+    r"\bv([0-9]{1,4})\b[^\n]*?(?:\n[ \t>*-]*)?(https?://[^\s<>]+@[^\s<>,;)\]]+)", re.I
+)
 """`Link to v1: https://lore.kernel.org/r/ID`, and the link on the line after `v1:`."""
 HEADER = re.compile(rb"[A-Za-z][A-Za-z-]*: ")
 BEGINS = re.compile(rb"^From ", re.MULTILINE)
@@ -57,7 +59,7 @@ def gather(
     shelf: Path, source: str, name: str, scratch: Path, *, all_revisions: bool
 ) -> list[Thread]:
     """The thread that was asked for, and those of other revisions if they are wanted."""
-    local = Path(source).expanduser()
+    local = _there(source)
     if match := RANGE.fullmatch(source):
         path, base, tip = match["path"], match["base"], match["tip"]
         mails = _range(path, base, tip, out=scratch / "range")
@@ -66,11 +68,11 @@ def gather(
             number += not _same(mails, series.load(shelf, name, number))
             mails = _range(path, base, tip, out=scratch / "again", revision=number)
         threads = [replace(_local(source, scratch, mails), name=name)]
-    elif local.is_dir() and not (local / "cur").is_dir():
+    elif local and local.is_dir() and not (local / "cur").is_dir():
         threads = [_local(source, scratch, _directory(local))]
-    elif local.is_dir():
+    elif local and local.is_dir():
         threads = [_local(source, scratch, _maildir(local))]
-    elif local.exists():
+    elif local:
         threads = [_local(source, scratch, _file(local, source))]
     elif named := target.message(source):
         out = scratch / "0"
@@ -81,6 +83,15 @@ def gather(
     if all_revisions:
         _follow(source, threads, scratch)
     return threads
+
+
+def _there(source: str) -> Path | None:
+    """What is there by that name; nothing of a name that is too long, or in nobody's home."""
+    try:
+        path = Path(source).expanduser()
+        return path if path.exists() else None
+    except (OSError, RuntimeError, ValueError):
+        return None
 
 
 def _thread(path: Path, named: str = "") -> Thread:
@@ -176,10 +187,8 @@ def _range(path: str, base: str, tip: str, *, out: Path, revision: int = 1) -> l
     if not tree.is_dir() or git.git("rev-parse", "--git-dir", cwd=tree, check=False).status:
         raise ConfigError(f"{path} is no git tree")
     for one in (base, tip):
-        said = git.git(
-            "rev-parse", "--verify", "--quiet", f"{one}^{{commit}}", cwd=tree, check=False
-        )
-        if said.status:
+        verify = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{one}^{{commit}}")
+        if git.git(*verify, cwd=tree, check=False).status:
             raise ConfigError(f"{path} has no revision named {one!r}")
     fork = git.text("merge-base", base, tip, cwd=tree)
     if not int(git.text("rev-list", "--count", "--no-merges", f"{fork}..{tip}", cwd=tree)):
@@ -265,7 +274,7 @@ def revision_of(subject: str) -> int:
     if "PATCH" not in tags.upper() and not re.search(r"\d+/\d+", tags):
         return 0
     words = [word.strip(",;") for word in re.sub(r"(?i)(patch)(v\d)", r"\1 \2", tags).split()]
-    numbers = [int(word[1:]) for word in words if re.fullmatch(r"v\d+", word, re.I)]
+    numbers = [int(word[1:]) for word in words if re.fullmatch(r"v[0-9]{1,4}", word, re.I)]
     return numbers[-1] if numbers else 1
 
 

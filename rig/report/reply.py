@@ -10,7 +10,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from pathlib import Path
 
-from rig import bench, campaign, compare, log, mutation, printable, series, suite
+from rig import bench, campaign, compare, log, mutation, printable, series, suite, target
 from rig.compare import Comparison
 from rig.errors import ConfigError
 from rig.report import comparison, text
@@ -210,7 +210,7 @@ def again(results: Sequence[RunResult], top: bytes) -> str:
     label, _, base = first.provenance.label.rpartition(" on ")
     part = PART.search(first.provenance.label)
     named = series.header(top, "Message-ID").strip("<> ")
-    words = ["rig", "run", named if named and not part else label, "--base", base]
+    words = ["rig", "run", (not part and target.typed(named)) or label, "--base", base]
     words += _tree(first.provenance.origin)
     arches = tuple(dict.fromkeys(result.machine.arch for result in results))
     words += ["--arch", ",".join(arches)]

@@ -8,9 +8,10 @@ a warning, for it says nothing about the series.
 """
 
 import json
+import shlex
 from collections.abc import Sequence
 
-from rig import campaign, printable, request, series
+from rig import campaign, printable, request, series, target
 from rig.errors import RigError
 from rig.report import reply, text
 from rig.request import Request
@@ -30,15 +31,16 @@ def check(
     store: Store, shelves: Shelves, identifier: str, arches: tuple[str, ...] = ()
 ) -> list[dict[str, str]]:
     """An entry for each architecture of the last run; it is run first on `arches` if it was not."""
-    if not identifier:
+    # A stranger says what it is: no file of the user's, no option, no word for a shell.
+    if not (typed := target.typed(identifier)):
         return [_entry("rig", "warn", "there is no Message-ID in the mail on stdin")]
     if not (found := stored(store, identifier)) and arches:
-        asked = request.fetched(shelves, Request(target=identifier, arch=arches))
+        asked = request.fetched(shelves, Request(target=typed, arch=arches))
         specs = request.specs(store, shelves, asked)
         directory = campaign.new_directory(store, specs[0].tree.label)
         found = (campaign.execute(store, shelves, specs, directory), directory.name)
     if not found:
-        return [_entry("rig", "warn", "not run yet", f"rig run {identifier}")]
+        return [_entry("rig", "warn", "not run yet", f"rig run {shlex.quote(typed)}")]
     return _entries(*found)
 
 
