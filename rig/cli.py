@@ -303,7 +303,11 @@ def shell(
     unconfined: UnconfinedOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
-    """Boot a guest and give a prompt in it, the suites' programs on its PATH."""
+    """Boot a guest and give a prompt in it, the suites' programs on its PATH.
+
+    The prompt is a terminal of the guest's. Of a COMMAND a terminal shows control characters as
+    \\x1b; a file or a pipe has its words as they are.
+    """
     asked = Request(
         target=target, arch=comma(arch), base=base, tree=tree, flavour=flavour, mutant=mutant,
         accel=accel, cpus=cpus, memory=memory, zram=zram, swap_disk=swap_disk, lru_gen=lru_gen,
