@@ -8,9 +8,11 @@ import re
 
 from rig.errors import ConfigError
 
-HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+HUNK = re.compile(r"^@@ -(\d{1,9})(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? @@")
 STAT = re.compile(
-    r"^ (\d+) files? changed(?:, (\d+) insertions?\(\+\))?(?:, (\d+) deletions?\(-\))?$", re.M
+    r"^ (\d{1,9}) files? changed"
+    r"(?:, (\d{1,9}) insertions?\(\+\))?(?:, (\d{1,9}) deletions?\(-\))?$",
+    re.M,
 )
 QUOTED = r'"(?:[^"\\]|\\.)*"'
 SIDES = re.compile(rf"({QUOTED}|\S.*?) ({QUOTED}|\S.*)")

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rig import b4, log, series, target, threads
+from rig import b4, log, rfc822, series, target, threads
 from rig.errors import ConfigError, RigError
 from rig.series import SeriesVersion
 from rig.store import host_trouble
@@ -122,7 +122,7 @@ def _wanted(source: str, mails: Sequence[bytes], named: str, *, all_revisions: b
     own = (
         threads.revision_in(one)
         for one in mails
-        if series.header(one, "Message-ID") == f"<{named}>"
+        if rfc822.header(one, "Message-ID") == f"<{named}>"
     )
     chosen = next(own, 0) or known[-1]
     if others := [f"v{number}" for number in known if number != chosen]:
@@ -135,9 +135,9 @@ def _check_plain(source: str, mails: Sequence[bytes], revision: int) -> None:
     for mail in mails:
         if threads.revision_in(mail) != revision:
             continue
-        if series.is_html_only(mail):
+        if rfc822.is_html_only(mail):
             raise ConfigError(
-                f"{source}: {series.header(mail, 'Subject')!r} is HTML only", hint=series.PLAIN
+                f"{source}: {rfc822.header(mail, 'Subject')!r} is HTML only", hint=series.PLAIN
             )
 
 
@@ -195,12 +195,12 @@ def _kin(old: SeriesVersion, new: SeriesVersion) -> bool:
     marks, mails, words = [], [], []
     for one in (old, new):
         every = (one.top, *(patch.mail for patch in one.patches))
-        titles = {threads.title(series.header(mail, "Subject")).casefold() for mail in every}
-        texts = [f"\n{series.body_of(mail)}".partition("\ndiff --git ") for mail in every]
+        titles = {threads.title(rfc822.header(mail, "Subject")).casefold() for mail in every}
+        texts = [f"\n{rfc822.body_of(mail)}".partition("\ndiff --git ") for mail in every]
         marks.append(titles | {_changed(diff) for _, _, diff in texts if diff})
-        mails.append({series.header(mail, "Message-ID").strip("<> ") for mail in every} - {""})
+        mails.append({rfc822.header(mail, "Message-ID").strip("<> ") for mail in every} - {""})
         said = [text for text, _, _ in texts]
-        said += [series.header(one.top, name) for name in ("In-Reply-To", "References")]
+        said += [rfc822.header(one.top, name) for name in ("In-Reply-To", "References")]
         words.append({word.strip(".") for word in re.split(r"[\s<>/()\[\],;]+", " ".join(said))})
     shared = marks[0] & marks[1] or mails[0] & words[1] or mails[1] & words[0]
     return bool(shared)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rig import base, git, log, series
+from rig import base, git, log, rfc822
 from rig import tree as trees
 from rig.base import Base
 from rig.series import Patch, SeriesVersion
@@ -100,7 +100,7 @@ def preimages(patches: Sequence[Patch]) -> dict[str, str]:
     blobs: dict[str, str] = {}
     for patch in patches:
         file = ""
-        for line in series.body_of(patch.mail).splitlines():
+        for line in rfc822.body_of(patch.mail).splitlines():
             if match := FILE.match(line):
                 file = match[1]
             elif file and (match := INDEX.match(line)):

@@ -2,7 +2,6 @@
 """Patch series as b4 writes them: one mbox a revision, `patches/<series>/vN.mbx`."""
 
 import base64
-import codecs
 import email
 import email.policy
 import email.utils
@@ -10,16 +9,11 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from email.message import EmailMessage
 from pathlib import Path
 
-from rig import guard, printable
+from rig import guard, printable, rfc822
 from rig.errors import ConfigError, unknown
 
-# What git and b4 put before each mail of an mbox (git-mailsplit(1)).
-FROM_LINE = re.compile(rb"^From \S+ .*\d{1,2}:\d{2}:\d{2} \d{4}\r?$", re.MULTILINE)
-FROM = b"From rig Thu Jan  1 00:00:00 1970\n"
-PROBE = bytes(range(128)) + b"~{AB~}"
 # What git takes from a mail's header.
 FIELD = re.compile(rb"^(?:From|Date|Subject):.*\n(?:[ \t].*\n)*", re.I | re.M)
 # All brackets before the subject: [RESEND][PATCH v3 1/2], which git-mailinfo(1) takes away too.
@@ -49,23 +43,25 @@ class Patch:
 
     @property
     def mbox(self) -> bytes:
-        return FROM + self.mail
+        return rfc822.FROM + self.mail
 
     @property
     def as_read(self) -> bytes:
         """For git am, which reads every part of a mail, and more From lines than FROM_LINE: who
         wrote it, and the text that has been looked at here, encoded."""
         head = re.split(rb"\r?\n\r?\n", self.mail, maxsplit=1)[0] + b"\n"
-        text, charset = _part_of(self.mail)
+        text, charset = rfc822.part_of(self.mail)
         kind = f"Content-Type: text/plain; charset={charset}\n" if charset else ""
         kind += "Content-Transfer-Encoding: base64\n\n"
-        return b"".join((FROM, *FIELD.findall(head), kind.encode(), base64.encodebytes(text)))
+        return b"".join(
+            (rfc822.FROM, *FIELD.findall(head), kind.encode(), base64.encodebytes(text))
+        )
 
     def hunk(self, file: str, line: int) -> str:
         """The hunk of `file` whose old side begins at `line`, or nothing."""
         found: list[str] = []
         here = ""
-        for text in guard.lines(body_of(self.mail).split("\n-- \n")[0]):
+        for text in guard.lines(rfc822.body_of(self.mail).split("\n-- \n")[0]):
             if text.startswith("diff --git "):
                 here, found = guard.named(text), []
             elif here == file and (match := guard.HUNK.match(text)):
@@ -97,12 +93,12 @@ class SeriesVersion:
 
     @property
     def message_id(self) -> str:
-        return header(self.top, "Message-ID").strip("<> ")
+        return rfc822.header(self.top, "Message-ID").strip("<> ")
 
     @property
     def date(self) -> str:
         """Of the top mail, like 2026-03-17; empty where it says none."""
-        said = email.utils.parsedate_tz(header(self.top, "Date"))
+        said = email.utils.parsedate_tz(rfc822.header(self.top, "Date"))
         return f"{said[0]:04}-{said[1]:02}-{said[2]:02}" if said else ""
 
     @property
@@ -120,59 +116,6 @@ class SeriesVersion:
 
 def digest(patches: tuple[Patch, ...]) -> str:
     return hashlib.sha256(b"\0".join(patch.mail for patch in patches)).hexdigest()
-
-
-def header(mail: bytes, name: str) -> str:
-    """A header of a mail on one line, decoded; empty where there is none or it is damaged."""
-    try:
-        return " ".join(str(parsed(mail).get(name, "")).split())
-    except Exception:  # email's parser raises whatever comes (IndexError, for one)
-        return ""
-
-
-def parsed(mail: bytes) -> EmailMessage:
-    return email.message_from_bytes(mail, policy=email.policy.default)
-
-
-def body_of(mail: bytes) -> str:
-    """The text of a mail, its transfer encoding undone, and its mailer's line ends with it."""
-    text = _text_of(mail)
-    return text.replace("\r\n", "\n") if has_mailers_ends(mail) else text
-
-
-def has_mailers_ends(mail: bytes) -> bool:
-    """Whether the CRs in the text of a mail are its mailer's: all lines end in one, which a patch
-    to a file with CRs has not."""
-    text = _text_of(mail)
-    return "\n" in text and text.count("\r\n") == text.count("\n")
-
-
-def is_html_only(mail: bytes) -> bool:
-    message = parsed(mail)
-    return message.get_body(("plain",)) is None and message.get_body(("html",)) is not None
-
-
-def _part_of(mail: bytes) -> tuple[bytes, str]:
-    """The one part of a mail that is read, and what it says its charset is."""
-    part = parsed(mail).get_body(preferencelist=("plain",))
-    payload = part.get_payload(decode=True) if part is not None else b""
-    charset = part.get_content_charset("") if part is not None else ""
-    return payload if isinstance(payload, bytes) else b"", charset if _is_ascii(charset) else ""
-
-
-def _is_ascii(charset: str) -> bool:
-    """Whether ASCII is itself in it. git does not decode a diff, so another would hide lines."""
-    try:
-        return PROBE.decode(charset or "ascii") == PROBE.decode("ascii")
-    except (LookupError, ValueError):
-        return False
-
-
-def _text_of(mail: bytes) -> str:
-    payload, charset = _part_of(mail)
-    # A mail that names no charset, or only ASCII, may hold UTF-8 all the same, as source code does.
-    text = charset and codecs.lookup(charset).name
-    return payload.decode("utf-8" if text in ("", "ascii") else text, "replace")
 
 
 def parse(
@@ -196,11 +139,11 @@ def parse(
     where = where or name
     if data.count(b"\r\n") == data.count(b"\n"):  # a mailer's, not the patch's
         data = data.replace(b"\r\n", b"\n")
-    mails = [*([beside] if beside else []), *split(data, where)]
+    mails = [*([beside] if beside else []), *rfc822.split(data, where)]
     cover, top, revisions, patches = _collect(mails, where)
     _check_revision(revisions, revision, where)
-    wanted = header(top, "Message-ID")
-    texts = [cover, *(body_of(patch.mail) for patch in patches)]
+    wanted = rfc822.header(top, "Message-ID")
+    texts = [cover, *(rfc822.body_of(patch.mail) for patch in patches)]
     trailers: Mapping[str, str] = dict(m for text in reversed(texts) for m in TRAILER.findall(text))
     return SeriesVersion(
         name=name,
@@ -211,7 +154,9 @@ def parse(
         patches=patches,
         needs=tuple((name, int(number)) for name, number in NEEDS.findall(cover)),
         promises=tuple(PROMISES.findall(cover)),
-        top=next((one for one in thread if wanted and header(one, "Message-ID") == wanted), top),
+        top=next(
+            (one for one in thread if wanted and rfc822.header(one, "Message-ID") == wanted), top
+        ),
     )
 
 
@@ -223,9 +168,11 @@ def _collect(mails: Sequence[bytes], where: str) -> tuple[str, bytes, set[int], 
     total = 0
     for mail in mails:
         number, count, mail_revision, subject, author = _headers(mail, where)
-        if is_html_only(mail):
-            raise ConfigError(f"{where}: {header(mail, 'Subject')!r} is HTML only", hint=PLAIN)
-        body = body_of(mail)
+        if rfc822.is_html_only(mail):
+            raise ConfigError(
+                f"{where}: {rfc822.header(mail, 'Subject')!r} is HTML only", hint=PLAIN
+            )
+        body = rfc822.body_of(mail)
         revisions.add(mail_revision)
         if count and total and count != total:
             raise ConfigError(f"{where}: one mail says {total} patches, another {count}")
@@ -254,23 +201,9 @@ def _collect(mails: Sequence[bytes], where: str) -> tuple[str, bytes, set[int], 
     return cover, top or ordered[0].mail, revisions, ordered
 
 
-def split(data: bytes, where: str) -> list[bytes]:
-    """The mails of an mbox, without their From lines."""
-    if not data.strip():
-        raise ConfigError(f"{where} is empty", hint="write it with `b4 am -o - MESSAGE-ID`")
-    starts = [match.start() for match in FROM_LINE.finditer(data)]
-    if not starts or data[: starts[0]].strip():
-        raise ConfigError(
-            f"{where} is not an mbox: it does not begin with a From line",
-            hint="write it with `b4 am` or `git format-patch --stdout`",
-        )
-    parts = [data[a:b] for a, b in zip(starts, [*starts[1:], len(data)], strict=True)]
-    return [part.split(b"\n", 1)[1] if b"\n" in part else b"" for part in parts]
-
-
 def _headers(mail: bytes, where: str) -> tuple[int, int, int, str, str]:
     """Number, count, revision, subject, author of a mail."""
-    message = parsed(mail)
+    message = rfc822.parsed(mail)
     try:
         subject = " ".join(str(message.get("Subject", "")).split())
         author = str(message.get("From", ""))
@@ -356,7 +289,7 @@ def by_message_id(shelf: Path, wanted: str) -> tuple[SeriesVersion, str] | None:
         # A variant has the cover letter that lies beside its revision's own mbox.
         for match in sorted(matches, key=lambda one: (int(one["revision"]), one["base"] or "")):
             found = read(shelf / name / match[0], name)
-            own = (header(patch.mail, "Message-ID").strip("<> ") for patch in found.patches)
+            own = (rfc822.header(patch.mail, "Message-ID").strip("<> ") for patch in found.patches)
             if wanted in (found.message_id, *own):
                 return found, match["base"] or ""
     return None
@@ -413,5 +346,5 @@ def read(path: Path, name: str = "") -> SeriesVersion:
         base=(match["base"] or "") if match else "",
         where=str(path),
         beside=beside,
-        thread=split(thread, str(path)) if thread else (),
+        thread=rfc822.split(thread, str(path)) if thread else (),
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from email.header import Header
 from pathlib import Path
 
-from rig import b4, git, log, series, target
+from rig import b4, git, log, rfc822, series, target
 from rig.errors import ConfigError
 from rig.series import SeriesVersion
 
@@ -95,7 +95,7 @@ def _there(source: str) -> Path | None:
 
 
 def _thread(path: Path, named: str = "") -> Thread:
-    return Thread(path=path, mails=tuple(series.split(path.read_bytes(), str(path))), named=named)
+    return Thread(path=path, mails=tuple(rfc822.split(path.read_bytes(), str(path))), named=named)
 
 
 def _local(source: str, scratch: Path, mails: Sequence[bytes]) -> Thread:
@@ -115,7 +115,7 @@ def _local(source: str, scratch: Path, mails: Sequence[bytes]) -> Thread:
 def _file(path: Path, source: str) -> list[bytes]:
     """A mailbox, or one mail, as `git am` takes both."""
     data = path.read_bytes()
-    return [data] if HEADER.match(data) else series.split(data, source)
+    return [data] if HEADER.match(data) else rfc822.split(data, source)
 
 
 def _readable(mail: bytes) -> bytes:
@@ -124,7 +124,7 @@ def _readable(mail: bytes) -> bytes:
     if not re.search(rb"^message-id:", head, re.I | re.M):
         name = hashlib.sha256(mail).hexdigest()[:32]
         head += f"\nMessage-Id: <{name}@rig.invalid>".encode()
-    subject = series.header(mail, "Subject")
+    subject = rfc822.header(mail, "Subject")
     match = TAG.match(subject)
     if match and "," in match["tag"] and "PATCH" not in match["tag"].upper():  # patchwork's
         fresh = f"[PATCH {' '.join(match['tag'].split(','))}] {match['rest']}"
@@ -153,7 +153,7 @@ def _directory(path: Path) -> list[bytes]:
     mails: list[bytes] = []
     for file in files:
         data = file.read_bytes().rstrip(b"\n") + b"\n\n"
-        mails += series.split(data, str(file)) if data.startswith(b"From ") else [data]
+        mails += rfc822.split(data, str(file)) if data.startswith(b"From ") else [data]
     return mails
 
 
@@ -165,7 +165,7 @@ def slug(text: str) -> str:
 
 def name_of(mail: bytes) -> str:
     """A name for a series after the title of its first mail, without the subsystem."""
-    text = title(series.header(mail, "Subject"))
+    text = title(rfc822.header(mail, "Subject"))
     return slug(text.rpartition(": ")[2] or text)
 
 
@@ -213,10 +213,10 @@ def _same(mails: Sequence[bytes], there: SeriesVersion) -> bool:
     """
 
     def content(mail: bytes) -> tuple[str, str, str, list[str]]:
-        name, address = email.utils.parseaddr(series.header(mail, "From"))
-        lines = (line for line in series.body_of(mail).splitlines() if line.strip(" -"))
+        name, address = email.utils.parseaddr(rfc822.header(mail, "From"))
+        lines = (line for line in rfc822.body_of(mail).splitlines() if line.strip(" -"))
         return (
-            re.sub(r"(?i)^(\[[^\]]*\]|re:|[\s:])+", "", series.header(mail, "Subject")),
+            re.sub(r"(?i)^(\[[^\]]*\]|re:|[\s:])+", "", rfc822.header(mail, "Subject")),
             re.sub(r"\W+", " ", name).strip(),
             address,
             [line[1:] if line.startswith(">From ") else line for line in lines],
@@ -231,7 +231,7 @@ def _follow(source: str, threads: list[Thread], scratch: Path) -> None:
     for thread in threads:  # which grows
         for identifier in _links(thread.mails):
             known = revisions_of(mail for one in threads for mail in one.mails)
-            there = {series.header(mail, "Message-ID") for one in threads for mail in one.mails}
+            there = {rfc822.header(mail, "Message-ID") for one in threads for mail in one.mails}
             if identifier in asked or f"<{identifier}>" in there:
                 continue
             asked.add(identifier)
@@ -257,7 +257,7 @@ def _links(mails: Sequence[bytes]) -> list[str]:
     for mail in mails:
         if not (own := revision_in(mail)):
             continue
-        text = series.body_of(mail).split("\ndiff --git ", 1)[0]
+        text = rfc822.body_of(mail).split("\ndiff --git ", 1)[0]
         for number, link in EARLIER.findall(text):
             if int(number) < own and (identifier := target.message(link)):
                 found.append(identifier)
@@ -296,7 +296,7 @@ def _tags(subject: str) -> tuple[str, str]:
 
 
 def revision_in(mail: bytes) -> int:
-    return revision_of(series.header(mail, "Subject"))
+    return revision_of(rfc822.header(mail, "Subject"))
 
 
 def revisions_of(mails: Iterable[bytes]) -> set[int]:

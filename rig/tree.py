@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rig import applied, base, git, guard, log, series
+from rig import applied, base, git, guard, log, rfc822, series
 from rig.applied import Step
 from rig.base import Base
 from rig.errors import ApplyError, ConfigError, RigError
@@ -145,7 +145,7 @@ def _apply(store: Store, spec: TreeSpec) -> str:
         for patch in spec.patches:
             # --keep-cr as b4 does, for the patch's own.
             strip = ("--no-keep-cr", "--quoted-cr=strip")
-            ends = strip if series.has_mailers_ends(patch.mail) else ("--keep-cr",)
+            ends = strip if rfc822.has_mailers_ends(patch.mail) else ("--keep-cr",)
             words = ("am", "--3way", "--quiet", *ends)
             done = git.git(*words, cwd=work, stdin=patch.as_read, check=False)
             if done.status:
@@ -168,7 +168,7 @@ def _called(spec: TreeSpec, patch: Patch) -> str:
 def _rejected(spec: TreeSpec, patch: Patch, said: str, work: Path) -> RigError:
     """Name the first hunk git could not place, and show it."""
     git.git("am", "--abort", cwd=work, check=False)
-    diff = series.body_of(patch.mail).encode()
+    diff = rfc822.body_of(patch.mail).encode()
     words = ("apply", "--check", "--index", "--verbose")
     output = git.git(*words, cwd=work, stdin=diff, check=False).stderr + said
     called = _called(spec, patch)

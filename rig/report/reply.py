@@ -10,7 +10,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from pathlib import Path
 
-from rig import bench, campaign, compare, log, mutation, printable, series, suite, target
+from rig import bench, campaign, compare, log, mutation, printable, rfc822, suite, target
 from rig.compare import Comparison
 from rig.errors import ConfigError
 from rig.report import comparison, text
@@ -41,7 +41,7 @@ def reply(directory: Path, name: str = "") -> bytes:
     if who:
         message["From"] = str(who)
     _address(message, top, who)
-    subject = printable.line(series.header(top, "Subject"))
+    subject = printable.line(rfc822.header(top, "Subject"))
     message["Subject"] = subject if re.match(r"re:", subject, re.I) else f"Re: {subject}"
     body = _measured(compared, top) if compared else _body(results, top, who)
     message.set_content(body, charset="utf-8", cte="8bit")
@@ -129,10 +129,10 @@ def _identifiers(said: str) -> list[str]:
 
 def _address(message: EmailMessage, top: bytes, who: Address | None) -> None:
     """To its author, Cc to all it went to, below it in the thread."""
-    to = _addresses(series.header(top, "Reply-To")) or _addresses(series.header(top, "From"))
+    to = _addresses(rfc822.header(top, "Reply-To")) or _addresses(rfc822.header(top, "From"))
     known = {one.addr_spec.lower() for one in (*to, *([who] if who else []))}
     copies = []
-    for one in _addresses(series.header(top, "To"), series.header(top, "Cc")):
+    for one in _addresses(rfc822.header(top, "To"), rfc822.header(top, "Cc")):
         if one.addr_spec.lower() not in known:
             known.add(one.addr_spec.lower())
             copies.append(one)
@@ -142,11 +142,11 @@ def _address(message: EmailMessage, top: bytes, who: Address | None) -> None:
         message["Cc"] = tuple(copies)
     else:
         log.note("the mail does not say to whom it went: see to its Cc")
-    own = _identifiers(series.header(top, "Message-ID"))
+    own = _identifiers(rfc822.header(top, "Message-ID"))
     if not own:
         raise ConfigError("the series' mail has no Message-ID: there is nothing to answer")
-    before = _identifiers(series.header(top, "References"))
-    before = before or _identifiers(series.header(top, "In-Reply-To"))[:1]
+    before = _identifiers(rfc822.header(top, "References"))
+    before = before or _identifiers(rfc822.header(top, "In-Reply-To"))[:1]
     message["In-Reply-To"] = own[0]
     # Unfolded it would be one long line; a folded header is that of RFC 5322.
     message["References"] = " ".join(dict.fromkeys([*before, own[0]]))
@@ -154,7 +154,7 @@ def _address(message: EmailMessage, top: bytes, who: Address | None) -> None:
 
 def _answered(top: bytes) -> dict[str, str]:
     """What the templates quote of the mail that is answered."""
-    return {name: series.header(top, name) for name in ("Date", "From", "Subject")}
+    return {name: rfc822.header(top, name) for name in ("Date", "From", "Subject")}
 
 
 def _body(results: Sequence[RunResult], top: bytes, who: Address | None) -> str:
@@ -209,7 +209,7 @@ def again(results: Sequence[RunResult], top: bytes) -> str:
     first, machine, usual = results[0], results[0].machine, Request(target="")
     label, _, base = first.provenance.label.rpartition(" on ")
     part = PART.search(first.provenance.label)
-    named = series.header(top, "Message-ID").strip("<> ")
+    named = rfc822.header(top, "Message-ID").strip("<> ")
     words = ["rig", "run", (not part and target.typed(named)) or label, "--base", base]
     words += _tree(first.provenance.origin)
     arches = tuple(dict.fromkeys(result.machine.arch for result in results))

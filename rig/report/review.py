@@ -11,7 +11,7 @@ import json
 import shlex
 from collections.abc import Sequence
 
-from rig import campaign, printable, request, series, target
+from rig import campaign, printable, request, rfc822, target
 from rig.errors import RigError
 from rig.report import reply, text
 from rig.request import Request
@@ -24,7 +24,7 @@ STATUS = {Outcome.PASS: "pass", Outcome.FAIL: "fail"}
 
 
 def message_id(mail: bytes) -> str:
-    return series.header(mail, "Message-ID").strip("<> ")
+    return rfc822.header(mail, "Message-ID").strip("<> ")
 
 
 def check(

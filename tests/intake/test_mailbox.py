@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rig import intake, series
+from rig import intake, rfc822, series
 from rig.errors import ConfigError
 from tests.intake.conftest import diff, mail, revision
 
@@ -37,7 +37,7 @@ def test_a_series_that_git_wrote(shelf: Path) -> None:
             theirs.author,
             theirs.files,
         )
-        assert series.body_of(ours.mail).strip() == series.body_of(theirs.mail).strip()
+        assert rfc822.body_of(ours.mail).strip() == rfc822.body_of(theirs.mail).strip()
 
 
 @pytest.mark.parametrize("coding", ["quoted-printable", "base64"])
@@ -46,7 +46,7 @@ def test_a_transfer_encoding_is_undone(shelf: Path, coding: str) -> None:
     given = series.read(MBX / f"{coding}.mbx")
     assert b"Content-Transfer-Encoding: 8bit" in one.patches[0].mail
     assert (
-        series.body_of(one.patches[0].mail).strip() == series.body_of(given.patches[0].mail).strip()
+        rfc822.body_of(one.patches[0].mail).strip() == rfc822.body_of(given.patches[0].mail).strip()
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rig import b4, intake, request, series
+from rig import b4, intake, request, rfc822, series
 from rig.errors import ConfigError, InfraError
 from rig.request import Request
 from rig.run import Shelves
@@ -29,9 +29,9 @@ def test_a_message_id(server: Server, user: Knows, shelf: Path) -> None:
     assert one.cover.startswith("mm: batch it well\n\nWhy.")
     assert [patch.subject for patch in one.patches] == ["mm: one", "mm: two"]
     assert one.patches[0].author == "Zoë Müller <zoe@example.org>"
-    assert "Reviewed-by" not in series.body_of(one.patches[0].mail)
+    assert "Reviewed-by" not in rfc822.body_of(one.patches[0].mail)
     assert one.message_id == "unmap-v2-0@example.org"
-    assert series.header(one.top, "Cc") == "Ann <ann@example.org>, bob@example.org"
+    assert rfc822.header(one.top, "Cc") == "Ann <ann@example.org>, bob@example.org"
     assert left(shelf) == [
         "unmap-batch",
         "unmap-batch/v2.cover",
@@ -54,7 +54,7 @@ def test_tags_are_collected_on_request(server: Server, user: Knows, shelf: Path)
     user(server.url)
     (one,) = intake.fetch(shelf, "unmap-v2-0@example.org", with_trailers=True).series
     tag = "Reviewed-by: Ann <ann@example.org>"
-    assert [tag in series.body_of(patch.mail) for patch in one.patches] == [True, False]
+    assert [tag in rfc822.body_of(patch.mail) for patch in one.patches] == [True, False]
 
 
 @pytest.mark.parametrize("form", ["{url}/unmap-v1-0@example.org/", "<unmap-v1-2@example.org>"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rig import git, series, tree
+from rig import git, rfc822, series, tree
 from rig.base import Base
 from rig.errors import ApplyError, ConfigError, RigError
 from rig.guard import HINT, NOT_TO_REVIEW
@@ -80,7 +80,7 @@ def apply(store: Store, kernel: Path) -> Apply:
             subject = f"Subject: [PATCH {number}/{len(patches)}] mm: number {number}"
             head = f"From: A <a@b.org>\nDate: Mon, 2 Mar 2026 09:00:00 +0100\n{subject}\n\nWhy.\n"
             body = patch if isinstance(patch, bytes) else patch.encode()
-            mails.append(series.FROM + head.encode() + b"---\n" + body)
+            mails.append(rfc822.FROM + head.encode() + b"---\n" + body)
         found = series.parse("s", b"".join(mails))
         return tree.materialize(store, TreeSpec(base=base, series=found, upto=upto))
 

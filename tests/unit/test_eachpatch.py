@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rig import arch, eachpatch, git, guard, kconfig, run, series, tree
+from rig import arch, eachpatch, git, guard, kconfig, rfc822, run, series, tree
 from rig.base import Base
 from rig.eachpatch import Step
 from rig.errors import BuildError, ConfigError
@@ -63,7 +63,7 @@ def changed(found: SeriesVersion, number: int, old: bytes, new: bytes) -> Series
     one = patches[number - 1]
     assert old in one.mail
     mail = one.mail.replace(old, new)
-    names = guard.whole(series.body_of(mail), "patch", last=False)
+    names = guard.whole(rfc822.body_of(mail), "patch", last=False)
     patches[number - 1] = replace(one, mail=mail, files=names)
     return replace(found, patches=tuple(patches))
 

@@ -70,3 +70,10 @@ def test_names_are_read_as_git_writes_them(said: str) -> None:
 )
 def test_the_files_of_a_patch(text: str, files: tuple[str, ...]) -> None:
     assert guard.whole(text, "patch 1", last=False) == files
+
+
+@pytest.mark.parametrize("line", ["@@ -{0} +1 @@", "@@ -1,{0} +1 @@", "@@ -1 +{0},{0} @@"])
+def test_a_number_without_an_end_is_none(line: str) -> None:
+    """int() refuses 5,000 digits with a traceback; git calls the patch corrupt."""
+    body = f"{'9' * 5000} files changed\ndiff --git a/x b/x\n{line.format('9' * 5000)}\n-a\n+b\n"
+    assert guard.whole(body, "patch", last=True) == ("x",)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rig import b4, intake, series, threads
+from rig import b4, intake, rfc822, series, threads
 from rig.errors import ConfigError, InfraError
 
 FROM = b"From git@z Thu Jan  1 00:00:00 1970\n"
@@ -46,9 +46,9 @@ class Archive:
         if self.fails:
             raise self.fails
         found = {}
-        for one in series.split(mails.read_bytes(), "x"):
-            if threads.revision_in(one) == number and "0/" not in series.header(one, "Subject"):
-                found[series.header(one, "Message-ID")] = FROM + one
+        for one in rfc822.split(mails.read_bytes(), "x"):
+            if threads.revision_in(one) == number and "0/" not in rfc822.header(one, "Subject"):
+                found[rfc822.header(one, "Message-ID")] = FROM + one
             elif threads.revision_in(one) == number:
                 (out / f"v{number}.cover").write_bytes(one)
         if found:

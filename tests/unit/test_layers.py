@@ -21,8 +21,8 @@ TOP = Path(__file__).parent.parent.parent
 LAYERS = {
     "L0 host": "printable errors log proc store git discover",
     "L1 nouns": (
-        "version kconfig arches arch arches.* guard series mutant target ktap console verdict"
-        " kselftest cpio keys claims symlinks"
+        "version kconfig arches arch arches.* guard rfc822 series mutant target ktap console"
+        " verdict kselftest cpio keys claims symlinks"
     ),
     "L2 makers": (
         "debian base sandbox b4 threads intake applied tree weave host lane kbuild guestbin"

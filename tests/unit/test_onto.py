@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rig import base, git, onto, series, suite, tree
+from rig import base, git, onto, rfc822, series, suite, tree
 from rig.base import Base
 from rig.errors import ApplyError, ConfigError
 from rig.log import Event
@@ -277,4 +277,4 @@ def test_a_series_of_ours_is_whole(name: str) -> None:
             assert len(series.beneath(PATCHES, one)) == len(one.needs)
             suite.check_promises(one.promises)
             assert "the rig's" in one.cover
-            assert all("Signed-off-by: " in series.body_of(patch.mail) for patch in one.patches)
+            assert all("Signed-off-by: " in rfc822.body_of(patch.mail) for patch in one.patches)

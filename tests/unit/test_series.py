@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rig import series
+from rig import rfc822, series
 from rig.errors import ConfigError
 
 TOP = Path(__file__).parent.parent.parent
@@ -62,7 +62,7 @@ def test_one_mail_without_a_number_in_any_encoding(name: str) -> None:
     assert (one.name, one.revision, one.label) == (name, 1, f"{name}@v1")
     (patch,) = one.patches
     assert (patch.number, patch.files) == (1, ("mm/rmap.c",))
-    body = series.body_of(patch.mail)
+    body = rfc822.body_of(patch.mail)
     assert "Signed-off-by: Zoë Müller" in body
     assert "\n+\ttlb_ubc.pending++;\n" in body
 
@@ -72,7 +72,7 @@ def test_a_charset_that_ascii_is_not_in_hides_nothing(charset: str) -> None:
     """git takes a diff's bytes as they are."""
     header = f"Content-Type: text/plain; charset={charset}\n"
     (patch,) = series.parse("s", mail("[PATCH] x", header=header)).patches
-    assert series.body_of(patch.mail) == DIFF + "\n"
+    assert rfc822.body_of(patch.mail) == DIFF + "\n"
 
 
 @pytest.mark.parametrize("second", ["base64", "quoted-printable"])
@@ -81,7 +81,7 @@ def test_git_is_given_the_text_that_was_read(second: str) -> None:
     header = f"Content-Transfer-Encoding: 8bit\nContent-Transfer-Encoding: {second}\n"
     (patch,) = series.parse("s", mail("[PATCH] x", header=header)).patches
     head, _, body = patch.as_read.partition(b"\n\n")
-    assert base64.decodebytes(body).decode() == series.body_of(patch.mail) == DIFF + "\n"
+    assert base64.decodebytes(body).decode() == rfc822.body_of(patch.mail) == DIFF + "\n"
     assert head.splitlines() == [
         *(b"From rig Thu Jan  1 00:00:00 1970", b"From: A <a@b>", b"Subject: [PATCH] x"),
         b"Content-Transfer-Encoding: base64",
@@ -153,14 +153,14 @@ def test_source_code_in_utf_8_whatever_the_mail_calls_it(charset: str) -> None:
     header = f"Content-Type: text/plain; charset={charset}\n" if charset else ""
     header += "Content-Transfer-Encoding: 8bit\n"
     text = mail("[PATCH] x", DIFF.replace("new", "Größe"), header)
-    assert "+Größe\n" in series.body_of(series.parse("s", text).patches[0].mail)
+    assert "+Größe\n" in rfc822.body_of(series.parse("s", text).patches[0].mail)
 
 
 def test_source_code_in_latin_1() -> None:
     header = "Content-Type: text/plain; charset=iso-8859-1\n"
     text = mail("[PATCH] x", DIFF.replace("new", "Größe"), header)
     text = text.decode().encode("latin-1")
-    assert "+Größe\n" in series.body_of(series.parse("s", text).patches[0].mail)
+    assert "+Größe\n" in rfc822.body_of(series.parse("s", text).patches[0].mail)
 
 
 def test_line_ends_of_a_mailer_are_not_the_patchs() -> None:
@@ -289,7 +289,7 @@ def test_cut_anywhere_it_is_refused_or_nothing_is_missing(path: Path) -> None:
     data = path.read_bytes()
 
     def changes(text: bytes) -> list[str]:
-        bodies = (series.body_of(patch.mail) for patch in series.parse("s", text).patches)
+        bodies = (rfc822.body_of(patch.mail) for patch in series.parse("s", text).patches)
         return [line for body in bodies for line in re.findall(r"^[-+@ ].*\n", body, re.M)]
 
     whole = changes(data.partition(b"-- \n")[0])
@@ -395,9 +395,9 @@ def test_a_cover_letter_and_a_thread_beside_the_mbx(tmp_path: Path) -> None:
     assert (two.cover, two.base, two.change_id) == (whole.cover, whole.base, whole.change_id)
     assert two.patches == whole.patches
     assert (two.message_id, two.date) == ("20260302-unmap-batch-v2-0@example.org", "2026-03-02")
-    assert series.header(two.top, "To") == ""
+    assert rfc822.header(two.top, "To") == ""
     (tmp_path / "v2.thread.mbx").write_bytes(V2)
-    assert series.header(series.read(tmp_path / "v2.mbx").top, "To") == "linux-mm@example.org"
+    assert rfc822.header(series.read(tmp_path / "v2.mbx").top, "To") == "linux-mm@example.org"
 
 
 def test_a_variant_has_the_same_cover_letter(tmp_path: Path) -> None:

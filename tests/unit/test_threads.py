@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from b4 import LoreSubject
 
-from rig import b4, series, threads
+from rig import b4, rfc822, threads
 from rig.errors import ConfigError
 
 FROM = b"From a@b Thu Jan  1 00:00:00 1970\n"
@@ -50,9 +50,9 @@ def test_a_mail_without_a_message_id_gets_one_of_its_own(tmp_path: Path, given: 
     path = tmp_path / "x.mbox"
     path.write_bytes(FROM + mail("[PATCH 1/2] a", header="") + FROM + mail("[PATCH 2/2] b"))
     one, two = gather(tmp_path, path)
-    assert series.header(one, "Message-ID").endswith("@rig.invalid>")
-    assert series.header(two, "Message-ID") == "<a@b>"
-    assert series.body_of(one) == DIFF.decode()
+    assert rfc822.header(one, "Message-ID").endswith("@rig.invalid>")
+    assert rfc822.header(two, "Message-ID") == "<a@b>"
+    assert rfc822.body_of(one) == DIFF.decode()
 
 
 @pytest.mark.parametrize(
@@ -70,14 +70,14 @@ def test_patchworks_subjects(tmp_path: Path, given: list[Any], subject: str, rea
     path = tmp_path / "x.mbox"
     path.write_bytes(FROM + mail(subject))
     (one,) = gather(tmp_path, path)
-    assert series.header(one, "Subject") == readable
-    assert series.header(one, "Message-ID") == "<a@b>"
+    assert rfc822.header(one, "Subject") == readable
+    assert rfc822.header(one, "Message-ID") == "<a@b>"
 
 
 def test_one_mail_as_git_am_takes_it(tmp_path: Path, given: list[Any]) -> None:
     path = tmp_path / "x.eml"
     path.write_bytes(mail("[PATCH] a"))
-    assert [series.header(one, "Subject") for one in gather(tmp_path, path)] == ["[PATCH] a"]
+    assert [rfc822.header(one, "Subject") for one in gather(tmp_path, path)] == ["[PATCH] a"]
 
 
 @pytest.mark.parametrize("kind", ["mbox", "mail", "directory"])
@@ -94,7 +94,7 @@ def test_a_line_that_begins_as_a_mail_does(tmp_path: Path, given: list[Any], kin
     with closing(mailbox.mbox(tmp_path / "scratch" / "source.mbox")) as box:
         assert len(box) == 1
     quoted = "It is clear\n>From the report\n\n>From here on\n---\n"
-    assert series.body_of(found).rstrip() == quoted + DIFF.decode().rstrip()
+    assert rfc822.body_of(found).rstrip() == quoted + DIFF.decode().rstrip()
 
 
 def test_a_directory_of_patches_is_in_order(tmp_path: Path, given: list[Any]) -> None:
@@ -104,7 +104,7 @@ def test_a_directory_of_patches_is_in_order(tmp_path: Path, given: list[Any]) ->
     (home / "0001-a.patch").write_bytes(mail("[PATCH 1/2] a"))
     (home / "notes").write_text("no mail")
     found = gather(tmp_path, home)
-    assert [series.header(one, "Subject") for one in found] == ["[PATCH 1/2] a", "[PATCH 2/2] b"]
+    assert [rfc822.header(one, "Subject") for one in found] == ["[PATCH 1/2] a", "[PATCH 2/2] b"]
 
 
 def test_a_maildir(tmp_path: Path, given: list[Any]) -> None:
@@ -118,11 +118,11 @@ def test_a_maildir(tmp_path: Path, given: list[Any]) -> None:
         (tmp_path / "mails" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "mails" / name).write_bytes(one)
     found = gather(tmp_path, tmp_path / "mails")
-    assert [series.header(one, "Subject") for one in found] == [
+    assert [rfc822.header(one, "Subject") for one in found] == [
         "[PATCH v2 1/2] a",
         "[PATCH v2 2/2] b",
     ]
-    assert all(series.header(one, "Message-ID").endswith("@rig.invalid>") for one in found)
+    assert all(rfc822.header(one, "Message-ID").endswith("@rig.invalid>") for one in found)
     assert b"\n>From here\n" in found[0]
 
 
@@ -151,8 +151,8 @@ def tree(tmp_path: Path) -> Path:
 
 def test_commits_are_patches_byte_for_byte(tree: Path, tmp_path: Path, given: list[Any]) -> None:
     one, two = gather(tmp_path, f"git:{tree} base..fix/topic", "topic")
-    assert series.header(one, "Subject") == "[PATCH 1/2] mm: one"
-    assert series.header(one, "From") == "Zoë <zoe@example.org>"
+    assert rfc822.header(one, "Subject") == "[PATCH 1/2] mm: one"
+    assert rfc822.header(one, "From") == "Zoë <zoe@example.org>"
     assert b"latin-1: \xe9" in two
     assert b"base-commit: " in one
 
@@ -258,8 +258,8 @@ def test_a_message_that_quotes_a_mail(tree: Path, tmp_path: Path, given: list[An
     text = "mm: two\n\nFrom 0123 Mon Sep 17 00:00:00 2001\nSubject: x\n\nFrom there."
     subprocess.run(["git", *WHO, "commit", "-q", "--amend", "-m", text], cwd=tree, check=True)
     _, two = gather(tmp_path, f"git:{tree} base..fix/topic", "topic")
-    assert series.header(two, "Subject") == "[PATCH 2/2] mm: two"
-    assert ">From 0123 Mon Sep 17 00:00:00 2001\nSubject: x\n\n>From there." in series.body_of(two)
+    assert rfc822.header(two, "Subject") == "[PATCH 2/2] mm: two"
+    assert ">From 0123 Mon Sep 17 00:00:00 2001\nSubject: x\n\n>From there." in rfc822.body_of(two)
 
 
 def test_an_empty_commit_is_no_patch(tree: Path, tmp_path: Path, given: list[Any]) -> None:
@@ -269,7 +269,7 @@ def test_an_empty_commit_is_no_patch(tree: Path, tmp_path: Path, given: list[Any
         subprocess.run(["git", *WHO, "commit", "-q", *words], cwd=tree, check=True)
     (tree / "sub").mkdir()
     found = gather(tmp_path, f"git:{tree / 'sub'} base..HEAD")
-    assert [series.header(one, "Subject") for one in found] == [
+    assert [rfc822.header(one, "Subject") for one in found] == [
         "[PATCH 1/3] mm: one",
         "[PATCH 2/3] mm: two",
         "[PATCH 3/3] mm: three",

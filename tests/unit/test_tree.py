@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from rig import base as bases
-from rig import git, series, tree
+from rig import git, rfc822, series, tree
 from rig.base import Base
 from rig.errors import ApplyError, ConfigError
 from rig.log import Event
@@ -158,11 +158,11 @@ def test_line_ends_of_a_mailer_are_not_the_patchs_in_any_encoding(
 ) -> None:
     path = MBX / "base64.mbx"
     (plain,) = series.read(path).patches
-    body = series.body_of(plain.mail).encode().replace(b"\n", b"\r\n")
+    body = rfc822.body_of(plain.mail).encode().replace(b"\n", b"\r\n")
     found = series.parse("s", recoded(path, encoding, body))
     (patch,) = found.patches
     assert b"\r\n" in patch.mail or encoding != "8bit"
-    assert series.body_of(patch.mail) == series.body_of(plain.mail)
+    assert rfc822.body_of(patch.mail) == rfc822.body_of(plain.mail)
     made = tree.materialize(store, TreeSpec(base=base, series=found))
     assert made.tree == tree.materialize(store, TreeSpec(base=base, series=series.read(path))).tree
 
@@ -194,8 +194,8 @@ def parts(name: str, header: str) -> SeriesVersion:
     """tests/data/mbx/single.mbx with another part."""
     (plain,) = series.read(MBX / "single.mbx").patches
     encoded = base64.encodebytes(EVIL.encode()).decode()
-    body = PARTS[name].format(text=series.body_of(plain.mail), evil=EVIL, base64=encoded)
-    head = series.FROM + plain.mail.partition(b"MIME-Version")[0]
+    body = PARTS[name].format(text=rfc822.body_of(plain.mail), evil=EVIL, base64=encoded)
+    head = rfc822.FROM + plain.mail.partition(b"MIME-Version")[0]
     return series.parse("s", head + f"{header}\n\n{body}".encode())
 
 
