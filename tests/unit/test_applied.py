@@ -2,6 +2,7 @@
 """Attacks by mail: what git takes, or refuses tersely, and the rig has to name."""
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from rig.guard import HINT, NOT_TO_REVIEW
 from rig.store import Store
 from rig.tree import KernelTree, TreeSpec
 
+KERNEL = Path(__file__).parent.parent / "data" / "kernel"
 Apply = Callable[..., KernelTree]
 
 
@@ -62,16 +64,25 @@ def hunk(path: str, text: str = "evil") -> str:
     return f"--- /dev/null\n+++ b/{path}\n@@ -0,0 +1 @@\n+{text}\n"
 
 
-@pytest.fixture
-def apply(store: Store, kernel: Path) -> Apply:
-    """Patches on the miniature kernel with some links, as a series."""
-    (kernel / "d" / "e").mkdir(parents=True)
+@pytest.fixture(scope="session")
+def linked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A store that has the miniature kernel with some links, and its commit."""
+    store = Store(tmp_path_factory.mktemp("linked"))
+    source = Path(shutil.copytree(KERNEL, tmp_path_factory.mktemp("source") / "kernel"))
+    (source / "d" / "e").mkdir(parents=True)
     for path in ("a.c", "b.c", "d/f.c", "d/e/g.c", "mm/space d.c", "mm/[r].c", "ä.c"):
-        (kernel / path).write_text("one\n")
-    (kernel / "logo").write_bytes(b"\0\1\2" * 20)
+        (source / path).write_text("one\n")
+    (source / "logo").write_bytes(b"\0\1\2" * 20)
     for path, target in {"d/l": "..", "d/e/deep": "../../mm", "away": "/usr/include"}.items():
-        (kernel / path).symlink_to(target)
-    commit = git.import_tree(store, kernel, "v6.12\n")
+        (source / path).symlink_to(target)
+    return store.root, git.import_tree(store, source, "v6.12\n")
+
+
+@pytest.fixture
+def apply(store: Store, linked: tuple[Path, str]) -> Apply:
+    """Patches on it, as a series."""
+    root, commit = linked
+    shutil.copytree(root / "linux.git", store.root / "linux.git")
     base = Base(name="v6.12", commit=commit, origin="test")
 
     def go(*patches: str | bytes, upto: int | None = None) -> KernelTree:
