@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A stored run as a mail that answers the cover letter. It is written, and never sent."""
 
+import email.errors
 import email.policy
 import email.utils
 import re
@@ -113,7 +114,7 @@ def _addresses(*headers: str) -> list[Address]:
     for shown, spec in email.utils.getaddresses([header for header in headers if header]):
         try:
             found.append(Address(display_name=printable.line(shown), addr_spec=spec))
-        except (ValueError, IndexError):
+        except (ValueError, IndexError, email.errors.MessageError):
             continue
     return [one for one in found if one.username and one.domain and _plain(one.addr_spec)]
 
