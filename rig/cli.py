@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The command line: adapters without logic. Results go to stdout, all else to stderr."""
 
-import shlex
 import sys
 from typing import Annotated
 
@@ -235,7 +234,7 @@ def replay(
             raise ConfigError(f"{len(wanted)} cases cannot be stopped at once", hint="--case NAME")
         with store.scratch() as scratch, reporter(verbose=verbose):
             with replaying.stopped(store, wanted[0], scratch) as stopped:
-                say(f"The guest stands at the failing check. {shlex.join(stopped.gdb)}\n")
+                say(f"The guest stands at the failing check. In another terminal: {stopped.gdb}\n")
                 say("It is gone when gdb kills it, or with Ctrl-C here.\n")
                 stopped.process.wait()
         return

@@ -106,8 +106,8 @@ class Stopped:
     """A guest that stands at the instant its program has seen the failure."""
 
     process: proc.Popen[bytes]
-    gdb: tuple[str, ...]
-    """The command that looks at it."""
+    gdb: Path
+    """A script that looks at it, with gdb in the sandbox."""
 
 
 @contextmanager
@@ -144,7 +144,10 @@ def stopped(store: Store, one: Recorded, directory: Path) -> Iterator[Stopped]:
         asked = [gdb, str(vmlinux), *(part for word in words for part in ("-ex", word))]
         box = Box(read=(vmlinux, program), write=(own,), terminal=True)
         boxed = sandbox.command(asked, box, unconfined=made.unconfined)
-        yield Stopped(process=process, gdb=tuple(boxed))
+        script = scratch / "gdb"
+        script.write_text(f'#!/bin/sh\nexec {proc.paste(boxed)} "$@"\n')
+        script.chmod(0o755)
+        yield Stopped(process=process, gdb=script)
 
 
 def _same_so_far(one: Recorded, writes: Path, directory: Path) -> None:

@@ -53,10 +53,11 @@ def test_a_failing_run_is_stopped_at_the_instant_it_failed(name: str, tmp_path: 
         so_far = (tmp_path / "again" / seeded.ANSWER).read_bytes()
         assert before.startswith(so_far), "the same run"
         assert b"evidence" in before and b"evidence" not in so_far, "it has not yet said so"
-        target = next(word for word in stopped.gdb if word.startswith("target remote "))
-        stub = gdbstub.Stub(Path(target.split()[-1]), 60)
+        stub = gdbstub.Stub(stopped.gdb.parent / "qemu" / "gdb", 60)
         assert stub.ask(b"?").startswith(b"T05"), "it stands, as often as it is looked at"
         stub.close()
+        seen = proc.run([stopped.gdb, "--batch", "-ex", "info threads"]).stdout
+        assert len(re.findall(r"^[* ] +\d+ +Thread ", seen, re.MULTILINE)) == 4, seen
 
 
 @pytest.mark.parametrize("name", list(arch.known()))
