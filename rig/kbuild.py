@@ -30,6 +30,7 @@ KCONFIG_FILES = (":(glob)**/Kconfig*", "scripts")
 ARTEFACTS = ("vmlinux", "System.map", ".config")
 RELEASE_FILE = "include/config/kernel.release"
 RELEASE = re.compile(r"[\w.+~-]{1,64}")
+SHARED_HEADER = re.compile(r"(?:^|[/\0])include/[^\0]*\.h(?:\0|$)")
 ARTEFACT_MAX, CONFIG_MAX = 2 << 30, 4 << 20
 # Written only if it differs: make goes by its time stamp. Inside, where a link leads nowhere.
 CONFIGURE = 'cmp -s "$0" "$1" || cp --remove-destination -- "$0" "$1"; shift; exec "$@"'
@@ -148,8 +149,15 @@ def build(store: Store, spec: BuildSpec) -> KernelBuild:
 
 
 def _build_base_first(store: Store, spec: BuildSpec) -> None:
-    """A series' build starts from the base's configuration and objects: its own feed no other."""
+    """A series' build starts from the base's configuration and objects: its own feed no other.
+
+    Not where it changes a header, and so most objects: that would be two kernels for one.
+    """
     if sandbox.broken() or lane.compiled(store, spec.lane):
+        return
+    range_ = (spec.tree.base.commit, spec.tree.commit)
+    words = ("diff-tree", "-r", "-z", "--no-renames", "--name-only", "--diff-filter=M", *range_)
+    if SHARED_HEADER.search(git.git(*words, cwd=git.repository(store)).stdout):
         return
     base = tree.materialize(store, TreeSpec(base=spec.tree.base))
     with contextlib.suppress(BuildError, ConfigError):  # then the series starts from nothing

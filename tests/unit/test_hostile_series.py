@@ -170,6 +170,14 @@ def test_a_series_starts_from_the_bases_objects(
     assert compiled(events) == {"init.o"}, "of a series' first patches nothing is compiled twice"
 
 
+def test_a_series_that_changes_a_header_is_not_built_twice(
+    store: Store, hostile: Hostile, events: list[Event]
+) -> None:
+    kbuild.build(store, hostile("include/linux/mm.h", "/* changed */\n"))
+    steps = [event.title for event in events if event.kind == "begin" and "Building" in event.title]
+    assert len(steps) == 1, "nearly every object would be compiled twice"
+
+
 def test_a_killed_build_of_a_series_leaves_nothing_to_start_from(
     store: Store, hostile: Hostile, monkeypatch: pytest.MonkeyPatch, events: list[Event]
 ) -> None:
