@@ -6,6 +6,7 @@ docs/security.md lists these tests by the boundary that each of them tries.
 
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -42,7 +43,8 @@ from rig.software import PORT, SSH, Software, live_command
 from rig.store import Store, file_digest
 from rig.tree import TreeSpec
 
-SHELF = Path(__file__).parent.parent / "data" / "mbx" / "shelf"
+TOP = Path(__file__).parent.parent.parent
+SHELF = TOP / "tests" / "data" / "mbx" / "shelf"
 HOST: Arch = next(one for one in arch.known().values() if one.is_host())
 CONFIG = KernelConfig(
     arch=HOST, flavour="base", requested=kconfig.parse_fragment("x", "CONFIG_SMP=y\n").settings
@@ -415,3 +417,29 @@ def test_a_series_is_refused_where_the_box_does_not_work(
     assert not store.manifest("builds", built.digest)["sandboxed"]
     lanes = {path.name for path in (store.root / "lanes").iterdir() if path.is_dir()}
     assert lanes == {f"{HOST.name}-base-v6.12-unconfined"}
+
+
+# All of this by an ordinary user
+
+USER = 61234
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs all of this already")
+def test_an_ordinary_user_is_as_safe() -> None:
+    """Another box holds them: a user namespace, and files that are the user's own."""
+    user = ["setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups", "--"]
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as home:
+        os.chown(home, USER, USER)
+        clean = {"PATH": os.environ["PATH"], "HOME": home, "PYTHONDONTWRITEBYTECODE": "1"}
+
+        def python(*words: str) -> proc.Done:
+            env = [f"{key}={value}" for key, value in clean.items()]
+            argv = ["env", "--ignore-environment", *env, sys.executable, *words]
+            return proc.run([*user, *argv], cwd=TOP, check=False)
+
+        if python("-c", "import pytest, rig").status:
+            pytest.skip(f"{sys.executable} or the checkout cannot be read by others")
+        options = ("-q", "-p", "no:cacheprovider", "--basetemp", f"{home}/t")
+        done = python("-m", "pytest", *options, "-k", "not ordinary", str(Path(__file__)))
+    assert done.status == 0, (done.stdout + done.stderr)[-5000:]
+    assert " skipped" not in done.stdout
