@@ -118,12 +118,13 @@ def build(store: Store, spec: BuildSpec) -> KernelBuild:
         _build_base_first(store, spec)
     compiler = toolchain(spec.config.arch)
     text = (_configuration(store, spec, compiler) / ".config").read_text()
-    inputs = {
+    made_of = {
         "tree": spec.tree.tree,
         "config": digest({"config": text}),
         "toolchain": compiler,
         "settings": lane.SETTINGS,
     }
+    inputs = owned(store, "builds", made_of, spec.tree)
     name = digest(inputs)
     compiled: list[Path] = []
 
@@ -164,6 +165,16 @@ def _build_base_first(store: Store, spec: BuildSpec) -> None:
         build(store, replace(spec, tree=base))
 
 
+def owned(
+    store: Store, kind: str, inputs: Mapping[str, Any], tree: KernelTree
+) -> Mapping[str, Any]:
+    """What an entry is named after that a tree's own Makefiles make. One that a series makes is no
+    other tree's: what is in it may come from another of its patches than the last."""
+    if not tree.series or store.find(kind, digest(inputs)):
+        return inputs
+    return {**inputs, "series": tree.series}
+
+
 def _kconfig_digest(store: Store, tree: KernelTree) -> str:
     """Everything a configuration depends on: the Kconfig files, and what scripts they ask.
 
@@ -202,10 +213,7 @@ def _configuration(store: Store, spec: BuildSpec, compiler: str) -> Path:
         "arch": spec.config.arch.kernel,
         "toolchain": compiler,
     }
-    if spec.tree.series and not store.find("configs", digest(inputs)):
-        # Its Makefile may have a .config of its own choice: that one is no other tree's.
-        inputs["series"] = spec.tree.series
-    request = digest(inputs)
+    request = digest(owned(store, "configs", inputs, spec.tree))
     return store.find("configs", request) or _configure(store, spec, request)
 
 

@@ -158,6 +158,24 @@ def test_a_series_objects_reach_no_other_kernel(
     assert list((store.root / "lanes").glob("*/ccache/x")) == []
 
 
+def test_what_a_series_first_patches_leave_is_in_no_other_kernel(
+    store: Store, spec: BuildSpec, hostile: Hostile
+) -> None:
+    """Its last patch takes back what its first did, and leaves a tree that others have as well."""
+    others = replace(CONFIG, requested=kconfig.parse_fragment("x", "CONFIG_SWAP=y\n").settings)
+    kbuild.build(store, spec)
+    kbuild.build(store, replace(hostile("Makefile", does(PLANT), RELEASE), config=others))
+    last = replace(hostile("Makefile", RELEASE, does(PLANT)), config=others)
+    assert last.tree.tree == spec.tree.tree
+    evil = kbuild.build(store, last)
+    assert "evil" in (evil.directory / "System.map").read_text(), "or the attempt proves nothing"
+    for other in ("another series", ""):
+        innocent = replace(last, tree=replace(last.tree, series=other))
+        made = kbuild.build(store, innocent)
+        assert "evil" not in (made.directory / "System.map").read_text()
+    assert kbuild.build(store, last).digest == made.digest, "the base's, now that there is one"
+
+
 def test_a_series_starts_from_the_bases_objects(
     store: Store, hostile: Hostile, events: list[Event]
 ) -> None:
