@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rig import git, lane, log, proc, sandbox
 from rig.errors import BuildError
-from rig.kbuild import BuildSpec
+from rig.kbuild import BuildSpec, owned
 from rig.lane import Lane
 from rig.store import Store, digest, host_trouble
 
@@ -40,7 +40,7 @@ def build(
     so in KTAP: nobody is left out in silence.
     """
     arch, names = spec.config.arch, sorted(set(names))
-    inputs = {
+    made_of = {
         "trees": _trees(store, spec),
         "arch": arch.name,
         "compiler": proc.run([arch.tool("gcc"), "--version"]).stdout.splitlines()[0],
@@ -48,6 +48,7 @@ def build(
         "folder": folder,
         "names": names,
     }
+    inputs = owned(store, "selftests", made_of, spec.tree)
 
     def make(out: Path) -> dict[str, object]:
         with (

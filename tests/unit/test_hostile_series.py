@@ -301,24 +301,51 @@ def test_what_reads_a_vmlinux_is_boxed(
 SELFTESTS = """
 all: $(OUTPUT)/good
 $(OUTPUT)/good:
-\techo evil >{victim}; ln -s {victim} $@
+\t{recipe}
 TEST_GEN_FILES = good
 """
 
 
-def test_a_selftest_that_is_a_link_is_not_taken(
-    store: Store, hostile: Hostile, kernel: Path, victim: Path
+@pytest.fixture
+def with_selftest(kernel: Path) -> Callable[[str], None]:
+    """Give the kernel in miniature a selftest, `good`, that is made like this."""
+
+    def write(recipe: str) -> None:
+        top = kernel / selftests.FOLDER / "mm"
+        top.mkdir(parents=True)
+        for path in (*selftests.EXPORT, *selftests.HEADERS):
+            file = kernel / path.format(arch="/".join(Path(HOST.image).parts[:2]))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if not file.exists():
+                file.write_text("") if file.suffix else file.mkdir()
+            if file.is_dir():
+                (file / "x").touch()
+        (top / "Makefile").write_text(SELFTESTS.format(recipe=recipe))
+
+    return write
+
+
+def test_a_series_headers_are_in_no_other_selftest(
+    store: Store, hostile: Hostile, with_selftest: Callable[[str], None]
 ) -> None:
-    top = kernel / selftests.FOLDER / "mm"
-    top.mkdir(parents=True)
-    for path in (*selftests.EXPORT, *selftests.HEADERS):
-        file = kernel / path.format(arch="/".join(Path(HOST.image).parts[:2]))
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if not file.exists():
-            file.write_text("") if file.suffix else file.mkdir()
-        if file.is_dir():
-            (file / "x").touch()
-    (top / "Makefile").write_text(SELFTESTS.format(victim=victim))
+    """The top Makefile makes the headers, and is none of what a selftest is named after."""
+    with_selftest("mkdir -p $(@D); cat $(O)$(lastword $(KHDR_INCLUDES))/x.h >$@")
+    headers = "headers:\n\t@mkdir -p $(O)/usr/include; echo {} >$(O)/usr/include/x.h\n"
+    hostile("Makefile", headers.format("good"))
+    evil = hostile("Makefile", "echo evil", "echo good")
+    (program,) = selftests.build(store, evil, "mm", ("good",))
+    assert program.read_text() == "evil\n", "or the attempt proves nothing"
+    innocent = hostile("Makefile", "echo good", "echo evil", of="another series")
+    base = replace(innocent, tree=replace(innocent.tree, series=""))
+    for wanted in (innocent, base, evil):
+        (program,) = selftests.build(store, wanted, "mm", ("good",))
+        assert program.read_text() == "good\n", "the last one is what the base has, too"
+
+
+def test_a_selftest_that_is_a_link_is_not_taken(
+    store: Store, hostile: Hostile, with_selftest: Callable[[str], None], victim: Path
+) -> None:
+    with_selftest(f"echo evil >{victim}; ln -s {victim} $@")
     evil = hostile("Makefile", "headers:\n\t@true\n")
     (program,) = selftests.build(store, evil, "mm", ("good",))
     assert "does not compile" in program.read_text(), "a script that skips itself is in its place"
