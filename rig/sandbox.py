@@ -10,6 +10,7 @@ variables. docs/security.md says what each boundary is and which test tries it.
 import contextlib
 import functools
 import os
+import shlex
 import shutil
 import socket
 import stat
@@ -85,7 +86,7 @@ class Box:
     env: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = Limits()
     terminal: bool = False
-    """A person is at it: it keeps the session that the terminal belongs to."""
+    """A person is at it: it has a terminal of its own, which script(1) leads to that person's."""
 
 
 def command(argv: proc.Argv, box: Box, *, unconfined: bool = False) -> list[str]:
@@ -149,6 +150,13 @@ def confined(argv: Sequence[str], box: Box, *, root: bool) -> list[str]:
     still root to the files it sees. It mounts, and then gives up root's uid. A second bubblewrap
     then forbids user namespaces, in which the kernel would let a command do more.
     """
+    words = _confined(argv, box, root=root)
+    # What has the user's own terminal can type into it (TIOCSTI), and the user's shell obeys.
+    own = ("env", "SHELL=/bin/sh", "script", "--quiet", "--return", "--command")
+    return [*own, shlex.join(words), "/dev/null"] if box.terminal else words
+
+
+def _confined(argv: Sequence[str], box: Box, *, root: bool) -> list[str]:
     inner = [*box.limits.argv(), "env", *(f"{k}={v}" for k, v in _environment(box).items()), *argv]
     cwd = ("--chdir", str(box.cwd))
     session, mounts = [] if box.terminal else ["--new-session"], _mounts(box, Path(argv[0]))

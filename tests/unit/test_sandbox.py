@@ -6,9 +6,11 @@ Each is tried as root, who gives up its uid in the box, and as an ordinary user.
 
 import contextlib
 import os
+import pty
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -268,6 +270,66 @@ def test_a_command_past_its_deadline_is_gone(
     with pytest.raises(proc.DeadlineExceeded):
         boxed("trap '' HUP TERM INT; sleep 4321", str(home), deadline=1)
     eventually(lambda: not running(str(home)))
+
+
+# A terminal
+
+TYPES = """
+import fcntl, termios
+for typed in b"evil\\n":
+    try:
+        fcntl.ioctl(0, termios.TIOCSTI, bytes([typed]))
+    except OSError as error:
+        print(error)
+print("tried")
+"""
+SHELL = """
+import subprocess, sys, termios
+attributes = termios.tcgetattr(0)
+attributes[3] &= ~(termios.ICANON | termios.ECHO)
+attributes[6][termios.VMIN], attributes[6][termios.VTIME] = 0, 5
+subprocess.run(sys.argv[1:])
+termios.tcsetattr(0, termios.TCSANOW, attributes)
+print("then", sys.stdin.buffer.raw.read(100))
+"""
+
+
+@pytest.fixture
+def at_a_terminal() -> Callable[[list[str]], str]:
+    """Run a command at a terminal of its own; what it has said, and then what was left to read."""
+
+    def run(argv: list[str]) -> str:
+        pid, terminal = pty.fork()
+        if not pid:
+            os.execv(sys.executable, [sys.executable, "-c", SHELL, *argv])
+        said = b""
+        with contextlib.suppress(OSError):  # EIO: nobody has it any more
+            while data := os.read(terminal, 4096):
+                said += data
+        os.close(terminal)
+        os.waitpid(pid, 0)
+        return said.decode()
+
+    return run
+
+
+def test_what_has_a_terminal_types_nothing_into_it(
+    box: Box,
+    who: str,
+    as_user: Callable[[list[str]], list[str]],
+    at_a_terminal: Callable[[list[str]], str],
+) -> None:
+    """TIOCSTI, which Linux before 6.2 allows to all: the shell that comes next would obey."""
+    argv, at_it = ["/usr/bin/python3", "-c", TYPES], replace(box, terminal=True)
+    setting = Path("/proc/sys/dev/tty/legacy_tiocsti")
+    if not setting.is_file() or setting.read_text() == "1\n":
+        assert "then b'evil\\n'" in at_a_terminal(as_user(argv)), "or the attempt proves nothing"
+    said = at_a_terminal(as_user(sandbox.confined(argv, at_it, root=who == "root")))
+    assert "tried" in said and "then b''" in said
+    for status in (0, 7):
+        words = ["/bin/sh", "-c", f"test -t 0 -a -t 1 && exit {status}"]
+        command = as_user(sandbox.confined(words, at_it, root=who == "root"))
+        assert subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode == status
 
 
 # What is left behind is read without following links
