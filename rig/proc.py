@@ -7,6 +7,8 @@ with the rig, on SIGKILL too. What was run is said as a line that can be pasted 
 
 import contextlib
 import os
+import select
+import selectors
 import shlex
 import shutil
 import signal
@@ -23,6 +25,10 @@ from rig import log
 from rig.errors import DiskFull, InfraError
 
 Argv = Sequence[str | Path]
+OUTPUT_MAX = 64 << 20
+"""Bytes of a command's output, all of which is kept in memory: a stranger's Makefile has no end."""
+LINE_MAX = 64 << 10
+"""Bytes; the rest of a line is the next one."""
 _live: weakref.WeakSet[subprocess.Popen[bytes]] = weakref.WeakSet()
 _lock = threading.Lock()
 Popen = subprocess.Popen
@@ -55,6 +61,10 @@ class CommandFailed(InfraError):
 
 class DeadlineExceeded(InfraError):
     """A command was killed because it took too long."""
+
+
+class TooMuchOutput(InfraError):
+    """A command was killed because it said too much."""
 
 
 def which(program: str) -> Path | None:
@@ -152,7 +162,7 @@ def run(
 
     With `on_line`, stdout and stderr are one stream and each line is handed over as it comes;
     `stdin` cannot be given then, as nobody would write it.
-    Raises CommandFailed (unless `check` is off), DeadlineExceeded, InfraError.
+    Raises CommandFailed (unless `check` is off), DeadlineExceeded, TooMuchOutput, InfraError.
     """
     assert stdin is None or on_line is None
     began = time.monotonic()
@@ -169,7 +179,7 @@ def run(
         if on_line:
             out, err = _lines(process, on_line), b""
         else:
-            out, err = process.communicate(stdin)
+            out, err = _collect(process, stdin)
         process.wait()
     except BaseException:
         kill(process)
@@ -222,11 +232,45 @@ def _alarm(
 
 def _lines(process: subprocess.Popen[bytes], on_line: Callable[[str], None]) -> bytes:
     assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
+    said = bytearray()
+    while line := process.stdout.readline(LINE_MAX):
+        said += line
+        _check_size(len(said))
         on_line(_text(line).rstrip("\r\n"))
-    return b"".join(lines)
+    return bytes(said)
+
+
+def _collect(process: subprocess.Popen[bytes], stdin: bytes | None) -> tuple[bytes, bytes]:
+    """stdout and stderr, while stdin is written: Popen.communicate() keeps whatever comes."""
+    said = {stream.fileno(): bytearray() for stream in (process.stdout, process.stderr) if stream}
+    left = memoryview(stdin or b"")
+    with selectors.DefaultSelector() as selector:
+        for number in said:
+            selector.register(number, selectors.EVENT_READ)
+        if process.stdin:
+            selector.register(process.stdin, selectors.EVENT_WRITE)
+        while selector.get_map():
+            for key, _ in selector.select():
+                if process.stdin and key.fileobj is process.stdin:
+                    try:
+                        left = left[os.write(key.fd, left[: select.PIPE_BUF]) :]
+                    except BrokenPipeError:
+                        left = left[:0]
+                    if not left:
+                        selector.unregister(process.stdin)
+                        process.stdin.close()
+                elif data := os.read(key.fd, LINE_MAX):
+                    said[key.fd] += data
+                    _check_size(sum(map(len, said.values())))
+                else:
+                    selector.unregister(key.fd)
+    out, err = said.values()
+    return bytes(out), bytes(err)
+
+
+def _check_size(said: int) -> None:
+    if said > OUTPUT_MAX:
+        raise TooMuchOutput(f"a command said more than {OUTPUT_MAX >> 20} MiB and was stopped")
 
 
 @contextlib.contextmanager

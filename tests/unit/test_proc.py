@@ -56,6 +56,30 @@ def test_only_the_end_of_long_evidence_is_kept() -> None:
     assert len(raised.value.detail) <= 2000
 
 
+@pytest.mark.parametrize("on_line", [None, lambda line: None])
+@pytest.mark.parametrize("endless", ["exec yes", "exec yes >&2", "exec cat /dev/zero"])
+def test_a_command_that_has_no_end_of_things_to_say_is_stopped(
+    endless: str, on_line: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proc, "OUTPUT_MAX", 1 << 20)
+    with pytest.raises(proc.TooMuchOutput, match="said more than 1 MiB"):
+        proc.run(["sh", "-c", endless], on_line=on_line, deadline=20)
+
+
+def test_a_line_that_is_too_long_comes_in_parts() -> None:
+    lines: list[str] = []
+    proc.run(["sh", "-c", "head -c 100000 /dev/zero; echo; echo end"], on_line=lines.append)
+    assert [len(line) for line in lines] == [proc.LINE_MAX, 100000 - proc.LINE_MAX, 3]
+
+
+def test_what_is_written_and_what_is_said_may_be_long() -> None:
+    mail = bytes(range(256)) * 20000
+    done = proc.run(["sh", "-c", "tee /dev/stderr"], stdin=mail, exact=True, deadline=60)
+    assert done.stdout.encode("utf-8", "surrogateescape") == mail
+    assert proc.run(["true"], stdin=mail).stdout == "", "nobody reads it"
+    assert proc.run(["cat"], stdin=b"").stdout == ""
+
+
 def test_a_missing_program_is_the_hosts_trouble_and_the_doctors_business() -> None:
     with pytest.raises(InfraError, match="no-such-program is not installed") as raised:
         proc.run(["no-such-program", "--version"])
