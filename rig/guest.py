@@ -139,6 +139,10 @@ class Guest:
             raise self._lost
         began = time.monotonic()
         until = began + deadline * self.machine.accel.patience
+        # What waits for an answer of the guest's SSH server, without an end, is cut off.
+        late = threading.Timer(until - began + 1, self._hang_up)
+        late.daemon = True
+        late.start()
         try:
             channel = self._transport().open_session(timeout=until - began)
             # Without the exit the shell becomes its last command, and a signal that ends that one
@@ -150,15 +154,28 @@ class Guest:
             stdout, stderr = self._collect(channel, until)
             status = channel.recv_exit_status()
         except (paramiko.SSHException, OSError, EOFError) as error:
-            raise self._lose(f"{command!r} was cut off", error) from error
+            raise self._cut_off(command, until) from error
+        finally:
+            late.cancel()
         if status == -1 or self.console.trouble.is_set():
-            raise self._lose(f"{command!r} was cut off", None)
+            raise self._cut_off(command, until)
         return Ran(
             command=command,
             status=status,
             stdout=stdout.decode("utf-8", "replace"),
             stderr=stderr.decode("utf-8", "replace"),
             seconds=time.monotonic() - began,
+        )
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(Exception):
+                self._connection.close()
+
+    def _cut_off(self, command: str, until: float) -> RigError:
+        late = time.monotonic() > until
+        return self._lose(
+            "no answer within the deadline" if late else f"{command!r} was cut off", None
         )
 
     def _collect(self, channel: "paramiko.Channel", until: float) -> tuple[bytes, bytes]:
@@ -337,7 +354,7 @@ def boot(machine: Machine, software: Software, directory: Path) -> Iterator[Gues
         stack.callback(console.thread.join, 5)
         stack.callback(proc.kill, process)
         guest = Guest(machine, process, console, files.qmp)
-        stack.callback(_disconnect, guest)
+        stack.callback(guest._hang_up)
         with log.step(f"Booting {machine.arch} under {machine.accel}"):
             _await_ready(guest, began)
             guest._connect(host, user, began + BOOT_DEADLINE * machine.accel.patience)
@@ -377,9 +394,3 @@ def _swap_disk(scratch: Path, megabytes: int) -> Path | None:
     with path.open("wb") as file:
         file.truncate(megabytes << 20)
     return path
-
-
-def _disconnect(guest: Guest) -> None:
-    if guest._connection is not None:
-        with contextlib.suppress(Exception):
-            guest._connection.close()

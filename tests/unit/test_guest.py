@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A guest whose kernel, and so whose SSH server, is a stranger's. What a real one does is in
+tests/boot."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import paramiko
+import pytest
+
+from rig import proc
+from rig.errors import GuestLost
+from rig.guest import Console, Guest
+from rig.qemu import Accel, Machine
+
+KEY = paramiko.ECDSAKey.generate()
+
+
+class Server(paramiko.ServerInterface):
+    """Takes everybody, and does with a command as it is told."""
+
+    def __init__(self, answer: Callable[[paramiko.Channel], object]) -> None:
+        self.answer = answer
+
+    def check_auth_none(self, username: str) -> int:
+        return paramiko.common.AUTH_SUCCESSFUL
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        return paramiko.common.OPEN_SUCCEEDED
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        threading.Thread(target=self.answer, args=(channel,), daemon=True).start()
+        return True
+
+
+Serve = Callable[[Callable[[paramiko.Channel], object]], Guest]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """A guest with that server in it."""
+    with contextlib.ExitStack() as stack:
+
+        def start(answer: Callable[[paramiko.Channel], object]) -> Guest:
+            ours, theirs = socket.socketpair()
+            server, client = paramiko.Transport(theirs), paramiko.Transport(ours)
+            server.add_server_key(KEY)
+            server.start_server(threading.Event(), Server(answer))
+            client.start_client(timeout=60)
+            client.auth_none("root")
+            for one in (server, client):
+                stack.callback(one.close)
+            process = stack.enter_context(proc.spawn(["sleep", "1000"]))
+            console = Console(process, tmp_path / "console.log")
+            guest = Guest(
+                Machine(arch="x86_64", accel=Accel.KVM), process, console, tmp_path / "qmp"
+            )
+            connection: Any = SimpleNamespace(transport=client, close=client.close)
+            guest._connection = connection
+            return guest
+
+        yield start
+
+
+def says(channel: paramiko.Channel) -> None:
+    channel.sendall(b"said")
+    channel.send_exit_status(7)
+    channel.close()
+
+
+def test_what_a_command_says_and_how_it_ends(serve: Serve) -> None:
+    ran = serve(says).run("true")
+    assert (ran.stdout, ran.status) == ("said", 7)
+
+
+def ends_without_a_status(channel: paramiko.Channel) -> None:
+    channel.sendall(b"said")
+    channel.shutdown_write()
+
+
+def is_silent(channel: paramiko.Channel) -> None:
+    pass
+
+
+@pytest.mark.parametrize("answer", [ends_without_a_status, is_silent])
+def test_no_answer_is_waited_for_beyond_the_deadline(
+    serve: Serve, answer: Callable[[paramiko.Channel], object]
+) -> None:
+    guest = serve(answer)
+    with pytest.raises(GuestLost, match="no answer within the deadline"):
+        guest.run("true", deadline=0.5)
+    assert guest.lost
+
+
+def test_a_command_that_is_never_taken_is_not_waited_for(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Server, "check_channel_exec_request", lambda *_: threading.Event().wait(30))
+    with pytest.raises(GuestLost, match="no answer within the deadline"):
+        serve(is_silent).run("true", deadline=0.5)
