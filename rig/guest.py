@@ -39,6 +39,9 @@ BOOT_DEADLINE = 10.0
 OUTPUT_LIMIT = 4 << 20
 """Bytes of a command's output that are kept; more than that ends the command."""
 
+CONSOLE_MAX = 256 << 20
+"""Bytes of a console, which is read as a whole."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ran:
@@ -82,7 +85,8 @@ class Console:
         fd = self._process.stdout
         with self.path.open("wb", buffering=0) as file:
             while data := fd.read1(65536):  # type: ignore[attr-defined]
-                file.write(data)
+                if file.write(data) and file.tell() > CONSOLE_MAX:
+                    raise InfraError(f"the console has more than {CONSOLE_MAX >> 20} MiB")
                 self._tail = (self._tail + data)[-4096:]
                 if not self.ready.is_set() and READY in self._tail:
                     self.ready.set()

@@ -19,7 +19,7 @@ from pathlib import Path
 from rig import arch as arches
 from rig import log, proc, qemu, sandbox, steady
 from rig.errors import GuestLost, InfraError
-from rig.guest import check_setup
+from rig.guest import CONSOLE_MAX, check_setup
 from rig.proc import DeadlineExceeded
 from rig.qemu import Machine, Seeded, SeededFiles
 from rig.software import Software, write_initrd
@@ -27,8 +27,8 @@ from rig.software import Software, write_initrd
 CONSOLE, ANSWER, INITRD = "console.log", "answer.log", "initrd"
 DEADLINE = 300.0
 """Seconds of the host's; virtual time runs at its own pace, and a hung guest runs for ever."""
-LEFT_MAX = 8 << 30
-"""Bytes of a file that QEMU leaves."""
+TRACE_MAX = 8 << 30
+"""Bytes of a file that QEMU leaves beside the consoles."""
 ENDED = re.compile(rb"rig: the program ended with (\d+)")
 
 
@@ -127,7 +127,8 @@ def started(
             initrd.unlink(missing_ok=True)
             for leaf in (CONSOLE, ANSWER, *leaves):
                 if os.path.lexists(own / leaf):
-                    sandbox.take(own, leaf, directory / leaf, LEFT_MAX)
+                    most = TRACE_MAX if leaf in leaves else CONSOLE_MAX
+                    sandbox.take(own, leaf, directory / leaf, most)
 
 
 def _command(

@@ -13,8 +13,9 @@ from typing import Any
 import paramiko
 import pytest
 
+from rig import guest as guest_module
 from rig import proc
-from rig.errors import GuestLost
+from rig.errors import GuestLost, InfraError
 from rig.guest import Console, Guest
 from rig.qemu import Accel, Machine
 
@@ -103,3 +104,14 @@ def test_a_command_that_is_never_taken_is_not_waited_for(
     monkeypatch.setattr(Server, "check_channel_exec_request", lambda *_: threading.Event().wait(30))
     with pytest.raises(GuestLost, match="no answer within the deadline"):
         serve(is_silent).run("true", deadline=0.5)
+
+
+def test_a_console_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guest_module, "CONSOLE_MAX", 1 << 20)
+    with proc.spawn(["timeout", "20", "yes"]) as process:
+        console = Console(process, tmp_path / "console.log")
+        console.thread.join()
+        guest = Guest(Machine(arch="x86_64", accel=Accel.KVM), process, console, tmp_path / "qmp")
+        with pytest.raises(InfraError, match="the console has more than 1 MiB"):
+            raise guest._lose("a test", None)
+    assert (tmp_path / "console.log").stat().st_size < 2 << 20

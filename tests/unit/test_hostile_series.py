@@ -36,6 +36,7 @@ from rig import (
 from rig.arch import Arch
 from rig.base import Base
 from rig.errors import BuildError, ConfigError, InfraError
+from rig.guest import CONSOLE_MAX
 from rig.kbuild import BuildSpec, KernelConfig
 from rig.log import Event
 from rig.qemu import Accel, Files, Machine, Seeded
@@ -410,6 +411,16 @@ def test_what_qemu_leaves_is_read_without_following_links(
         seeded_run(LINKS.format(victim=victim))
     assert victim.read_text() == "mine\n"
     assert not (tmp_path / "run" / "console.log").exists()
+
+
+@pytest.mark.parametrize("left", ["console.log", "answer.log"])
+def test_a_console_that_qemu_leaves_has_an_end(
+    seeded_run: Callable[[str], seeded.Finished], tmp_path: Path, left: str
+) -> None:
+    """It is read as a whole, and a hole in a file costs nothing."""
+    with pytest.raises(sandbox.Left, match=rf"{left}.* has \d+ bytes: over"):
+        seeded_run(f'echo up >console.log; truncate -s {2 * CONSOLE_MAX} "{left}"')
+    assert not (tmp_path / "run" / left).exists()
 
 
 def test_a_live_guest_has_no_port_on_this_host(
