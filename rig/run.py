@@ -278,7 +278,8 @@ def finish(
     began: float,
 ) -> RunResult:
     """The result, once the guest is gone and its console complete; `began` is monotonic."""
-    splats = tuple(_decode(splat, prepared) for splat in _console(directory))
+    arch = arches.pick(prepared.spec.machine.arch)
+    splats = symbolize.look_up(arch, prepared.build.directory, _console(directory))
     seconds = time.monotonic() - began
     return RunResult(
         machine=machine_of(prepared.spec),
@@ -360,11 +361,6 @@ def _console(directory: Path) -> tuple[Splat, ...]:
     """Every splat of all consoles, now that the guests are gone and nothing can follow."""
     paths = sorted(directory.rglob(seeded.CONSOLE))
     return tuple(splat for path in paths for splat in scan(path.read_text(errors="replace")))
-
-
-def _decode(splat: Splat, prepared: Prepared) -> Splat:
-    arch = arches.pick(prepared.spec.machine.arch)
-    return replace(splat, text=symbolize.decode(arch, prepared.build.directory, splat.text))
 
 
 def explain(prepared: Prepared, directory: Path) -> None:

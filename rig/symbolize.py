@@ -2,15 +2,29 @@
 """Kernel stacks with file and line, from the build's own System.map and vmlinux."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rig import proc, sandbox
 from rig.arch import Arch
+from rig.console import Splat
 from rig.sandbox import Box
 
 FRAME = re.compile(r"\b([A-Za-z_][\w.]*)\+0x([0-9a-f]+)/0x([0-9a-f]+)")
-
+LOOKED_UP = 20
+"""Splats. Each takes a second, and a kernel that warns in a loop leaves a million."""
 SYMBOL = re.compile(r"([0-9a-f]{1,16}) (\w) (\S+).*")
+
+
+def look_up(arch: Arch, directory: Path, splats: Sequence[Splat]) -> tuple[Splat, ...]:
+    """The splats with their frames decoded: the fatal ones, and the first of the others."""
+    order = sorted(range(len(splats)), key=lambda number: not splats[number].fatal)
+    chosen = {*order[:LOOKED_UP]}
+    return tuple(
+        replace(splat, text=decode(arch, directory, splat.text)) if number in chosen else splat
+        for number, splat in enumerate(splats)
+    )
 
 
 def decode(arch: Arch, directory: Path, lines: tuple[str, ...]) -> tuple[str, ...]:
@@ -30,15 +44,11 @@ def decode(arch: Arch, directory: Path, lines: tuple[str, ...]) -> tuple[str, ..
     }
     if not addresses:
         return lines
-    argv: proc.Argv = [
-        arch.tool("addr2line"),
-        "-e",
-        directory / "vmlinux",
-        *(f"{a:#x}" for a in addresses.values()),
-    ]
+    argv: proc.Argv = [arch.tool("addr2line"), "-e", directory / "vmlinux"]
+    asked = "".join(f"{address:#x}\n" for address in addresses.values()).encode()
     # binutils take hostile files badly, and the vmlinux may be a stranger's.
     boxed = sandbox.command(argv, Box(read=(directory / "vmlinux",)), unconfined=True)
-    places = proc.run(boxed, check=False, deadline=120).stdout.splitlines()
+    places = proc.run(boxed, check=False, deadline=120, stdin=asked).stdout.splitlines()
     where = {
         frame: re.sub(r"^.*?/src/", "", place.split(" (", 1)[0])
         for frame, place in zip(addresses, places, strict=False)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rig import arch, symbolize
+from rig.console import scan
 
 HOST = next(one for one in arch.known().values() if one.is_host())
 
@@ -87,3 +88,25 @@ def test_a_build_without_line_numbers_leaves_lines_alone(build: Path, tmp_path: 
 def test_a_build_whose_files_are_gone_leaves_lines_alone(tmp_path: Path) -> None:
     lines = (" inner+0x10/0x20",)
     assert symbolize.decode(HOST, tmp_path, lines) == lines
+
+
+def test_there_may_be_any_number_of_frames(build: Path) -> None:
+    """More than fit on a command line: what is on a console is a stranger's."""
+    lines = tuple(
+        " ".join(f"outer+{offset:#x}/0xffffffffff" for offset in range(at, at + 100))
+        for at in range(0x100000000, 0x100000000 + 400_000, 100)
+    )
+    assert symbolize.decode(HOST, build, lines) == lines
+
+
+def test_of_many_splats_the_fatal_and_the_first_are_looked_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(symbolize, "decode", lambda arch, build, text: ("decoded",))
+    warning = "[    1.000000] WARNING: CPU: 1 PID: 1 at mm/x.c:{} f+0x1/0x2\n"
+    console = "".join(warning.format(line) for line in range(100_000))
+    splats = scan(f"{console}[    2.000000] Kernel panic - not syncing: x\n")
+    found = symbolize.look_up(HOST, tmp_path, splats)
+    assert len(found) == len(splats) == 100_001
+    decoded = [number for number, splat in enumerate(found) if splat.text == ("decoded",)]
+    assert decoded == [*range(symbolize.LOOKED_UP - 1), 100_000]
