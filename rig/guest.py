@@ -318,7 +318,7 @@ class Guest:
 
 async def _monitor(path: Path, line: str) -> object:
     client = QMPClient("rig")
-    await asyncio.wait_for(client.connect(str(path)), 5)
+    await asyncio.wait_for(client.connect(sandbox.connected(path)), 5)
     try:
         return await asyncio.wait_for(
             client.execute("human-monitor-command", {"command-line": line}), 10

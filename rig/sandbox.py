@@ -294,7 +294,9 @@ def connected(path: Path) -> socket.socket:
             raise ConnectionError(f"{path} is no socket")
         made = socket.socket(socket.AF_UNIX)
         try:
+            made.settimeout(10)  # or connect() waits for one who listens and accepts nobody
             made.connect(f"/proc/self/fd/{place}")
+            made.settimeout(None)
         except OSError:
             made.close()
             raise

@@ -3,6 +3,7 @@
 tests/boot."""
 
 import contextlib
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -115,3 +116,44 @@ def test_a_console_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         with pytest.raises(InfraError, match="the console has more than 1 MiB"):
             raise guest._lose("a test", None)
     assert (tmp_path / "console.log").stat().st_size < 2 << 20
+
+
+@pytest.fixture
+def listening(tmp_path: Path) -> Iterator[Path]:
+    """A QEMU's monitor, of somebody else's."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "other"))
+        server.listen()
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    _answer_qmp(server.accept()[0])
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield tmp_path / "other"
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def _answer_qmp(connection: socket.socket) -> None:
+    version = {"qemu": {"major": 8, "minor": 0, "micro": 0}, "package": ""}
+    said: dict[str, object] = {"QMP": {"version": version, "capabilities": []}}
+    with connection:
+        connection.sendall(json.dumps(said).encode() + b"\n")
+        while data := connection.recv(4096):  # each comes in one piece
+            asked = json.loads(data)
+            said = {"return": "secret" if asked["execute"] == "human-monitor-command" else {}}
+            said |= {"id": asked["id"]} if "id" in asked else {}
+            connection.sendall(json.dumps(said).encode() + b"\n")
+
+
+def test_a_monitor_is_not_looked_for_behind_a_link(
+    serve: Serve, listening: Path, tmp_path: Path
+) -> None:
+    """QEMU could put one in its socket's place, to any socket of the user's."""
+    guest = serve(is_silent)
+    guest._qmp = listening
+    assert guest.monitor("info cpus") == "secret", "or the attempt proves nothing"
+    guest._qmp = tmp_path / "qmp"
+    guest._qmp.symlink_to(listening)
+    assert guest.monitor("info cpus") == ""

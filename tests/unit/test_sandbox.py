@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -395,6 +396,25 @@ def test_a_socket_is_reached_and_a_link_to_one_is_not(tmp_path: Path) -> None:
         sandbox.connected(tmp_path / "file")
     with pytest.raises(FileNotFoundError):
         sandbox.connected(tmp_path / "gone")
+
+
+def test_a_socket_that_accepts_nobody_is_not_waited_for(tmp_path: Path) -> None:
+    refused: list[OSError] = []
+
+    def connect() -> None:
+        try:
+            while True:
+                stack.enter_context(sandbox.connected(tmp_path / "s"))
+        except OSError as error:
+            refused.append(error)
+
+    with contextlib.ExitStack() as stack, socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "s"))
+        server.listen(0)
+        thread = threading.Thread(target=connect, daemon=True)
+        thread.start()
+        thread.join(20)
+        assert refused
 
 
 def test_whatever_is_left_can_be_removed(home: Path, boxed: Run) -> None:
