@@ -10,7 +10,6 @@ import contextlib
 import io
 import logging
 import re
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -337,8 +336,7 @@ def boot(machine: Machine, software: Software, directory: Path) -> Iterator[Gues
     # A cut connection is ours to explain; paramiko's threads would print a traceback of it.
     logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
     with ExitStack() as stack:
-        # A short path: the QMP socket's name must fit in 108 bytes (unix(7)).
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rig-")))
+        scratch = stack.enter_context(sandbox.scratch())
         own = scratch / "qemu"
         own.mkdir()
         host, user = keys.make(), keys.make()

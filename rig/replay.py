@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from rig import accel, campaign, gdbstub, guestbin, log, proc, request, run, sandbox, seeded, steady
 from rig import arch as arches
@@ -121,8 +120,7 @@ def stopped(store: Store, one: Recorded, directory: Path) -> Iterator[Stopped]:
     arch, made = arches.pick(machine.arch), software(store, known)
     program = store.path("programs", dict(known.programs)[one.suite]) / one.suite
     with ExitStack() as stack:
-        # A short path: a socket's name must fit in 108 bytes (unix(7)).
-        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="rig-")))
+        scratch = stack.enter_context(sandbox.scratch())
         own = scratch / "qemu"
         own.mkdir()
         options = ("-S", "-gdb", f"unix:{own / 'gdb'},server=on,wait=off")

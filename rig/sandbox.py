@@ -14,6 +14,7 @@ import shlex
 import shutil
 import socket
 import stat
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -310,3 +311,15 @@ def remove(path: Path) -> None:
     if path.exists():
         proc.run(["chmod", "--recursive", "u+rwX", path], check=False)
         proc.run(["rm", "--recursive", "--force", path])
+
+
+@contextlib.contextmanager
+def scratch(directory: Path | None = None) -> Iterator[Path]:
+    """A directory that a command may write to, gone afterwards: what is in it may be deeper than
+    Python's own can remove, or closed. Of a short name: a socket's must fit in 108 bytes (unix(7)).
+    """
+    made = Path(tempfile.mkdtemp(dir=directory, prefix="rig-"))
+    try:
+        yield made
+    finally:
+        remove(made)

@@ -9,7 +9,6 @@ for all CPUs, instructions for a clock, no network, no disk, no source of entrop
 import hashlib
 import os
 import re
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -111,8 +110,7 @@ def started(
     What it leaves there is in `directory` afterwards. `share` are more directories it may write to.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=directory, prefix="qemu-") as name:
-        own = Path(name)
+    with sandbox.scratch(directory) as own:
         argv = _command(machine, software, command, directory, own)
         initrd = directory / INITRD
         read = (software.kernel.with_name(arches.pick(machine.arch).seeded_kernel), initrd)

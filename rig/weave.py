@@ -172,21 +172,19 @@ def _apply(work: Path, mutant: Mutant, file: str) -> None:
 def _patched(work: Path, path: Path, mutant: Mutant) -> str:
     """What spatch makes of a file. Boxed: it reads a stranger's text, and a .cocciconfig where it
     is started, in the user's home and beside the file."""
-    cocci, made = work.parent / f"{mutant.name}.cocci", work.parent / "patched"
+    cocci, program = work.parent / f"{mutant.name}.cocci", proc.find("spatch")
     cocci.write_text(mutant.text)
-    made.mkdir(exist_ok=True)
-    (made / "file").unlink(missing_ok=True)
-    program = proc.find("spatch")
     spatch = [str(program), "--very-quiet", "--in-place", "--sp-file", str(cocci)]
-    argv = ["sh", "-c", COPY_AND, str(path), str(made / "file"), *spatch]
-    box = Box(read=(cocci, path, *sandbox.foreign(program)), write=(made,))
-    done = proc.run(sandbox.command(argv, box, unconfined=True), check=False, deadline=120)
-    if done.status:
-        raise ConfigError(
-            f"patches/mutants/{mutant.name}.cocci: spatch does not take it",
-            detail=done.stderr.strip()[-2000:],
-        )
-    return sandbox.read(made, "file", FILE_MAX).decode()
+    with sandbox.scratch() as made:
+        argv = ["sh", "-c", COPY_AND, str(path), str(made / "file"), *spatch]
+        box = Box(read=(cocci, path, *sandbox.foreign(program)), write=(made,))
+        done = proc.run(sandbox.command(argv, box, unconfined=True), check=False, deadline=120)
+        if done.status:
+            raise ConfigError(
+                f"patches/mutants/{mutant.name}.cocci: spatch does not take it",
+                detail=done.stderr.strip()[-2000:],
+            )
+        return sandbox.read(made, "file", FILE_MAX).decode()
 
 
 def _include_header(text: str) -> str:

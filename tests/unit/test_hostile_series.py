@@ -413,6 +413,17 @@ def test_what_qemu_leaves_is_read_without_following_links(
     assert not (tmp_path / "run" / "console.log").exists()
 
 
+@pytest.mark.parametrize("left", [f"mkdir -p {'d/' * 1500}", "mkdir d; mkfifo d/x; chmod 0 d"])
+def test_what_qemu_leaves_is_removed_whatever_it_is(
+    seeded_run: Callable[[str], seeded.Finished], tmp_path: Path, left: str
+) -> None:
+    """Deeper than Python's recursion goes, and closed."""
+    seeded_run(f"echo up >console.log; echo >answer.log; {left}")
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        *("console.log", "answer.log", "qemu.cmd"),
+    }
+
+
 @pytest.mark.parametrize("left", ["console.log", "answer.log"])
 def test_a_console_that_qemu_leaves_has_an_end(
     seeded_run: Callable[[str], seeded.Finished], tmp_path: Path, left: str
