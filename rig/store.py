@@ -46,7 +46,13 @@ class Store:
 
     @classmethod
     def default(cls) -> "Store":
-        """$RIG_STORE, or the user's cache directory."""
+        """$RIG_STORE, or the user's cache directory.
+
+        From here on root's files may be read by others: what a sandbox has of root's is another
+        user's to read, whatever root's umask says.
+        """
+        if not os.geteuid():
+            os.umask(0o022)
         root = Path(os.environ.get("RIG_STORE") or platformdirs.user_cache_path("rig"))
         try:
             root.mkdir(parents=True, exist_ok=True)

@@ -254,6 +254,21 @@ def test_the_default_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert Store.default().root == tmp_path / "cache" / "rig"
 
 
+@pytest.mark.parametrize(("uid", "mode"), [(0, 0o644), (1000, 0o600)])
+def test_the_sandboxs_user_can_read_what_root_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uid: int, mode: int
+) -> None:
+    monkeypatch.setenv("RIG_STORE", str(tmp_path / "store"))
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    before = os.umask(0o077)
+    try:
+        store = Store.default()
+        (store.root / "config").touch()
+    finally:
+        os.umask(before)
+    assert (store.root / "config").stat().st_mode & 0o777 == mode
+
+
 def test_a_relative_store_stays_where_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
