@@ -180,7 +180,7 @@ def make_command(arch: Arch, lane: Path, *targets: str) -> list[str]:
         "CROSS_COMPILE": "" if arch.is_host() else arch.cross,
         **SETTINGS,
     }
-    if proc.which("ccache"):
+    if Path(sandbox.tool("ccache")).is_absolute():
         settings["CC"] = f"ccache {arch.tool('gcc')}"
     words = (f"{k}={v}" for k, v in settings.items())
     return ["make", "-C", str(lane / "src"), f"-j{jobs()}", *words, *targets]

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """From one tree to the next; builds in a lane are in test_kbuild.py."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from rig import git, lane, tree
+from rig import arch, git, lane, sandbox, tree
 from rig.base import Base
 from rig.lane import Lane
 from rig.log import Event
@@ -82,3 +83,14 @@ def test_a_lane_that_was_meddled_with_is_put_right(
         (held.source / "init.c").write_text("half a fi")
     with lane.held(store, "x", first) as held:
         assert content(held) == whole
+
+
+def test_a_compiler_cache_is_the_boxs(
+    program: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One in the user's home is not to be seen there, and make would find none."""
+    ours = program("ccache", "").parent
+    for path, there in ((str(ours), True), ("/nowhere", False)):
+        monkeypatch.setattr(sandbox, "PATH", path)
+        command = lane.make_command(arch.pick("x86_64"), Path("/lane"), "vmlinux")
+        assert any(word.startswith("CC=ccache ") for word in command) == there
