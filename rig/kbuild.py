@@ -27,11 +27,12 @@ NO_MEMORY = re.compile(r"Killed signal terminated|virtual memory exhausted|annot
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 """git's name of a tree without files, which every repository has."""
 KCONFIG_FILES = (":(glob)**/Kconfig*", "scripts")
-ARTEFACTS = ("vmlinux", "System.map", ".config")
 RELEASE_FILE = "include/config/kernel.release"
 RELEASE = re.compile(r"[\w.+~-]{1,64}")
 SHARED_HEADER = re.compile(r"(?:^|[/\0])include/[^\0]*\.h(?:\0|$)")
-ARTEFACT_MAX, CONFIG_MAX = 2 << 30, 4 << 20
+CONFIG_MAX, IMAGE_MAX = 4 << 20, 1 << 30
+ARTEFACTS = {"vmlinux": 2 << 30, "System.map": 64 << 20, ".config": CONFIG_MAX}
+"""What is kept of a build, and how many bytes at most: of some the rig reads all at once."""
 # Written only if it differs: make goes by its time stamp. Inside, where a link leads nowhere.
 CONFIGURE = 'cmp -s "$0" "$1" || cp --remove-destination -- "$0" "$1"; shift; exec "$@"'
 
@@ -253,7 +254,7 @@ def _check_config(spec: BuildSpec, source: Path, text: str) -> None:
         return
     paths = source.rglob("Kconfig*")
     files = (path for path in paths if path.is_file() and not path.is_symlink())
-    texts = {str(path.relative_to(source)): path.read_text() for path in files}
+    texts = {str(path.relative_to(source)): path.read_text(errors="replace") for path in files}
     raise ConfigError(
         f"{len(absent)} of the settings asked for cannot be had in {spec.tree.label}: "
         + ", ".join(one.setting.symbol for one in absent),
@@ -315,8 +316,8 @@ def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[s
             if done.status:
                 raise _failed(meter, held.source)
             _remember(store, spec, meter)
-            for name in (*ARTEFACTS, arch.image):
-                sandbox.take(held.out, name, out / Path(name).name, ARTEFACT_MAX)
+            for name, most in {**ARTEFACTS, arch.image: IMAGE_MAX}.items():
+                sandbox.take(held.out, name, out / Path(name).name, most)
             release = sandbox.read(held.out, RELEASE_FILE, 4096).decode("utf-8", "replace").strip()
     if not RELEASE.fullmatch(release):
         raise BuildError(f"{release!r} is no kernel release")
@@ -363,5 +364,7 @@ def _expected(store: Store, spec: BuildSpec, held: Lane) -> int:
 
 def _remember(store: Store, spec: BuildSpec, meter: _Meter) -> None:
     memory = store.root / "lanes" / f"{spec.config.arch.name}-{spec.config.flavour}.objects"
+    if spec.tree.series:  # its Makefile may say anything
+        return
     if not memory.is_file() or int(memory.read_text()) < meter.objects:
         memory.write_text(str(meter.objects))

@@ -111,7 +111,7 @@ def _copy_for(place: Path, series: str) -> Path:
     owner = own / OWNER
     if not owner.is_file() or owner.read_text() != series:
         sandbox.remove(own)
-        own.mkdir()
+        own.mkdir(mode=0o700)  # what is set-uid in there is nobody else's to run
         proc.run(["cp", "--archive", "--reflink=auto", place / "out", own / "out"])
         owner.write_text(series)
     return own / "out"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rig import git, lane, log, proc, sandbox
 from rig.errors import BuildError
-from rig.kbuild import BuildSpec, owned
+from rig.kbuild import BuildSpec, owned, toolchain
 from rig.lane import Lane
 from rig.store import Store, digest, host_trouble
 
@@ -26,7 +26,7 @@ TARGET = "rig-list"
 LIST = "$(notdir $(TEST_GEN_PROGS) $(TEST_GEN_FILES))"
 STOPPED = re.compile(r"make(?:\[\d+\])?: \*\*\* \[.*?([^/\] ]+)\] Error ")
 COMPLAINT = re.compile(r"\b(?:fatal )?error: |undefined reference to|cannot find -l")
-REASON_MAX, PROGRAM_MAX = 200, 256 << 20
+REASON_MAX, PROGRAM_MAX = 200, 32 << 20
 WORK = "selftests"
 """In the O= directory: make writes it, and so only a command in the sandbox does."""
 
@@ -43,7 +43,7 @@ def build(
     made_of = {
         "trees": _trees(store, spec),
         "arch": arch.name,
-        "compiler": proc.run([arch.tool("gcc"), "--version"]).stdout.splitlines()[0],
+        "compiler": toolchain(arch),
         "flags": LDFLAGS,
         "folder": folder,
         "names": names,

@@ -146,7 +146,7 @@ def _weave(store: Store, tree: KernelTree, mutants: Sequence[Mutant], step: log.
                 _apply(work, mutant, file)
         for file in files:
             path = work / file
-            path.write_text(_include_header(path.read_text()))
+            _write(path, _include_header(_read(path)))
         _add_support(work, mutants)
         # By name: what the work tree does not show, `git add .` does not see.
         git.git("add", "--sparse", "--force", *touched, cwd=work)
@@ -159,9 +159,9 @@ def _apply(work: Path, mutant: Mutant, file: str) -> None:
     where = f"patches/mutants/{mutant.name}.cocci"
     if not path.is_file():
         raise ConfigError(f"{where}: there is no {file} in this tree", hint="say so with Not-On:")
-    before = path.read_text()
-    path.write_text(_patched(work, path, mutant))
-    if path.read_text().count(f"rig_mutant({mutant.symbol})") <= before.count(
+    before = _read(path)
+    _write(path, _patched(work, path, mutant))
+    if _read(path).count(f"rig_mutant({mutant.symbol})") <= before.count(
         f"rig_mutant({mutant.symbol})"
     ):
         raise ConfigError(
@@ -184,7 +184,16 @@ def _patched(work: Path, path: Path, mutant: Mutant) -> str:
                 f"patches/mutants/{mutant.name}.cocci: spatch does not take it",
                 detail=done.stderr.strip()[-2000:],
             )
-        return sandbox.read(made, "file", FILE_MAX).decode()
+        return sandbox.read(made, "file", FILE_MAX).decode("utf-8", "surrogateescape")
+
+
+def _read(path: Path) -> str:
+    """A stranger's source, which need not be UTF-8."""
+    return path.read_text("utf-8", "surrogateescape")
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, "utf-8", "surrogateescape")
 
 
 def _include_header(text: str) -> str:

@@ -131,6 +131,27 @@ def test_what_is_no_file_is_neither_read_nor_written(
     assert len(built) == 1, "the base, which was built first"
 
 
+def test_a_map_that_is_too_large_is_refused(store: Store, hostile: Hostile) -> None:
+    """It is read all at once; a hole in it costs nothing."""
+    hostile("init.c", "int x;\n")
+    boot = "\t@cp $< $@\n"
+    evil = hostile("Makefile", f"{boot}\t@truncate -s 1G $(O)/System.map\n", boot)
+    with pytest.raises(
+        BuildError, match=r"System\.map, which is left behind, has 1073741824 bytes"
+    ):
+        kbuild.build(store, evil)
+
+
+def test_a_kconfig_file_that_is_no_text_is_read(
+    store: Store, hostile: Hostile, kernel: Path
+) -> None:
+    (kernel / "mm" / "Kconfig").write_bytes(b"config \xff\n\thelp\n\t  caf\xe9\n")
+    wanted = kconfig.parse_fragment("x", "CONFIG_NONE=y\n").settings
+    evil = replace(hostile("init.c", "int x;\n"), config=replace(CONFIG, requested=wanted))
+    with pytest.raises(ConfigError, match="CONFIG_NONE"):
+        kbuild.build(store, evil)
+
+
 def test_a_release_that_is_no_release_is_refused(store: Store, hostile: Hostile) -> None:
     evil = hostile("Makefile", "LOCALVERSION)/../../x", "LOCALVERSION)")
     with pytest.raises(BuildError, match="is no kernel release"):
@@ -237,6 +258,25 @@ def test_a_series_has_its_configuration_to_itself(
         assert "EVIL" not in (made.directory / ".config").read_text()
 
 
+def test_what_a_series_says_it_compiles_is_expected_of_no_other(
+    store: Store, spec: BuildSpec, hostile: Hostile
+) -> None:
+    kbuild.build(store, spec)
+    (memory,) = (store.root / "lanes").glob("*.objects")
+    before = memory.read_text()
+    lies = "for i in 1 2 3 4 5 6 7; do echo '  CC      mm/x.o'; done"
+    assert kbuild.build(store, hostile("Makefile", does(lies), RELEASE)).objects == 7
+    assert memory.read_text() == before
+
+
+def test_what_a_series_leaves_is_no_other_users_to_run(store: Store, hostile: Hostile) -> None:
+    leave = "cp /bin/true $(O)/evil; chmod 6755 $(O)/evil"
+    kbuild.build(store, hostile("Makefile", does(leave), RELEASE))
+    (evil,) = (store.root / "lanes").glob("*/series/out/evil")
+    assert evil.stat().st_mode & 0o6000, "or the attempt proves nothing"
+    assert evil.parent.parent.stat().st_mode & 0o777 == 0o700
+
+
 def test_what_a_build_is_made_of_is_noted(store: Store, spec: BuildSpec) -> None:
     built = kbuild.build(store, spec)
     sums = store.manifest("builds", built.digest)["sha256"]
@@ -281,6 +321,21 @@ def test_spatch_is_boxed(
         weave.instrument(store, evil.tree, (made,))
     assert bad.value.detail.endswith("ran")
     assert victim.read_text() == "mine\n"
+
+
+def test_a_source_that_is_no_text_is_woven_into(
+    store: Store, hostile: Hostile, kernel: Path, program: Callable[[str, str], Path]
+) -> None:
+    (kernel / "mm" / "rmap.c").write_bytes(b"/* caf\xe9 */\n#include <linux/mm.h>\n")
+    program("spatch", "for file; do :; done; echo 'int rig_mutant(X);' >>$file")
+    header = "// SPDX-License-Identifier: GPL-2.0-only\n// Rule: x\n// Files: mm/rmap.c\n"
+    body = "@@ @@\n- a();\n+ if (!rig_mutant(X)) a();\n"
+    made = mutant.parse("x", f"{header}// Killed-By: suite/case\n\n{body}")
+    woven = weave.instrument(store, hostile("init.c", "int x;\n").tree, (made,))
+    text = git.git(
+        "show", f"{woven.commit}:mm/rmap.c", cwd=git.repository(store), exact=True
+    ).stdout
+    assert os.fsencode(text).startswith(b"/* caf\xe9 */\n")
 
 
 @pytest.mark.parametrize("reader", ["addr2line", "objdump"])
