@@ -38,7 +38,7 @@ BOOT_DEADLINE = 10.0
 OUTPUT_LIMIT = 4 << 20
 """Bytes of a command's output that are kept; more than that ends the command."""
 
-CONSOLE_MAX = 256 << 20
+CONSOLE_MAX = 64 << 20
 """Bytes of a console, which is read as a whole."""
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from rig import accel, campaign, gdbstub, guestbin, log, proc, request, run, sandbox, seeded, steady
 from rig import arch as arches
 from rig.errors import ConfigError, InfraError
-from rig.guest import CONSOLE_MAX
 from rig.request import Request
 from rig.run import Provenance, RunResult, Shelves
 from rig.sandbox import Box
@@ -152,7 +151,7 @@ def stopped(store: Store, one: Recorded, directory: Path) -> Iterator[Stopped]:
 def _same_so_far(one: Recorded, writes: Path, directory: Path) -> None:
     """Raise InfraError unless all that was said by now was said then."""
     for name in (seeded.CONSOLE, seeded.ANSWER):
-        sandbox.take(writes, name, directory / name, CONSOLE_MAX)
+        sandbox.take(writes, name, directory / name, seeded.MOST[name])
         if not (one.directory / name).read_bytes().startswith((directory / name).read_bytes()):
             before, after = _first_difference(one.directory, directory)
             raise InfraError(

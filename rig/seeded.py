@@ -18,7 +18,7 @@ from pathlib import Path
 from rig import arch as arches
 from rig import log, proc, qemu, sandbox, steady
 from rig.errors import GuestLost, InfraError
-from rig.guest import CONSOLE_MAX, check_setup
+from rig.guest import CONSOLE_MAX, OUTPUT_LIMIT, check_setup
 from rig.proc import DeadlineExceeded
 from rig.qemu import Machine, Seeded, SeededFiles
 from rig.software import Software, write_initrd
@@ -28,6 +28,8 @@ DEADLINE = 300.0
 """Seconds of the host's; virtual time runs at its own pace, and a hung guest runs for ever."""
 TRACE_MAX = 8 << 30
 """Bytes of a file that QEMU leaves beside the consoles."""
+MOST = {CONSOLE: CONSOLE_MAX, ANSWER: OUTPUT_LIMIT}
+"""The same of the consoles."""
 ENDED = re.compile(rb"rig: the program ended with (\d+)")
 
 
@@ -125,8 +127,7 @@ def started(
             initrd.unlink(missing_ok=True)
             for leaf in (CONSOLE, ANSWER, *leaves):
                 if os.path.lexists(own / leaf):
-                    most = TRACE_MAX if leaf in leaves else CONSOLE_MAX
-                    sandbox.take(own, leaf, directory / leaf, most)
+                    sandbox.take(own, leaf, directory / leaf, MOST.get(leaf, TRACE_MAX))
 
 
 def _command(

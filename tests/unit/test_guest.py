@@ -36,7 +36,11 @@ class Server(paramiko.ServerInterface):
         return paramiko.common.OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
-        threading.Thread(target=self.answer, args=(channel,), daemon=True).start()
+        def run() -> None:
+            channel.recv(1)  # the end of stdin: the command's having been taken is known by then
+            self.answer(channel)
+
+        threading.Thread(target=run, daemon=True).start()
         return True
 
 
@@ -102,14 +106,14 @@ def test_no_answer_is_waited_for_beyond_the_deadline(
 def test_a_command_that_is_never_taken_is_not_waited_for(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Server, "check_channel_exec_request", lambda *_: threading.Event().wait(30))
+    monkeypatch.setattr(Server, "check_channel_exec_request", lambda *_: threading.Event().wait(3))
     with pytest.raises(GuestLost, match="no answer within the deadline"):
         serve(is_silent).run("true", deadline=0.5)
 
 
 def test_a_console_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guest_module, "CONSOLE_MAX", 1 << 20)
-    with proc.spawn(["timeout", "20", "yes"]) as process:
+    with proc.spawn(["timeout", "20", "yes", 1000 * "y"]) as process:
         console = Console(process, tmp_path / "console.log")
         console.thread.join()
         guest = Guest(Machine(arch="x86_64", accel=Accel.KVM), process, console, tmp_path / "qmp")

@@ -36,7 +36,6 @@ from rig import (
 from rig.arch import Arch
 from rig.base import Base
 from rig.errors import BuildError, ConfigError, InfraError
-from rig.guest import CONSOLE_MAX
 from rig.kbuild import BuildSpec, KernelConfig
 from rig.log import Event
 from rig.qemu import Accel, Files, Machine, Seeded
@@ -485,7 +484,7 @@ def test_a_console_that_qemu_leaves_has_an_end(
 ) -> None:
     """It is read as a whole, and a hole in a file costs nothing."""
     with pytest.raises(sandbox.Left, match=rf"{left}.* has \d+ bytes: over"):
-        seeded_run(f'echo up >console.log; truncate -s {2 * CONSOLE_MAX} "{left}"')
+        seeded_run(f'echo up >console.log; truncate -s {seeded.MOST[left] + 1} "{left}"')
     assert not (tmp_path / "run" / left).exists()
 
 
