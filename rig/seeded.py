@@ -30,7 +30,7 @@ TRACE_MAX = 8 << 30
 """Bytes of a file that QEMU leaves beside the consoles."""
 MOST = {CONSOLE: CONSOLE_MAX, ANSWER: OUTPUT_LIMIT}
 """The same of the consoles."""
-ENDED = re.compile(rb"rig: the program ended with (\d+)")
+ENDED = re.compile(rb"rig: the program ended with (\d{1,3})\b")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

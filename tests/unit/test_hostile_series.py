@@ -478,6 +478,15 @@ def test_what_qemu_leaves_is_removed_whatever_it_is(
     }
 
 
+def test_a_status_is_no_number_without_an_end(
+    seeded_run: Callable[[str], seeded.Finished],
+) -> None:
+    """int() refuses 5,000 digits."""
+    says = "echo rig: the program ended with"
+    assert seeded_run(f"{says} {5000 * '9'} >console.log; echo >answer.log").status is None
+    assert seeded_run(f"{says} 137 >console.log; echo >answer.log").status == 137
+
+
 @pytest.mark.parametrize("left", ["console.log", "answer.log"])
 def test_a_console_that_qemu_leaves_has_an_end(
     seeded_run: Callable[[str], seeded.Finished], tmp_path: Path, left: str
