@@ -4,6 +4,7 @@ tests/boot."""
 
 import contextlib
 import json
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -49,7 +50,8 @@ Serve = Callable[[Callable[[paramiko.Channel], object]], Guest]
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    """A guest with that server in it."""
+    """A guest with that server in it, whose QEMU comes to its end when `end` is written to."""
+    os.mkfifo(tmp_path / "end")
     with contextlib.ExitStack() as stack:
 
         def start(answer: Callable[[paramiko.Channel], object]) -> Guest:
@@ -61,7 +63,8 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
             client.auth_none("root")
             for one in (server, client):
                 stack.callback(one.close)
-            process = stack.enter_context(proc.spawn(["sleep", "1000"]))
+            words = ["sh", "-c", 'read -r line <"$0"', tmp_path / "end"]
+            process = stack.enter_context(proc.spawn(words))
             console = Console(process, tmp_path / "console.log")
             guest = Guest(
                 Machine(arch="x86_64", accel=Accel.KVM), process, console, tmp_path / "qmp"
@@ -101,6 +104,17 @@ def test_no_answer_is_waited_for_beyond_the_deadline(
     with pytest.raises(GuestLost, match="no answer within the deadline"):
         guest.run("true", deadline=0.5)
     assert guest.lost
+
+
+def test_qemu_that_ends_cuts_the_connection_first(serve: Serve, tmp_path: Path) -> None:
+    """Its sandbox ends after it, and the console then."""
+
+    def resets(channel: paramiko.Channel) -> None:
+        channel.get_transport().close()
+        threading.Timer(0.3, (tmp_path / "end").write_text, ["now\n"]).start()
+
+    with pytest.raises(GuestLost, match="ended without a word"):
+        serve(resets).run("reboot -f", deadline=60)
 
 
 def test_a_command_that_is_never_taken_is_not_waited_for(
