@@ -39,6 +39,8 @@ class Base:
     commit: str
     origin: str
     """Where it came from, exactly: package and version, or the tree and its commit."""
+    trusted: bool = True
+    """Not where a mail chose it among all that the user's tree has fetched: it is built apart."""
 
 
 def named(said: str) -> str:
@@ -109,6 +111,12 @@ def commit_of(tree: Path, name: str) -> str:
         return ""
     words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     return git.git(*words, cwd=tree, check=False).stdout.strip()
+
+
+def in_history(tree: Path, commit: str) -> bool:
+    """Whether a commit is in what the user has checked out."""
+    words = ("merge-base", "--is-ancestor", "--end-of-options", commit, "HEAD")
+    return git.git(*words, cwd=tree, check=False).status == 0
 
 
 def _from_tree(store: Store, name: str, tree: Path) -> Base:

@@ -155,7 +155,7 @@ def _build_base_first(store: Store, spec: BuildSpec) -> None:
 
     Not where it changes a header, and so most objects: that would be two kernels for one.
     """
-    if sandbox.broken() or lane.compiled(store, spec.lane):
+    if sandbox.broken() or lane.compiled(store, spec.lane) or not spec.tree.base.trusted:
         return
     range_ = (spec.tree.base.commit, spec.tree.commit)
     words = ("diff-tree", "-r", "-z", "--no-renames", "--name-only", "--diff-filter=M", *range_)

@@ -13,6 +13,8 @@ from rig.series import Patch, SeriesVersion
 from rig.store import Store
 from rig.tree import TreeSpec
 
+COMMIT = re.compile(r"[0-9a-f]{7,64}")
+"""A base-commit. A name, which somebody else's branch may have, is none."""
 FILE = re.compile(r"^diff --git a/(.+) b/.+$")
 INDEX = re.compile(r"^index ([0-9a-f]{7,64})\.\.[0-9a-f]{7,64}")
 
@@ -69,9 +71,13 @@ def _said(store: Store, found: SeriesVersion, tree: Path | None) -> Base | None:
     """By what the series itself says, if anybody knows it."""
     if not found.base:
         return None
-    if tree is not None and base.commit_of(tree, found.base):
+    if tree is not None and COMMIT.fullmatch(found.base) and base.commit_of(tree, found.base):
         log.note(f"{tree} has {found.label}'s base-commit {found.base[:12]}")
-        return base.resolve(store, found.base, tree=tree)
+        one = base.resolve(store, found.base, tree=tree)
+        if base.in_history(tree, one.commit):
+            return one
+        log.note(f"it is not in the history of {tree}'s HEAD: nothing of it is kept for others")
+        return replace(one, trusted=False)
     if not (said := base.named(found.base)):
         if tree is not None:
             log.note(f"{tree} does not have {found.label}'s base-commit {found.base[:12]}")

@@ -62,8 +62,8 @@ class KernelTree:
     version: KernelVersion
     """As the tree's own Makefile has it."""
     series: str = ""
-    """Digest of the whole series that is on top, or of which a part is; empty for a base. A base
-    comes from Debian, kernel.org or the user's own tree and is trusted, a series is not."""
+    """Digest of the whole series that is on top, or of which a part is; empty for a trusted base,
+    which comes from Debian, kernel.org or the user's own tree."""
 
 
 def materialize(store: Store, spec: TreeSpec) -> KernelTree:
@@ -115,7 +115,7 @@ def _materialize(store: Store, spec: TreeSpec) -> KernelTree:
 def _series_digest(spec: TreeSpec) -> str:
     """The same for each of its first patches: they share what is made of them."""
     if spec.series is None:
-        return ""
+        return "" if spec.base.trusted else f"base {spec.base.commit}"
     whole = (*spec.below, spec.series)
     return series.digest(tuple(patch for one in whole for patch in one.patches))
 

@@ -197,6 +197,21 @@ def test_what_a_series_first_patches_leave_is_in_no_other_kernel(
     assert kbuild.build(store, last).digest == made.digest, "the base's, now that there is one"
 
 
+def test_a_base_that_is_not_trusted_is_built_apart(
+    store: Store, base: Base, spec: BuildSpec, hostile: Hostile
+) -> None:
+    """A stranger's branch, which the user has fetched and a mail's base-commit names."""
+    evil = hostile("Makefile", does(PLANT), RELEASE)
+    other = replace(base, commit=evil.tree.commit, trusted=False)
+    wanted = BuildSpec(tree=tree.materialize(store, TreeSpec(base=other)), config=CONFIG)
+    assert wanted.tree.series and not wanted.may_escape
+    kbuild.build(store, wanted)
+    innocent = replace(spec, config=replace(CONFIG, requested=()))
+    kbuild.build(store, spec)
+    assert "evil" not in (kbuild.build(store, innocent).directory / "System.map").read_text()
+    assert list((store.root / "lanes").glob("*/ccache/x")) == []
+
+
 def test_a_series_starts_from_the_bases_objects(
     store: Store, hostile: Hostile, events: list[Event]
 ) -> None:

@@ -145,6 +145,21 @@ def test_the_base_commit_comes_before_their_head(
     assert named.commit == git.text("rev-parse", "HEAD", cwd=theirs), "who names one insists"
 
 
+def test_a_commit_that_only_a_mail_names_is_not_trusted(
+    store: Store, bases: dict[str, Base], v2: SeriesVersion, theirs: Path, events: list[Event]
+) -> None:
+    """It may be of a stranger's branch, which the user has fetched."""
+    commit = git.text("rev-parse", "old", cwd=theirs)
+    says = replace(v2, base=commit)
+    assert not onto.base_of(store, says, tree=theirs).trusted
+    assert f"it is not in the history of {theirs}'s HEAD" in notes(events)
+    assert onto.base_of(store, says, name=commit, tree=theirs).trusted, "the user names it"
+    named = onto.base_of(store, replace(v2, base="old"), tree=theirs)
+    assert named.commit != commit, "a name is no commit"
+    git.git("checkout", "--quiet", "old", cwd=theirs)
+    assert onto.base_of(store, says, tree=theirs).trusted
+
+
 def test_their_head_is_asked_first_for_blobs_and_whether_it_applies(
     store: Store, bases: dict[str, Base], v2: SeriesVersion, theirs: Path, events: list[Event]
 ) -> None:
