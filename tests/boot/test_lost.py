@@ -184,6 +184,6 @@ def test_missing_qemu_says_what_to_do(
 def test_accelerator_is_what_the_probe_booted(store: Store) -> None:
     """The probe is the truth: what it says works boots, and TCG works everywhere."""
     for known in arch.known().values():
-        assert accel.probe(store, known, guest.qemu.Accel.TCG).works
+        assert accel.probe(store, known, Accel.TCG).works
         chosen = accel.choose(store, known)
         assert accel.probe(store, known, chosen).works
