@@ -139,11 +139,18 @@ def stopped(store: Store, one: Recorded, directory: Path) -> Iterator[Stopped]:
         gdb = "gdb-multiarch" if proc.which("gdb-multiarch") else "gdb"
         vmlinux = store.path("builds", known.build) / "vmlinux"
         words = (f"target remote {own / 'gdb'}", f"add-symbol-file {program}")
-        asked = [gdb, str(vmlinux), *(part for word in words for part in ("-ex", word))]
+        # Or it asks whether the program's symbols are wanted.
+        asked = [
+            gdb,
+            "-iex",
+            "set confirm off",
+            str(vmlinux),
+            *(part for word in words for part in ("-ex", word)),
+        ]
         box = Box(read=(vmlinux, program), write=(own,), terminal=True)
         boxed = sandbox.command(asked, box, unconfined=made.unconfined)
         script = scratch / "gdb"
-        script.write_text(f'#!/bin/sh\nexec {proc.paste(boxed)} "$@"\n')
+        script.write_text(f"#!/bin/sh\nexec {proc.paste(boxed)}\n")
         script.chmod(0o755)
         yield Stopped(process=process, gdb=script)
 

@@ -15,6 +15,7 @@ import pytest
 from rig import accel, arch, campaign, cpio, guest, proc, run, suite
 from rig.errors import BootError, GuestLost, InfraError
 from rig.guest import Guest
+from rig.qemu import Accel
 from rig.run import Prepared
 from rig.store import Store
 from rig.suite import Selection

@@ -56,7 +56,8 @@ def test_a_failing_run_is_stopped_at_the_instant_it_failed(name: str, tmp_path: 
         stub = gdbstub.Stub(stopped.gdb.parent / "qemu" / "gdb", 60)
         assert stub.ask(b"?").startswith(b"T05"), "it stands, as often as it is looked at"
         stub.close()
-        seen = proc.run([stopped.gdb, "--batch", "-ex", "info threads"]).stdout
+        typed = b"set pagination off\ninfo threads\nkill\nquit\n"
+        seen = proc.run([stopped.gdb], stdin=typed, check=False).stdout.replace("\r", "")
         assert len(re.findall(r"^[* ] +\d+ +Thread ", seen, re.MULTILINE)) == 4, seen
 
 
