@@ -179,16 +179,14 @@ class Guest:
         late = time.monotonic() > until
         if not late:  # QEMU that ends cuts the connection first; its sandbox ends after it
             self.console.ended.wait(5)
-        return self._lose(
-            "no answer within the deadline" if late else f"{command!r} was cut off", None
-        )
+        return self._lose("no answer within the deadline" if late else f"{command!r} was cut off")
 
     def _collect(self, channel: "paramiko.Channel", until: float) -> tuple[bytes, bytes]:
         out, err = bytearray(), bytearray()
         while True:
             if time.monotonic() > until:
                 self.diagnose()
-                raise self._lose("no answer within the deadline", None)
+                raise self._lose("no answer within the deadline")
             channel.settimeout(0.05)
             with contextlib.suppress(TimeoutError):
                 data = channel.recv(65536)
@@ -288,12 +286,12 @@ class Guest:
         return int(found[1])
 
     def _boot_failed(self, why: str) -> RigError:
-        error = self._lose(why, None)
+        error = self._lose(why)
         if isinstance(error, GuestLost):
             return BootError(error.message, hint=error.hint, detail=error.detail)
         return error
 
-    def _lose(self, doing: str, error: BaseException | None) -> RigError:
+    def _lose(self, doing: str) -> RigError:
         """The first cause, from the console, the process, or what was being done."""
         if self._lost:
             return self._lost

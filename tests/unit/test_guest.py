@@ -132,7 +132,7 @@ def test_a_console_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         console.thread.join()
         guest = Guest(Machine(arch="x86_64", accel=Accel.KVM), process, console, tmp_path / "qmp")
         with pytest.raises(InfraError, match="the console has more than 1 MiB"):
-            raise guest._lose("a test", None)
+            raise guest._lose("a test")
     assert (tmp_path / "console.log").stat().st_size < 2 << 20
 
 
