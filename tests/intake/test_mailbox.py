@@ -173,10 +173,6 @@ def test_amended_commits_are_the_next_revision(
 
 
 HTML = mail("h@x.org", "[PATCH] mm: x", "<p>x</p>\n", header="Content-Type: text/html\n")
-LINK = (
-    "diff --git a/l b/l\nnew file mode 120000\n--- /dev/null\n+++ b/l\n@@ -0,0 +1 @@\n+/etc\n"
-    "\\ No newline at end of file\n"
-)
 
 
 @pytest.mark.parametrize(
@@ -185,11 +181,9 @@ LINK = (
         ([HTML], "'\\[PATCH\\] mm: x' is HTML only"),
         ([mail("n@x.org", "[PATCH] mm: x", "no diff\n")], "there is no patch in it"),
         ([mail("n@x.org", "hello", "no patch\n")], r"/x\.mbox: there is no patch in it"),
-        ([mail("o@x.org", "[PATCH] mm: x", diff("a", "b", "../x"))], "is a path outside the tree"),
-        ([mail("l@x.org", "[PATCH] mm: x", LINK)], "l is a symlink that leads out of the tree"),
         (
             [mail("b@x.org", "[PATCH] mm: x", "diff --git a/x b/x\nGIT binary patch\nliteral 0\n")],
-            "x is a binary patch|there is no patch in it",
+            "'x' is a binary patch",
         ),
         (revision(1, stem="m", title="x")[:2], "patch 2 of 2 is missing"),
         (
@@ -205,8 +199,6 @@ LINK = (
         "html",
         "nodiff",
         "nopatch",
-        "outside",
-        "symlink",
         "binary",
         "missing",
         "truncated",
