@@ -310,9 +310,8 @@ def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[s
             make = lane.make_command(spec.config.arch, held.place, arch.target, "vmlinux")
             target = str(held.place / "out" / ".config")
             command = _boxed(["sh", "-c", CONFIGURE, str(config_file), target, *make], held, spec)
-            held.begin()
-            done = proc.run(command, check=False, on_line=meter, deadline=7200)
-            held.end()
+            with held.making():
+                done = proc.run(command, check=False, on_line=meter, deadline=7200)
             if done.status:
                 raise _failed(meter, held.source)
             _remember(store, spec, meter)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rig import git, log, proc, sandbox
 from rig.arch import Arch
+from rig.errors import BuildError
 from rig.sandbox import Box
 from rig.store import Store
 from rig.tree import KernelTree
@@ -62,15 +63,27 @@ class Lane:
             return Box(read=(*read, cache), over=((self.out, out),), env=environment(cache, True))
         return Box(read=read, write=(out, cache), env=environment(cache, False))
 
-    def begin(self) -> None:
-        """A make that is killed from here on leaves objects that nobody may trust."""
+    @contextmanager
+    def making(self) -> Iterator[None]:
+        """A make that is killed in here leaves objects that nobody may trust.
+
+        A make that fails has come to its end: the caller raises BuildError for it, nothing else.
+        """
+        self._mark()
+        try:
+            yield
+        except BuildError:
+            self._unmark()
+            raise
+        self._unmark()
+
+    def _mark(self) -> None:
         if self.series:
             (self.out.parent / OWNER).unlink(missing_ok=True)
         else:
             (self.place / KILLED).touch()
 
-    def end(self) -> None:
-        """Make has come to its end, whatever that was."""
+    def _unmark(self) -> None:
         if self.series:
             (self.out.parent / OWNER).write_text(self.series)
         else:

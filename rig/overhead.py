@@ -10,9 +10,11 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 from rig import accel, arch, base, git, guest, image, kbuild, lane, proc, sandbox, suite, tree
 from rig.errors import InfraError
@@ -54,15 +56,25 @@ def rig_command(*words: str) -> Callable[[], object]:
     return lambda: proc.run([sys.executable, "-m", "rig", *words], deadline=3600)
 
 
-def bare_make(store: Store, spec: BuildSpec, commit: str) -> float:
-    """make in the rig's own lane, without its sandbox, after a checkout that is not counted."""
+@contextmanager
+def outside(unconfined: bool) -> Iterator[None]:
+    """Where the sandbox is said not to work, the rig does without it if it may."""
+    why = "measured without it" if unconfined else ""
+    with mock.patch.object(sandbox, "broken", return_value=why):
+        yield
+
+
+def make(store: Store, spec: BuildSpec, commit: str, unconfined: bool) -> float:
+    """make in the rig's own lane, in its sandbox or not, after a checkout that is not counted."""
     with lane.held(store, spec.lane, spec.tree) as held:
         git.git("checkout", "--quiet", "--force", "--detach", commit, cwd=held.source)
         (held.place / "checked-out").write_text(commit)
         arch = spec.config.arch
-        command = lane.make_command(arch, held.place, arch.target, "vmlinux")
+        words = lane.make_command(arch, held.place, arch.target, "vmlinux")
+        with outside(unconfined):
+            command = sandbox.command(words, held.box(), unconfined=unconfined)
         try:
-            return timed(lambda: proc.run(command, env=held.box().env, deadline=3600))
+            return timed(lambda: proc.run(command, deadline=3600))
         finally:
             sandbox.give(held.out, again=True)
 
@@ -73,15 +85,17 @@ def builds(store: Store, rounds: int) -> list[str]:
     spec = build_spec(store, known)
     kbuild.build(store, spec)
     repo = str(git.repository(store))
-    ours, bare, idle = [], [], []
+    ours, bare, boxed, idle = [], [], [], []
     for number in range(rounds):
         commit = edited(store, known.commit, number)
         words = ("build", commit, "--tree", repo, "--arch", ARCH, "--quiet")
         ours.append(timed(rig_command(*words)))
         idle.append(timed(rig_command(*words)))
-        bare.append(bare_make(store, spec, edited(store, known.commit, number)))
+        bare.append(make(store, spec, edited(store, known.commit, number), unconfined=True))
+        boxed.append(make(store, spec, edited(store, known.commit, number), unconfined=False))
     return [
         ratio("rig build after a one-line change / make", ours, bare),
+        ratio("make after a one-line change, in the sandbox / outside", boxed, bare),
         f"rig build with nothing to do: {statistics.median(idle):.2f} s",
     ]
 
@@ -97,9 +111,10 @@ def boots(store: Store, rounds: int, vng: str) -> list[str]:
     software = Software(kernel=built.image, initrd=(rootfs,))
     accel.choose(store, arch.pick(ARCH), "tcg")
 
-    def ours() -> None:
-        with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
-            stack.enter_context(guest.boot(machine, software, Path(scratch))).run("true")
+    def ours(unconfined: bool = False) -> None:
+        chosen = replace(software, unconfined=unconfined)
+        with outside(unconfined), tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
+            stack.enter_context(guest.boot(machine, chosen, Path(scratch))).run("true")
 
     def theirs() -> None:
         # A kernel without ACPI does not power off, and vng would wait for ever. Rebooted, the guest
@@ -109,17 +124,21 @@ def boots(store: Store, rounds: int, vng: str) -> list[str]:
         if done.status not in (0, 255):
             raise InfraError(f"vng ended with status {done.status}", detail=done.stderr)
 
-    rig_seconds, vng_seconds = [], []
+    rig_seconds, bare_seconds, vng_seconds = [], [], []
     for _ in range(rounds):
         rig_seconds.append(timed(ours))
+        bare_seconds.append(timed(lambda: ours(unconfined=True)))
         vng_seconds.append(timed(theirs))
-    return [ratio("boot to the first answer and away / vng running true", rig_seconds, vng_seconds)]
+    return [
+        ratio("boot to the first answer and away / vng running true", rig_seconds, vng_seconds),
+        ratio("the same boot, in the sandbox / outside", rig_seconds, bare_seconds),
+    ]
 
 
 def ratio(what: str, ours: list[float], theirs: list[float]) -> str:
     mine, other = statistics.median(ours), statistics.median(theirs)
-    pairs = " ".join(f"{a:.1f}/{b:.1f}" for a, b in zip(ours, theirs, strict=True))
-    return f"{what}: {mine / other:.2f} (medians {mine:.1f} s / {other:.1f} s; {pairs})"
+    pairs = " ".join(f"{a:.2f}/{b:.2f}" for a, b in zip(ours, theirs, strict=True))
+    return f"{what}: {mine / other:.2f} (medians {mine:.2f} s / {other:.2f} s; {pairs})"
 
 
 def main() -> None:

@@ -97,24 +97,23 @@ def _make(
         command = sandbox.command(words, held.box(tar), unconfined=spec.may_escape)
         return proc.run(command, check=False, deadline=1800)
 
-    held.begin()
     try:
-        _checked(run("rm", "-rf", str(work)))
-        _checked(run("mkdir", "-p", str(work / "bin")))
-        _checked(run(*lane.make_command(spec.config.arch, held.place, "headers")))
-        _checked(run("tar", "-xf", str(tar), "-C", str(work)))
-        make = _command(spec, held.place, work, folder)
-        said = _checked(run(*make, f"--eval={TARGET}: ; @echo {TARGET} {LIST}", TARGET))
-        there = said.rpartition(TARGET)[2].split()
-        targets = [str(work / "bin" / name) for name in names if name in there]
-        done = run(*make, *targets)
+        with held.making():
+            _checked(run("rm", "-rf", str(work)))
+            _checked(run("mkdir", "-p", str(work / "bin")))
+            _checked(run(*lane.make_command(spec.config.arch, held.place, "headers")))
+            _checked(run("tar", "-xf", str(tar), "-C", str(work)))
+            make = _command(spec, held.place, work, folder)
+            said = _checked(run(*make, f"--eval={TARGET}: ; @echo {TARGET} {LIST}", TARGET))
+            there = said.rpartition(TARGET)[2].split()
+            targets = [str(work / "bin" / name) for name in names if name in there]
+            done = run(*make, *targets)
         said = f"{done.stdout}{done.stderr}".replace(f"{work}/", "")
         missing = _keep(spec, held.out, names, there, complaints(said), out)
         (out / "make.log").write_text(said)
         return there, missing
     finally:
         run("rm", "-rf", str(work))
-        held.end()
 
 
 def _keep(

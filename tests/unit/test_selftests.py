@@ -2,12 +2,13 @@
 """Selftests of a kernel in miniature, compiled by the host's compiler in a lane."""
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from rig import arch, git, kselftest, ktap, selftests, tree
+from rig import arch, git, kselftest, ktap, lane, proc, selftests, tree
 from rig.base import Base
 from rig.errors import BuildError
 from rig.kbuild import BuildSpec, KernelConfig
@@ -148,6 +149,26 @@ def test_a_tree_without_selftests_is_said(store: Store, base: Base) -> None:
     spec = BuildSpec(tree=made, config=KernelConfig(arch=HOST, flavour="base", requested=()))
     with pytest.raises(BuildError, match=r"v6\.12 has no tools/testing/selftests"):
         built(store, spec)
+
+
+def test_a_lane_whose_make_was_stopped_is_marked(
+    store: Store, kernel_with: Edit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its objects may be half written: the next build tidies the lane."""
+    run = proc.run
+
+    def stopped(argv: Sequence[str], **options: Any) -> proc.Done:
+        if "-k" in argv:
+            raise KeyboardInterrupt
+        return run(argv, **options)
+
+    spec = kernel_with()
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(proc, "run", stopped)
+        built(store, spec)
+    assert [path.name for path in store.root.glob(f"lanes/*/{lane.KILLED}")] == [lane.KILLED]
+    built(store, spec)
+    assert list(store.root.glob(f"lanes/*/{lane.KILLED}")) == []
 
 
 def test_what_make_says_of_each() -> None:
