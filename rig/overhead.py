@@ -6,6 +6,7 @@ seconds do not. Prints a table; judges nothing.
 """
 
 import argparse
+import os
 import statistics
 import sys
 import tempfile
@@ -116,11 +117,14 @@ def boots(store: Store, rounds: int, vng: str) -> list[str]:
         with outside(unconfined), tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
             stack.enter_context(guest.boot(machine, chosen, Path(scratch))).run("true")
 
+    # vng calls virtme-run, which is beside it.
+    env = os.environ | {"PATH": f"{Path(vng).parent}:{os.environ['PATH']}"}
+
     def theirs() -> None:
         # A kernel without ACPI does not power off, and vng would wait for ever. Rebooted, the guest
         # is gone before it has handed over the script's status, which vng makes a 255 of.
         command = ("--disable-kvm", "--cpus", "4", "--memory", "1G", "--", "true; reboot -f")
-        done = proc.run([vng, "-r", for_vng.image, *command], deadline=600, check=False)
+        done = proc.run([vng, "-r", for_vng.image, *command], env=env, deadline=600, check=False)
         if done.status not in (0, 255):
             raise InfraError(f"vng ended with status {done.status}", detail=done.stderr)
 
