@@ -18,7 +18,8 @@ import pydantic
 
 from rig import proc, run
 from rig.errors import ConfigError, InfraError, RigError, unknown
-from rig.run import Prepared, RunResult, RunSpec, Shelves
+from rig.results import Prepared, RunResult, RunSpec, provenance
+from rig.shelves import Shelves
 from rig.store import Store, write_whole
 from rig.verdict import Trouble, conclude
 
@@ -142,7 +143,7 @@ def _prepare_or_verdict(store: Store, shelves: Shelves, spec: RunSpec) -> Prepar
     except RigError as error:
         return RunResult(
             machine=run.machine_of(spec),
-            provenance=run.provenance(spec),
+            provenance=provenance(spec),
             seconds=round(time.monotonic() - began, 2),
             ended=run.now(),
             verdict=conclude((), (), Trouble.of(error)),

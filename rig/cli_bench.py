@@ -23,7 +23,7 @@ from rig.cli_app import (
 )
 from rig.progress import reporter
 from rig.request import Request, comma
-from rig.run import Shelves
+from rig.shelves import Shelves
 from rig.store import Store
 from rig.verdict import Outcome
 

@@ -13,7 +13,7 @@ from rig.cli_app import ArchOpt, BaseOpt, QuietOpt, RunArg, TreeOpt, VerboseOpt,
 from rig.errors import RigError
 from rig.progress import reporter
 from rig.request import Request, comma
-from rig.run import Shelves
+from rig.shelves import Shelves
 from rig.store import Store
 
 

@@ -21,7 +21,8 @@ from rig.difference import Difference, Line, Samples
 from rig.errors import ConfigError, needs_extra
 from rig.qemu import Machine, Seeded
 from rig.request import Request
-from rig.run import RunResult, RunSpec, Shelves
+from rig.results import RunResult, RunSpec
+from rig.shelves import Shelves
 from rig.store import Store, write_whole
 from rig.tree import TreeSpec
 from rig.verdict import Outcome, Verdict

@@ -21,7 +21,8 @@ from rig import campaign, console, log, request, run, seeded
 from rig import suite as suites
 from rig.errors import ConfigError, GuestLost
 from rig.qemu import SEED_MAX, Seeded, SeededFiles, seeded_argv
-from rig.run import Prepared, RunSpec, Shelves
+from rig.results import Prepared, RunSpec
+from rig.shelves import Shelves
 from rig.store import Store, digest, write_whole
 from rig.suite import PAGES_STEP, Case, Suite
 from rig.verdict import CaseResult, Outcome

@@ -21,7 +21,8 @@ from rig.errors import ConfigError, unknown
 from rig.mutant import NONE, Mutant
 from rig.qemu import Machine, Seeded
 from rig.request import Request
-from rig.run import RunResult, RunSpec, Shelves
+from rig.results import RunResult, RunSpec
+from rig.shelves import Shelves
 from rig.store import Store, write_whole
 from rig.suite import Selection
 from rig.verdict import SPLAT, CaseResult, Outcome, killed

@@ -22,7 +22,7 @@ from rig.errors import InfraError
 from rig.kbuild import BuildSpec
 from rig.progress import reporter
 from rig.qemu import Accel, Machine
-from rig.run import Shelves
+from rig.shelves import Shelves
 from rig.software import Software
 from rig.store import Store
 from rig.tree import KernelTree, TreeSpec

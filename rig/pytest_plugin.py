@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # an installed plugin is imported by every pytest run: keep t
     from rig.guest import Guest
     from rig.kbuild import KernelBuild
     from rig.request import Request
-    from rig.run import Prepared
+    from rig.results import Prepared
     from rig.suite import Case, Suite
     from rig.verdict import CaseResult
 
@@ -107,15 +107,16 @@ class Bench:
 
     def check(self) -> None:
         """Say what is wrong with the options, if any is given, before anything is collected."""
-        from rig import request, run
+        from rig import request
         from rig.errors import RigError
+        from rig.shelves import Shelves
 
         if all(getattr(self._options, name) == default for name, default in NAMING.items()):
             return
         if self._options.revision and not self._options.series:
             raise pytest.UsageError("--revision is of a series (--series NAME)")
         try:
-            request.check(run.Shelves.default(), self.request())
+            request.check(Shelves.default(), self.request())
         except RigError as error:
             hint = f" ({error.hint})" if error.hint else ""
             raise pytest.UsageError(printable.text(f"{error.message}{hint}")) from error
@@ -151,10 +152,11 @@ class Bench:
     def prepared(self, arch: str) -> "Prepared":
         from rig import campaign, request, run
         from rig.progress import reporter
+        from rig.shelves import Shelves
         from rig.store import Store
 
         if arch not in self._prepared:
-            store, shelves = Store.default(), run.Shelves.default()
+            store, shelves = Store.default(), Shelves.default()
             with reporter():
                 asked = request.specs(store, shelves, self.request())
                 spec = {spec.machine.arch: spec for spec in asked}[arch]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from rig import base, git, log, onto, series, tree
 from rig.errors import ConfigError
 from rig.request import Request
-from rig.run import Shelves
+from rig.shelves import Shelves
 from rig.store import Store
 from rig.tree import TreeSpec
 

@@ -14,8 +14,9 @@ from rig import accel, campaign, gdbstub, guestbin, log, proc, request, run, san
 from rig import arch as arches
 from rig.errors import ConfigError, InfraError
 from rig.request import Request
-from rig.run import Provenance, RunResult, Shelves
+from rig.results import Provenance, RunResult
 from rig.sandbox import Box
+from rig.shelves import Shelves
 from rig.software import Software
 from rig.store import Store
 from rig.verdict import CaseResult

@@ -26,8 +26,9 @@ from rig import arch as arches
 from rig.errors import ConfigError, unknown
 from rig.kbuild import KernelBuild
 from rig.qemu import SEED_MAX, Accel, Machine, Seeded, Swap
-from rig.run import RunSpec, Shelves
+from rig.results import RunSpec
 from rig.series import SeriesVersion
+from rig.shelves import Shelves
 from rig.store import Store
 from rig.target import Target
 from rig.tree import TreeSpec

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -27,7 +27,6 @@ from rig import (
     log,
     mutant,
     printable,
-    sandbox,
     seeded,
     steady,
     suite,
@@ -41,118 +40,15 @@ from rig.errors import BuildError, ConfigError, InfraError, RigError
 from rig.guest import Guest
 from rig.kbuild import BuildSpec, KernelBuild
 from rig.qemu import Machine, Seeded
+from rig.results import Prepared, RunResult, RunSpec, provenance
+from rig.shelves import Shelves
 from rig.software import Software
 from rig.store import Store, host_trouble
 from rig.suite import Case, Selection, Suite
-from rig.tree import TreeSpec
 from rig.verdict import CaseResult, Outcome, SuiteResult, Trouble, Verdict, conclude, judge
 
 TOP = "top.eml"
 """Beside a result: the cover letter, or the first patch, of the series that was run."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shelves:
-    """Where the checkout keeps what people add to it."""
-
-    kconfigs: Path
-    patches: Path
-    images: Path
-
-    @classmethod
-    def default(cls) -> "Shelves":
-        checkout = Path(__file__).resolve().parents[1]
-        top = checkout if (checkout / "kconfigs").is_dir() else Path(__file__).parent / "_data"
-        return cls(kconfigs=top / "kconfigs", patches=top / "patches", images=top / "images")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunSpec:
-    tree: TreeSpec
-    machine: Machine
-    flavour: str = "base"
-    image: str = "test"
-    suites: tuple[Selection, ...] = ()
-    mutant: str = ""
-    seed: int = suite.SEED
-    iterations: int = 0
-    """Of every case; 0 is each one's own."""
-    pages: int = 0
-    """The same, of those cases that can do with less memory."""
-    promises: tuple[str, ...] = ()
-    """Cases the kernel is held to, whatever its version."""
-    boot: bool = True
-    """Or it is only built."""
-    step: eachpatch.Step | None = None
-    """Where a patch is looked at by itself."""
-    unconfined: bool = False
-    """A series may be run where the sandbox does not work."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Provenance:
-    """Of what, exactly, something was found out: digests of everything."""
-
-    label: str
-    origin: str
-    commit: str = ""
-    tree: str = ""
-    build: str = ""
-    release: str = ""
-    image: str = ""
-    programs: tuple[tuple[str, str], ...] = ()
-    qemu: str = ""
-    flavour: str
-    mutant: str
-    seed: int
-    iterations: int = 0
-    pages: int = 0
-    promises: tuple[str, ...] = ()
-    unconfined: str = ""
-    """Why it was built and run without the sandbox; empty where it was not."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunResult:
-    machine: Machine
-    provenance: Provenance
-    suites: tuple[SuiteResult, ...] = ()
-    splats: tuple[Splat, ...] = ()
-    warnings: tuple[str, ...] = ()
-    """The compiler's."""
-    boot_seconds: float = 0
-    seconds: float = 0
-    ended: str = ""
-    verdict: Verdict
-    detail: str = ""
-    """Evidence of a verdict that is not a case's: the compiler's words, the hunk, the console."""
-    checkpatch: tuple[str, ...] = ()
-    """Of the last patch, where it was looked at by itself: the count, and the complaints."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Prepared:
-    """A spec with all it needs made."""
-
-    spec: RunSpec
-    build: KernelBuild
-    software: Software
-    provenance: Provenance
-    checkpatch: tuple[str, ...] = ()
-
-
-def provenance(spec: RunSpec) -> Provenance:
-    return Provenance(
-        label=spec.tree.label,
-        origin=spec.tree.base.origin,
-        flavour=spec.flavour,
-        mutant=spec.mutant,
-        seed=spec.seed,
-        iterations=spec.iterations,
-        pages=spec.pages,
-        promises=spec.promises,
-        unconfined=sandbox.broken(),
-    )
 
 
 def build_spec(store: Store, shelves: Shelves, spec: RunSpec) -> BuildSpec:

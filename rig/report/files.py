@@ -9,7 +9,7 @@ import pydantic
 from rig import printable
 from rig.errors import ConfigError
 from rig.report import junit as junit_xml
-from rig.run import RunResult
+from rig.results import RunResult
 
 _RESULTS = pydantic.TypeAdapter(tuple[RunResult, ...])
 

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as xml
 
 from rig import campaign, printable
 from rig.report import text
-from rig.run import RunResult
+from rig.results import RunResult
 from rig.verdict import CaseResult, Outcome
 
 # JUnit has no other word for INCONCLUSIVE that is neither passed nor skipped.

@@ -16,7 +16,8 @@ from rig.compare import Comparison
 from rig.errors import ConfigError
 from rig.report import comparison, text
 from rig.request import Request
-from rig.run import TOP, RunResult
+from rig.results import RunResult
+from rig.run import TOP
 from rig.verdict import Outcome
 
 PART = re.compile(r":(\d+) on ")

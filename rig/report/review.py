@@ -15,7 +15,8 @@ from rig import campaign, printable, request, rfc822, target
 from rig.errors import RigError
 from rig.report import reply, text
 from rig.request import Request
-from rig.run import RunResult, Shelves
+from rig.results import RunResult
+from rig.shelves import Shelves
 from rig.store import Store
 from rig.verdict import Outcome
 

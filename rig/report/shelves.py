@@ -4,7 +4,7 @@
 from collections.abc import Iterable
 
 from rig import arch, base, mutant, printable, series, suite
-from rig.run import Shelves
+from rig.shelves import Shelves
 
 
 def render(shelves: Shelves) -> str:

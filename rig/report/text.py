@@ -9,7 +9,7 @@ from pathlib import Path
 import jinja2
 
 from rig import campaign, printable
-from rig.run import RunResult
+from rig.results import RunResult
 from rig.verdict import Outcome
 
 # The kernel's mails are read at 80 columns, quoted twice.

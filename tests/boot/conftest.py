@@ -12,7 +12,8 @@ from rig import arch, guest, request, run
 from rig.guest import Guest, Software
 from rig.progress import reporter
 from rig.request import Request
-from rig.run import Prepared, Shelves
+from rig.results import Prepared
+from rig.shelves import Shelves
 from rig.store import Store
 
 ARCHITECTURES = tuple(arch.known())

@@ -16,7 +16,7 @@ from rig import accel, arch, campaign, cpio, guest, proc, run, suite
 from rig.errors import BootError, GuestLost, InfraError
 from rig.guest import Guest
 from rig.qemu import Accel
-from rig.run import Prepared
+from rig.results import Prepared
 from rig.store import Store
 from rig.suite import Selection
 from rig.verdict import Outcome

@@ -9,7 +9,7 @@ import pytest
 
 from rig import arch, guest, proc
 from rig.qemu import Swap
-from rig.run import Prepared
+from rig.results import Prepared
 
 
 @pytest.mark.parametrize("lru_gen", [False, True])

@@ -10,7 +10,7 @@ import pytest
 from rig import b4, intake, request, rfc822, series
 from rig.errors import ConfigError, InfraError
 from rig.request import Request
-from rig.run import Shelves
+from rig.shelves import Shelves
 from tests.intake.conftest import CHANGE_ID, PATIENCE, Faulty, Server
 
 Knows = Callable[..., None]

@@ -12,7 +12,7 @@ import pytest
 from rig import arch, bench, campaign, proc, request
 from rig.difference import Difference
 from rig.request import Request
-from rig.run import Shelves
+from rig.shelves import Shelves
 from rig.store import Store
 from rig.verdict import Outcome
 

@@ -8,7 +8,7 @@ import pydantic
 
 from rig import arch, mutant, proc
 from rig.mutation import Fate, Mutation
-from rig.run import Shelves
+from rig.shelves import Shelves
 
 
 def campaign(out: Path, *words: str) -> Mutation:

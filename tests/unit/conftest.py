@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 
-from rig import git, guest, run, sandbox, suite
+from rig import git, guest, sandbox, suite
 from rig.base import Base
 from rig.console import scan
 from rig.errors import GuestLost
 from rig.guest import Ran
 from rig.kbuild import KernelBuild
 from rig.qemu import Accel, Machine, Swap
-from rig.run import Prepared, Provenance, RunResult, RunSpec
+from rig.results import Prepared, Provenance, RunResult, RunSpec, provenance
 from rig.store import Store
 from rig.suite import Selection
 from rig.tree import TreeSpec
@@ -361,7 +361,7 @@ def prepared(spec: RunSpec, tmp_path: Path) -> Prepared:
         seconds=1, objects=3, reused=False,
     )  # fmt: skip
     software = guest.Software(kernel=build / "bzImage", initrd=())
-    return Prepared(spec=spec, build=made, software=software, provenance=run.provenance(spec))
+    return Prepared(spec=spec, build=made, software=software, provenance=provenance(spec))
 
 
 class FakeGuest:

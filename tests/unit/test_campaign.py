@@ -13,7 +13,8 @@ from rig import campaign, log, run, series
 from rig.base import Base
 from rig.errors import ApplyError, BuildError, ConfigError, InfraError
 from rig.qemu import Accel, Machine
-from rig.run import RunResult, RunSpec, Shelves
+from rig.results import RunResult, RunSpec
+from rig.shelves import Shelves
 from rig.store import Store
 from rig.tree import TreeSpec
 from rig.verdict import Outcome

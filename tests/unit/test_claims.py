@@ -8,7 +8,7 @@ from rig.claims import Claim
 from rig.compare import Word
 from rig.difference import Difference, Line
 from rig.errors import ConfigError
-from rig.run import Shelves
+from rig.shelves import Shelves
 
 KNOWN = {"some_reclaim": ("tlb_shootdowns", "pgscan_anon"), "other_reclaim": ("pgscan_anon",)}
 

@@ -19,7 +19,7 @@ from rig.host import Need
 from rig.kbuild import KernelBuild
 from rig.qemu import Accel
 from rig.request import Request
-from rig.run import Prepared, RunResult, RunSpec
+from rig.results import Prepared, RunResult, RunSpec
 from rig.store import Store
 
 Results = dict[str, tuple[RunResult, ...]]

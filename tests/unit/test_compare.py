@@ -20,8 +20,9 @@ from rig.log import Event
 from rig.qemu import Accel, Live, Seeded
 from rig.report import comparison, picture
 from rig.request import Request
-from rig.run import RunResult, RunSpec, Shelves
+from rig.results import RunResult, RunSpec
 from rig.series import Patch, SeriesVersion
+from rig.shelves import Shelves
 from rig.store import Store
 from rig.tree import TreeSpec
 from rig.verdict import CaseResult, Outcome, SuiteResult, Verdict

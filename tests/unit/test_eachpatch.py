@@ -12,7 +12,7 @@ from rig.base import Base
 from rig.eachpatch import Step
 from rig.errors import BuildError, ConfigError
 from rig.kbuild import BuildSpec, KernelConfig
-from rig.run import Prepared
+from rig.results import Prepared
 from rig.series import SeriesVersion
 from rig.store import Store
 from rig.tree import TreeSpec

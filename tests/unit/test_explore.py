@@ -11,7 +11,8 @@ from rig.errors import ConfigError, GuestLost
 from rig.explore import Exploration, Tried
 from rig.qemu import Seeded
 from rig.report import seeds as report
-from rig.run import Prepared, RunSpec, Shelves
+from rig.results import Prepared, RunSpec
+from rig.shelves import Shelves
 from rig.store import Store
 from rig.suite import Case, Selection, Suite
 from rig.verdict import CaseResult, Outcome

@@ -48,8 +48,9 @@ from rig.report import (
     shelves,
     text,
 )
-from rig.run import Provenance, RunResult, Shelves
+from rig.results import Provenance, RunResult
 from rig.series import SeriesVersion
+from rig.shelves import Shelves
 from rig.store import Store
 from rig.trace import Traced
 

@@ -19,7 +19,7 @@ TOP = Path(__file__).parent.parent.parent
 # In the order of DESIGN: a module may import what stands before it. `*` is every module of a
 # package, none of which may import another. `report.*` and the like come after `report` itself.
 LAYERS = {
-    "L0 host": "printable errors log proc store git discover",
+    "L0 host": "printable errors log proc store git discover shelves",
     "L1 nouns": (
         "version kconfig arches arch arches.* guard rfc822 series mutant target ktap console"
         " verdict kselftest cpio keys claims symlinks"
@@ -30,9 +30,9 @@ LAYERS = {
     ),
     "L3 workloads": "suites suite suites.* benches bench difference benches.*",
     "L4 campaigns": (
-        "onto eachpatch run campaign request rangediff mutation replay trace explore compare bisect"
-        " nightly history report report.text report.comparison report.reply report.junit"
-        " report.files report.*"
+        "onto eachpatch results run campaign request rangediff mutation replay trace explore"
+        " compare bisect nightly history report report.text report.comparison report.reply"
+        " report.junit report.files report.*"
     ),
     "L5 faces": "progress cli_app cli_bench cli_series cli pytest_plugin __main__ overhead",
 }

@@ -16,7 +16,8 @@ from rig.mutation import Fate, Mutation, Row
 from rig.qemu import Seeded
 from rig.report import mutants as report
 from rig.request import Request
-from rig.run import RunResult, RunSpec, Shelves
+from rig.results import RunResult, RunSpec
+from rig.shelves import Shelves
 from rig.store import Store
 from rig.suite import Selection
 from rig.verdict import CaseResult, Outcome, SuiteResult, conclude

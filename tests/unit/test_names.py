@@ -18,7 +18,8 @@ from rig.base import Base
 from rig.errors import ConfigError
 from rig.report import reply, review
 from rig.request import Request
-from rig.run import RunResult, RunSpec, Shelves
+from rig.results import RunResult, RunSpec
+from rig.shelves import Shelves
 from rig.store import Store
 from rig.tree import TreeSpec
 

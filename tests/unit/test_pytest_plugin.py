@@ -13,7 +13,7 @@ from rig import campaign, request, run, suite
 from rig.errors import BootError, BuildError, GuestLost, InfraError
 from rig.qemu import Machine
 from rig.request import Request
-from rig.run import Prepared, RunSpec
+from rig.results import Prepared, RunSpec
 from rig.store import Store
 from rig.suite import Case, Suite
 from rig.verdict import CaseResult, Outcome

@@ -11,8 +11,8 @@ from rig import base, onto, rangediff
 from rig.base import Base
 from rig.errors import ConfigError
 from rig.request import Request
-from rig.run import Shelves
 from rig.series import SeriesVersion
+from rig.shelves import Shelves
 from rig.store import Store
 
 SHELF = Path(__file__).parent.parent / "data" / "mbx" / "shelf"

@@ -11,7 +11,8 @@ from rig.guest import Software
 from rig.qemu import Machine, Seeded
 from rig.report import seeds as report
 from rig.request import Request
-from rig.run import Prepared, RunResult, RunSpec, Shelves
+from rig.results import Prepared, RunResult, RunSpec
+from rig.shelves import Shelves
 from rig.store import Store
 from rig.verdict import CaseResult, Outcome, SuiteResult
 

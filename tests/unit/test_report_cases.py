@@ -6,7 +6,7 @@ import pytest
 from rig import mutant, suite
 from rig.mutation import Fate, Kill, Mutation, Row
 from rig.report import cases
-from rig.run import Shelves
+from rig.shelves import Shelves
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "cases.md"
 MUTANTS = mutant.load_all(Shelves.default().patches)

@@ -8,7 +8,7 @@ import pytest
 
 from rig.errors import ConfigError
 from rig.report import files
-from rig.run import RunResult
+from rig.results import RunResult
 
 Results = dict[str, tuple[RunResult, ...]]
 

@@ -5,7 +5,7 @@ from xml.etree import ElementTree as xml
 import pytest
 
 from rig.report import junit
-from rig.run import RunResult
+from rig.results import RunResult
 from rig.verdict import CaseResult, Outcome, SuiteResult
 
 Results = dict[str, tuple[RunResult, ...]]

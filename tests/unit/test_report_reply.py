@@ -18,7 +18,7 @@ from rig.errors import ConfigError
 from rig.log import Event
 from rig.qemu import Seeded
 from rig.report import reply
-from rig.run import RunResult
+from rig.results import RunResult
 from rig.verdict import Outcome, Verdict
 
 Results = dict[str, tuple[RunResult, ...]]

@@ -13,7 +13,8 @@ from rig import campaign, compare, request
 from rig.errors import ConfigError, InfraError
 from rig.report import review
 from rig.request import Request
-from rig.run import RunResult, RunSpec, Shelves
+from rig.results import RunResult, RunSpec
+from rig.shelves import Shelves
 from rig.store import Store
 from rig.verdict import Outcome, Verdict
 

@@ -11,7 +11,7 @@ from rig import campaign, compare, mutation
 from rig.errors import ConfigError
 from rig.log import Event
 from rig.report import revisions
-from rig.run import RunResult
+from rig.results import RunResult
 from rig.store import Store
 from rig.verdict import Outcome, Verdict
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from rig import arch, mutant, series, suite
 from rig.report import shelves
-from rig.run import Shelves
+from rig.shelves import Shelves
 
 TOP = Path(__file__).parent.parent.parent
 

@@ -12,7 +12,7 @@ import pytest
 
 from rig.qemu import Seeded
 from rig.report import text
-from rig.run import RunResult
+from rig.results import RunResult
 from rig.verdict import Outcome, Verdict
 
 GOLDEN = Path(__file__).parent.parent / "data" / "report"

@@ -13,7 +13,8 @@ from rig.errors import ConfigError
 from rig.log import Event
 from rig.qemu import Accel, Swap
 from rig.request import Request
-from rig.run import Shelves
+from rig.results import RunSpec
+from rig.shelves import Shelves
 from rig.store import Store
 
 TOP = Path(__file__).parent.parent.parent
@@ -381,7 +382,7 @@ def test_a_revision_of_the_tree_is_no_mail(
 # Several trees
 
 
-def labels(specs: tuple[run.RunSpec, ...]) -> list[str]:
+def labels(specs: tuple[RunSpec, ...]) -> list[str]:
     return [f"{spec.machine.arch} {spec.tree.label.partition(' on ')[0]}" for spec in specs]
 
 

@@ -12,7 +12,8 @@ from rig import accel, guestbin, image, kbuild, mutant, run, seeded, series, sui
 from rig.errors import ApplyError, BootError, ConfigError, GuestLost, InfraError
 from rig.guest import Software
 from rig.qemu import Machine, Seeded
-from rig.run import Prepared, RunResult, RunSpec, Shelves
+from rig.results import Prepared, RunResult, RunSpec
+from rig.shelves import Shelves
 from rig.store import Store
 from rig.suite import Selection
 from rig.verdict import Outcome
