@@ -9,10 +9,11 @@ import traceback
 import types
 from collections.abc import Sequence
 
-from rig import cli, printable
+from rig import printable
+from rig.cli import run
 from rig.errors import ConfigError, RigError
 from rig.store import host_trouble
-from rig.verdict import Trouble
+from rig.verdict.rules import Trouble
 
 INTERRUPTED = 130
 
@@ -24,7 +25,7 @@ def main() -> None:
     try:
         with host_trouble("the rig"):
             check_given_once(sys.argv[1:])
-            cli.app()
+            run.app()
     except RigError as error:
         say(error)
         sys.exit(exit_status(error))

@@ -14,15 +14,17 @@ T = TypeVar("T")
 def constants(package: ModuleType, constant: str, kind: type[T]) -> dict[str, T]:
     """Module name -> its `constant`, for every module and package directly inside `package`.
 
-    A module whose name begins with an underscore is the package's own business. A module that
+    A module whose name begins with an underscore is the package's own business, and so is the one
+    that defines `kind`. A module that
     lacks the constant, or has one of another type or under another name than its module's, is a
     mistake of whoever added it and is said at once.
     """
     found: dict[str, T] = {}
     for info in pkgutil.iter_modules(package.__path__):
-        if info.name.startswith("_"):
+        name = f"{package.__name__}.{info.name}"
+        if info.name.startswith("_") or name == kind.__module__:
             continue
-        module = importlib.import_module(f"{package.__name__}.{info.name}")
+        module = importlib.import_module(name)
         value: object = getattr(module, constant, None)
         if not isinstance(value, kind):
             raise InfraError(f"{module.__name__} must define {constant} = {kind.__name__}(…)")

@@ -16,13 +16,13 @@ import pytest
 from rig import printable
 
 if TYPE_CHECKING:  # an installed plugin is imported by every pytest run: keep that cheap
+    from rig.campaigns.request import Request
+    from rig.campaigns.results import Prepared
     from rig.errors import RigError
-    from rig.guest import Guest
-    from rig.kbuild import KernelBuild
-    from rig.request import Request
-    from rig.results import Prepared
-    from rig.suite import Case, Suite
-    from rig.verdict import CaseResult
+    from rig.guest.boot import Guest
+    from rig.kernel.kbuild import KernelBuild
+    from rig.suites.suite import Case, Suite
+    from rig.verdict.rules import CaseResult
 
 SUITES = Path(__file__).parent / "suites"
 ARCH = "x86_64"
@@ -82,14 +82,15 @@ class Running:
     """What kept a case from having a result."""
 
     def run(self, chosen: "Suite", case: "Case") -> "CaseResult":
-        from rig import run, suite
+        from rig.campaigns import pipeline
+        from rig.suites import suite
 
         spec = self.prepared.spec
         if self.guest is not None:
             some = replace(case, promised=spec.promises)
             return suite.run_case(self.guest, chosen, some, seed=spec.seed)
         directory = self.directory / f"{chosen.name}.{case.name}"
-        return run.seeded_case(self.prepared, chosen, case, directory)
+        return pipeline.seeded_case(self.prepared, chosen, case, directory)
 
 
 class Bench:
@@ -107,7 +108,7 @@ class Bench:
 
     def check(self) -> None:
         """Say what is wrong with the options, if any is given, before anything is collected."""
-        from rig import request
+        from rig.campaigns import request
         from rig.errors import RigError
         from rig.shelves import Shelves
 
@@ -123,14 +124,14 @@ class Bench:
 
     def architectures(self) -> tuple[str, ...]:
         from rig import arch
-        from rig.request import comma
+        from rig.campaigns.request import comma
 
         return tuple(arch.pick(name).name for name in comma(self._options.arch))
 
     def request(self) -> "Request":
-        from rig.base import DEFAULT
-        from rig.request import Request, comma
-        from rig.suite import standard
+        from rig.campaigns.request import Request, comma
+        from rig.kernel.base import DEFAULT
+        from rig.suites.suite import standard
 
         options = self._options
         revision = f"@{options.revision}" if options.revision else ""
@@ -150,8 +151,8 @@ class Bench:
         )
 
     def prepared(self, arch: str) -> "Prepared":
-        from rig import campaign, request, run
-        from rig.progress import reporter
+        from rig.campaigns import execute, pipeline, request
+        from rig.cli.progress import reporter
         from rig.shelves import Shelves
         from rig.store import Store
 
@@ -160,9 +161,9 @@ class Bench:
             with reporter():
                 asked = request.specs(store, shelves, self.request())
                 spec = {spec.machine.arch: spec for spec in asked}[arch]
-                self._prepared[arch] = run.prepare(store, shelves, spec)
+                self._prepared[arch] = pipeline.prepare(store, shelves, spec)
             if self._directory is None:
-                self._directory = campaign.new_directory(store, f"pytest-{self.request().target}")
+                self._directory = execute.new_directory(store, f"pytest-{self.request().target}")
         return self._prepared[arch]
 
     def running(self, arch: str) -> Running:
@@ -180,24 +181,25 @@ class Bench:
         return self._running[arch]
 
     def _boot(self, arch: str) -> None:
-        from rig import guest, run
+        from rig.campaigns import pipeline
+        from rig.guest import boot
 
         prepared = self.prepared(arch)
         assert self._directory is not None
         directory = self._directory / arch
-        run.explain(prepared, directory)
+        pipeline.explain(prepared, directory)
         if self._options.schedule == "seeded":
             self._running[arch] = Running(prepared, None, directory)
             return
-        up = guest.boot(run.machine_of(prepared.spec), prepared.software, directory)
+        up = boot.boot(pipeline.machine_of(prepared.spec), prepared.software, directory)
         booted = self._stack.enter_context(up)
         self._running[arch] = Running(prepared, booted, directory)
-        run.check_mutant(booted.console.text(), prepared.spec)
+        pipeline.check_mutant(booted.console.text(), prepared.spec)
 
     def close(self) -> None:
         """Stop the guests, then store what they said, like every other result."""
-        from rig import campaign, run
-        from rig.verdict import SuiteResult, Trouble
+        from rig.campaigns import execute, pipeline
+        from rig.verdict.rules import SuiteResult, Trouble
 
         self._stack.close()
         for arch, running in self._running.items():
@@ -206,7 +208,7 @@ class Bench:
             )
             up = running.guest
             lost = running.trouble or self._failed.get(arch) or (up.lost if up else None)
-            result = run.finish(
+            result = pipeline.finish(
                 running.prepared,
                 running.directory,
                 suites=suites,
@@ -215,7 +217,7 @@ class Bench:
                 boot_seconds=up.boot_seconds if up else 0,
                 began=running.began,
             )
-            campaign.store_result(result, running.directory)
+            execute.store_result(result, running.directory)
         self._running.clear()
 
 
@@ -232,7 +234,7 @@ class SuiteDirectory(pytest.Directory):
     """A suite: an item for each case and architecture. It has no Python tests: C is its program."""
 
     def collect(self) -> "Iterator[pytest.Item]":
-        from rig import suite
+        from rig.suites import suite
 
         chosen, bench = suite.pick(self.path.name), self.config.stash[BENCH]
         if chosen.on_request:
@@ -261,7 +263,7 @@ class CaseItem(pytest.Item):
 
     def setup(self) -> None:
         from rig.errors import RigError
-        from rig.verdict import Outcome
+        from rig.verdict.rules import Outcome
 
         running = None
         try:
@@ -282,7 +284,7 @@ class CaseItem(pytest.Item):
             pytest.fail(f"{result.outcome}: {result.reason}", pytrace=False)
 
     def runtest(self) -> None:
-        from rig.verdict import Outcome
+        from rig.verdict.rules import Outcome
 
         assert self.result is not None
         if self.result.outcome is Outcome.FAIL:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Debian's stress-ng --vm in a memcg of half of what it writes to: a cover letter's benchmark."""
 
-from rig.bench import Benchmark, of_reclaim
+from rig.benches.benchmark import Benchmark, of_reclaim
 
 BENCH = Benchmark(
     name="dirty_reclaim",

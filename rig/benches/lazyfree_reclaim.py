@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """128 MiB of lazyfree mTHPs of 64 KiB, reclaimed by MADV_PAGEOUT."""
 
-from rig.bench import COUNTED_BY_ICOUNT, Benchmark, Metric
+from rig.benches.benchmark import COUNTED_BY_ICOUNT, Benchmark, Metric
 
 BENCH = Benchmark(
     name="lazyfree_reclaim",

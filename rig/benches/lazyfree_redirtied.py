@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """128 MiB of lazyfree folios of a PMD, each written to since: reclaim gives up on all of them."""
 
-from rig.bench import COUNTED_BY_ICOUNT, Benchmark, Metric
+from rig.benches.benchmark import COUNTED_BY_ICOUNT, Benchmark, Metric
 
 BENCH = Benchmark(
     name="lazyfree_redirtied",

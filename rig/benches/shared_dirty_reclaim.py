@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Threads of one process, on all CPUs, dirtying one region under memcg pressure."""
 
-from rig.bench import Benchmark, of_reclaim
+from rig.benches.benchmark import Benchmark, of_reclaim
 
 BENCH = Benchmark(
     name="shared_dirty_reclaim",

@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 
 from rig import printable
-from rig.kbuild import KernelBuild
+from rig.kernel.kbuild import KernelBuild
 
 
 def render(builds: Sequence[KernelBuild]) -> str:

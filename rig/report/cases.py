@@ -6,10 +6,11 @@
 
 from collections.abc import Iterable, Sequence
 
-from rig import printable, suite
-from rig.mutant import Mutant
-from rig.mutation import Kill, Mutation
-from rig.suite import Case, Suite
+from rig import printable
+from rig.campaigns.mutation import Kill, Mutation
+from rig.kernel.mutant import Mutant
+from rig.suites import suite
+from rig.suites.suite import Case, Suite
 
 INTRODUCTION = """\
 <!-- SPDX-License-Identifier: GPL-2.0-only -->

@@ -4,11 +4,13 @@
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from rig import bench, difference, printable
-from rig.bench import Benchmark
-from rig.compare import Comparison
-from rig.difference import Difference, Line
-from rig.qemu import Seeded
+from rig import printable
+from rig.benches import benchmark
+from rig.benches.benchmark import Benchmark
+from rig.campaigns import statistics
+from rig.campaigns.compare import Comparison
+from rig.campaigns.statistics import Difference, Line
+from rig.guest.qemu import Seeded
 from rig.report.text import fold, head
 
 WIDTH = 78
@@ -22,7 +24,7 @@ def render(found: Sequence[Comparison], name: str = "") -> str:
 
 
 def _table(one: Comparison) -> Iterator[str]:
-    machine, known = one.machine, bench.pick(one.bench)
+    machine, known = one.machine, benchmark.pick(one.bench)
     seeded = isinstance(machine.schedule, Seeded)
     swap = machine.swap.zram + machine.swap.disk
     yield "=" * WIDTH
@@ -43,7 +45,7 @@ def _table(one: Comparison) -> Iterator[str]:
         yield "  the same to the last digit."
     elif one.rounds > 1:
         yield "  In [ ] the 95 % interval of the mean difference, by bootstrap over the rounds."
-    if one.lines and not difference.can_decide(machine, one.rounds):
+    if one.lines and not statistics.can_decide(machine, one.rounds):
         yield "  So few rounds decide nothing, whatever they show."
     for why in one.discarded:
         yield from _fold(f"discarded: {why}")

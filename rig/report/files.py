@@ -7,9 +7,9 @@ from pathlib import Path
 import pydantic
 
 from rig import printable
+from rig.campaigns.results import RunResult
 from rig.errors import ConfigError
 from rig.report import junit as junit_xml
-from rig.results import RunResult
 
 _RESULTS = pydantic.TypeAdapter(tuple[RunResult, ...])
 

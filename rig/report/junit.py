@@ -4,10 +4,11 @@
 from collections.abc import Sequence
 from xml.etree import ElementTree as xml
 
-from rig import campaign, printable
+from rig import printable
+from rig.campaigns import execute
+from rig.campaigns.results import RunResult
 from rig.report import text
-from rig.results import RunResult
-from rig.verdict import CaseResult, Outcome
+from rig.verdict.rules import CaseResult, Outcome
 
 # JUnit has no other word for INCONCLUSIVE that is neither passed nor skipped.
 ELEMENT = {
@@ -25,7 +26,7 @@ def render(results: Sequence[RunResult]) -> bytes:
     for result in results:
         where = result.machine.where.replace("/", ".")
         if several:
-            where += f".{campaign.part(result.provenance.label)}"
+            where += f".{execute.part(result.provenance.label)}"
         for suite in result.suites:
             name = f"{suite.suite}.{where}"
             _suite(root, name, suite.cases)

@@ -4,7 +4,7 @@
 import statistics
 
 from rig import printable
-from rig.mutation import Fate, Mutation, Row
+from rig.campaigns.mutation import Fate, Mutation, Row
 from rig.report.text import fold
 
 COLUMNS = "{:<30} {:<8} {}"

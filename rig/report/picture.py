@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rig import bench, printable
-from rig.compare import Comparison
-from rig.difference import Difference, Line
+from rig import printable
+from rig.benches import benchmark
+from rig.campaigns.compare import Comparison
+from rig.campaigns.statistics import Difference, Line
 from rig.errors import ConfigError, needs_extra
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _pairs(axes: "Axes", one: Comparison, line: Line) -> None:
     axes.plot(
         [place + 0.15 for place in places], line.after, "o", markersize=4, color=_colour(line)
     )
-    axes.set_title(f"{one.bench}: {bench.pick(one.bench).metric(line.metric).title.strip()}",
+    axes.set_title(f"{one.bench}: {benchmark.pick(one.bench).metric(line.metric).title.strip()}",
                    loc="left", fontsize=9)  # fmt: skip
     axes.set_ylim(0, 1.2 * max(*line.before, *line.after) or 1)
     axes.set_xticks([])

@@ -11,14 +11,18 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from pathlib import Path
 
-from rig import bench, campaign, compare, log, mutation, printable, rfc822, suite, target
-from rig.compare import Comparison
+from rig import log, printable
+from rig.benches import benchmark
+from rig.campaigns import compare, execute, mutation
+from rig.campaigns.compare import Comparison
+from rig.campaigns.pipeline import TOP
+from rig.campaigns.request import Request
+from rig.campaigns.results import RunResult
 from rig.errors import ConfigError
 from rig.report import comparison, text
-from rig.request import Request
-from rig.results import RunResult
-from rig.run import TOP
-from rig.verdict import Outcome
+from rig.series import rfc822, target
+from rig.suites import suite
+from rig.verdict.rules import Outcome
 
 PART = re.compile(r":(\d+) on ")
 """In the label of a run of a series' first patches."""
@@ -70,11 +74,11 @@ def tests(directory: Path) -> tuple[RunResult, ...]:
     if (directory / compare.FILE).is_file() or (directory / mutation.FILE).is_file():
         return ()
     try:
-        results = campaign.load_all(directory)
+        results = execute.load_all(directory)
     except ConfigError as error:  # one run that is damaged does not hide the others
         log.note(error.message)
         return ()
-    return tuple(one for one in results if {ran.suite for ran in one.suites} != {bench.SUITE})
+    return tuple(one for one in results if {ran.suite for ran in one.suites} != {benchmark.SUITE})
 
 
 def whole(results: Sequence[RunResult]) -> tuple[RunResult, ...]:

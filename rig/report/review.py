@@ -11,14 +11,16 @@ import json
 import shlex
 from collections.abc import Sequence
 
-from rig import campaign, printable, request, rfc822, target
+from rig import printable
+from rig.campaigns import execute, request
+from rig.campaigns.request import Request
+from rig.campaigns.results import RunResult
 from rig.errors import RigError
 from rig.report import reply, text
-from rig.request import Request
-from rig.results import RunResult
+from rig.series import rfc822, target
 from rig.shelves import Shelves
 from rig.store import Store
-from rig.verdict import Outcome
+from rig.verdict.rules import Outcome
 
 STATUS = {Outcome.PASS: "pass", Outcome.FAIL: "fail"}
 """All else has proved nothing: a warning."""
@@ -38,8 +40,8 @@ def check(
     if not (found := stored(store, identifier)) and arches:
         asked = request.fetched(shelves, Request(target=typed, arch=arches))
         specs = request.specs(store, shelves, asked)
-        directory = campaign.new_directory(store, specs[0].tree.label)
-        found = (campaign.execute(store, shelves, specs, directory), directory.name)
+        directory = execute.new_directory(store, specs[0].tree.label)
+        found = (execute.execute(store, shelves, specs, directory), directory.name)
     if not found:
         return [_entry("rig", "warn", "not run yet", f"rig run {shlex.quote(typed)}")]
     return _entries(*found)
@@ -47,7 +49,7 @@ def check(
 
 def stored(store: Store, identifier: str) -> tuple[Sequence[RunResult], str] | None:
     """The newest run of the whole series that this mail is the top of, and its name."""
-    for directory in reversed(campaign.runs(store)):
+    for directory in reversed(execute.runs(store)):
         if message_id(reply.top_of(directory)) != identifier:
             continue
         results = [one for one in reply.whole(reply.tests(directory)) if not one.provenance.mutant]

@@ -4,12 +4,15 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rig import base, campaign, printable, series
-from rig.intake import Fetched
+from rig import printable
+from rig.campaigns import execute
+from rig.kernel import base
 from rig.report import reply
-from rig.series import SeriesVersion
+from rig.series import model
+from rig.series.fetch import Fetched
+from rig.series.model import SeriesVersion
 from rig.store import Store
-from rig.verdict import Outcome
+from rig.verdict.rules import Outcome
 
 NONE = "-"
 
@@ -27,9 +30,9 @@ def fetched(done: Fetched, shelf: Path) -> str:
 def table(store: Store, shelf: Path, names: Sequence[str] = ()) -> str:
     """Every revision, and its last verdict on each architecture from the stored runs."""
     found = [
-        (series.load(shelf, name, number), _bases(shelf, name, number))
-        for name in names or series.names(shelf)
-        for number in series.revisions(shelf, name)
+        (model.load(shelf, name, number), _bases(shelf, name, number))
+        for name in names or model.names(shelf)
+        for number in model.revisions(shelf, name)
     ]
     verdicts = _verdicts(store, [one.label for one, _ in found])
     arches = sorted({arch for one in verdicts.values() for arch in one}, reverse=True)
@@ -53,15 +56,15 @@ def _bases(shelf: Path, name: str, number: int) -> str:
     if not variants:
         return ""
     others = [path.stem.partition(".on-")[2] for path in variants]
-    return ", ".join(dict.fromkeys([_base(series.load(shelf, name, number)), *others]))
+    return ", ".join(dict.fromkeys([_base(model.load(shelf, name, number)), *others]))
 
 
 def _verdicts(store: Store, labels: Iterable[str]) -> dict[str, dict[str, str]]:
     """Label -> architecture -> what the newest run of it there said."""
     wanted = set(labels)
-    names = {campaign.SAFE.sub("-", label.partition("@")[0]) for label in wanted}
+    names = {execute.SAFE.sub("-", label.partition("@")[0]) for label in wanted}
     found: dict[str, dict[str, str]] = {}
-    for directory in reversed(campaign.runs(store)):
+    for directory in reversed(execute.runs(store)):
         if not any(name in directory.name for name in names):
             continue
         fresh: dict[tuple[str, str], list[Outcome]] = {}

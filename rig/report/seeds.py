@@ -4,9 +4,9 @@
 from collections.abc import Sequence
 
 from rig import printable
-from rig.explore import Exploration
-from rig.replay import Replayed
-from rig.trace import Traced
+from rig.campaigns.explore import Exploration
+from rig.campaigns.replay import Replayed
+from rig.campaigns.trace import Traced
 
 SHOWN = 20
 """Failing seeds that are named."""

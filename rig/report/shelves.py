@@ -3,15 +3,18 @@
 
 from collections.abc import Iterable
 
-from rig import arch, base, mutant, printable, series, suite
+from rig import arch, printable
+from rig.kernel import base, mutant
+from rig.series import model
 from rig.shelves import Shelves
+from rig.suites import suite
 
 
 def render(shelves: Shelves) -> str:
     flavours = sorted(path.stem for path in (shelves.kconfigs / "flavour").glob("*.config"))
     lines = [
         *_section("bases", [f"{base.DEFAULT} (default); any vX.Y Debian or kernel.org has"]),
-        *_section("series", (_revisions(shelves, name) for name in series.names(shelves.patches))),
+        *_section("series", (_revisions(shelves, name) for name in model.names(shelves.patches))),
         *_section("architectures", arch.known()),
         *_section("flavours", flavours),
         *_section("mutants", (one.name for one in mutant.load_all(shelves.patches))),
@@ -25,7 +28,7 @@ def render(shelves: Shelves) -> str:
 
 
 def _revisions(shelves: Shelves, name: str) -> str:
-    return " ".join(f"{name}@v{number}" for number in series.revisions(shelves.patches, name))
+    return " ".join(f"{name}@v{number}" for number in model.revisions(shelves.patches, name))
 
 
 def _section(title: str, entries: Iterable[str]) -> list[str]:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import jinja2
 
-from rig import campaign, printable
-from rig.results import RunResult
-from rig.verdict import Outcome
+from rig import printable
+from rig.campaigns import execute
+from rig.campaigns.results import RunResult
+from rig.verdict.rules import Outcome
 
 # The kernel's mails are read at 80 columns, quoted twice.
 WIDTH = 76
@@ -86,7 +87,7 @@ def _beside(results: Sequence[RunResult]) -> Iterator[str]:
                     row.setdefault(result.provenance.label, []).append(case.outcome)
         width = max(map(len, rows), default=0)
         yield ""
-        head = (f"{campaign.part(label):12}" for label in columns)
+        head = (f"{execute.part(label):12}" for label in columns)
         yield f"{arch:{width}}  {'  '.join(head)}".rstrip()
         for name, row in rows.items():
             cells = (f"{Outcome.worst(row[one]) if one in row else '-':12}" for one in columns)

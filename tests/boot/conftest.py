@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from rig import arch, guest, request, run
-from rig.guest import Guest, Software
-from rig.progress import reporter
-from rig.request import Request
-from rig.results import Prepared
+from rig import arch
+from rig.campaigns import pipeline, request
+from rig.campaigns.request import Request
+from rig.campaigns.results import Prepared
+from rig.cli.progress import reporter
+from rig.guest import boot as guests
+from rig.guest.boot import Guest, Software
 from rig.shelves import Shelves
 from rig.store import Store
 
@@ -35,7 +37,7 @@ def prepared(request: pytest.FixtureRequest, store: Store) -> Prepared:
 def prepare(store: Store, name: str) -> Prepared:
     with reporter():
         spec = request.specs(store, Shelves.default(), Request(target="v6.12", arch=(name,)))[0]
-        return run.prepare(store, Shelves.default(), spec)
+        return pipeline.prepare(store, Shelves.default(), spec)
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def boot(prepared: Prepared, tmp_path: Path) -> Boot:
         machine = prepared.spec.machine
         machine = replace(machine, cmdline=(*machine.cmdline, *words))
         software = prepared.software
-        return guest.boot(
+        return guests.boot(
             machine,
             Software(kernel=software.kernel, initrd=(*software.initrd, *initrd)),
             tmp_path / "guest",
@@ -59,5 +61,5 @@ def boot(prepared: Prepared, tmp_path: Path) -> Boot:
 def up(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
     """A guest that a module's gentle tests share."""
     machine, directory = prepared.spec.machine, tmp_path_factory.mktemp("guest")
-    with guest.boot(machine, prepared.software, directory) as ready:
+    with guests.boot(machine, prepared.software, directory) as ready:
         yield ready

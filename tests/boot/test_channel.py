@@ -6,9 +6,9 @@ import socket
 
 import pytest
 
-from rig import suite
 from rig.errors import InfraError
-from rig.guest import OUTPUT_LIMIT, Guest
+from rig.guest.boot import OUTPUT_LIMIT, Guest
+from rig.suites import suite
 
 
 def test_command_has_its_output_and_status(up: Guest) -> None:

@@ -12,14 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from rig import accel, arch, campaign, cpio, guest, proc, run, suite
+from rig import arch, proc
+from rig.campaigns import execute, pipeline
+from rig.campaigns.results import Prepared
 from rig.errors import BootError, GuestLost, InfraError
-from rig.guest import Guest
-from rig.qemu import Accel
-from rig.results import Prepared
+from rig.guest import accel, cpio
+from rig.guest import boot as guests
+from rig.guest.boot import Guest
+from rig.guest.qemu import Accel
 from rig.store import Store
-from rig.suite import Selection
-from rig.verdict import Outcome
+from rig.suites import suite
+from rig.suites.suite import Selection
+from rig.verdict.rules import Outcome
 
 Boot = Callable[..., AbstractContextManager[Guest]]
 CRASH = "echo c > /proc/sysrq-trigger"
@@ -79,14 +83,14 @@ def test_panic_at_boot(boot: Boot) -> None:
 
 
 def test_hang_at_boot(boot: Boot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guest, "BOOT_DEADLINE", 1.5)
+    monkeypatch.setattr(guests, "BOOT_DEADLINE", 1.5)
     with pytest.raises(BootError, match="hangs at boot"):
         with boot("rdinit=/bin/sh"):  # waits for somebody to type
             pass
 
 
 def test_ssh_refused(boot: Boot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guest, "BOOT_DEADLINE", 2)
+    monkeypatch.setattr(guests, "BOOT_DEADLINE", 2)
     nobody = cpio.archive([cpio.file("usr/sbin/dropbear", b"#!/bin/sh\nexit 0\n", 0o755)])
     with pytest.raises(BootError, match="SSH is refused"):
         with boot(initrd=(nobody,)):
@@ -112,20 +116,20 @@ def test_case_during_which_the_kernel_dies(prepared: Prepared, tmp_path: Path) -
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(suite, "run_case", crashing)
-        result = run.execute(replace(prepared, spec=spec), tmp_path / "run")
+        result = pipeline.execute(replace(prepared, spec=spec), tmp_path / "run")
     assert result.verdict.outcome is Outcome.FAIL
     first, *others = [case for one in result.suites for case in one.cases]
     assert first.outcome is Outcome.FAIL and "crash" in first.reason
     assert others and all("not run" in case.reason for case in others)
     splat = next(splat for splat in result.splats if splat.fatal)
     assert any("drivers/tty/sysrq.c:" in line for line in splat.text), "stacks are decoded"
-    campaign.store_result(result, tmp_path / "run")
-    assert campaign.load(tmp_path / "run" / campaign.RESULT) == result
+    execute.store_result(result, tmp_path / "run")
+    assert execute.load(tmp_path / "run" / execute.RESULT) == result
 
 
 def test_guests_live_side_by_side(prepared: Prepared, tmp_path: Path) -> None:
-    with guest.boot(prepared.spec.machine, prepared.software, tmp_path / "a") as one:
-        with guest.boot(prepared.spec.machine, prepared.software, tmp_path / "b") as two:
+    with guests.boot(prepared.spec.machine, prepared.software, tmp_path / "a") as one:
+        with guests.boot(prepared.spec.machine, prepared.software, tmp_path / "b") as two:
             assert one.run("echo $((6 * 7))").stdout == two.run("echo $((6 * 7))").stdout == "42\n"
 
 
@@ -139,11 +143,11 @@ def test_qemu_goes_with_its_context(boot: Boot) -> None:
 BOOT_AND_WAIT = """
 import sys, time
 from pathlib import Path
-from rig import guest
-from rig.guest import Software
-from rig.qemu import Accel, Machine
+from rig.guest import boot
+from rig.guest.software import Software
+from rig.guest.qemu import Accel, Machine
 machine = Machine(arch=sys.argv[1], accel=Accel.TCG)
-with guest.boot(machine, Software(kernel=Path(sys.argv[2]), initrd=(Path(sys.argv[3]),)),
+with boot.boot(machine, Software(kernel=Path(sys.argv[2]), initrd=(Path(sys.argv[3]),)),
                 Path(sys.argv[4])) as up:
     print(up.pid, flush=True)
     time.sleep(1000)

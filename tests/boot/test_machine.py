@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from rig import arch, guest, proc
-from rig.qemu import Swap
-from rig.results import Prepared
+from rig import arch, proc
+from rig.campaigns.results import Prepared
+from rig.guest import boot
+from rig.guest.qemu import Swap
 
 
 @pytest.mark.parametrize("lru_gen", [False, True])
@@ -17,7 +18,7 @@ def test_cpus_memory_swap_disk_and_lru(prepared: Prepared, tmp_path: Path, lru_g
     machine = replace(
         prepared.spec.machine, cpus=2, memory=768, swap=Swap(zram=64, disk=128), lru_gen=lru_gen
     )
-    with guest.boot(machine, prepared.software, tmp_path / "guest") as up:
+    with boot.boot(machine, prepared.software, tmp_path / "guest") as up:
         assert up.run("nproc").stdout == "2\n"
         total = int(up.run("grep MemTotal /proc/meminfo").stdout.split()[1])
         assert 650 << 10 < total < 768 << 10
@@ -46,7 +47,7 @@ def test_shell_runs_a_command_and_gives_its_status(name: str) -> None:
 def test_the_data_disk_is_empty_in_every_guest(prepared: Prepared, tmp_path: Path) -> None:
     mount = "mkdir -p /data && mount -t ext4 /dev/vdb /data && ls -A /data"
     for name in ("first", "second"):
-        with guest.boot(prepared.spec.machine, prepared.software, tmp_path / name) as up:
+        with boot.boot(prepared.spec.machine, prepared.software, tmp_path / name) as up:
             assert up.run("cat /sys/block/vdb/serial").stdout.strip() == "rig-data"
             assert up.run(mount).stdout == "lost+found\n"
             assert up.run("echo gone >/data/file && sync && umount /data").status == 0

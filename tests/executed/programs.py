@@ -18,7 +18,8 @@ from pathlib import Path
 import program_log
 import pytest
 
-from rig import arch, host
+from rig import arch
+from rig.cli import requirements
 
 HERE = Path(__file__).parent
 TOP = HERE.parent.parent
@@ -81,15 +82,15 @@ def complaints(
         and not essential(program)
     ]
     return [
-        f"{program} is executed, but is in no Need of rig/host.py, so `rig doctor --fix` does not"
-        f" install it: add a Need with programs=({program.name!r},), or do without.\n"
-        + "".join(f"    by {place}\n" for place in sorted(callers[program])[:5])
+        f"{program} is executed, but is in no Need of rig/cli/requirements.py, so"
+        f" `rig doctor --fix` does not install it: add a Need with programs=({program.name!r},),"
+        " or do without.\n" + "".join(f"    by {place}\n" for place in sorted(callers[program])[:5])
         for program in bad
     ]
 
 
 def in_the_list() -> frozenset[str]:
-    wanted = (*host.needs(arch.known().values()), *host.UNPRIVILEGED)
+    wanted = (*requirements.needs(arch.known().values()), *requirements.UNPRIVILEGED)
     return frozenset(program for need in wanted for program in need.programs)
 
 

@@ -12,7 +12,7 @@ import b4.command
 import pytest
 from b4.review import checks
 
-from rig import campaign
+from rig.campaigns import execute
 from rig.store import Store
 from tests.unit.conftest import case, result
 
@@ -33,7 +33,7 @@ def test_b4_shows_our_verdict(run: bool, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tree)
     if run:
         path = Store(tmp_path / "store").root / "runs" / "20260101-000000-x" / "x86_64"
-        campaign.store_result(result(cases=(case("anon_lost_write"),)), path)
+        execute.store_result(result(cases=(case("anon_lost_write"),)), path)
         (path / "top.eml").write_bytes(COVER)
     b4.setup_config(b4.command.setup_parser().parse_args(["-n", "am", "x@y"]))
     _, commands = checks.load_check_cmds()

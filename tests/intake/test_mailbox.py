@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rig import intake, rfc822, series
 from rig.errors import ConfigError
+from rig.series import fetch, model, rfc822
 from tests.intake.conftest import diff, mail, revision
 
 MBX = Path(__file__).parent.parent / "data" / "mbx"
@@ -28,8 +28,8 @@ def written(path: Path, *mails: bytes) -> Path:
 
 
 def test_a_series_that_git_wrote(shelf: Path) -> None:
-    (one,) = intake.fetch(shelf, str(MBX / "shelf" / "unmap-batch" / "v2.mbx")).series
-    given = series.read(MBX / "shelf" / "unmap-batch" / "v2.mbx")
+    (one,) = fetch.fetch(shelf, str(MBX / "shelf" / "unmap-batch" / "v2.mbx")).series
+    given = model.read(MBX / "shelf" / "unmap-batch" / "v2.mbx")
     assert (one.label, one.base, one.change_id) == ("unmap-batch@v2", given.base, given.change_id)
     for ours, theirs in zip(one.patches, given.patches, strict=True):
         assert (ours.subject, ours.author, ours.files) == (
@@ -42,8 +42,8 @@ def test_a_series_that_git_wrote(shelf: Path) -> None:
 
 @pytest.mark.parametrize("coding", ["quoted-printable", "base64"])
 def test_a_transfer_encoding_is_undone(shelf: Path, coding: str) -> None:
-    (one,) = intake.fetch(shelf, str(MBX / f"{coding}.mbx")).series
-    given = series.read(MBX / f"{coding}.mbx")
+    (one,) = fetch.fetch(shelf, str(MBX / f"{coding}.mbx")).series
+    given = model.read(MBX / f"{coding}.mbx")
     assert b"Content-Transfer-Encoding: 8bit" in one.patches[0].mail
     assert (
         rfc822.body_of(one.patches[0].mail).strip() == rfc822.body_of(given.patches[0].mail).strip()
@@ -56,7 +56,7 @@ def test_a_maildir(shelf: Path, tmp_path: Path, kind: str) -> None:
     for one in revision(2, stem="box", title="mm: boxed"):
         bare = one.replace(b"[PATCH v2 ", b"[v2,").replace(b"\nMessage-Id: ", b"\nX-Was: ")
         box.add(one if kind == "sent" else bare)
-    (found,) = intake.fetch(shelf, str(tmp_path / "mails")).series
+    (found,) = fetch.fetch(shelf, str(tmp_path / "mails")).series
     assert (found.label, len(found.patches)) == ("boxed@v2", 2)
 
 
@@ -65,7 +65,7 @@ def test_a_directory_of_patches(shelf: Path, tmp_path: Path) -> None:
     home.mkdir()
     for number, one in enumerate(revision(1, stem="dir", title="mm: filed")):
         (home / f"000{number}.patch").write_bytes(one)
-    (found,) = intake.fetch(shelf, str(home)).series
+    (found,) = fetch.fetch(shelf, str(home)).series
     assert (found.label, len(found.patches)) == ("filed@v1", 2)
 
 
@@ -75,7 +75,7 @@ def test_patchworks_mbox(shelf: Path, tmp_path: Path) -> None:
         one.replace(b"[PATCH v2 ", b"[v2,").replace(b"\nSubject", b"\nX-Patchwork-Id: 7\nSubject")
         for one in revision(2, stem="pw", title="x")[1:]
     ]
-    (one,) = intake.fetch(shelf, str(written(tmp_path / "x.mbox", *mails)), name="pw").series
+    (one,) = fetch.fetch(shelf, str(written(tmp_path / "x.mbox", *mails)), name="pw").series
     assert [patch.subject for patch in one.patches] == ["mm: one", "mm: two"]
     assert (one.revision, one.cover) == (2, "")
 
@@ -94,7 +94,7 @@ def test_what_a_revision_is_called(shelf: Path, tmp_path: Path, tags: str, label
         one.replace(b"[PATCH v9 %d/2]" % n, tags.format(f"{n}/2").encode())
         for n, one in enumerate(revision(9, stem="t", title="mm: x"))
     ]
-    (one,) = intake.fetch(shelf, str(written(tmp_path / "x.mbox", *mails))).series
+    (one,) = fetch.fetch(shelf, str(written(tmp_path / "x.mbox", *mails))).series
     assert (one.label, len(one.patches), one.cover[:6]) == (label, 2, "mm: x\n")
 
 
@@ -140,9 +140,9 @@ def test_a_message_with_a_line_that_begins_as_a_mail_does(
         path.mkdir()
         (path / "x.patch").write_text(text)
         source = f"{path}" if kind == "directory" else f"{path / 'x.patch'}"
-    done = intake.fetch(shelf, source, name="topic")
-    assert intake.fetch(shelf, source, name="topic").fresh == ()
-    assert done.series == (series.load(shelf, "topic"),)
+    done = fetch.fetch(shelf, source, name="topic")
+    assert fetch.fetch(shelf, source, name="topic").fresh == ()
+    assert done.series == (model.load(shelf, "topic"),)
     assert [patch.subject for patch in done.series[0].patches] == ["mm: one", "mm: two"]
     git(tree, "checkout", "-q", "-b", "again", "base")
     git(tree, "am", "-q", stdin=(shelf / "topic" / "v1.mbx").read_bytes())
@@ -165,10 +165,10 @@ def test_amended_commits_are_the_next_revision(
     shelf: Path, tree: Path, words: tuple[str, ...]
 ) -> None:
     source = f"git:{tree} base..HEAD"
-    intake.fetch(shelf, source)
+    fetch.fetch(shelf, source)
     git(tree, "commit", "-q", "--amend", *words)
     for fresh in ((2,), ()):
-        done = intake.fetch(shelf, source)
+        done = fetch.fetch(shelf, source)
         assert (done.series[0].label, done.fresh) == ("topic@v2", fresh)
 
 
@@ -208,7 +208,7 @@ HTML = mail("h@x.org", "[PATCH] mm: x", "<p>x</p>\n", header="Content-Type: text
 def test_bad_input(shelf: Path, tmp_path: Path, mails: list[bytes], complaint: str) -> None:
     path = written(tmp_path / "x.mbox", *mails)
     with pytest.raises(ConfigError, match=complaint) as bad:
-        intake.fetch(shelf, str(path))
+        fetch.fetch(shelf, str(path))
     assert ".fetch~" not in bad.value.message
     assert list(shelf.iterdir()) == []
     shutil.rmtree(shelf)

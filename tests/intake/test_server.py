@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from rig import b4, intake, request, rfc822, series
+from rig.campaigns import request
+from rig.campaigns.request import Request
 from rig.errors import ConfigError, InfraError
-from rig.request import Request
+from rig.series import b4, fetch, model, rfc822
 from rig.shelves import Shelves
 from tests.intake.conftest import CHANGE_ID, PATIENCE, Faulty, Server
 
@@ -22,7 +23,7 @@ def left(shelf: Path) -> list[str]:
 
 def test_a_message_id(server: Server, user: Knows, shelf: Path) -> None:
     user(server.url)
-    done = intake.fetch(shelf, "unmap-v2-0@example.org")
+    done = fetch.fetch(shelf, "unmap-v2-0@example.org")
     (one,) = done.series
     assert (one.label, done.fresh) == ("unmap-batch@v2", (2,))
     assert (one.change_id, one.base) == (CHANGE_ID, "adc218676eef25575469234709c2d87185ca223a")
@@ -44,7 +45,7 @@ def test_what_is_on_the_shelf_is_what_b4_wrote(
     server: Server, user: Knows, shelf: Path, tmp_path: Path
 ) -> None:
     user(server.url)
-    intake.fetch(shelf, "unmap-v2-0@example.org")
+    fetch.fetch(shelf, "unmap-v2-0@example.org")
     b4.am(shelf / "unmap-batch" / "v2.thread.mbx", 2, tmp_path, with_trailers=False)
     for name in ("v2.mbx", "v2.cover"):
         assert (shelf / "unmap-batch" / name).read_bytes() == (tmp_path / name).read_bytes()
@@ -52,7 +53,7 @@ def test_what_is_on_the_shelf_is_what_b4_wrote(
 
 def test_tags_are_collected_on_request(server: Server, user: Knows, shelf: Path) -> None:
     user(server.url)
-    (one,) = intake.fetch(shelf, "unmap-v2-0@example.org", with_trailers=True).series
+    (one,) = fetch.fetch(shelf, "unmap-v2-0@example.org", with_trailers=True).series
     tag = "Reviewed-by: Ann <ann@example.org>"
     assert [tag in rfc822.body_of(patch.mail) for patch in one.patches] == [True, False]
 
@@ -62,14 +63,14 @@ def test_a_link_and_any_mail_of_the_series(
     server: Server, user: Knows, shelf: Path, form: str
 ) -> None:
     user(server.url)
-    (one,) = intake.fetch(shelf, form.format(url=server.url), name="mine").series
+    (one,) = fetch.fetch(shelf, form.format(url=server.url), name="mine").series
     assert one.label == "mine@v1"
 
 
 def test_all_revisions_by_change_id(server: Server, user: Knows, shelf: Path) -> None:
     user(server.url)
     for asked in ("unmap-v2-0@example.org", "unmap-v1-0@example.org"):
-        done = intake.fetch(shelf, asked, all_revisions=True, name=asked[:8])
+        done = fetch.fetch(shelf, asked, all_revisions=True, name=asked[:8])
         assert [one.revision for one in done.series] == [1, 2]
         assert [one.message_id for one in done.series] == [
             "unmap-v1-0@example.org",
@@ -81,7 +82,7 @@ def test_all_revisions_by_change_id(server: Server, user: Knows, shelf: Path) ->
 def test_all_revisions_by_links(server: Server, user: Knows, shelf: Path) -> None:
     """The title changed each time: no search finds them. The links name lore; b4.midmask wins."""
     user(server.url)
-    done = intake.fetch(shelf, "linked-v3-0@example.org", all_revisions=True)
+    done = fetch.fetch(shelf, "linked-v3-0@example.org", all_revisions=True)
     assert [one.label for one in done.series] == [f"third-name@v{number}" for number in (1, 2, 3)]
     assert done.series[0].cover.startswith("mm: first name")
 
@@ -90,21 +91,21 @@ def test_one_revision_joins_the_others_of_its_series(
     server: Server, user: Knows, shelf: Path
 ) -> None:
     user(server.url)
-    intake.fetch(shelf, "unmap-v1-0@example.org", name="mine")
-    assert intake.fetch(shelf, "unmap-v2-0@example.org").series[0].label == "mine@v2"
-    again = intake.fetch(shelf, "unmap-v2-0@example.org")
+    fetch.fetch(shelf, "unmap-v1-0@example.org", name="mine")
+    assert fetch.fetch(shelf, "unmap-v2-0@example.org").series[0].label == "mine@v2"
+    again = fetch.fetch(shelf, "unmap-v2-0@example.org")
     assert (again.series[0].label, again.fresh) == ("mine@v2", ())
-    assert series.revisions(shelf, "mine") == (1, 2)
+    assert model.revisions(shelf, "mine") == (1, 2)
 
 
 def test_two_revisions_under_one_name(server: Server, user: Knows, shelf: Path) -> None:
     user(server.url)
-    intake.fetch(shelf, "unmap-v2-0@example.org", name="mine")
+    fetch.fetch(shelf, "unmap-v2-0@example.org", name="mine")
     before = (shelf / "mine" / "v2.mbx").read_bytes()
     with pytest.raises(ConfigError, match=r"mine/v2\.mbx is there already and is not the same"):
-        intake.fetch(shelf, "linked-v3-0@example.org", name="mine", all_revisions=True)
+        fetch.fetch(shelf, "linked-v3-0@example.org", name="mine", all_revisions=True)
     assert (shelf / "mine" / "v2.mbx").read_bytes() == before
-    assert series.revisions(shelf, "mine") == (2,), "nor v1 and v3"
+    assert model.revisions(shelf, "mine") == (2,), "nor v1 and v3"
 
 
 def test_a_run_of_a_message_id(server: Server, user: Knows, shelf: Path) -> None:
@@ -133,7 +134,7 @@ def test_what_is_not_there(
 ) -> None:
     user(server.url)
     with pytest.raises(ConfigError, match=complaint):
-        intake.fetch(shelf, asked)
+        fetch.fetch(shelf, asked)
     assert left(shelf) == []
 
 
@@ -144,7 +145,7 @@ def test_a_server_that_fails(
     one = faulty(fault)
     user(one.url, patience=1.0 if fault in ("slow", "silent") else PATIENCE)
     with pytest.raises(InfraError, match=r"the server did not deliver the thread: .") as bad:
-        intake.fetch(shelf, "unmap-v2-0@example.org")
+        fetch.fetch(shelf, "unmap-v2-0@example.org")
     assert "Traceback" not in bad.value.message
     assert one.asked
     assert left(shelf) == []
@@ -157,9 +158,9 @@ def test_a_server_that_does_not_search(
     """b4 goes on with what it has; a revision would be missing, and nobody told."""
     user(faulty("search").url)
     with pytest.raises(InfraError, match="does not answer the search for its other revisions"):
-        intake.fetch(shelf, asked, all_revisions=True)
+        fetch.fetch(shelf, asked, all_revisions=True)
     assert left(shelf) == []
-    assert intake.fetch(shelf, asked).fresh
+    assert fetch.fetch(shelf, asked).fresh
 
 
 def test_the_search_back_may_fail_too(
@@ -182,12 +183,12 @@ def test_a_server_that_is_slow(
     monkeypatch.setattr(b4, "DEADLINE", 5.0)
     user(faulty("slow").url, patience=1.0)
     with pytest.raises(InfraError, match="did not deliver the thread within 5 s"):
-        intake.fetch(shelf, "unmap-v2-0@example.org")
+        fetch.fetch(shelf, "unmap-v2-0@example.org")
     assert left(shelf) == []
 
 
 def test_a_server_that_is_not_there(user: Knows, shelf: Path) -> None:
     user("http://127.0.0.1:9/mm")
     with pytest.raises(InfraError, match="the server did not deliver the thread"):
-        intake.fetch(shelf, "unmap-v2-0@example.org")
+        fetch.fetch(shelf, "unmap-v2-0@example.org")
     assert left(shelf) == []

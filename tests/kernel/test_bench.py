@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from rig import arch, bench, campaign, proc, request
-from rig.difference import Difference
-from rig.request import Request
+from rig import arch, proc
+from rig.benches import benchmark
+from rig.campaigns import execute, request
+from rig.campaigns.request import Request
+from rig.campaigns.statistics import Difference
 from rig.shelves import Shelves
 from rig.store import Store
-from rig.verdict import Outcome
+from rig.verdict.rules import Outcome
 
 BOTH = ",".join(arch.known())
 
@@ -73,12 +75,12 @@ def test_what_flushes_cost_each_page_is_seen(
 def test_stress_ng_works_in_the_image_that_has_it(name: str) -> None:
     """A guest, for the statistics' nine rounds of it are minutes."""
     store, shelves = Store.default(), Shelves.default()
-    one = bench.pick("dirty_reclaim")
+    one = benchmark.pick("dirty_reclaim")
     (spec,) = request.specs(store, shelves, Request(target="v6.12", arch=(name,)))
     spec = replace(spec, suites=(one.selection,))
-    directory = campaign.new_directory(store, f"stress-ng-{name}")
+    directory = execute.new_directory(store, f"stress-ng-{name}")
     results = {
-        image: campaign.execute(
+        image: execute.execute(
             store, shelves, [replace(spec, image=image)], directory, suffix=f"-{image}"
         )[0]
         for image in (one.image, "test")

@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from rig import arch, proc, suite
+from rig import arch, proc
+from rig.suites import suite
 
 BOTH = ",".join(arch.known())
 CASES = [f"{one.name}/{case.name}" for one in suite.standard().values() for case in one.cases]

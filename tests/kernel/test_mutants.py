@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pydantic
 
-from rig import arch, mutant, proc
-from rig.mutation import Fate, Mutation
+from rig import arch, proc
+from rig.campaigns.mutation import Fate, Mutation
+from rig.kernel import mutant
 from rig.shelves import Shelves
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rig import arch, campaign, gdbstub, proc, replay, seeded, trace
+from rig import arch, proc
+from rig.campaigns import execute, replay, trace
+from rig.guest import gdbstub, seeded
 from rig.store import Store
 
 CASE = ("--suite", "stale_tlb", "--case", "anon_lost_write")
@@ -27,7 +29,7 @@ def run(name: str, seed: int, *words: str, status: int) -> tuple[str, Path]:
     said = rig("run", "v6.12", "--arch", name, *schedule, *CASE, *words, status=status)
     found = re.search(r"^rig report (\S+)$", said, re.MULTILINE)
     assert found, said
-    return said, campaign.find(Store.default(), found[1])
+    return said, execute.find(Store.default(), found[1])
 
 
 @pytest.mark.parametrize("name", list(arch.known()))

@@ -16,18 +16,21 @@ from typing import Any
 
 import pytest
 
-from rig import git, guest, sandbox, suite
-from rig.base import Base
-from rig.console import scan
+from rig import git
+from rig.campaigns.results import Prepared, Provenance, RunResult, RunSpec, provenance
 from rig.errors import GuestLost
-from rig.guest import Ran
-from rig.kbuild import KernelBuild
-from rig.qemu import Accel, Machine, Swap
-from rig.results import Prepared, Provenance, RunResult, RunSpec, provenance
+from rig.guest import boot as guests
+from rig.guest.boot import Ran
+from rig.guest.console import scan
+from rig.guest.qemu import Accel, Machine, Swap
+from rig.kernel import sandbox
+from rig.kernel.base import Base
+from rig.kernel.kbuild import KernelBuild
+from rig.kernel.tree import TreeSpec
 from rig.store import Store
-from rig.suite import Selection
-from rig.tree import TreeSpec
-from rig.verdict import CaseResult, Outcome, Owner, SuiteResult, Trouble, Verdict, conclude
+from rig.suites import suite
+from rig.suites.suite import Selection
+from rig.verdict.rules import CaseResult, Outcome, Owner, SuiteResult, Trouble, Verdict, conclude
 
 TOP = Path(__file__).parent.parent.parent
 KERNEL = TOP / "tests" / "data" / "kernel"
@@ -360,7 +363,7 @@ def prepared(spec: RunSpec, tmp_path: Path) -> Prepared:
         image=build / "bzImage", vmlinux=build / "vmlinux", warnings=("x.c:1: warning: y",),
         seconds=1, objects=3, reused=False,
     )  # fmt: skip
-    software = guest.Software(kernel=build / "bzImage", initrd=())
+    software = guests.Software(kernel=build / "bzImage", initrd=())
     return Prepared(spec=spec, build=made, software=software, provenance=provenance(spec))
 
 
@@ -414,7 +417,7 @@ def boots(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Machine]]:
                 raise error
             yield FakeGuest(machine, says or {}, console)
 
-        monkeypatch.setattr(guest, "boot", boot)
+        monkeypatch.setattr(guests, "boot", boot)
         return booted
 
     return set_up

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rig import git, proc
-from rig.base import Base
+from rig.kernel.base import Base
 from rig.store import Store
 
 Eventually = Callable[[Callable[[], object]], None]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""DESIGN's table of layers and its rules on form, read off the source.
+"""DESIGN's table of packages and its rules on form, read off the source.
 
 Each rule is a function from source to complaints, shown here to complain about a breach of it and
 then held against every module there is.
@@ -7,54 +7,56 @@ then held against every module there is.
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 TOP = Path(__file__).parent.parent.parent
 
-# In the order of DESIGN: a module may import what stands before it. `*` is every module of a
-# package, none of which may import another. `report.*` and the like come after `report` itself.
-LAYERS = {
-    "L0 host": "printable errors log proc store git discover shelves",
-    "L1 nouns": (
-        "version kconfig arches arch arches.* guard rfc822 series mutant target ktap console"
-        " verdict kselftest cpio keys claims symlinks"
-    ),
-    "L2 makers": (
-        "debian base sandbox b4 threads intake applied tree weave host lane kbuild guestbin"
-        " selftests image qemu accel software guest steady seeded gdbstub symbolize doctor"
-    ),
-    "L3 workloads": "suites suite suites.* benches bench difference benches.*",
-    "L4 campaigns": (
-        "onto eachpatch results run campaign request rangediff mutation replay trace explore"
-        " compare bisect nightly history report report.text report.comparison report.reply"
-        " report.junit report.files report.*"
-    ),
-    "L5 faces": "progress cli_app cli_bench cli_series cli pytest_plugin __main__ overhead",
+# The stages, in the order in which data flows: a package imports only those before it.
+PACKAGES = {
+    "rig": "what everybody stands on: errors, log, proc, store, git, ...",
+    "rig.arch": "facts of an architecture",
+    "rig.series": "mails, until they are patches on the shelf",
+    "rig.kernel": "base, tree, configuration, build, mutants, the sandbox",
+    "rig.guest": "image, QEMU, boot, console, the seeded schedule",
+    "rig.verdict": "KTAP and the rules of outcomes",
+    "rig.suites": "the tests",
+    "rig.benches": "the benchmarks",
+    "rig.history": "every stored run",
+    "rig.campaigns": "one run and all that is made of many",
+    "rig.report": "stored results, rendered",
+    "rig.cli": "the verbs",
 }
-# The package itself, and the layer of programs to be started by hand (`python -m rig.overhead`).
-PACKAGE = "rig"
-NOUNS, FACES = "L1 nouns", "L5 faces"
-SPEAKERS = ("overhead",)
+FACES = "rig.cli"
+ENTRY_POINTS = ("rig.__main__", "rig.pytest_plugin")
+"""They stand where Python's entry points look for them, and belong to the faces."""
+SPEAKERS = ("rig.cli.overhead",)
 """Print results of their own, being programs as well as modules."""
 
 IMPORTERS = {
-    "subprocess": ("proc",),
-    "pty": ("proc",),
-    "fabric": ("guest",),
-    "paramiko": ("guest",),
-    "jinja2": ("report", "report.*"),
-    "typer": ("cli", "cli_*", "__main__"),
-    "rich": ("progress", "cli", "report", "report.*"),
+    "subprocess": ("rig.proc",),
+    "pty": ("rig.proc",),
+    "fabric": ("rig.guest.boot",),
+    "paramiko": ("rig.guest.boot",),
+    "jinja2": ("rig.report.*",),
+    "typer": ("rig.cli.*", "rig.__main__"),
+    "rich": ("rig.cli.*", "rig.report.*"),
 }
 """Library -> the only modules that may import it."""
 
+PURE = (
+    *("rig.version", "rig.printable", "rig.arch.*", "rig.verdict.*"),
+    *(f"rig.series.{name}" for name in ("model", "target", "rfc822", "vetting", "claims")),
+    *(f"rig.kernel.{name}" for name in ("kconfig", "mutant", "symlinks")),
+    *(f"rig.guest.{name}" for name in ("console", "cpio", "sshkeys")),
+)
+"""Values and what can be computed of them: no file of the store, no program, no network."""
 IMPURE = ("rig.proc", "rig.store", "rig.git", "socket", "shutil", "tempfile", "urllib.request")
-"""What a noun has no use for."""
 
 MODULE_LINES, FUNCTION_LINES = 400, 60
 
@@ -66,20 +68,17 @@ NO_HEADER = (
 verbatim; and those whose format has no comments."""
 
 
-def rank(module: str) -> tuple[int, int] | None:
-    """Place in the table of a module named without `rig.`; a plain name goes before a `*`."""
-    places = {
-        pattern: (layer, place)
-        for layer, modules in enumerate(LAYERS.values())
-        for place, pattern in enumerate(modules.split(" "))
-    }
-    if module in places:
-        return places[module]
-    return next((places[p] for p in places if "*" in p and fnmatchcase(module, p)), None)
+def package(module: str) -> str:
+    """The stage a module belongs to."""
+    if module in ENTRY_POINTS:
+        return FACES
+    parts = module.split(".")
+    inside = ".".join(parts[:2])
+    return inside if inside in PACKAGES or len(parts) > 2 else parts[0]
 
 
-def short(module: str) -> str:
-    return module.removeprefix("rig.")
+def is_any(module: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(module, pattern) for pattern in patterns)
 
 
 @cache
@@ -108,22 +107,34 @@ def imports(source: str, modules: frozenset[str]) -> Iterator[tuple[int, str]]:
 
 
 def unplaced(module: str) -> list[str]:
-    if module == PACKAGE or rank(short(module)) is not None:
+    if package(module) in PACKAGES:
         return []
-    return [f"{module}: add it to LAYERS in {Path(__file__).name}, and to DESIGN's table"]
+    return [f"{module}: add {package(module)} to PACKAGES in {Path(__file__).name}, and to DESIGN"]
 
 
 def upward(module: str, source: str, modules: frozenset[str]) -> list[str]:
-    here = rank(short(module))
+    order = list(PACKAGES)
     complaints = []
     for line, name in imports(source, modules):
-        if not name.startswith("rig.") or here is None:
+        if not is_any(name, ("rig", "rig.*")) or not {package(module), package(name)} <= {*order}:
             continue
-        # `import rig.suites.x.y` of something that is not a module is a mistake of another kind.
-        there = rank(short(name))
-        if there is not None and there >= here and name != module:
-            complaints.append(f"{module}:{line}: {name} is not below it")
+        if order.index(package(name)) > order.index(package(module)):
+            complaints.append(f"{module}:{line}: {name} is of a later stage")
     return complaints
+
+
+def circles(sources: dict[str, str]) -> list[str]:
+    """Modules that import each other, through others or not, wherever in the file."""
+    modules = frozenset(sources)
+    graph = {
+        module: {name for _, name in imports(source, modules) if name in modules} - {module}
+        for module, source in sources.items()
+    }
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        return [" -> ".join(error.args[1])]
+    return []
 
 
 def foreign(module: str, source: str) -> list[str]:
@@ -131,7 +142,7 @@ def foreign(module: str, source: str) -> list[str]:
     for line, name in imports(source, frozenset()):
         library = name.partition(".")[0]
         allowed = IMPORTERS.get(library)
-        if allowed and not any(fnmatchcase(short(module), pattern) for pattern in allowed):
+        if allowed and not is_any(module, allowed):
             complaints.append(f"{module}:{line}: only {', '.join(allowed)} may import {library}")
     return complaints
 
@@ -149,21 +160,17 @@ def starts_programs(module: str, source: str) -> list[str]:
 
 
 def impure(module: str, source: str, modules: frozenset[str]) -> list[str]:
-    here = rank(short(module))
-    if here is None or list(LAYERS)[here[0]] != NOUNS:
+    if not is_any(module, PURE):
         return []
     return [
-        f"{module}:{line}: {name} has no place in a noun"
+        f"{module}:{line}: {name} has no place in a pure module"
         for line, name in imports(source, modules)
-        if any(name == bad or name.startswith(f"{bad}.") for bad in IMPURE)
+        if is_any(name, [*IMPURE, *(f"{bad}.*" for bad in IMPURE)])
     ]
 
 
 def speaks(module: str, source: str) -> list[str]:
-    here = rank(short(module))
-    if here is not None and list(LAYERS)[here[0]] == FACES:
-        return []
-    if any(fnmatchcase(short(module), pattern) for pattern in SPEAKERS):
+    if package(module) == FACES:
         return []
     return [
         f"{module}:{node.lineno}: only faces speak to people; say it by rig.log"
@@ -180,19 +187,18 @@ def speaks(module: str, source: str) -> list[str]:
 
 def past_the_doors(module: str, source: str) -> list[str]:
     """What a person is shown is printable by where it leaves, so there is one place of each."""
-    here = rank(short(module))
-    if here is None or list(LAYERS)[here[0]] != FACES or short(module) in SPEAKERS:
+    if package(module) != FACES or module in SPEAKERS:
         return []
     doors = {
-        **dict.fromkeys(("print", "typer.echo", "typer.secho", "sys.stdout.write"), "cli_app"),
-        "sys.stderr.write": "__main__",
+        **dict.fromkeys(("print", "typer.echo", "typer.secho", "sys.stdout.write"), "rig.cli.app"),
+        "sys.stderr.write": "rig.__main__",
     }
     return [
         f"{module}:{node.lineno}: {called} goes past {doors[called]}"
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Call)
         and (called := ast.unparse(node.func)) in doors
-        and doors[called] != short(module)
+        and doors[called] != module
     ]
 
 
@@ -249,50 +255,61 @@ def test_module_keeps_the_rules(module: str) -> None:
     assert complaints_of(module, sources()[module], MODULES) == []
 
 
+def test_no_modules_import_each_other() -> None:
+    assert circles(sources()) == []
+
+
+def test_modules_that_import_each_other_are_complained_of() -> None:
+    pair = {"rig.a": "from rig import b", "rig.b": "def f():\n    from rig.a import x"}
+    (complaint,) = circles(pair)
+    assert complaint in ("rig.a -> rig.b -> rig.a", "rig.b -> rig.a -> rig.b")
+
+
 def test_there_are_modules_to_judge() -> None:
-    assert {"rig", "rig.errors", "rig.proc", "rig.arches.arm64", "rig.progress"} <= MODULES
+    assert {"rig", "rig.errors", "rig.arch.arm64", "rig.cli.progress"} <= MODULES
+    assert {package(module) for module in MODULES} == {*PACKAGES} - {"rig.history"}
 
 
+RUN = "rig.campaigns.pipeline"
 LONG = "def f() -> None:\n" + "    f()\n" * FUNCTION_LINES
 
 
 @pytest.mark.parametrize(
     ("module", "source", "complaint"),
     [
-        ("rig.utils", "", "add it to LAYERS"),
-        ("rig.proc", "from rig.store import Store", "rig.store is not below it"),
-        ("rig.proc", "from rig import store", "rig.store is not below it"),
-        ("rig.proc", "import rig.store", "rig.store is not below it"),
-        ("rig.proc", "def f():\n    import rig.store", "proc:2: rig.store is not below it"),
-        ("rig.tree", "from rig import image", "rig.image is not below it"),
-        ("rig.arches.arm64", "from rig.arches import x86_64", "rig.arches.x86_64 is not below it"),
-        ("rig.qemu", "import subprocess", "only proc may import subprocess"),
-        ("rig.qemu", "from subprocess import Popen", "only proc may import subprocess"),
-        ("rig.run", "import paramiko.client", "only guest may import paramiko"),
-        ("rig.run", "import fabric", "only guest may import fabric"),
-        ("rig.run", "import jinja2", "only report, report.* may import jinja2"),
-        ("rig.run", "from rich.table import Table", "may import rich"),
-        ("rig.qemu", "os.execv('/bin/sh', [])", "os.execv goes past rig.proc"),
-        ("rig.qemu", "os.system('true')", "os.system goes past rig.proc"),
-        ("rig.ktap", "from rig import proc", "rig.proc has no place in a noun"),
-        ("rig.ktap", "import urllib.request", "urllib.request has no place in a noun"),
-        ("rig.run", "print('hello')", "only faces speak"),
-        ("rig.run", "sys.stdout.write('hello')", "only faces speak"),
-        ("rig.run", "sys.exit(1)", "only faces speak"),
-        ("rig.cli", "print('hello')", "print goes past cli_app"),
-        ("rig.cli_bench", "typer.echo('hello')", "typer.echo goes past cli_app"),
-        ("rig.cli", "sys.stderr.write('hello')", "sys.stderr.write goes past __main__"),
-        ("rig.run", "#\n" * (MODULE_LINES + 1), "401 lines, over 400"),
-        ("rig.run", LONG, "f has 61 lines, over 60"),
-        ("rig.run", "if arch == ARM:\n    pass", "facts are fields"),
-        ("rig.run", 'if spec.arch.name == "arm64":\n    pass', "facts are fields"),
-        ("rig.run", 'if arch.name in ("arm64",):\n    pass', "facts are fields"),
-        ("rig.run", 'match a:\n    case "arm64":\n        pass', "facts are fields"),
+        ("rig.utils.x", "", "add rig.utils to PACKAGES"),
+        ("rig.proc", "from rig.kernel.tree import Tree", "rig.kernel.tree is of a later stage"),
+        ("rig.proc", "from rig.kernel import tree", "rig.kernel.tree is of a later stage"),
+        ("rig.proc", "import rig.kernel.tree", "rig.kernel.tree is of a later stage"),
+        ("rig.proc", "def f():\n    import rig.kernel.tree", "proc:2: rig.kernel.tree is of"),
+        ("rig.kernel.tree", "from rig.guest import image", "rig.guest.image is of a later stage"),
+        ("rig.report.text", "from rig.__main__ import main", "rig.__main__ is of a later stage"),
+        ("rig.guest.qemu", "import subprocess", "only rig.proc may import subprocess"),
+        ("rig.guest.qemu", "from subprocess import Popen", "only rig.proc may import subprocess"),
+        (RUN, "import paramiko.client", "only rig.guest.boot may import paramiko"),
+        (RUN, "import fabric", "only rig.guest.boot may import fabric"),
+        (RUN, "import jinja2", "only rig.report.* may import jinja2"),
+        (RUN, "from rich.table import Table", "may import rich"),
+        ("rig.guest.qemu", "os.execv('/bin/sh', [])", "os.execv goes past rig.proc"),
+        ("rig.guest.qemu", "os.system('true')", "os.system goes past rig.proc"),
+        ("rig.verdict.ktap", "from rig import proc", "rig.proc has no place in a pure module"),
+        ("rig.verdict.ktap", "import urllib.request", "urllib.request has no place in a pure"),
+        (RUN, "print('hello')", "only faces speak"),
+        (RUN, "sys.stdout.write('hello')", "only faces speak"),
+        (RUN, "sys.exit(1)", "only faces speak"),
+        ("rig.cli.run", "print('hello')", "print goes past rig.cli.app"),
+        ("rig.cli.bench", "typer.echo('hello')", "typer.echo goes past rig.cli.app"),
+        ("rig.cli.run", "sys.stderr.write('hello')", "sys.stderr.write goes past rig.__main__"),
+        (RUN, "#\n" * (MODULE_LINES + 1), "401 lines, over 400"),
+        (RUN, LONG, "f has 61 lines, over 60"),
+        (RUN, "if arch == ARM:\n    pass", "facts are fields"),
+        (RUN, 'if spec.arch.name == "arm64":\n    pass', "facts are fields"),
+        (RUN, 'if arch.name in ("arm64",):\n    pass', "facts are fields"),
+        (RUN, 'match a:\n    case "arm64":\n        pass', "facts are fields"),
     ],
 )
 def test_a_breach_is_complained_of(module: str, source: str, complaint: str) -> None:
-    modules = MODULES | {"rig.store", "rig.image", "rig.arches.x86_64"}
-    found = complaints_of(module, source, modules)
+    found = complaints_of(module, source, MODULES)
     assert len(found) == 1, found
     assert complaint in found[0]
 
@@ -302,14 +319,15 @@ def test_a_breach_is_complained_of(module: str, source: str, complaint: str) -> 
     [
         ("rig.proc", "import subprocess\nfrom rig import log\nfrom rig.errors import InfraError"),
         ("rig.report.html", "import jinja2\nfrom rig import report"),
-        ("rig.cli", "say('result')\nsys.exit(2)"),
-        ("rig.cli_app", "typer.echo('result')"),
-        ("rig.run", LONG.removesuffix("    f()\n")),
-        ("rig.run", "architecture == 1\nfind(arch=arch)\nif a in (arch.name,): pass"),
+        ("rig.kernel.tree", "from rig.kernel import base\nfrom rig.series import model"),
+        ("rig.cli.run", "say('result')\nsys.exit(2)"),
+        ("rig.cli.app", "typer.echo('result')"),
+        (RUN, LONG.removesuffix("    f()\n")),
+        (RUN, "architecture == 1\nfind(arch=arch)\nif a in (arch.name,): pass"),
     ],
 )
 def test_what_is_allowed_is_not(module: str, source: str) -> None:
-    assert complaints_of(module, source, MODULES | {"rig.report"}) == []
+    assert complaints_of(module, source, MODULES) == []
 
 
 # Files of every kind

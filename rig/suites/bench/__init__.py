@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Programs that do a fixed amount of work and count what reclaim has cost: rig/benches judges."""
 
-from rig.suite import Case, Suite
-from rig.verdict import floors
+from rig.suites.suite import Case, Suite
+from rig.verdict.rules import floors
 
 SUITE = Suite(
     name="bench",

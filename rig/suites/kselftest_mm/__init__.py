@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A second opinion, written by nobody here: the tree's own tools/testing/selftests/mm.
 
-The programs are the tree's, compiled from it (rig/selftests.py), each a case with the name and the
-arguments that the tree's run_vmtests.sh gives it; rig/kselftest.py says what their results mean,
-and `known/vX.Y.toml` which of them fail without any series. Not part of a run that does not name
-it: it takes minutes, and what counts as enough is the tests' own affair.
+The programs are the tree's, compiled from it (rig/kernel/selftests.py), each a case with the name
+and the arguments that the tree's run_vmtests.sh gives it; rig/verdict/kselftest.py says what their
+results mean, and `known/vX.Y.toml` which of them fail without any series. Not part of a run that
+does not name it: it takes minutes, and what counts as enough is the tests' own affair.
 """
 
 from pathlib import Path
 
 from rig import arch as arches
-from rig import kselftest, ktap, selftests
-from rig.guest import Guest
-from rig.kbuild import BuildSpec
-from rig.kselftest import OUT_OF_TIME, PASSED, Known
+from rig.guest.boot import Guest
+from rig.kernel import selftests
+from rig.kernel.kbuild import BuildSpec
 from rig.store import Store
-from rig.suite import Case, Suite
-from rig.verdict import CaseResult, Floor
+from rig.suites.suite import Case, Suite
+from rig.verdict import kselftest, ktap
+from rig.verdict.kselftest import OUT_OF_TIME, PASSED, Known
+from rig.verdict.rules import CaseResult, Floor
 from rig.version import KernelVersion
 
 FOLDER = "mm"

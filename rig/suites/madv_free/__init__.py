@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """MADV_FREE: is a page either all old, all zero, or what was written since?"""
 
-from rig.suite import Case, Suite
-from rig.verdict import floors
+from rig.suites.suite import Case, Suite
+from rig.verdict.rules import floors
 
 SUITE = Suite(
     name="madv_free",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Reclaim: does memory come back as it went out?"""
 
-from rig.suite import Case, Suite
-from rig.verdict import floors
+from rig.suites.suite import Case, Suite
+from rig.verdict.rules import floors
 
 FOLIOS_KB = (16, 32, 64, 128, 256, 512, 1024, 2048)
 """The sizes of anonymous folios with pages of 4 KiB, the last of them mapped by a PMD."""

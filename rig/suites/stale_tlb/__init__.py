@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Stale TLB entries: does a CPU go on writing through a translation the kernel has taken away?"""
 
-from rig.suite import Case, Suite
-from rig.verdict import floors
+from rig.suites.suite import Case, Suite
+from rig.verdict.rules import floors
 
 SUITE = Suite(
     name="stale_tlb",

@@ -1,0 +1,390 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command line: adapters without logic. Results go to stdout, all else to stderr."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from rig.campaigns import execute, pipeline, request
+from rig.campaigns.request import Request, comma
+from rig.cli import bench, series
+from rig.cli.app import (
+    AccelOpt,
+    ArchOpt,
+    BaseOpt,
+    CaseOpt,
+    CpusOpt,
+    DiskOpt,
+    FlavourOpt,
+    IterationsOpt,
+    JsonOpt,
+    JunitOpt,
+    LruOpt,
+    MemoryOpt,
+    MutantOpt,
+    PagesOpt,
+    QuietOpt,
+    RunArg,
+    ScheduleOpt,
+    SeedOpt,
+    SuiteOpt,
+    TargetArg,
+    TreeOpt,
+    UnconfinedOpt,
+    VerboseOpt,
+    ZramOpt,
+    app,
+    say,
+)
+from rig.cli.progress import reporter
+from rig.errors import ConfigError
+from rig.shelves import Shelves
+from rig.store import Store
+from rig.verdict.rules import Outcome
+
+__all__ = ["app", "bench", "series"]
+
+
+@app.command("run", epilog="Examples: `rig run batch-dirty-tlb-flush@v2 --arch x86_64,arm64`  \n"
+             "`rig run v6.12 --mutant no-remote-flush --suite stale_tlb`  \n"
+             "`rig run my-branch --tree ~/linux --json out.json`  \n"
+             "`rig run batch-dirty-tlb-flush@v1,v2 --suite stale_tlb`  \n"
+             "`rig run batch-dirty-tlb-flush --each-patch --after 3`")  # fmt: skip
+def run_(
+    target: TargetArg,
+    arch: ArchOpt = "x86_64",
+    base: BaseOpt = "",
+    tree: TreeOpt = None,
+    suite: SuiteOpt = "",
+    case: CaseOpt = "",
+    mutant: MutantOpt = "",
+    seed: SeedOpt = 1,
+    repeat: Annotated[int, typer.Option("--repeat", help="Boot and run this many times.")] = 1,
+    flavour: FlavourOpt = "base",
+    accel: AccelOpt = "auto",
+    schedule: ScheduleOpt = "live",
+    iterations: IterationsOpt = 0,
+    pages: PagesOpt = 0,
+    cpus: CpusOpt = 4,
+    memory: MemoryOpt = 1024,
+    zram: ZramOpt = 512,
+    swap_disk: DiskOpt = 256,
+    lru_gen: LruOpt = None,
+    promise: Annotated[
+        str, typer.Option("--promise", help="Hold any kernel to these cases, comma-separated.")
+    ] = "",
+    each_patch: Annotated[
+        bool, typer.Option("--each-patch", help="Build after every patch; run after the last.")
+    ] = False,
+    after: Annotated[
+        str, typer.Option("--after", help="Run after these patches as well: 1,3 or all.")
+    ] = "",
+    unconfined: UnconfinedOpt = False,
+    json: JsonOpt = None,
+    junit: JunitOpt = None,
+    verbose: VerboseOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Apply, build, boot, test: a verdict on a series or a kernel."""
+    asked = Request(
+        target=target, arch=comma(arch), base=base, tree=tree, suites=comma(suite),
+        cases=comma(case), mutant=mutant, seed=seed, repeat=repeat, flavour=flavour, accel=accel,
+        cpus=cpus, memory=memory, zram=zram, swap_disk=swap_disk, lru_gen=lru_gen,
+        schedule=schedule, iterations=iterations, pages=pages, each_patch=each_patch,
+        after=comma(after), promises=comma(promise), unconfined=unconfined,
+    )  # fmt: skip
+    from rig.report import files, text
+
+    files.check(json, junit)
+    store, shelves = Store.default(), Shelves.default()
+    with reporter(verbose=verbose, quiet=quiet):
+        specs = request.specs(store, shelves, request.fetched(shelves, asked))
+        directory = execute.new_directory(store, specs[-1].tree.label)
+        results = execute.execute(store, shelves, specs, directory)
+    files.write(results, json, junit)
+    say(text.render(results, directory.name))
+    raise typer.Exit(text.overall(results).exit_status)
+
+
+@app.command(
+    epilog="Examples: `rig mutate v6.12 --arch x86_64,arm64`  \n"
+    "`rig mutate batch-dirty-tlb-flush@v2 --mutant no-remote-flush --repeat 3`"
+)
+def mutate(
+    target: TargetArg,
+    arch: ArchOpt = "x86_64",
+    base: BaseOpt = "",
+    tree: TreeOpt = None,
+    mutant: Annotated[
+        str, typer.Option("--mutant", help="Mutants, comma-separated; all by default.")
+    ] = "",
+    suite: SuiteOpt = "",
+    case: CaseOpt = "",
+    all_cases: Annotated[
+        bool, typer.Option("--all-cases", help="Not only the cases a mutant's Killed-By names.")
+    ] = False,
+    repeat: Annotated[int, typer.Option("--repeat", help="Each mutant this many times.")] = 1,
+    accel: AccelOpt = "auto",
+    schedule: ScheduleOpt = "live",
+    seed: SeedOpt = 1,
+    seeds: Annotated[
+        str,
+        typer.Option("--seeds", help="Like 1..16: in the seeded schedule, until each is killed."),
+    ] = "",
+    unconfined: UnconfinedOpt = False,
+    json: JsonOpt = None,
+    verbose: VerboseOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Break the kernel's rules one by one, and see whether the suites notice."""
+    from rig.campaigns import mutation
+    from rig.campaigns.explore import parse_seeds
+    from rig.report import files, mutants
+
+    asked = Request(
+        target=target, arch=comma(arch), base=base, tree=tree, suites=comma(suite),
+        cases=comma(case), accel=accel, repeat=repeat, seed=seed,
+        schedule="seeded" if seeds else schedule, unconfined=unconfined,
+    )  # fmt: skip
+    wanted = parse_seeds(seeds) if seeds else ()
+    files.check(json)
+    with reporter(verbose=verbose, quiet=quiet):
+        done, directory = mutation.mutate(
+            Store.default(), Shelves.default(), asked, comma(mutant), all_cases=all_cases,
+            seeds=wanted,
+        )  # fmt: skip
+    files.copy(directory / mutation.FILE, json)
+    say(mutants.render(done, directory.name))
+    raise typer.Exit(done.outcome.exit_status)
+
+
+@app.command(
+    epilog="Examples: `rig explore v6.12 --suite stale_tlb --case anon_lost_write --seeds 1..500`"
+    "  \n`rig explore v6.12 --mutant no-remote-flush --case anon_lost_write --failures 3`"
+)
+def explore(
+    target: TargetArg,
+    arch: ArchOpt = "x86_64",
+    base: BaseOpt = "",
+    tree: TreeOpt = None,
+    suite: SuiteOpt = "",
+    case: CaseOpt = "",
+    mutant: MutantOpt = "",
+    seeds: Annotated[str, typer.Option("--seeds", help="Like 1..500 or 3,7,10..20.")] = "1..64",
+    minutes: Annotated[float, typer.Option("--minutes", help="Stop after so long.")] = 0,
+    failures: Annotated[int, typer.Option("--failures", help="Stop at so many that fail.")] = 0,
+    iterations: IterationsOpt = 0,
+    pages: PagesOpt = 0,
+    cpus: CpusOpt = 4,
+    unconfined: UnconfinedOpt = False,
+    verbose: VerboseOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Many seeds of one case in the seeded schedule: which of them fail?"""
+    from rig.campaigns import explore as exploring
+    from rig.report import seeds as table
+
+    asked = Request(
+        target=target, arch=comma(arch), base=base, tree=tree, suites=comma(suite),
+        cases=comma(case), mutant=mutant, schedule="seeded", iterations=iterations, cpus=cpus,
+        pages=pages, unconfined=unconfined,
+    )  # fmt: skip
+    store, shelves, wanted = Store.default(), Shelves.default(), exploring.parse_seeds(seeds)
+    with reporter(verbose=verbose, quiet=quiet):
+        specs = request.specs(store, shelves, asked)
+        exploring.check(specs)
+        found = [
+            exploring.explore(store, shelves, spec, wanted, minutes=minutes, failures=failures)
+            for spec in specs
+        ]
+    say("".join(table.explored(one) for one in found))
+    raise typer.Exit(Outcome.worst(one.outcome for one in found).exit_status)
+
+
+@app.command(
+    epilog="Examples: `rig replay`  \n`rig replay 20261120-1015 --case anon_lost_write`  \n"
+    "`rig replay --trace try_to_unmap_one,swap_writepage`"
+)
+def replay(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="[RUN]", help="A seeded run, or a part of its name; the newest."),
+    ] = "",
+    case: Annotated[str, typer.Option("--case", help="Only this case.")] = "",
+    gdb: Annotated[
+        bool, typer.Option("--gdb", help="Stop at the failing check, for gdb to look at.")
+    ] = False,
+    trace: Annotated[
+        str, typer.Option("--trace", help="Stamp each call of these functions of the kernel's.")
+    ] = "",
+    verbose: VerboseOpt = False,
+) -> None:
+    """Run a stored seeded run again, and say whether every byte is the same."""
+    from rig.campaigns import replay as replaying
+    from rig.report import seeds as table
+
+    store = Store.default()
+    directory = execute.find(store, name)
+    wanted = replaying.recorded(directory, case)
+    with reporter(verbose=verbose):
+        for one in wanted:
+            replaying.restore(store, Shelves.default(), one)
+    if gdb:
+        if len(wanted) > 1:
+            raise ConfigError(f"{len(wanted)} cases cannot be stopped at once", hint="--case NAME")
+        with store.scratch() as scratch, reporter(verbose=verbose):
+            with replaying.stopped(store, wanted[0], scratch) as stopped:
+                say(f"The guest stands at the failing check. In another terminal: {stopped.gdb}\n")
+                say("It is gone when gdb kills it, or with Ctrl-C here.\n")
+                stopped.process.wait()
+        return
+    if trace:
+        from rig.campaigns import trace as tracing
+
+        with reporter(verbose=verbose), store.scratch() as scratch:
+            traced = [
+                tracing.trace(store, one, comma(trace), scratch / str(number))
+                for number, one in enumerate(wanted)
+            ]
+        say(table.traced(traced))
+        raise typer.Exit(0 if all(one.identical for one in traced) else 1)
+    with reporter(verbose=verbose), store.scratch() as scratch:
+        runs = [
+            replaying.replay(store, one, scratch / str(number)) for number, one in enumerate(wanted)
+        ]
+    say(table.replayed(runs))
+    raise typer.Exit(0 if all(one.identical for one in runs) else 1)
+
+
+@app.command(epilog="Example: `rig build batch-dirty-tlb-flush@v2:3 --arch arm64`")
+def build(
+    target: TargetArg,
+    arch: ArchOpt = "x86_64",
+    base: BaseOpt = "",
+    tree: TreeOpt = None,
+    flavour: FlavourOpt = "base",
+    unconfined: UnconfinedOpt = False,
+    verbose: VerboseOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Build a kernel and say what was made, what was reused and where it is."""
+    from rig.report import builds
+
+    asked = Request(
+        target=target, arch=comma(arch), base=base, tree=tree, flavour=flavour,
+        unconfined=unconfined,
+    )  # fmt: skip
+    store, shelves = Store.default(), Shelves.default()
+    with reporter(verbose=verbose, quiet=quiet):
+        built = request.build(store, shelves, asked)
+    say(builds.render(built))
+
+
+@app.command(
+    epilog="Examples: `rig shell v6.12`  \n`rig shell v6.12 --arch arm64 -- cat /proc/vmstat`"
+)
+def shell(
+    target: TargetArg,
+    command: Annotated[
+        list[str] | None, typer.Argument(help="Run this instead of a prompt.")
+    ] = None,
+    arch: ArchOpt = "x86_64",
+    base: BaseOpt = "",
+    tree: TreeOpt = None,
+    flavour: FlavourOpt = "base",
+    mutant: MutantOpt = "",
+    accel: AccelOpt = "auto",
+    cpus: CpusOpt = 4,
+    memory: MemoryOpt = 1024,
+    zram: ZramOpt = 512,
+    swap_disk: DiskOpt = 256,
+    lru_gen: LruOpt = None,
+    unconfined: UnconfinedOpt = False,
+    verbose: VerboseOpt = False,
+) -> None:
+    """Boot a guest and give a prompt in it, the suites' programs on its PATH.
+
+    The prompt is a terminal of the guest's. Of a COMMAND a terminal shows control characters as
+    \\x1b; a file or a pipe has its words as they are.
+    """
+    asked = Request(
+        target=target, arch=comma(arch), base=base, tree=tree, flavour=flavour, mutant=mutant,
+        accel=accel, cpus=cpus, memory=memory, zram=zram, swap_disk=swap_disk, lru_gen=lru_gen,
+        unconfined=unconfined,
+    )  # fmt: skip
+    store, shelves = Store.default(), Shelves.default()
+    with reporter(verbose=verbose):
+        specs = request.specs(store, shelves, asked)
+        if len(specs) != 1:
+            raise ConfigError("a shell is in one guest", hint="name one architecture")
+        prepared = pipeline.prepare(store, shelves, specs[0])
+    raise typer.Exit(pipeline.interact(prepared, command or [], sys.stdout, sys.stderr))
+
+
+@app.command(epilog="Examples: `rig report`  \n`rig report 20261120-1015 --junit out.xml`")
+def report(
+    name: RunArg = "",
+    json: JsonOpt = None,
+    junit: JunitOpt = None,
+    runs: Annotated[bool, typer.Option("--list", help="List the stored runs.")] = False,
+) -> None:
+    """Print a stored run again, without booting."""
+    from rig.campaigns import compare, mutation
+    from rig.report import comparison, files, mutants, text
+
+    store = Store.default()
+    if runs:
+        say("".join(f"{path.name}\n" for path in execute.runs(store)))
+        return
+    files.check(json, junit)
+    directory = execute.find(store, name)
+    if mutated := mutation.load(directory):
+        files.again(directory / mutation.FILE, json, junit)
+        say(mutants.render(mutated, directory.name))
+        raise typer.Exit(mutated.outcome.exit_status)
+    if compared := compare.load(directory):
+        files.again(directory / compare.FILE, json, junit)
+        say(comparison.render(compared, directory.name))
+        raise typer.Exit(Outcome.worst(one.outcome for one in compared).exit_status)
+    results = execute.load_all(directory)
+    files.write(results, json, junit)
+    say(text.render(results, directory.name))
+    raise typer.Exit(text.overall(results).exit_status)
+
+
+@app.command("list", epilog="Examples: `rig list`  \n`rig list --cases >docs/cases.md`")
+def list_(
+    cases: Annotated[
+        bool,
+        typer.Option("--cases", help="Each case's rule and proof, in Markdown."),
+    ] = False,
+) -> None:
+    """What there is: bases, series, suites and their cases, mutants, architectures, flavours."""
+    from rig.campaigns import mutation
+    from rig.kernel import mutant
+    from rig.report import cases as table
+    from rig.report import shelves
+
+    if not cases:
+        say(shelves.render(Shelves.default()))
+        return
+    stored = (mutation.load(path) for path in reversed(execute.runs(Store.default())))
+    mutants = mutant.load_all(Shelves.default().patches)
+    say(table.render(mutants, [one for one in stored if one]))
+
+
+@app.command(epilog="Example: `rig doctor --fix`")
+def doctor(
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Install what is missing, after saying what and why.")
+    ] = False,
+    verbose: VerboseOpt = False,
+) -> None:
+    """Say what this host lacks, and which accelerators work here."""
+    from rig.cli import doctor as checks
+
+    with reporter(verbose=verbose):
+        findings = checks.examine(Store.default(), fix=fix)
+    say(checks.render(findings))
+    raise typer.Exit(0 if findings.healthy else 3)

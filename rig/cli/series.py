@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The verbs about series: adapters without logic."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rig.campaigns import execute
+from rig.campaigns.request import Request, comma
+from rig.cli.app import ArchOpt, BaseOpt, QuietOpt, RunArg, TreeOpt, VerboseOpt, app, say
+from rig.cli.progress import reporter
+from rig.errors import RigError
+from rig.series import fetch as fetching
+from rig.shelves import Shelves
+from rig.store import Store
+
+
+@app.command(
+    epilog="Examples: `rig fetch 20260317-batch-tlb-flush-v2-0-5d0e93fa7b16@example.org`  \n"
+    "`rig fetch https://lore.kernel.org/linux-mm/ID/ --all-revisions`  \n"
+    "`rig fetch ./series.mbox --name batch-tlb`  \n`rig fetch git:~/linux v6.12..my-branch`"
+)
+def fetch(
+    source: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE",
+            help="A message-id or lore link, an mbox (patchwork's too), a maildir, a directory of"
+            " patches, or git:PATH BASE..TIP.",
+        ),
+    ],
+    name: Annotated[
+        str, typer.Option("--name", help="Of the series; by default after its change-id.")
+    ] = "",
+    all_revisions: Annotated[
+        bool, typer.Option("--all-revisions", help="Every revision, back to v1.")
+    ] = False,
+    with_trailers: Annotated[
+        bool, typer.Option("--with-trailers", help="With the tags that were given in reply.")
+    ] = False,
+    verbose: VerboseOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Put a series on the shelf, by b4: patches/SERIES/vN.mbx, never rewritten."""
+    from rig.report import revisions
+
+    shelf = Shelves.default().patches
+    with reporter(verbose=verbose, quiet=quiet):
+        done = fetching.fetch(
+            shelf, " ".join(source), name=name, all_revisions=all_revisions,
+            with_trailers=with_trailers,
+        )  # fmt: skip
+    say(revisions.fetched(done, shelf))
+
+
+@app.command(
+    epilog="Examples: `rig reply`  \n"
+    "`rig reply 20261120-1015 --name 'Ann Example <ann@example.org>' --output reply.eml`"
+)
+def reply(
+    name: RunArg = "",
+    who: Annotated[
+        str,
+        typer.Option("--name", help="Yours, with your address. A PASS then has your Tested-by."),
+    ] = "",
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Write the mail to a file.")
+    ] = None,
+    verbose: VerboseOpt = False,
+) -> None:
+    """Write the mail that answers a series' cover letter with a stored run. Sends nothing."""
+    from rig.report import files
+    from rig.report import reply as answer
+
+    files.check(output)
+    with reporter(verbose=verbose):
+        mail = answer.reply(execute.find(Store.default(), name), who)
+    if output:
+        output.write_bytes(mail)
+    else:
+        say(mail)
+
+
+@app.command(
+    epilog="Examples: `rig diff batch-dirty-tlb-flush`  \n"
+    "`rig diff batch-dirty-tlb-flush v1 v2 --base v7.2`"
+)
+def diff(
+    name: Annotated[str, typer.Argument(metavar="SERIES", help="A series in patches/.")],
+    old: Annotated[
+        str, typer.Argument(metavar="[OLD]", help="A revision; by default the one before NEW.")
+    ] = "",
+    new: Annotated[str, typer.Argument(metavar="[NEW]", help="The newest by default.")] = "",
+    base: BaseOpt = "",
+    tree: TreeOpt = None,
+    verbose: VerboseOpt = False,
+) -> None:
+    """Compare two revisions of a series patch by patch: git range-diff."""
+    from rig.campaigns import range_diff
+    from rig.report import rangediff as painted
+
+    asked = Request(target=name, base=base, tree=tree)
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    with reporter(verbose=verbose):
+        said = range_diff.diff(Store.default(), Shelves.default(), asked, old, new)
+    say(said, painted.painted if colour else None)
+
+
+@app.command("series", epilog="Examples: `rig series`  \n`rig series batch-dirty-tlb-flush`")
+def series_(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[SERIES]...", help="Only these.")
+    ] = None,
+) -> None:
+    """List the revisions of every series: patches, base, date, the last verdicts."""
+    from rig.report import revisions
+
+    shelf = Shelves.default().patches
+    say(revisions.table(Store.default(), shelf, names or ()))
+
+
+@app.command(
+    "b4-check",
+    epilog="Examples: `rig b4-check --run --arch x86_64,arm64 <cover.eml`  \n"
+    "`git config b4.review-series-check-cmd 'rig b4-check'`",
+)
+def b4_check(
+    run: Annotated[
+        bool, typer.Option("--run", help="Run the series if it was not run yet.")
+    ] = False,
+    arch: ArchOpt = "x86_64",
+) -> None:
+    """For `b4 review`: a cover letter on stdin, our stored verdict on stdout, as JSON."""
+    from rig.report import review
+
+    try:
+        identifier = review.message_id(sys.stdin.buffer.read())
+        with reporter():
+            entries = review.check(
+                Store.default(), Shelves.default(), identifier, comma(arch) if run else ()
+            )
+    except RigError as error:
+        entries = review.trouble(error)
+    say(review.render(entries))

@@ -1,0 +1,400 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`boot()`: a guest that is up, watched on its console and driven over SSH, within a `with`.
+
+SSH alone cannot see a panic: the connection just stops. So a thread reads the console all the time,
+and a splat closes the channel at once. A guest that is lost stays lost and says why.
+"""
+
+import asyncio
+import contextlib
+import io
+import logging
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qemu.qmp import QMPClient, QMPError
+
+from rig import log, proc
+from rig.errors import BootError, GuestLost, InfraError, RigError
+from rig.guest import sshkeys
+from rig.guest.console import ConsoleScanner, Splat
+from rig.guest.qemu import Files, Machine
+from rig.guest.software import PORT, SSH, Software, live_command, write_initrd
+from rig.kernel import sandbox
+from rig.proc import Popen, TimeoutExpired
+
+if TYPE_CHECKING:  # a third of the rig's start, and half of its verbs connect to nobody
+    import fabric
+    import paramiko
+
+READY = b"rig: guest is ready"
+SETUP_FAILED = re.compile(rb"rig: setup failed: ([^\r\n]*)")
+BOOT_DEADLINE = 10.0
+"""Seconds on hardware, from QEMU's start to SSH's first answer."""
+OUTPUT_LIMIT = 4 << 20
+"""Bytes of a command's output that are kept; more than that ends the command."""
+
+CONSOLE_MAX = 64 << 20
+"""Bytes of a console, which is read as a whole."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ran:
+    command: str
+    status: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+
+class Console:
+    """Drains the serial console to a file, looks for splats, and knows when the guest is up."""
+
+    def __init__(self, process: Popen[bytes], path: Path) -> None:
+        self.path = path
+        self.splats: list[Splat] = []
+        self.ready = threading.Event()
+        self.trouble = threading.Event()
+        """Set as soon as a splat begins, or the console ends."""
+        self.ended = threading.Event()
+        self.on_trouble = contextlib.ExitStack()
+        self._scanner = ConsoleScanner()
+        self._process = process
+        self._tail = b""
+        self.failure: BaseException | None = None
+        """What stopped the reader itself: the rig's fault. Nothing goes on unwatched."""
+        self.thread = threading.Thread(target=self._drain, name="console", daemon=True)
+        self.thread.start()
+
+    def _drain(self) -> None:
+        try:
+            self._read()
+        except BaseException as error:
+            self.failure = error
+            proc.kill(self._process)
+        self.ended.set()
+        self._alarm()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        fd = self._process.stdout
+        with self.path.open("wb", buffering=0) as file:
+            while data := fd.read1(65536):  # type: ignore[attr-defined]
+                if file.write(data) and file.tell() > CONSOLE_MAX:
+                    raise InfraError(f"the console has more than {CONSOLE_MAX >> 20} MiB")
+                self._tail = (self._tail + data)[-4096:]
+                if not self.ready.is_set() and READY in self._tail:
+                    self.ready.set()
+                self.splats.extend(self._scanner.feed(data))
+                if self._scanner.started and not self.trouble.is_set():
+                    self._alarm()
+            self.splats.extend(self._scanner.close())
+
+    def _alarm(self) -> None:
+        self.trouble.set()
+        self.on_trouble.close()
+
+    def text(self) -> str:
+        return self.path.read_bytes().decode("utf-8", "replace") if self.path.is_file() else ""
+
+    def tail(self, lines: int = 25) -> str:
+        return "\n".join(self.text().splitlines()[-lines:])
+
+    def fatal(self) -> Splat | None:
+        return next((splat for splat in self.splats if splat.fatal), None)
+
+
+class Guest:
+    """A booted guest. Any GuestLost is final: every later call raises it again."""
+
+    def __init__(
+        self, machine: Machine, process: Popen[bytes], console: Console, qmp: Path
+    ) -> None:
+        self.machine = machine
+        self.console = console
+        self.boot_seconds = 0.0
+        self._process = process
+        self._qmp = qmp
+        self._lost: GuestLost | None = None
+        self._connection: fabric.Connection | None = None
+
+    @property
+    def pid(self) -> int:
+        """Of QEMU, or of the sandbox that it ends with."""
+        return self._process.pid
+
+    @property
+    def lost(self) -> GuestLost | None:
+        return self._lost
+
+    def run(self, command: str, *, deadline: float = 60, stdin: bytes = b"") -> Ran:
+        """Run a shell command as root; `deadline` in seconds on hardware.
+
+        Raises GuestLost when the kernel splats, dies or does not answer in time.
+        """
+        import paramiko
+
+        if self._lost:
+            raise self._lost
+        began = time.monotonic()
+        until = began + deadline * self.machine.accel.patience
+        # What waits for an answer of the guest's SSH server, without an end, is cut off.
+        late = threading.Timer(until - began + 1, self._hang_up)
+        late.daemon = True
+        late.start()
+        try:
+            channel = self._transport().open_session(timeout=until - began)
+            # Without the exit the shell becomes its last command, and a signal that ends that one
+            # comes as no status at all.
+            channel.exec_command(f". /etc/profile; {command}\nexit $?")
+            if stdin:
+                channel.sendall(stdin)
+            channel.shutdown_write()
+            stdout, stderr = self._collect(channel, until)
+            status = channel.recv_exit_status()
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise self._cut_off(command, until) from error
+        finally:
+            late.cancel()
+        if status == -1 or self.console.trouble.is_set():
+            raise self._cut_off(command, until)
+        return Ran(
+            command=command,
+            status=status,
+            stdout=stdout.decode("utf-8", "replace"),
+            stderr=stderr.decode("utf-8", "replace"),
+            seconds=time.monotonic() - began,
+        )
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(Exception):
+                self._connection.close()
+
+    def _cut_off(self, command: str, until: float) -> RigError:
+        late = time.monotonic() > until
+        if not late:  # QEMU that ends cuts the connection first; its sandbox ends after it
+            self.console.ended.wait(5)
+        return self._lose("no answer within the deadline" if late else f"{command!r} was cut off")
+
+    def _collect(self, channel: "paramiko.Channel", until: float) -> tuple[bytes, bytes]:
+        out, err = bytearray(), bytearray()
+        while True:
+            if time.monotonic() > until:
+                self.diagnose()
+                raise self._lose("no answer within the deadline")
+            channel.settimeout(0.05)
+            with contextlib.suppress(TimeoutError):
+                data = channel.recv(65536)
+                out += data
+                if not data:  # end of output; what is left of stderr is already here
+                    while channel.recv_stderr_ready():
+                        err += channel.recv_stderr(65536)
+                    return bytes(out), bytes(err)
+            while channel.recv_stderr_ready():
+                err += channel.recv_stderr(65536)
+            if len(out) + len(err) > OUTPUT_LIMIT:
+                channel.close()
+                raise InfraError(
+                    f"a guest program printed more than {OUTPUT_LIMIT >> 20} MiB and was stopped"
+                )
+
+    def shell(self) -> int:
+        """Give the user's terminal to a shell in the guest."""
+        self._transport()
+        assert self._connection is not None
+        self._connection.shell()
+        return 0
+
+    def diagnose(self) -> None:
+        """Keep what the CPUs of a hung guest are doing, from QEMU, in registers.txt."""
+        said = self.monitor("info cpus") + self.monitor("info registers -a")
+        self.console.path.with_name("registers.txt").write_text(said)
+
+    def monitor(self, line: str) -> str:
+        """Ask QEMU's human monitor; empty when QEMU is gone."""
+        try:
+            return str(asyncio.run(_monitor(self._qmp, line)))
+        except (TimeoutError, OSError, QMPError, EOFError):
+            return ""
+
+    # --- coming up and going down --------------------------------------------------------------
+
+    def _transport(self) -> "paramiko.Transport":
+        import paramiko
+
+        assert self._connection is not None
+        transport: paramiko.Transport | None = self._connection.transport
+        if transport is None:
+            raise paramiko.SSHException("the connection is closed")
+        return transport
+
+    def _connect(self, host: sshkeys.Key, user: sshkeys.Key, until: float) -> None:
+        import fabric
+        import paramiko
+
+        relay = None if sandbox.broken() else self._qmp.with_name(SSH)
+        port = PORT if relay else self._port()
+        key = paramiko.Ed25519Key.from_private_key(io.StringIO(user.private.decode()))
+        promised = paramiko.Ed25519Key.from_private_key(io.StringIO(host.private.decode()))
+        while True:
+            left = max(1.0, until - time.monotonic())
+            connection = fabric.Connection(
+                "127.0.0.1",
+                user="root",
+                port=port,
+                config=fabric.Config(lazy=True, overrides={"load_ssh_configs": False}),
+                connect_kwargs={
+                    "pkey": key,
+                    "allow_agent": False,
+                    "look_for_keys": False,
+                    "timeout": 5,
+                    "banner_timeout": left,
+                    "auth_timeout": left,
+                },
+            )
+            connection.client.get_host_keys().add(
+                f"[127.0.0.1]:{port}", promised.get_name(), promised
+            )
+            connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
+            try:
+                if relay:
+                    connection.connect_kwargs["sock"] = sandbox.connected(relay)
+                connection.open()
+            except (paramiko.SSHException, OSError, EOFError) as error:
+                connection.close()
+                if self.console.trouble.is_set() or time.monotonic() > until:
+                    raise self._boot_failed(
+                        f"SSH is refused: {error or type(error).__name__}"
+                    ) from error
+                self.console.trouble.wait(0.05)
+            else:
+                self._connection = connection
+                self.console.on_trouble.callback(connection.close)
+                return
+
+    def _port(self) -> int:
+        """The port of this host that QEMU forwards."""
+        usernet = self.monitor("info usernet")
+        found = re.search(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)", usernet)
+        if not found:
+            raise InfraError("QEMU does not say which port it forwards", detail=usernet)
+        return int(found[1])
+
+    def _boot_failed(self, why: str) -> RigError:
+        error = self._lose(why)
+        if isinstance(error, GuestLost):
+            return BootError(error.message, hint=error.hint, detail=error.detail)
+        return error
+
+    def _lose(self, doing: str) -> RigError:
+        """The first cause, from the console, the process, or what was being done."""
+        if self._lost:
+            return self._lost
+        if self.console.trouble.is_set() or self._process.poll() is not None:
+            # The splat's end, or QEMU's own exit, is moments away: panic=-1 resets at once.
+            self.console.ended.wait(5)
+        if self.console.failure:
+            return InfraError(f"the console's reader failed: {self.console.failure!r}")
+        with contextlib.suppress(TimeoutExpired):
+            status = self._process.wait(timeout=1 if self.console.ended.is_set() else 0.01)
+            killed = sandbox.signal_of(status)
+            if killed and not self.console.fatal():
+                return InfraError(f"QEMU was killed by signal {killed}", detail=self.console.tail())
+        if splat := self.console.fatal():
+            lost = GuestLost(splat.title, detail="\n".join(splat.text))
+        elif self.console.ended.is_set():
+            lost = GuestLost("the guest ended without a word", detail=self.console.tail())
+        else:
+            lost = GuestLost(doing, detail=self.console.tail())
+        self._lost = lost
+        return lost
+
+
+async def _monitor(path: Path, line: str) -> object:
+    client = QMPClient("rig")
+    await asyncio.wait_for(client.connect(sandbox.connected(path)), 5)
+    try:
+        return await asyncio.wait_for(
+            client.execute("human-monitor-command", {"command-line": line}), 10
+        )
+    finally:
+        await client.disconnect()
+
+
+@contextlib.contextmanager
+def boot(machine: Machine, software: Software, directory: Path) -> Iterator[Guest]:
+    """Boot a guest; its console, QEMU's command line and output are kept in `directory`.
+
+    Raises BootError when the kernel does not come up, InfraError when QEMU does not.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    # A cut connection is ours to explain; paramiko's threads would print a traceback of it.
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
+    with ExitStack() as stack:
+        scratch = stack.enter_context(sandbox.scratch())
+        own = scratch / "qemu"
+        own.mkdir()
+        host, user = sshkeys.make(), sshkeys.make()
+        files = Files(
+            kernel=software.kernel,
+            initrd=write_initrd(scratch / "initrd", (*software.initrd, sshkeys.pack(host, user))),
+            qmp=own / "qmp",
+            port=0 if sandbox.broken() else PORT,
+            swap_disk=_swap_disk(own, machine.swap.disk),
+            data_disk=software.data_disk,
+        )
+        command = live_command(machine, software, files, directory / "qemu.cmd")
+        errors = stack.enter_context((directory / "qemu.log").open("wb"))
+        began = time.monotonic()
+        process = stack.enter_context(proc.spawn(command, stderr=errors))
+        console = Console(process, directory / "console.log")
+        stack.callback(console.thread.join, 5)
+        stack.callback(proc.kill, process)
+        guest = Guest(machine, process, console, files.qmp)
+        stack.callback(guest._hang_up)
+        with log.step(f"Booting {machine.arch} under {machine.accel}"):
+            _await_ready(guest, began)
+            guest._connect(host, user, began + BOOT_DEADLINE * machine.accel.patience)
+            guest.run("true", deadline=BOOT_DEADLINE)
+            guest.boot_seconds = time.monotonic() - began
+        yield guest
+
+
+def _await_ready(guest: Guest, began: float) -> None:
+    console, deadline = guest.console, began + BOOT_DEADLINE * guest.machine.accel.patience
+    while not console.ready.wait(0.02):
+        if console.trouble.is_set():
+            if not console.text().strip():
+                said = (console.path.with_name("qemu.log")).read_text(errors="replace").strip()
+                raise InfraError(
+                    "QEMU does not start", detail=said[-2000:], hint="`rig doctor` looks into it"
+                )
+            raise guest._boot_failed("the kernel does not boot")
+        if time.monotonic() > deadline:
+            guest.diagnose()
+            raise guest._boot_failed(
+                f"the kernel hangs at boot: not up within {deadline - began:.0f} s"
+            )
+    check_setup(console.path.read_bytes())
+
+
+def check_setup(console: bytes) -> None:
+    """Raise InfraError if the image's setup said that something is not as needed."""
+    if failed := SETUP_FAILED.search(console):
+        raise InfraError(f"the guest's setup failed: {failed[1].decode('utf-8', 'replace')}")
+
+
+def _swap_disk(scratch: Path, megabytes: int) -> Path | None:
+    if not megabytes:
+        return None
+    path = scratch / "swap.img"
+    with path.open("wb") as file:
+        file.truncate(megabytes << 20)
+    return path

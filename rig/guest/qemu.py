@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`Machine` -> QEMU's command line. Pure: another module owns the process."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+from rig import arch as arches
+from rig.arch import Arch
+
+QUIET = (
+    *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+    *("-monitor", "none"),
+    # QEMU's own seccomp filter: what comes out of the guest starts no program.
+    *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
+)
+
+
+# A vCPU that the host did not run for a while is not a lockup of the kernel's.
+PATIENCE = ("watchdog_thresh=30", "rcupdate.rcu_cpu_stall_timeout=90")
+# One CPU at a time: while one goes on for its turn, the others wait for a lock it may have let go
+# of long ago, and give theirs away (arm64's WFE is a yield to TCG). A minute of virtual time went
+# by so on a clean kernel, in 2 of 10 seeds. A guest that hangs meets the host's deadline.
+PATIENCE_SEEDED = (
+    *("nowatchdog", "rcupdate.rcu_cpu_stall_suppress=1"),
+    "sysctl.kernel.hung_task_timeout_secs=0",
+    # A bad page (TAINT_BAD_PAGE, 1 << 5) is the end at once: what goes on with a broken free list
+    # may hang, and what hangs here takes until the host's deadline.
+    "panic_on_taint=0x20",
+)
+# A disk of QEMU's answers in the host's time. These two are in the guest's memory: what is written
+# is taken at once, and the answer comes from a timer (drivers/block/null_blk/main.c:
+# NULL_IRQ_TIMER), so that a request is on its way for some hundreds or thousands of instructions.
+SEEDED_DISKS = (
+    *("null_blk.nr_devices=2", "null_blk.memory_backed=1", "null_blk.gb=1"),
+    *("null_blk.irqmode=2", "null_blk.completion_nsec=100000"),
+)
+NO_SEEDED_DISKS = ("null_blk.nr_devices=0",)
+
+
+SEED_MAX = 2**63 - 1
+
+
+class Accel(StrEnum):
+    KVM = "kvm"
+    TCG = "tcg"
+
+    @property
+    def patience(self) -> float:
+        """How much longer things take than on hardware, for deadlines."""
+        return {Accel.KVM: 1, Accel.TCG: 6}[self]
+
+    @property
+    def device(self) -> Path | None:
+        """What QEMU has to open for it."""
+        return {Accel.KVM: Path("/dev/kvm"), Accel.TCG: None}[self]
+
+    @property
+    def option(self) -> str:
+        return {Accel.KVM: "kvm", Accel.TCG: "tcg,thread=multi"}[self]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Live:
+    """Real parallelism: a thread for each CPU, driven over SSH."""
+
+    kind: Literal["live"] = "live"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seeded:
+    """One thread, a virtual clock, nothing from outside: the guest is a function of the seed."""
+
+    seed: int
+    kind: Literal["seeded"] = "seeded"
+
+    @property
+    def shift(self) -> int:
+        """An instruction takes 2^shift ns of virtual time; each shift interleaves differently."""
+        return 5 + self.seed % 3
+
+    @property
+    def turn(self) -> int:
+        """The longest turn of a CPU, in us of virtual time: so many instructions at that shift.
+
+        TCG gives one up at the next timer only, or at a broadcast TLBI, for which CPU 0 of a clean
+        arm64 then waited three whole ticks of the others: a case was at it for minutes.
+        """
+        thousands = (12, 16, 20, 24, 32)[self.seed % 5]
+        return thousands << self.shift
+
+    @property
+    def offset(self) -> int:
+        """How many rounds of a loop init takes before it starts the program."""
+        return self.seed // 3 % 64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Swap:
+    """Where anonymous memory goes, in MiB; 0 is none of that kind. zram is filled first."""
+
+    zram: int = 512
+    disk: int = 256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    arch: str
+    accel: Accel
+    cpus: int = 4
+    memory: int = 1024
+    """MiB."""
+    swap: Swap = Swap()
+    schedule: Live | Seeded = Live()
+    lru_gen: bool | None = None
+    """Multi-generational LRU on, off, or as the kernel has it."""
+    cmdline: tuple[str, ...] = ()
+
+    @property
+    def where(self) -> str:
+        """What makes results comparable (outcome rule 6)."""
+        return f"{self.arch}/{self.accel}/{self.schedule.kind}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Files:
+    """What a live machine is started with."""
+
+    kernel: Path
+    initrd: Path
+    qmp: Path
+    port: int = 0
+    """The port on 127.0.0.1 that leads to the guest's SSH; 0 is QEMU's choice."""
+    swap_disk: Path | None = None
+    data_disk: Path | None = None
+    """Read only: what the guest writes to it is gone with the guest."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeededFiles:
+    """What a seeded machine is started with, and what it writes.
+
+    Files take everything at once, where a pipe that is full would let the host's time in.
+    """
+
+    kernel: Path
+    initrd: Path
+    console: Path
+    """The kernel's messages."""
+    answer: Path
+    """The program's."""
+
+
+def kernel_cmdline(machine: Machine) -> str:
+    arch, seeded = arches.pick(machine.arch), isinstance(machine.schedule, Seeded)
+    words = [
+        f"console={arch.console}",
+        # A dead guest resets at once, which -no-reboot turns into QEMU's exit.
+        "panic=-1",
+        "oops=panic",
+        *((*PATIENCE_SEEDED, *SEEDED_DISKS) if seeded else (*PATIENCE, *NO_SEEDED_DISKS)),
+        # Two nodes of one, so that pages can be migrated between nodes on any machine.
+        "numa=fake=2",
+        # For kernels that have it (kconfigs/flavour/debug.config); to others it means nothing.
+        "page_poison=1",
+        *arch.cmdline,
+        f"rig.zram={machine.swap.zram << 20}",
+        f"rig.swapdisk={machine.swap.disk << 20}",
+    ]
+    if machine.lru_gen is not None:
+        words.append(f"rig.lru_gen={'y' if machine.lru_gen else 'n'}")
+    if isinstance(machine.schedule, Seeded):
+        words += ["nokaslr", *arch.seeded_cmdline, f"rig.offset={machine.schedule.offset}"]
+    return " ".join([*words, *machine.cmdline])
+
+
+def argv(machine: Machine, files: Files) -> list[str]:
+    """The whole command line. The serial console is QEMU's stdout; nothing listens but loopback."""
+    arch = arches.pick(machine.arch)
+    return [
+        *base_argv(arch, machine.accel),
+        *_hardware(arch, machine, files.kernel, files.initrd),
+        "-serial", "stdio",
+        *_network(arch, files.port),
+        *_disk(arch, "rig-swap", files.swap_disk),
+        *_disk(arch, "rig-data", files.data_disk, "snapshot=on"),
+        "-qmp", f"unix:{value(files.qmp)},server=on,wait=off",
+    ]  # fmt: skip
+
+
+def seeded_argv(machine: Machine, schedule: Seeded, files: SeededFiles) -> list[str]:
+    """The same for a machine without a network, disks, random numbers and the host's clock."""
+    arch = arches.pick(machine.arch)
+    return [
+        arch.qemu,
+        "-M", arch.seeded_machine,
+        "-accel", "tcg,thread=single",
+        "-icount", f"shift={schedule.shift},sleep=off",
+        "-rtc", "base=2020-01-01,clock=vm",
+        "-cpu", arch.seeded_cpu,
+        *QUIET,
+        *_hardware(arch, machine, files.kernel, files.initrd),
+        "-serial", f"file:{files.console}",
+        "-chardev", f"file,id=answer,path={value(files.answer)}",
+        "-device", f"{arch.answer},chardev=answer",
+        # Where a turn ends that nothing else has ended: a timer of QEMU's that the guest does not
+        # see (net/filter-buffer.c, of a network without anybody in it).
+        "-netdev", "hubport,id=nobody,hubid=0",
+        "-object", f"filter-buffer,id=turn,netdev=nobody,interval={schedule.turn}",
+    ]  # fmt: skip
+
+
+def _hardware(arch: Arch, machine: Machine, kernel: Path, initrd: Path) -> list[str]:
+    return [
+        "-smp", arch.smp.format(cpus=machine.cpus),
+        "-m", f"{machine.memory}M",
+        "-kernel", str(kernel),
+        "-initrd", str(initrd),
+        "-append", kernel_cmdline(machine),
+    ]  # fmt: skip
+
+
+def base_argv(arch: Arch, accel: Accel) -> list[str]:
+    """What every guest shares, the accelerator's probe among them."""
+    return [
+        arch.qemu,
+        "-M", arch.machine,
+        "-accel", accel.option,
+        "-cpu", arch.cpu if accel is Accel.TCG else "host",
+        *QUIET,
+    ]  # fmt: skip
+
+
+def probe_argv(arch: Arch, accel: Accel, rom: Path) -> list[str]:
+    """The smallest guest of `rig/arch/<name>.S`."""
+    return [
+        *base_argv(arch, accel),
+        "-serial",
+        "stdio",
+        "-m",
+        "1024M",
+        *(word.format(rom) for word in arch.probe),
+    ]
+
+
+def value(path: Path) -> str:
+    """A path within an option: a comma would begin the next one (qemu-options.hx)."""
+    return str(path).replace(",", ",,")
+
+
+def _network(arch: Arch, port: int) -> list[str]:
+    """A network that ends at this host, and one port of it."""
+    return [
+        "-netdev", f"user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:22",
+        "-device", f"virtio-net-{arch.virtio},netdev=net0,romfile=",
+    ]  # fmt: skip
+
+
+def _disk(arch: Arch, name: str, path: Path | None, *options: str) -> list[str]:
+    """A disk the guest knows by its serial number, `name`."""
+    if path is None:
+        return []
+    drive = (f"file={value(path)}", "if=none", f"id={name}", "format=raw", "cache=unsafe", *options)
+    return [
+        "-drive", ",".join(drive),
+        "-device", f"virtio-blk-{arch.virtio},drive={name},serial={name}",
+    ]  # fmt: skip

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where kernel source comes from: the user's git tree, a Debian package, a kernel.org tarball.
+
+A base is imported once, as a commit of the rig's own linux.git; from then on it is pinned.
+"""
+
+import http.client
+import os
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rig import git, log, printable, proc
+from rig.errors import ConfigError, InfraError, unknown
+from rig.kernel import debian
+from rig.kernel.debian import Unreachable
+from rig.store import Store, file_digest, host_trouble
+from rig.version import KernelVersion
+
+DEFAULT = "v6.12"
+RELEASE = re.compile(r"v[0-9]{1,4}\.[0-9]{1,4}(\.[0-9]{1,4})?(-rc[0-9]{1,4})?")
+# base-commit trailers name upstream's commits, which a distribution's source does not have.
+UPSTREAM = {"adc218676eef25575469234709c2d87185ca223a": "v6.12"}
+# In this order: the nearer to the user's own release, the better tested.
+SUITES = (
+    *("{own}-security", "{own}-updates", "{own}-backports", "trixie-security", "trixie"),
+    *("trixie-backports", "forky", "sid", "experimental"),
+)
+PACKAGE = "linux-source-"
+KERNEL_ORG = "https://cdn.kernel.org/pub/linux/kernel"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Base:
+    name: str
+    commit: str
+    origin: str
+    """Where it came from, exactly: package and version, or the tree and its commit."""
+    trusted: bool = True
+    """Not where a mail chose it among all that the user's tree has fetched: it is built apart."""
+
+
+def named(said: str) -> str:
+    """The rig's name of what a series says it is based on (a base-commit, or v7.2), or nothing."""
+    return said if RELEASE.fullmatch(said) else UPSTREAM.get(said, "")
+
+
+def resolve(store: Store, name: str, *, tree: Path | None = None) -> Base:
+    """The base, from the first provider that has it.
+
+    Raises ConfigError when nobody has it, InfraError when the network or the disk fails.
+    """
+    if tree is not None:
+        return _from_tree(store, name, tree)
+    if not RELEASE.fullmatch(name):
+        raise ConfigError(
+            f"there is no base named {name!r}",
+            hint="a base is v6.12, or any revision with --tree PATH",
+        )
+
+    def fetch(_: Path) -> Mapping[str, Any]:
+        known: set[str] = {DEFAULT}
+        silent: list[Unreachable] = []
+        with log.step(f"Fetching {name}") as step, host_trouble(f"fetching {name}"):
+            for provider in PROVIDERS:
+                try:
+                    found = provider(store, name, step, known)
+                except Unreachable as error:
+                    step.note(error.message)
+                    silent.append(error)
+                    continue
+                if found:
+                    git.keep(store, f"bases/{name}", found.commit)
+                    return {"commit": found.commit, "origin": found.origin}
+        if len(silent) == len(PROVIDERS):
+            raise Unreachable(
+                f"{name} cannot be fetched: {'; '.join(error.message for error in silent)}",
+                hint="see to the network, or name your own git tree: --tree PATH",
+                detail="\n".join(filter(None, (error.detail for error in silent))),
+            )
+        raise unknown("base", name, known)
+
+    store.make("bases", name, {"base": name}, fetch)
+    manifest = store.manifest("bases", name)
+    return Base(name=name, commit=manifest["commit"], origin=manifest["origin"])
+
+
+def fetched(store: Store) -> tuple[Base, ...]:
+    """The bases that are in the store, newest first."""
+    names = [
+        path.name for path in (store.root / "bases").glob("v*") if store.find("bases", path.name)
+    ]
+    names.sort(key=KernelVersion.parse, reverse=True)
+    return tuple(resolve(store, name) for name in names)
+
+
+def check_tree(tree: Path) -> None:
+    """Raise ConfigError for what --tree cannot mean; git itself would be trouble of the host."""
+    if not tree.is_dir():
+        raise ConfigError(f"--tree {tree}: there is no such directory")
+    if git.git("rev-parse", "--git-dir", cwd=tree, check=False).status:
+        raise ConfigError(f"--tree {tree} is not a git tree")
+
+
+def commit_of(tree: Path, name: str) -> str:
+    """What a revision is in the user's tree; empty where it has none of that name."""
+    if "\0" in name:  # a mail's base-commit is whatever its author says
+        return ""
+    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    return git.git(*words, cwd=tree, check=False).stdout.strip()
+
+
+def in_history(tree: Path, commit: str) -> bool:
+    """Whether a commit is in what the user has checked out."""
+    words = ("merge-base", "--is-ancestor", "--end-of-options", commit, "HEAD")
+    return git.git(*words, cwd=tree, check=False).status == 0
+
+
+def _from_tree(store: Store, name: str, tree: Path) -> Base:
+    tree = tree.resolve()
+    check_tree(tree)
+    commit = commit_of(tree, name)
+    if not commit:
+        raise ConfigError(
+            f"{tree} has no revision named {name!r}", hint=f"git -C {tree} tag --list 'v[67].*'"
+        )
+    git.borrow(store, tree)
+    described = git.git(
+        "describe", "--tags", "--always", commit, cwd=tree, check=False
+    ).stdout.strip()
+    origin = f"git tree {tree}, {described or commit}"
+    # A path may hold bytes that are no UTF-8, which a stored result cannot.
+    return Base(name=printable.line(name), commit=commit, origin=printable.line(origin))
+
+
+# --- Debian ------------------------------------------------------------------------------------
+
+
+def _from_debian(store: Store, name: str, step: log.Step, known: set[str]) -> Base | None:
+    """Adds to `known` what the suites carry. Raises Unreachable when none of them answers."""
+    package = f"{PACKAGE}{name.removeprefix('v')}"
+    mirror = debian.mirror(store)
+    if mirror is None:
+        raise Unreachable("apt knows no Debian archive here, or Debian's keyring is missing")
+    silent: list[Unreachable] = []
+    answered = False
+    suites = tuple(dict.fromkeys(pattern.format(own=mirror.codename) for pattern in SUITES))
+    for suite in suites:
+        if not (uri := mirror.uri_of(suite)):
+            continue
+        with store.lock(f"apt-{suite}"):
+            apt = debian.private_apt(store, uri, suite)
+            try:
+                version = debian.newest(apt, package)
+            except Unreachable as error:
+                silent.append(error)
+                continue
+            answered = True
+            if version:
+                step.note(f"{package} {version} from Debian {suite}")
+                return _import_package(store, name, apt, package, version, step)
+            known |= {f"v{found.removeprefix(PACKAGE)}" for found in debian.names(apt, PACKAGE)}
+    if silent and not answered:
+        raise silent[0]
+    return None
+
+
+def _import_package(
+    store: Store, name: str, apt: list[str], package: str, version: str, step: log.Step
+) -> Base:
+    with store.scratch() as scratch:
+        deb = debian.download(apt, package, version, scratch)
+        step.note(f"unpacking {deb.name}")
+        proc.run(["dpkg-deb", "-x", deb, scratch / "deb"])
+        archive = next((scratch / "deb" / "usr" / "src").glob("linux-source-*.tar.*"))
+        origin = f"Debian {package} {version}, sha256 {file_digest(deb)}"
+        return _import_tarball(store, name, archive, origin, step)
+
+
+def _import_tarball(store: Store, name: str, archive: Path, origin: str, step: log.Step) -> Base:
+    source = archive.parent / "unpacked"
+    source.mkdir()
+    proc.run(["tar", "-C", source, "--strip-components=1", "-xf", archive])
+    step.note("importing into linux.git")
+    commit = git.import_tree(store, source, f"{name}\n\nOrigin: {origin}\n")
+    return Base(name=name, commit=commit, origin=origin)
+
+
+# --- kernel.org --------------------------------------------------------------------------------
+
+
+def _from_tarball(store: Store, name: str, step: log.Step, known: set[str]) -> Base | None:
+    """A release tarball, checked against the sha256sums file beside it.
+
+    RIG_KERNEL_MIRROR names another place with the same layout.
+    """
+    version = name.removeprefix("v")
+    place = f"{os.environ.get('RIG_KERNEL_MIRROR', KERNEL_ORG)}/v{version.split('.')[0]}.x"
+    file = f"linux-{version}.tar.xz"
+    sums = _download(f"{place}/sha256sums.asc").decode("utf-8", "replace")
+    rows = re.findall(r"^([0-9a-f]{64})  (\S+)$", sums, re.MULTILINE)
+    promised = {found: digest for digest, found in rows}.get(file)
+    if promised is None:
+        releases = (re.fullmatch(r"linux-(\d+\.\d+)\.tar\.xz", found) for _, found in rows)
+        known |= {f"v{match[1]}" for match in releases if match}
+        step.note(f"{place} has no {file}")
+        return None
+    with store.scratch() as scratch:
+        archive = scratch / file
+        archive.write_bytes(_download(f"{place}/{file}"))
+        if file_digest(archive) != promised:
+            raise InfraError(
+                f"{place}/{file} is not what its sha256sums file promises",
+                hint="fetch it again, or name another place: RIG_KERNEL_MIRROR",
+            )
+        origin = f"{place}/{file}, sha256 {promised}"
+        return _import_tarball(store, name, archive, origin, step)
+
+
+def _download(url: str) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            return bytes(answer.read())
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
+        why = getattr(error, "reason", "") or error
+        raise Unreachable(f"{url}: {why}") from error
+    except ValueError as error:
+        raise ConfigError(f"RIG_KERNEL_MIRROR: {error}", hint="like file:///srv/kernels") from error
+
+
+PROVIDERS = (_from_debian, _from_tarball)

@@ -1,0 +1,370 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`BuildSpec` -> `KernelBuild`: configure and compile a tree in its lane, keep what comes out."""
+
+import contextlib
+import json
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rig import git, log, proc
+from rig.arch import Arch
+from rig.errors import BuildError, ConfigError, DiskFull, InfraError, unknown
+from rig.kernel import builddir, kconfig, sandbox, tree
+from rig.kernel.builddir import Lane
+from rig.kernel.kconfig import Setting
+from rig.kernel.tree import KernelTree, TreeSpec
+from rig.store import Store, digest, file_digest, host_trouble
+
+COMPILED = re.compile(r"^  (?:CC|AS) +(?!\[M\])(\S+)$")
+WARNING = re.compile(r"^\S+:\d+(?::\d+)?: warning: ")
+ERROR = re.compile(
+    r"^\S+:\d+(?::\d+)?: (?:fatal )?error: |^\S*ld: (?!warning: )|: undefined reference |^ERROR: "
+)
+NO_MEMORY = re.compile(r"Killed signal terminated|virtual memory exhausted|annot allocate memory")
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+"""git's name of a tree without files, which every repository has."""
+KCONFIG_FILES = (":(glob)**/Kconfig*", "scripts")
+RELEASE_FILE = "include/config/kernel.release"
+RELEASE = re.compile(r"[\w.+~-]{1,64}")
+SHARED_HEADER = re.compile(r"(?:^|[/\0])include/[^\0]*\.h(?:\0|$)")
+CONFIG_MAX, IMAGE_MAX = 4 << 20, 1 << 30
+ARTEFACTS = {"vmlinux": 2 << 30, "System.map": 64 << 20, ".config": CONFIG_MAX}
+"""What is kept of a build, and how many bytes at most: of some the rig reads all at once."""
+# Written only if it differs: make goes by its time stamp. Inside, where a link leads nowhere.
+CONFIGURE = 'cmp -s "$0" "$1" || cp --remove-destination -- "$0" "$1"; shift; exec "$@"'
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KernelConfig:
+    arch: Arch
+    flavour: str
+    requested: tuple[Setting, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildSpec:
+    tree: KernelTree
+    config: KernelConfig
+    unconfined: bool = False
+    """A series may be built where the sandbox does not work."""
+
+    @property
+    def may_escape(self) -> bool:
+        """Built without a sandbox, if it must: what is trusted, or what the user says."""
+        return self.unconfined or not self.tree.series
+
+    @property
+    def lane(self) -> str:
+        """By release as well: going from v6.12 to v7.2 and back would compile everything twice."""
+        config = self.config
+        return f"{config.arch.name}-{config.flavour}-{self.tree.version.base}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KernelBuild:
+    digest: str
+    arch: str
+    label: str
+    release: str
+    directory: Path
+    image: Path
+    vmlinux: Path
+    warnings: tuple[str, ...]
+    seconds: float
+    objects: int
+    """Compiled for it; 0 for a build that was there."""
+    reused: bool
+
+
+def check_flavour(kconfigs: Path, flavour: str) -> None:
+    flavours = {path.stem for path in (kconfigs / "flavour").glob("*.config")}
+    if flavour not in flavours:
+        raise unknown("flavour", flavour, flavours)
+
+
+def fragments(kconfigs: Path, arch: Arch, flavour: str, extra: tuple[Path, ...]) -> KernelConfig:
+    """The configuration of a flavour plus the suites' own fragments."""
+    check_flavour(kconfigs, flavour)
+    paths = (
+        kconfigs / "base.config",
+        kconfigs / "arch" / f"{arch.name}.config",
+        kconfigs / "flavour" / f"{flavour}.config",
+        *(path for path in extra if path.is_file()),
+    )
+    parsed = []
+    for path in paths:
+        inside = path.is_relative_to(kconfigs.parent)
+        shown = path.relative_to(kconfigs.parent) if inside else path
+        parsed.append(kconfig.parse_fragment(str(shown), path.read_text()))
+    return KernelConfig(arch=arch, flavour=flavour, requested=kconfig.merge(parsed))
+
+
+def toolchain(arch: Arch) -> str:
+    """The compiler's own first line: what it is, and its exact version."""
+    return proc.run([sandbox.tool(arch.tool("gcc")), "--version"]).stdout.splitlines()[0]
+
+
+def build(store: Store, spec: BuildSpec) -> KernelBuild:
+    """The kernel, compiled unless the same content was compiled before.
+
+    Raises BuildError, the first error first; ConfigError for a symbol that cannot be had;
+    InfraError for a series that cannot be confined here.
+    """
+    if (why := sandbox.broken()) and not spec.may_escape:
+        raise sandbox.refusal(why)
+    if spec.tree.series:
+        _build_base_first(store, spec)
+    compiler = toolchain(spec.config.arch)
+    text = (_configuration(store, spec, compiler) / ".config").read_text()
+    made_of = {
+        "tree": spec.tree.tree,
+        "config": digest({"config": text}),
+        "toolchain": compiler,
+        "settings": builddir.SETTINGS,
+    }
+    inputs = owned(store, "builds", made_of, spec.tree)
+    name = digest(inputs)
+    compiled: list[Path] = []
+
+    def compile_(out: Path) -> Mapping[str, Any]:  # by one of the rigs that ask at the same time
+        compiled.append(out)
+        return _compile(store, spec, text, out)
+
+    store.make("builds", name, inputs, compile_)
+    path, facts = store.path("builds", name), store.manifest("builds", name)
+    return KernelBuild(
+        digest=name,
+        arch=spec.config.arch.name,
+        label=spec.tree.label,
+        release=facts["release"],
+        directory=path,
+        image=path / facts["image"],
+        vmlinux=path / "vmlinux",
+        warnings=tuple(facts["warnings"]),
+        seconds=facts["seconds"],
+        objects=facts["objects"] if compiled else 0,
+        reused=not compiled,
+    )
+
+
+def _build_base_first(store: Store, spec: BuildSpec) -> None:
+    """A series' build starts from the base's configuration and objects: its own feed no other.
+
+    Not where it changes a header, and so most objects: that would be two kernels for one.
+    """
+    if sandbox.broken() or builddir.compiled(store, spec.lane) or not spec.tree.base.trusted:
+        return
+    range_ = (spec.tree.base.commit, spec.tree.commit)
+    words = ("diff-tree", "-r", "-z", "--no-renames", "--name-only", "--diff-filter=M", *range_)
+    if SHARED_HEADER.search(git.git(*words, cwd=git.repository(store)).stdout):
+        return
+    base = tree.materialize(store, TreeSpec(base=spec.tree.base))
+    with contextlib.suppress(BuildError, ConfigError):  # then the series starts from nothing
+        build(store, replace(spec, tree=base))
+
+
+def owned(
+    store: Store, kind: str, inputs: Mapping[str, Any], tree: KernelTree
+) -> Mapping[str, Any]:
+    """What an entry is named after that a tree's own Makefiles make. One that a series makes is no
+    other tree's: what is in it may come from another of its patches than the last."""
+    if not tree.series or store.find(kind, digest(inputs)):
+        return inputs
+    return {**inputs, "series": tree.series}
+
+
+def _kconfig_digest(store: Store, tree: KernelTree) -> str:
+    """Everything a configuration depends on: the Kconfig files, and what scripts they ask.
+
+    From what differs to a tree that is known: listing all of a tree's 85,000 files takes longer
+    than the rest of a build that has nothing to do.
+    """
+
+    def list_(out: Path) -> None:
+        known = max(store.root.glob("kconfigs/[0-9a-f]*/files.json"), key=_made, default=None)
+        files: dict[str, str] = json.loads(known.read_text()) if known else {}
+        before = known.parent.name if known else EMPTY_TREE
+        range_ = ("diff-tree", "-r", "-z", "--no-renames", before, tree.tree, "--", *KCONFIG_FILES)
+        words = iter(git.git(*range_, cwd=git.repository(store)).stdout.split("\0"))
+        for change, path in zip(words, words, strict=False):
+            _, mode, _, blob, _ = change.split()
+            files[path] = f"{mode} {blob}"
+        there = {path: what for path, what in files.items() if not what.startswith("000000")}
+        (out / "files.json").write_text(json.dumps(there, sort_keys=True))
+
+    made = store.make("kconfigs", tree.tree, {"patterns": KCONFIG_FILES}, list_)
+    return file_digest(made / "files.json")
+
+
+def _made(path: Path) -> float:
+    return path.stat().st_mtime
+
+
+# --- the configuration -------------------------------------------------------------------------
+
+
+def _configuration(store: Store, spec: BuildSpec, compiler: str) -> Path:
+    """The entry that has the .config: by what it depends on, once that was resolved."""
+    inputs = {
+        "kconfig": _kconfig_digest(store, spec.tree),
+        "requested": kconfig.render(spec.config.requested),
+        "arch": spec.config.arch.kernel,
+        "toolchain": compiler,
+    }
+    request = digest(owned(store, "configs", inputs, spec.tree))
+    return store.find("configs", request) or _configure(store, spec, request)
+
+
+def _configure(store: Store, spec: BuildSpec, request: str) -> Path:
+    """Resolve the requested settings; every one must hold afterwards."""
+    inputs = {"requested": kconfig.render(spec.config.requested)}
+
+    def resolve(out: Path) -> None:
+        with (
+            builddir.held(store, spec.lane, spec.tree) as held,
+            log.step(f"Configuring {spec.tree.label} for {spec.config.arch.name}"),
+        ):
+            wanted = held.given / "requested.config"
+            wanted.write_text(kconfig.render(spec.config.requested))
+            command = builddir.make_command(
+                spec.config.arch, held.place, f"KCONFIG_ALLCONFIG={wanted}", "allnoconfig"
+            )
+            done = proc.run(_boxed(command, held, spec), check=False)
+            if done.status:
+                said = done.stdout + done.stderr
+                fails = BuildError("make allnoconfig fails", detail=said[-3000:])
+                raise _of_the_host(said) or fails
+            text = sandbox.read(held.out, ".config", CONFIG_MAX).decode("utf-8", "replace")
+            _check_config(spec, held.source, text)
+            (out / ".config").write_text(text)
+
+    return store.make("configs", request, inputs, resolve)
+
+
+def _boxed(command: list[str], held: Lane, spec: BuildSpec) -> list[str]:
+    return sandbox.command(command, held.box(), unconfined=spec.may_escape)
+
+
+def _check_config(spec: BuildSpec, source: Path, text: str) -> None:
+    absent = kconfig.missing(spec.config.requested, kconfig.parse_config(text))
+    if not absent:
+        return
+    paths = source.rglob("Kconfig*")
+    files = (path for path in paths if path.is_file() and not path.is_symlink())
+    texts = {str(path.relative_to(source)): path.read_text(errors="replace") for path in files}
+    raise ConfigError(
+        f"{len(absent)} of the settings asked for cannot be had in {spec.tree.label}: "
+        + ", ".join(one.setting.symbol for one in absent),
+        hint="ask for what they depend on as well, or do not ask for them",
+        detail="\n".join(kconfig.explain(one, texts) for one in absent),
+    )
+
+
+# --- compiling ---------------------------------------------------------------------------------
+
+
+class _Meter:
+    """Follows make's output: what was compiled, what the compiler said."""
+
+    def __init__(self, step: log.Step, expected: int) -> None:
+        self.step, self.expected = step, expected
+        self.objects = 0
+        self.warnings: list[str] = []
+        self.lines: list[str] = []
+        self.first_error = -1
+
+    def __call__(self, line: str) -> None:
+        self.lines.append(line)
+        if match := COMPILED.match(line):
+            self.objects += 1
+            total = max(self.expected, self.objects) if self.expected else 0
+            self.step.progress(self.objects, total, match[1])
+        elif WARNING.match(line):
+            self.warnings.append(line)
+        elif self.first_error < 0 and ERROR.search(line):
+            self.first_error = len(self.lines) - 1
+
+    def error(self) -> tuple[str, str]:
+        """The compiler's first error, or what made make stop, and what was said around it."""
+        if (first := self.first_error) >= 0:
+            return self.lines[first], "\n".join(self.lines[first : first + 30])
+        stop = next((n for n, line in enumerate(self.lines) if "*** " in line), -1)
+        around = self.lines[max(0, stop - 25) : stop + 5] if stop >= 0 else self.lines[-30:]
+        return self.lines[stop] if self.lines else "make says nothing", "\n".join(around)
+
+
+def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[str, Any]:
+    arch = spec.config.arch
+    began = time.monotonic()
+    with builddir.held(store, spec.lane, spec.tree) as held:
+        title = f"Building {spec.tree.label} for {arch.name}"
+        with log.step(title) as step, host_trouble("building"):
+            if why := sandbox.broken():
+                step.note(f"the build is not confined: {why}")
+            config_file = held.given / "config"
+            config_file.write_text(config)
+            meter = _Meter(step, _expected(store, spec, held))
+            make = builddir.make_command(spec.config.arch, held.place, arch.target, "vmlinux")
+            target = str(held.place / "out" / ".config")
+            command = _boxed(["sh", "-c", CONFIGURE, str(config_file), target, *make], held, spec)
+            with held.making():
+                done = proc.run(command, check=False, on_line=meter, deadline=7200)
+            if done.status:
+                raise _failed(meter, held.source)
+            _remember(store, spec, meter)
+            for name, most in {**ARTEFACTS, arch.image: IMAGE_MAX}.items():
+                sandbox.take(held.out, name, out / Path(name).name, most)
+            release = sandbox.read(held.out, RELEASE_FILE, 4096).decode("utf-8", "replace").strip()
+    if not RELEASE.fullmatch(release):
+        raise BuildError(f"{release!r} is no kernel release")
+    return {
+        "release": release,
+        "label": spec.tree.label,
+        "arch": arch.name,
+        "flavour": spec.config.flavour,
+        "commit": spec.tree.commit,
+        "origin": spec.tree.base.origin,
+        "image": Path(arch.image).name,
+        "sha256": {path.name: file_digest(path) for path in sorted(out.iterdir())},
+        "objects": meter.objects,
+        "warnings": meter.warnings,
+        "seconds": round(time.monotonic() - began, 1),
+        "sandboxed": not why,
+        "command": proc.paste(command),
+    }
+
+
+def _of_the_host(said: str) -> InfraError | None:
+    """Why a build failed, if that is nobody's fault but the host's."""
+    if any(words in said for words in DiskFull.WORDS):
+        return DiskFull("building", detail=said[-3000:])
+    lacks = InfraError("there is not enough memory to build", detail=said[-3000:])
+    return lacks if NO_MEMORY.search(said) else None
+
+
+def _failed(meter: _Meter, source: Path) -> Exception:
+    first, around = meter.error()
+    here = f"{source}/"
+    return _of_the_host("\n".join(meter.lines[-200:])) or BuildError(
+        f"it does not compile: {first.strip().replace(here, '')}", detail=around.replace(here, "")
+    )
+
+
+def _expected(store: Store, spec: BuildSpec, held: Lane) -> int:
+    """Objects of a full build, from the last one of this kind; 0 for a build on top of another."""
+    memory = store.root / "lanes" / f"{spec.config.arch.name}-{spec.config.flavour}.objects"
+    if (held.out / "vmlinux").is_file() or not memory.is_file():
+        return 0
+    return int(memory.read_text())
+
+
+def _remember(store: Store, spec: BuildSpec, meter: _Meter) -> None:
+    memory = store.root / "lanes" / f"{spec.config.arch.name}-{spec.config.flavour}.objects"
+    if spec.tree.series:  # its Makefile may say anything
+        return
+    if not memory.is_file() or int(memory.read_text()) < meter.objects:
+        memory.write_text(str(meter.objects))

@@ -1,0 +1,370 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a run has shown: DESIGN's six rules of outcomes, here and nowhere else.
+
+1. Zero cases is never PASS.
+2. Rig or host trouble is BROKEN, never FAIL. A kernel that will not build, boot or stay up is FAIL.
+3. PASS needs evidence: counters at or above their floors. Below a floor is INCONCLUSIVE.
+4. A fatal splat outranks case results, and the cases are kept.
+5. A mutant is killed only when a case that names it FAILs, or a splat it names appears.
+6. Accelerator and schedule are part of a result's identity: results of two are never pooled.
+"""
+
+import signal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from rig.errors import ConfigError, KernelError, RigError, SeriesError
+from rig.guest.console import Splat, fingerprint
+from rig.verdict.ktap import Directive, KtapReport, KtapTest
+
+USAGE = 2
+"""What a guest program exits with when it was called in a way it does not know."""
+SPLAT = "splat/"
+"""`Killed-By: splat/KIND` or `splat/KIND:FUNCTION` names a splat where a case would be."""
+
+
+class Outcome(StrEnum):
+    PASS = "PASS"
+    SKIP = "SKIP"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    FAIL = "FAIL"
+    BROKEN = "BROKEN"
+
+    @property
+    def exit_status(self) -> int:
+        """A SKIP has proved nothing, so alone it exits like INCONCLUSIVE (rule 1)."""
+        return _EXIT_STATUS[self]
+
+    @property
+    def severity(self) -> int:
+        """Of several outcomes the most severe speaks for all.
+
+        FAIL outranks BROKEN: what was seen of the kernel is not unseen when the host stumbles
+        afterwards. PASS outranks SKIP: what could not run here takes nothing from what did.
+        """
+        return _SEVERITY.index(self)
+
+    @classmethod
+    def worst(cls, outcomes: Iterable["Outcome"]) -> "Outcome":
+        """Rule 1: of nothing at all, INCONCLUSIVE."""
+        return max(outcomes, key=lambda outcome: outcome.severity, default=cls.INCONCLUSIVE)
+
+
+_EXIT_STATUS = {
+    Outcome.PASS: 0,
+    Outcome.SKIP: 4,
+    Outcome.INCONCLUSIVE: 4,
+    Outcome.FAIL: 1,
+    Outcome.BROKEN: 3,
+}
+_SEVERITY = (Outcome.SKIP, Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.BROKEN, Outcome.FAIL)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Floor:
+    """What a case must at least have done to have proved anything."""
+
+    counter: str
+    at_least: int
+
+    def __post_init__(self) -> None:
+        if self.at_least < 1:
+            raise ConfigError(
+                f"the floor of {self.counter} is {self.at_least}, which every run reaches",
+                hint="a floor is at least 1: say what the case must have done",
+            )
+
+
+def floors(**counters: int) -> tuple[Floor, ...]:
+    """`floors(pswpout=100, writes_raced=20)`, as suites declare them."""
+    return tuple(Floor(counter=name, at_least=least) for name, least in counters.items())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaseResult:
+    name: str
+    outcome: Outcome
+    reason: str
+    """"" only for PASS."""
+    counters: tuple[tuple[str, int], ...] = ()
+    evidence: tuple[str, ...] = ()
+    diagnostics: tuple[str, ...] = ()
+    seconds: float = 0.0
+    digest: str = ""
+    """Of all that was said on the consoles, where that is a function of the seed."""
+    command: tuple[str, ...] = ()
+    """What was started then."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SuiteResult:
+    suite: str
+    cases: tuple[CaseResult, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        return Outcome.worst(case.outcome for case in self.cases)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    outcome: Outcome
+    reason: str
+
+
+class Owner(StrEnum):
+    """Whose fault it is that a run did not come to its end."""
+
+    SERIES = "series"
+    KERNEL = "kernel"
+    RIG = "rig"
+
+    @property
+    def outcome(self) -> Outcome:
+        """Rule 2."""
+        return Outcome.BROKEN if self is Owner.RIG else Outcome.FAIL
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trouble:
+    """Why a run did not come to its end."""
+
+    owner: Owner
+    reason: str
+
+    @classmethod
+    def of(cls, error: RigError) -> Self:
+        if isinstance(error, SeriesError):
+            return cls(owner=Owner.SERIES, reason=error.message)
+        if isinstance(error, KernelError):
+            return cls(owner=Owner.KERNEL, reason=error.message)
+        return cls(owner=Owner.RIG, reason=error.message)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Identity:
+    """Where a result holds (rule 6)."""
+
+    arch: str
+    accel: str
+    schedule: str
+
+    def __str__(self) -> str:
+        return f"{self.arch} {self.accel} {self.schedule}"
+
+
+# Signals of a process that trips over its own memory, which a kernel that loses writes corrupts.
+# Any other signal was sent: by a deadline, by the OOM killer, by somebody.
+CRASHES = frozenset(
+    (
+        signal.SIGSEGV,
+        signal.SIGBUS,
+        signal.SIGILL,
+        signal.SIGFPE,
+        signal.SIGABRT,
+        signal.SIGTRAP,
+        signal.SIGSYS,
+    )
+)
+
+
+def signal_of(exit_status: int | None) -> int | None:
+    """The signal a program died of, as a shell (128 + n) or a parent (-n) says it."""
+    if exit_status is None or 0 <= exit_status <= 128:
+        return None
+    return -exit_status if exit_status < 0 else exit_status - 128
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def judge(
+    report: KtapReport,
+    case: str,
+    floors: tuple[Floor, ...],
+    exit_status: int | None,
+    seconds: float,
+) -> CaseResult:
+    """Rules 1 to 3 for one case. `exit_status` is None where nobody could tell."""
+    test = next((test for test in report.tests if test.name == case), None)
+    outcome, reason = _judge(report, test, case, floors, exit_status)
+    return CaseResult(
+        name=case,
+        outcome=outcome,
+        reason=reason,
+        counters=_floors_first(test.counters, floors) if test else (),
+        evidence=test.evidence if test else (),
+        diagnostics=test.diagnostics if test else report.diagnostics,
+        seconds=seconds,
+    )
+
+
+def _floors_first(
+    counters: tuple[tuple[str, int], ...], floors: tuple[Floor, ...]
+) -> tuple[tuple[str, int], ...]:
+    """What the verdict rests on comes before what only explains it."""
+    names = {floor.counter for floor in floors}
+    return tuple(sorted(counters, key=lambda counter: counter[0] not in names))
+
+
+def _judge(
+    report: KtapReport,
+    test: KtapTest | None,
+    case: str,
+    floors: tuple[Floor, ...],
+    exit_status: int | None,
+) -> tuple[Outcome, str]:
+    died = signal_of(exit_status)
+    if report.bail_out is not None:
+        return Outcome.BROKEN, f"the guest is not as needed: {report.bail_out or 'no reason given'}"
+    if exit_status == USAGE:
+        return Outcome.BROKEN, "the program does not know this case or these options"
+    if died is not None and test is None:
+        if died in CRASHES:
+            return Outcome.FAIL, f"crashed ({signal_name(died)}) before it had a result"
+        return Outcome.BROKEN, f"was killed ({signal_name(died)}) before it had a result"
+    if report.skip is not None and not report.tests and not report.problems:
+        return Outcome.SKIP, report.skip or "no reason given"
+    if report.problems:
+        said = " (it said not ok)" if test and test.failed else ""
+        return Outcome.BROKEN, f"the output is no sound KTAP: {report.problems[0]}{said}"
+    if test is None:
+        names = ", ".join(repr(other.name) for other in report.tests) or "nothing"
+        return Outcome.BROKEN, f"there is no result of {case!r}, but of {names}"
+    if len(report.tests) > 1:
+        return Outcome.BROKEN, f"{len(report.tests)} results where one was asked for"
+    return _judge_test(test, floors, exit_status)
+
+
+def _judge_test(
+    test: KtapTest, floors: tuple[Floor, ...], exit_status: int | None
+) -> tuple[Outcome, str]:
+    if test.directive is Directive.ERROR:
+        return Outcome.BROKEN, f"the case could not run: {test.reason or 'no reason given'}"
+    if test.failed:
+        said = (*test.evidence, test.reason, *reversed(test.diagnostics))
+        reason = next(filter(None, said), "not ok, without a word why")
+        if test.directive is Directive.TIMEOUT:
+            reason = f"did not end in time: {reason}"
+        return Outcome.FAIL, reason
+    if exit_status not in (0, None) and test.ok:
+        return Outcome.BROKEN, f"said ok and exited with {exit_status}"
+    if test.directive is Directive.SKIP:
+        return Outcome.SKIP, test.reason or "no reason given"
+    if not test.ok:
+        return Outcome.INCONCLUSIVE, f"is expected to fail: {test.reason or test.directive}"
+    return _judge_evidence(test, floors)
+
+
+def _judge_evidence(test: KtapTest, floors: tuple[Floor, ...]) -> tuple[Outcome, str]:
+    """Rule 3."""
+    counters = dict(test.counters)
+    if absent := [floor.counter for floor in floors if floor.counter not in counters]:
+        return Outcome.BROKEN, f"the case has a floor for {absent[0]}, which was not counted"
+    if low := below(counters, floors):
+        return Outcome.INCONCLUSIVE, low
+    if not floors:
+        return Outcome.INCONCLUSIVE, "declares no floor, so nothing says that it did anything"
+    return Outcome.PASS, ""
+
+
+def below(counters: Mapping[str, int], floors: tuple[Floor, ...]) -> str:
+    """Which counters are below their floors; "" for none."""
+    return "; ".join(
+        f"{floor.counter} {counters[floor.counter]}, at least {floor.at_least} needed"
+        for floor in floors
+        if counters[floor.counter] < floor.at_least
+    )
+
+
+def not_run(case: str, trouble: Trouble) -> CaseResult:
+    """A case whose turn never came. It says nothing of the kernel, the verdict has `trouble`."""
+    outcome = Outcome.BROKEN if trouble.owner is Owner.RIG else Outcome.INCONCLUSIVE
+    return CaseResult(name=case, outcome=outcome, reason=f"not run: {trouble.reason}")
+
+
+def conclude(
+    suites: tuple[SuiteResult, ...], splats: tuple[Splat, ...], trouble: Trouble | None
+) -> Verdict:
+    """The verdict on a kernel, most severe first. It takes nothing away from `suites`."""
+    cases = [(suite.suite, case) for suite in suites for case in suite.cases]
+    worst = Outcome.worst(suite.outcome for suite in suites)
+    failures = [splat for splat in splats if splat.kind.failure]
+    if fatal := [splat for splat in failures if splat.fatal]:
+        return Verdict(outcome=Outcome.FAIL, reason=_of_splats(fatal))
+    if trouble and trouble.owner.outcome is Outcome.FAIL:
+        return Verdict(outcome=Outcome.FAIL, reason=trouble.reason)
+    if worst is Outcome.FAIL:
+        after = f"; the run was cut short: {trouble.reason}" if trouble else ""
+        return Verdict(outcome=Outcome.FAIL, reason=_of_cases(worst, cases) + after)
+    if failures:
+        return Verdict(outcome=Outcome.FAIL, reason=_of_splats(failures))
+    if trouble:
+        return Verdict(outcome=trouble.owner.outcome, reason=trouble.reason)
+    if worst is Outcome.PASS:
+        return Verdict(outcome=worst, reason=_tally(cases))
+    # Rule 1: only skips, or a suite without cases, have proved nothing.
+    outcome = Outcome.INCONCLUSIVE if worst is Outcome.SKIP else worst
+    if any(case.outcome is worst for _, case in cases):
+        return Verdict(outcome=outcome, reason=_of_cases(worst, cases))
+    empty = [suite.suite for suite in suites if not suite.cases]
+    return Verdict(outcome=outcome, reason=f"no case of {', '.join(empty) or 'any suite'} was run")
+
+
+def _of_splats(splats: list[Splat]) -> str:
+    more = f" (and {len(splats) - 1} more splats)" if len(splats) > 1 else ""
+    return f"{splats[0].title}{more}"
+
+
+def _of_cases(outcome: Outcome, cases: list[tuple[str, CaseResult]]) -> str:
+    """The first case of that outcome, and how many more there are."""
+    (suite, case), *others = [(s, c) for s, c in cases if c.outcome is outcome]
+    more = f" (and {len(others)} more {outcome})" if others else ""
+    return f"{suite}/{case.name}: {case.reason}{more}"
+
+
+def _tally(cases: list[tuple[str, CaseResult]]) -> str:
+    passed = sum(case.outcome is Outcome.PASS for _, case in cases)
+    skipped = len(cases) - passed
+    text = f"{passed} case{'s' * (passed != 1)} passed"
+    return f"{text}, {skipped} skipped" if skipped else text
+
+
+def killed(
+    mutant_killed_by: tuple[str, ...], suites: tuple[SuiteResult, ...], splats: tuple[Splat, ...]
+) -> str | None:
+    """Rule 5: which of the names in a mutant's Killed-By lines has killed it, and how. None: alive.
+
+    A name is `suite/case`, `splat/KIND` or `splat/KIND:FUNCTION`. Whatever else failed says that
+    something is wrong, not that the suite detects what it was written to detect.
+    """
+    for name in mutant_killed_by:
+        for suite in suites:
+            for case in suite.cases:
+                if f"{suite.suite}/{case.name}" == name and case.outcome is Outcome.FAIL:
+                    return f"{name}: {case.reason}"
+        for splat in splats:
+            if name in (f"{SPLAT}{splat.kind}", f"{SPLAT}{fingerprint(splat)}"):
+                return f"{name}: {splat.title}"
+    return None
+
+
+def pool(results: Iterable[tuple[Identity, SuiteResult]]) -> SuiteResult:
+    """Runs of one suite as one. Rule 6: raises ConfigError unless all have the same identity."""
+    results = tuple(results)
+    identities = sorted({str(identity) for identity, _ in results})
+    names = sorted({suite.suite for _, suite in results})
+    if len(identities) != 1 or len(names) != 1:
+        raise ConfigError(
+            f"results of {' and '.join(identities)} for {' and '.join(names)} are not one result",
+            hint="only runs of one suite under one accelerator and one schedule add up",
+        )
+    return SuiteResult(
+        suite=names[0], cases=tuple(case for _, suite in results for case in suite.cases)
+    )

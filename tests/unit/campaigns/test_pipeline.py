@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The pipeline with a guest of the test's own; real ones are in tests/boot and tests/kernel."""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rig.campaigns import pipeline
+from rig.campaigns.results import Prepared, RunResult, RunSpec
+from rig.errors import ApplyError, BootError, ConfigError, GuestLost, InfraError
+from rig.guest import accel, image, programs, seeded
+from rig.guest.boot import Software
+from rig.guest.qemu import Machine, Seeded
+from rig.kernel import kbuild, mutant, weave
+from rig.series import model
+from rig.shelves import Shelves
+from rig.store import Store
+from rig.suites import suite
+from rig.suites.suite import Selection
+from rig.verdict.rules import Outcome
+
+TOP = Path(__file__).parents[3]
+UNMAP = TOP / "tests" / "data" / "mbx" / "shelf" / "unmap-batch"
+
+
+def outcomes(result: RunResult) -> dict[str, Outcome]:
+    return {case.name: case.outcome for one in result.suites for case in one.cases}
+
+
+# What is asked of the kernel
+
+
+def test_a_mutant_is_chosen_on_the_command_line(spec: RunSpec) -> None:
+    assert pipeline.machine_of(spec) == spec.machine
+    mutated = replace(spec, mutant="no-flush", machine=replace(spec.machine, cmdline=("quiet",)))
+    assert pipeline.machine_of(mutated).cmdline == ("quiet", "rig.mutant=no-flush")
+
+
+def test_a_kernel_has_what_every_suite_needs(store: Store, spec: RunSpec) -> None:
+    """One build serves them all, whichever are run."""
+    one = pipeline.build_spec(store, Shelves.default(), replace(spec, suites=spec.suites[:1]))
+    assert one == pipeline.build_spec(store, Shelves.default(), spec)
+    assert one.config.requested
+    assert one.config.flavour == "base"
+    assert one.tree.commit == spec.tree.base.commit
+
+
+@pytest.fixture
+def shelves(tmp_path: Path) -> Shelves:
+    """With the one mutant whose file the miniature kernel has."""
+    name = "mutants/no-remote-flush.cocci"
+    (tmp_path / "patches" / "mutants").mkdir(parents=True)
+    (tmp_path / "patches" / name).write_text((TOP / "patches" / name).read_text())
+    return replace(Shelves.default(), patches=tmp_path / "patches")
+
+
+def test_only_a_mutants_kernel_is_instrumented(
+    store: Store, spec: RunSpec, shelves: Shelves
+) -> None:
+    mutated = replace(spec, mutant="no-remote-flush")
+    made = pipeline.build_spec(store, shelves, mutated)
+    assert made.tree.commit != spec.tree.base.commit
+    assert made.tree.label == "v6.12, instrumented"
+
+
+def test_the_instrumented_kernel_with_nothing_broken(
+    store: Store, spec: RunSpec, shelves: Shelves
+) -> None:
+    none = pipeline.build_spec(store, shelves, replace(spec, mutant=mutant.NONE))
+    some = pipeline.build_spec(store, shelves, replace(spec, mutant="no-remote-flush"))
+    assert none == some
+
+
+def test_a_mutant_that_is_not_for_the_tree_is_said_before_the_build(
+    store: Store, spec: RunSpec, shelves: Shelves
+) -> None:
+    path = shelves.patches / "mutants" / "no-remote-flush.cocci"
+    path.write_text(
+        path.read_text().replace(
+            "// Files:", "// Not-On: <v7.0: there is no such function\n// Files:"
+        )
+    )
+    with pytest.raises(ConfigError) as bad:
+        pipeline.build_spec(store, shelves, replace(spec, mutant="no-remote-flush"))
+    assert bad.value.message == ("no-remote-flush is no mutant of v6.12: there is no such function")
+
+
+def test_everything_that_is_prepared_is_named_by_its_digest(
+    store: Store, spec: RunSpec, prepared: Prepared, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    places = {name: tmp_path / name for name in ("1mage", "pr06")}
+    for place in places.values():
+        place.mkdir()
+        for name in ("rootfs.cpio", "stale_tlb", "reclaim"):
+            (place / name).write_bytes(b"x")
+    monkeypatch.setattr(kbuild, "build", lambda store, spec: prepared.build)
+    monkeypatch.setattr(image, "build", lambda *args: places["1mage"] / "rootfs.cpio")
+    monkeypatch.setattr(programs, "build", lambda s, a, name, p: places["pr06"] / name)
+    monkeypatch.setattr(accel, "qemu_version", lambda arch: "QEMU emulator version 7.2.22")
+    made = pipeline.prepare(store, Shelves.default(), replace(spec, seed=7))
+    known = made.provenance
+    assert (known.label, known.origin) == ("v6.12", "tests/data/kernel")
+    assert (known.commit, known.build, known.release) == (
+        spec.tree.base.commit,
+        "b01d",
+        "6.12.0-rig",
+    )
+    assert known.tree
+    assert (known.image, known.programs) == ("1mage", (("stale_tlb", "pr06"), ("reclaim", "pr06")))
+    assert (known.qemu, known.flavour, known.seed) == ("QEMU emulator version 7.2.22", "base", 7)
+    assert made.software.initrd[0] == places["1mage"] / "rootfs.cpio"
+
+
+# Runs
+
+
+def test_a_run_that_passes(
+    prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
+) -> None:
+    booted = boots()
+    result = pipeline.execute(prepared, tmp_path / "run")
+    assert booted == [prepared.spec.machine]
+    assert result.verdict.outcome is Outcome.PASS, result.verdict.reason
+    assert outcomes(result) == {"anon_lost_write": Outcome.PASS, "anon_roundtrip": Outcome.PASS}
+    assert [one.suite for one in result.suites] == ["stale_tlb", "reclaim"]
+    assert (result.boot_seconds, result.detail) == (1.23, "")
+    assert result.warnings == ("x.c:1: warning: y",)
+    assert result.provenance == prepared.provenance
+    assert result.ended.endswith("+00:00")
+
+
+def test_a_case_that_fails(
+    prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
+) -> None:
+    boots({"anon_lost_write": "not ok"})
+    result = pipeline.execute(prepared, tmp_path / "run")
+    assert result.verdict.outcome is Outcome.FAIL
+    assert result.verdict.reason == "stale_tlb/anon_lost_write: page 17: lost"
+    assert outcomes(result)["anon_roundtrip"] is Outcome.PASS, "the others are run all the same"
+
+
+def test_a_guest_that_is_lost_keeps_what_was_found_out(
+    prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
+) -> None:
+    boots({"anon_roundtrip": GuestLost("the guest ended without a word", detail="the console")})
+    result = pipeline.execute(prepared, tmp_path / "run")
+    assert result.verdict.outcome is Outcome.FAIL
+    assert result.verdict.reason == "the guest ended without a word"
+    assert outcomes(result) == {"anon_lost_write": Outcome.PASS, "anon_roundtrip": Outcome.FAIL}
+    assert result.detail == "the console"
+
+
+def test_cases_after_the_loss_carry_its_cause(
+    prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
+) -> None:
+    boots({"anon_lost_write": GuestLost("BUG: KASAN")})
+    result = pipeline.execute(prepared, tmp_path / "run")
+    assert outcomes(result)["anon_roundtrip"] is Outcome.INCONCLUSIVE
+    assert result.suites[1].cases[0].reason == "not run: BUG: KASAN"
+
+
+def test_trouble_of_the_rig_is_broken_and_keeps_the_cases(
+    prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
+) -> None:
+    boots({"anon_roundtrip": InfraError("QEMU was killed by signal 9")})
+    result = pipeline.execute(prepared, tmp_path / "run")
+    assert result.verdict.outcome is Outcome.BROKEN
+    assert result.verdict.reason == "QEMU was killed by signal 9"
+    assert outcomes(result) == {"anon_lost_write": Outcome.PASS}
+
+
+def test_trouble_in_the_middle_of_a_suite_keeps_its_first_cases(
+    prepared: Prepared,
+    boots: Callable[..., list[Machine]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stale = pipeline.suite.pick("stale_tlb")
+    second = replace(stale.cases[0], name="second")
+    monkeypatch.setattr(pipeline.suite, "cases_of", lambda selection: (stale.cases[0], second))
+    boots({"second": InfraError("QEMU was killed by signal 9")})
+    result = pipeline.execute(prepared, tmp_path / "run")
+    assert outcomes(result) == {"anon_lost_write": Outcome.PASS}
+    assert result.verdict.outcome is Outcome.BROKEN
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (BootError("the kernel hangs at boot", detail="last words"), Outcome.FAIL),
+        (InfraError("QEMU does not start", detail="last words"), Outcome.BROKEN),
+    ],
+)
+def test_a_guest_that_does_not_come_up(
+    prepared: Prepared,
+    boots: Callable[..., list[Machine]],
+    tmp_path: Path,
+    error: Exception,
+    outcome: Outcome,
+) -> None:
+    boots(error=error)
+    result = pipeline.execute(prepared, tmp_path / "run")
+    assert (result.verdict.outcome, result.verdict.reason) == (outcome, str(error))
+    assert (result.suites, result.boot_seconds, result.detail) == ((), 0, "last words")
+
+
+def test_the_hosts_refusals_are_broken(
+    prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
+) -> None:
+    boots(error=PermissionError(13, "Permission denied", "/tmp/x"))
+    result = pipeline.execute(prepared, tmp_path / "run")
+    assert result.verdict.outcome is Outcome.BROKEN
+    assert result.verdict.reason == "running a guest: Permission denied (/tmp/x)"
+
+
+def test_a_splat_on_the_console_outranks_what_the_cases_say(
+    prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
+) -> None:
+    log = TOP / "tests" / "data" / "console" / "from-source" / "kasan.log"
+    boots(console=log.read_text(errors="replace"))
+    result = pipeline.execute(prepared, tmp_path / "run")
+    assert result.verdict.outcome is Outcome.FAIL
+    assert "KASAN" in result.verdict.reason
+    assert outcomes(result)["anon_lost_write"] is Outcome.PASS
+    assert result.splats
+
+
+def test_a_mutant_the_kernel_does_not_own_up_to_is_broken(
+    prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
+) -> None:
+    """Else the clean kernel was tested, and the mutant would have survived."""
+    mutated = replace(prepared, spec=replace(prepared.spec, mutant="no-flush"))
+    boots(console="[    0.1] rig: mutant no-other is on\n")
+    result = pipeline.execute(mutated, tmp_path / "run")
+    assert result.verdict.outcome is Outcome.BROKEN
+    assert "does not say that the mutant no-flush is on" in result.verdict.reason
+    booted = boots(console=f"[    0.1] {weave.says_it_is_on('no-flush')}\n")
+    result = pipeline.execute(mutated, tmp_path / "again")
+    assert result.verdict.outcome is Outcome.PASS
+    assert booted[0].cmdline == ("rig.mutant=no-flush",)
+
+
+# In the seeded schedule
+
+
+@pytest.fixture
+def seeds(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Prepared]:
+    """Cases that pass in guests of their own, whose console says this."""
+
+    def prepare(console: str, *cases: str, mutant: str = "", status: int | None = 0) -> Prepared:
+        def answer(
+            machine: Machine,
+            software: Software,
+            command: Sequence[str],
+            directory: Path,
+            deadline: float,
+        ) -> seeded.Finished:
+            assert deadline == seeded.DEADLINE
+            directory.mkdir(parents=True)
+            (directory / seeded.CONSOLE).write_text(console)
+            case = next(one for one in suite.pick("reclaim").cases if one.name == command[1])
+            lines = [f"# counter {floor.counter} 1000000000" for floor in case.floors]
+            said = "\n".join(["KTAP version 1", "1..1", *lines, f"ok 1 {case.name}", ""])
+            return seeded.Finished(status=status, stdout=said, seconds=1.0, digest=f"d-{case.name}")
+
+        monkeypatch.setattr(seeded, "run", answer)
+        machine = replace(prepared.spec.machine, schedule=Seeded(seed=7))
+        picked = (Selection(suite="reclaim", cases=cases),)
+        spec = replace(prepared.spec, machine=machine, suites=picked, mutant=mutant, seed=7)
+        return replace(prepared, spec=spec)
+
+    return prepare
+
+
+def test_a_case_that_cannot_be_seeded_is_skipped_and_the_others_are_run(
+    seeds: Callable[..., Prepared], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = seeds("booting\n", "file_dirty", "fork_cow", "mlock_stays")
+    first, *others = suite.cases_of(ready.spec.suites[0])
+    cases = (replace(first, live_only="it needs a network"), *others)
+    monkeypatch.setattr(suite, "cases_of", lambda selection: cases)
+    result = pipeline.execute(ready, tmp_path / "run")
+    assert outcomes(result)["file_dirty"] is Outcome.SKIP
+    assert [case.digest for one in result.suites for case in one.cases] == [
+        "", "d-fork_cow", "d-mlock_stays",
+    ]  # fmt: skip
+    assert result.verdict.outcome is Outcome.PASS, result.verdict.reason
+
+
+def test_a_mutant_a_seeded_kernel_does_not_own_up_to_is_broken_whoever_runs_the_case(
+    seeds: Callable[..., Prepared], tmp_path: Path
+) -> None:
+    chosen = suite.pick("reclaim")
+    case = next(one for one in chosen.cases if one.name == "fork_cow")
+    ready = seeds(f"{weave.says_it_is_on('no-flush')}\n", "fork_cow", mutant="no-flush")
+    assert pipeline.seeded_case(ready, chosen, case, tmp_path / "on").digest == "d-fork_cow"
+    silent = seeds("booting\n", "fork_cow", mutant="no-flush")
+    with pytest.raises(InfraError, match="does not say that the mutant no-flush is on"):
+        pipeline.seeded_case(silent, chosen, case, tmp_path / "off")
+
+
+@pytest.mark.parametrize(
+    ("console", "reason"),
+    [
+        ((TOP / "tests/data/console/arm64-bug.log").read_text(), "kernel BUG at mm/page_alloc.c"),
+        ("booting\n", "the guest ended before the program did"),
+    ],
+)
+def test_a_guest_that_ended_early_is_a_fail_that_says_what_it_died_of(
+    seeds: Callable[..., Prepared], tmp_path: Path, console: str, reason: str
+) -> None:
+    result = pipeline.execute(seeds(console, "fork_cow", status=None), tmp_path / "run")
+    (case,) = (case for one in result.suites for case in one.cases)
+    assert case.outcome is Outcome.FAIL and case.reason.startswith(reason)
+    assert result.verdict.outcome is Outcome.FAIL
+
+
+def test_what_it_takes_to_explain_it_later_is_left_beside_it(
+    prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
+) -> None:
+    boots(error=BootError("no"))
+    v2 = model.read(UNMAP / "v2.mbx", "unmap-batch")
+    tree = replace(prepared.spec.tree, series=v2)
+    pipeline.execute(replace(prepared, spec=replace(prepared.spec, tree=tree)), tmp_path / "run")
+    assert (tmp_path / "run" / "kernel.config").read_text() == "CONFIG_SMP=y\n"
+    again = model.read(tmp_path / "run" / "series.mbx")
+    assert again.patches == v2.patches
+    assert (tmp_path / "run" / pipeline.TOP).read_bytes() == v2.top
+
+
+# A guest for a person
+
+
+def test_one_command_in_a_guest(prepared: Prepared, boots: Callable[..., list[Machine]]) -> None:
+    boots({"echo 'a b'": "a b\n"})
+    out, err = io.StringIO(), io.StringIO()
+    assert pipeline.interact(prepared, ["echo", "a b"], out, err) == 0
+    assert (out.getvalue(), err.getvalue()) == ("a b\n", "a word")
+
+
+def test_a_terminal_obeys_no_guest_and_a_file_has_its_words(
+    prepared: Prepared,
+    boots: Callable[..., list[Machine]],
+    evil: str,
+    harmless: Callable[..., None],
+) -> None:
+    class Tty(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    boots({"cat x": evil})
+    terminal, out = Tty(newline=""), io.StringIO(newline="")
+    assert pipeline.interact(prepared, ["cat", "x"], terminal, Tty()) == 0
+    harmless(terminal.getvalue(), lines=False)
+    pipeline.interact(prepared, ["cat", "x"], out, io.StringIO())
+    assert out.getvalue() == evil
+
+
+def test_a_guest_that_cannot_be_had_is_raised(
+    prepared: Prepared, boots: Callable[..., list[Machine]]
+) -> None:
+    boots(error=BootError("no"))
+    with pytest.raises(BootError):
+        pipeline.interact(prepared, ["true"], io.StringIO(), io.StringIO())
+
+
+def test_the_shelves_are_the_checkouts() -> None:
+    here = Shelves.default()
+    assert here.kconfigs == TOP / "kconfigs"
+    assert (here.images / "test" / "image.toml").is_file()
+
+
+def test_a_series_that_does_not_apply_is_not_run(store: Store, spec: RunSpec) -> None:
+    broken = model.read(TOP / "tests" / "data" / "mbx" / "kernel" / "does-not-apply.mbx")
+    with pytest.raises(ApplyError):
+        pipeline.build_spec(
+            store, Shelves.default(), replace(spec, tree=replace(spec.tree, series=broken))
+        )

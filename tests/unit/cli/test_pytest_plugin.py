@@ -1,0 +1,366 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""pytest sessions inside this one, on guests of the tests' own."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as xml
+
+import pytest
+
+from rig.campaigns import execute, pipeline, request
+from rig.campaigns.request import Request
+from rig.campaigns.results import Prepared, RunSpec
+from rig.errors import BootError, BuildError, GuestLost, InfraError
+from rig.guest.qemu import Machine
+from rig.store import Store
+from rig.suites import suite
+from rig.suites.suite import Case, Suite
+from rig.verdict.rules import CaseResult, Outcome
+
+pytest_plugins = ("pytester",)
+
+SUITES = ("-p", "no:cacheprovider", "--pyargs", "rig.suites")
+SOME = ("-k", "anon_lost_write[x86 or anon_roundtrip[x86")
+CASES = [f"{one.name}/{case.name}" for one in suite.standard().values() for case in one.cases]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, prepared: Prepared, tmp_path: Path) -> list[Request]:
+    """What the sessions ask for; everything is prepared without work."""
+    requests: list[Request] = []
+
+    def specs(store: Store, shelves: Any, one: Request) -> tuple[RunSpec, ...]:
+        requests.append(one)
+        machine = prepared.spec.machine
+        return tuple(replace(prepared.spec, machine=replace(machine, arch=a)) for a in one.arch)
+
+    monkeypatch.setenv("RIG_STORE", str(tmp_path / "store"))
+    monkeypatch.setattr(request, "specs", specs)
+    monkeypatch.setattr(
+        pipeline, "prepare", lambda store, shelves, spec: replace(prepared, spec=spec)
+    )
+    return requests
+
+
+def test_every_case_of_every_suite_is_an_item(pytester: pytest.Pytester) -> None:
+    ran = pytester.runpytest_inprocess(*SUITES, "--collect-only", "-q", "--arch", "x86_64,aarch64")
+    assert ran.ret == 0
+    items = [
+        line.rsplit("/suites/", 1)[-1].replace("::", "/") for line in ran.outlines if "[" in line
+    ]
+    expected = [f"{case}[{arch}]" for arch in ("x86_64", "arm64") for case in CASES]
+    assert sorted(items) == sorted(expected)
+
+
+def test_one_suite_can_be_named(pytester: pytest.Pytester) -> None:
+    ran = pytester.runpytest_inprocess("--pyargs", "rig.suites.stale_tlb", "--collect-only", "-q")
+    names = [case.name for case in suite.pick("stale_tlb").cases]
+    assert [line.split("::")[-1] for line in ran.outlines if "[" in line] == [
+        f"{name}[x86_64]" for name in names
+    ]
+
+
+def test_a_suite_on_request_is_collected_and_run_where_it_is_named(
+    pytester: pytest.Pytester, asked: list[Request], boots: Callable[..., list[Machine]]
+) -> None:
+    named = suite.pick("kselftest_mm")
+    boots({case.name: GuestLost("enough") for case in named.cases} | {"-r": GuestLost("enough")})
+    ran = pytester.runpytest_inprocess("--pyargs", f"rig.suites.{named.name}", "-x")
+    assert ran.parseoutcomes() == {"failed": 1}
+    (one,) = asked
+    assert one.suites == (*suite.standard(), named.name)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--series", "batch-dirty-tlb-flsh"], "did you mean batch-dirty-tlb-flush?"),
+        (["--series", "batch-dirty-tlb-flush", "--revision", "v9"], "named 'v9'"),
+        (["--series", "batch-dirty-tlb-flush", "--revision", "9"], "named '9'"),
+        (["--revision", "v2"], "--revision is of a series"),
+        (["--arch", "amr64"], "did you mean arm64?"),
+        (["--base", "v6.1x"], "no series named 'v6.1x'"),
+        (["--mutant", "no-remote-flash"], "did you mean no-remote-flush"),
+        (["--flavour", "debgu"], "did you mean debug?"),
+        (["--tree", "/gone"], "--tree /gone: there is no such directory"),
+        (["--accel", "kmv"], "invalid choice: 'kmv'"),
+    ],
+)
+def test_a_name_that_is_none_is_a_usage_error(
+    pytester: pytest.Pytester, words: list[str], complaint: str
+) -> None:
+    ran = pytester.runpytest_inprocess(*SUITES, *words)
+    assert ran.ret == pytest.ExitCode.USAGE_ERROR
+    assert complaint in "\n".join(ran.errlines)
+    assert "Traceback" not in "\n".join([*ran.errlines, *ran.outlines])
+
+
+def test_other_peoples_sessions_are_left_alone(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_x(): pass")
+    ran = pytester.runpytest_inprocess()
+    ran.assert_outcomes(passed=1)
+
+
+def outcomes(pytester: pytest.Pytester, *words: str) -> tuple[dict[str, int], str]:
+    ran = pytester.runpytest_inprocess(*SUITES, *words)
+    return ran.parseoutcomes(), "\n".join(ran.outlines)
+
+
+def test_a_session_passes_and_is_stored(
+    pytester: pytest.Pytester, asked: list[Request], boots: Callable[..., list[Machine]]
+) -> None:
+    booted = boots()
+    found, said = outcomes(pytester, *SOME)
+    assert found == {"passed": 2, "deselected": len(CASES) - 2}, said
+    assert len(booted) == 1, "one guest for the session"
+    assert asked == [Request(target="v6.12")]
+    (directory,) = execute.runs(Store.default())
+    assert directory.name.endswith("-pytest-v6.12")
+    (result,) = execute.load_all(directory)
+    assert result.verdict.outcome is Outcome.PASS
+    assert {one.suite for one in result.suites} == {"reclaim", "stale_tlb"}
+    assert (directory / "x86_64" / "kernel.config").is_file()
+
+
+def test_a_seeded_session_boots_a_guest_for_each_case(
+    pytester: pytest.Pytester,
+    asked: list[Request],
+    boots: Callable[..., list[Machine]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    booted, ran = boots(), []
+
+    def seeded_case(prepared: Prepared, suite: Suite, case: Case, directory: Path) -> CaseResult:
+        ran.append((case.name, directory.name))
+        return CaseResult(name=case.name, outcome=Outcome.PASS, reason="", digest="d")
+
+    monkeypatch.setattr(pipeline, "seeded_case", seeded_case)
+    found, said = outcomes(pytester, "--schedule", "seeded", "--seed", "7", *SOME)
+    assert found["passed"] == len(ran), said
+    assert ("anon_lost_write", "stale_tlb.anon_lost_write") in ran
+    assert booted == []
+    assert asked == [Request(target="v6.12", schedule="seeded", seed=7)]
+    (result,) = execute.load_all(execute.find(Store.default()))
+    assert {case.digest for one in result.suites for case in one.cases} == {"d"}
+
+
+def test_what_is_asked_for_arrives(
+    pytester: pytest.Pytester, asked: list[Request], boots: Callable[..., list[Machine]]
+) -> None:
+    boots()
+    words = ("--series", "batch-dirty-tlb-flush", "--revision", "v1", "--base", "v7.2")
+    found, said = outcomes(
+        pytester, *words, "--arch", "arm64", "--accel", "tcg", "--flavour", "debug",
+        "--mutant", "no-remote-flush", "-k", "anon_lost_write[",
+    )  # fmt: skip
+    assert asked == [
+        Request(
+            target="batch-dirty-tlb-flush@v1", base="v7.2", arch=("arm64",), accel="tcg",
+            flavour="debug", mutant="no-remote-flush",
+        )
+    ], said  # fmt: skip
+    assert found["deselected"] == len(CASES) - 1
+
+
+@pytest.mark.parametrize(
+    ("says", "kind", "shown"),
+    [
+        ("not ok", "failed", "page 17: lost"),
+        (GuestLost("BUG: KASAN: use-after-free"), "failed", "BUG: KASAN: use-after-free"),
+        ("KTAP version 1\n1..1\nok 1 anon_lost_write # SKIP no swap\n", "skipped", "no swap"),
+        ("KTAP version 1\n1..1\nBail out! no cgroup\n", "errors", "BROKEN: the guest is not as"),
+        ("", "errors", "BROKEN"),
+        (InfraError("QEMU was killed by signal 9"), "errors", "QEMU was killed by signal 9"),
+    ],
+    ids=["fail", "lost", "skip", "bail-out", "nothing", "rig"],
+)
+def test_outcomes_are_pytests(
+    pytester: pytest.Pytester,
+    asked: list[Request],
+    boots: Callable[..., list[Machine]],
+    says: Any,
+    kind: str,
+    shown: str,
+) -> None:
+    boots({"anon_lost_write": says})
+    found, said = outcomes(pytester, "-k", "anon_lost_write[", "-rA")
+    assert found == {kind: 1, "deselected": len(CASES) - 1}, said
+    assert shown in said
+    assert "def setup" not in said, "what was seen, not where in the plugin it was raised"
+
+
+def test_too_little_is_neither_a_pass_nor_silently_skipped(
+    pytester: pytest.Pytester, asked: list[Request], boots: Callable[..., list[Machine]]
+) -> None:
+    case = suite.pick("stale_tlb").cases[0]
+    lines = [f"# counter {floor.counter} {floor.at_least - 1}" for floor in case.floors]
+    said = "\n".join(["KTAP version 1", "1..1", *lines, f"ok 1 {case.name}", ""])
+    boots({case.name: said})
+    found, shown = outcomes(pytester, "-k", f"{case.name}[")
+    assert found == {"errors": 1, "deselected": len(CASES) - 1}
+    assert "INCONCLUSIVE: " in shown
+    assert " needed" in shown
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (BuildError("it does not compile: x.c:1", detail="x.c:1: error: y"), "x.c:1: error: y"),
+        (InfraError("gcc is not installed", hint="rig doctor --fix"), "rig doctor --fix"),
+    ],
+)
+def test_what_cannot_be_prepared_is_an_error_with_its_evidence(
+    pytester: pytest.Pytester,
+    asked: list[Request],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    shown: str,
+) -> None:
+    def fails(store: Store, shelves: Any, spec: RunSpec) -> Prepared:
+        raise error
+
+    monkeypatch.setattr(pipeline, "prepare", fails)
+    found, said = outcomes(pytester, "-k", "anon_lost_write[")
+    assert found == {"errors": 1, "deselected": len(CASES) - 1}
+    assert str(error) in said
+    assert shown in said
+
+
+@pytest.mark.parametrize("mutant", ["", "no-remote-flush"])
+def test_a_guest_that_does_not_come_up_is_tried_once(
+    pytester: pytest.Pytester,
+    asked: list[Request],
+    boots: Callable[..., list[Machine]],
+    prepared: Prepared,
+    monkeypatch: pytest.MonkeyPatch,
+    mutant: str,
+) -> None:
+    """Nor is one used whose kernel does not say that the mutant is on."""
+    mutated = replace(prepared, spec=replace(prepared.spec, mutant=mutant))
+    monkeypatch.setattr(pipeline, "prepare", lambda store, shelves, spec: mutated)
+    booted = boots(error=None if mutant else BootError("the kernel hangs at boot"))
+    found, said = outcomes(pytester, *SOME)
+    assert found == {"errors": 2, "deselected": len(CASES) - 2}
+    assert len(booted) == 1
+    assert said.count("hangs at boot" if not mutant else "does not say that the mutant") >= 2
+    for path in execute.runs(Store.default()):
+        assert execute.load_all(path)[0].verdict.outcome is Outcome.BROKEN
+
+
+def test_counters_are_in_junit(
+    pytester: pytest.Pytester, asked: list[Request], boots: Callable[..., list[Machine]]
+) -> None:
+    boots()
+    outcomes(pytester, "-k", "anon_lost_write[", "--junitxml", "out.xml")
+    root = xml.parse(pytester.path / "out.xml").getroot()
+    (case,) = root.iter("testcase")
+    assert case.get("name") == "anon_lost_write[x86_64]"
+    names = {one.get("name"): one.get("value") for one in case.iter("property")}
+    counted = suite.pick("stale_tlb").cases[0].floors[0].counter
+    assert names[counted] == "1000000000"
+
+
+def test_trouble_of_the_rig_is_never_stored_as_a_pass(
+    pytester: pytest.Pytester, asked: list[Request], boots: Callable[..., list[Machine]]
+) -> None:
+    boots({"anon_lost_write": InfraError("QEMU was killed by signal 9")})
+    found, said = outcomes(pytester, *SOME)
+    assert found == {"passed": 1, "errors": 1, "deselected": len(CASES) - 2}, said
+    (result,) = execute.load_all(execute.find(Store.default()))
+    assert result.verdict.outcome is Outcome.BROKEN
+    assert result.verdict.reason == "QEMU was killed by signal 9"
+
+
+def test_a_lost_guests_cases_carry_the_cause_and_are_stored(
+    pytester: pytest.Pytester, asked: list[Request], boots: Callable[..., list[Machine]]
+) -> None:
+    boots({"anon_roundtrip": GuestLost("the guest ended without a word", detail="last words")})
+    found, said = outcomes(pytester, *SOME)
+    assert found["failed"] == 1
+    assert found["errors"] == 1
+    assert "not run: the guest ended without a word" in said
+    (result,) = execute.load_all(execute.find(Store.default()))
+    assert result.verdict.outcome is Outcome.FAIL
+    assert result.detail == "last words"
+
+
+@pytest.mark.parametrize("case", ["fail", "skip", "lost", "rig", "mine", "mine lost"])
+def test_what_a_guest_says_is_shown_and_not_obeyed(
+    pytester: pytest.Pytester,
+    asked: list[Request],
+    boots: Callable[..., list[Machine]],
+    evil: str,
+    harmless: Callable[..., None],
+    case: str,
+) -> None:
+    evil = evil.encode(errors="replace").decode()  # as all that comes from a guest
+    flat = evil.replace("\r", "").replace("\n", "")
+    ktap = (
+        f"KTAP version 1\n1..1\n# counter {flat} 3\n# evidence {flat}\nnot ok 1 anon_lost_write\n"
+    )
+    boots({
+        "anon_lost_write": {
+            "fail": ktap,
+            "skip": f"KTAP version 1\n1..1\nok 1 anon_lost_write # SKIP {flat}\n",
+            "lost": GuestLost(evil, detail=evil),
+            "rig": InfraError(evil, detail=evil, hint=evil),
+        }.get(case, ""),
+        "uname -r": GuestLost(evil) if case == "mine lost" else evil,
+    })  # fmt: skip
+    words = ["-rA", "--junitxml", "out.xml", "--color=no"]
+    if case.startswith("mine"):
+        pytester.makepyfile(
+            """
+            def test_guest(guest):
+                said = guest.run("uname -r", deadline=5).stdout
+                print(said)
+                raise ValueError(said)
+            """
+        )
+        ran = pytester.runpytest_inprocess("-p", "no:cacheprovider", *words)
+    else:
+        ran = pytester.runpytest_inprocess(*SUITES, "-k", "anon_lost_write[", *words)
+    assert ran.ret == (0 if case == "skip" else 1)
+    harmless(ran.stdout.str(), lines=False)
+    every = [
+        said
+        for one in xml.parse(pytester.path / "out.xml").iter()
+        for said in (one.text, *one.attrib.values())
+    ]
+    harmless("\n".join(filter(None, every)), lines=False)
+
+
+def test_colours_of_other_peoples_tests_stay(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_x(): print('\\x1b[31mred'); assert 0, '\\x1b[32mgreen'")
+    said = pytester.runpytest_inprocess("--color=no").stdout.str()
+    assert "\x1b[31mred" in said
+    assert "\x1b[32mgreen" in said
+
+
+# Tests of one's own
+
+
+def test_fixtures_for_each_architecture(
+    pytester: pytest.Pytester, asked: list[Request], boots: Callable[..., list[Machine]]
+) -> None:
+    booted = boots({"uname -r": "6.12.0-rig\n"})
+    pytester.makepyfile(
+        """
+        def test_guest(guest):
+            assert guest.run("uname -r", deadline=5).stdout == "6.12.0-rig\\n"
+
+        def test_kernel(kernel):
+            assert kernel.release == "6.12.0-rig"
+
+        def test_both(kernel, guest):
+            assert kernel and guest
+
+        def test_neither():
+            pass
+        """
+    )
+    ran = pytester.runpytest_inprocess("-p", "no:cacheprovider", "--arch", "x86_64,arm64")
+    ran.assert_outcomes(passed=7)
+    assert sorted(machine.arch for machine in booted) == ["arm64", "x86_64"]

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A guest whose kernel, and so whose SSH server, is a stranger's. What a real one does is in
+tests/boot."""
+
+import contextlib
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import paramiko
+import pytest
+
+from rig import proc
+from rig.errors import GuestLost, InfraError
+from rig.guest import boot as guest_module
+from rig.guest.boot import Console, Guest
+from rig.guest.qemu import Accel, Machine
+
+KEY = paramiko.ECDSAKey.generate()
+
+
+class Server(paramiko.ServerInterface):
+    """Takes everybody, and does with a command as it is told."""
+
+    def __init__(self, answer: Callable[[paramiko.Channel], object]) -> None:
+        self.answer = answer
+
+    def check_auth_none(self, username: str) -> int:
+        return paramiko.common.AUTH_SUCCESSFUL
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        return paramiko.common.OPEN_SUCCEEDED
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        def run() -> None:
+            channel.recv(1)  # the end of stdin: the command's having been taken is known by then
+            self.answer(channel)
+
+        threading.Thread(target=run, daemon=True).start()
+        return True
+
+
+Serve = Callable[[Callable[[paramiko.Channel], object]], Guest]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """A guest with that server in it, whose QEMU comes to its end when `end` is written to."""
+    os.mkfifo(tmp_path / "end")
+    with contextlib.ExitStack() as stack:
+
+        def start(answer: Callable[[paramiko.Channel], object]) -> Guest:
+            ours, theirs = socket.socketpair()
+            server, client = paramiko.Transport(theirs), paramiko.Transport(ours)
+            server.add_server_key(KEY)
+            server.start_server(threading.Event(), Server(answer))
+            client.start_client(timeout=60)
+            client.auth_none("root")
+            for one in (server, client):
+                stack.callback(one.close)
+            words = ["sh", "-c", 'read -r line <"$0"', tmp_path / "end"]
+            process = stack.enter_context(proc.spawn(words))
+            console = Console(process, tmp_path / "console.log")
+            guest = Guest(
+                Machine(arch="x86_64", accel=Accel.KVM), process, console, tmp_path / "qmp"
+            )
+            connection: Any = SimpleNamespace(transport=client, close=client.close)
+            guest._connection = connection
+            return guest
+
+        yield start
+
+
+def says(channel: paramiko.Channel) -> None:
+    channel.sendall(b"said")
+    channel.send_exit_status(7)
+    channel.close()
+
+
+def test_what_a_command_says_and_how_it_ends(serve: Serve) -> None:
+    ran = serve(says).run("true")
+    assert (ran.stdout, ran.status) == ("said", 7)
+
+
+def ends_without_a_status(channel: paramiko.Channel) -> None:
+    channel.sendall(b"said")
+    channel.shutdown_write()
+
+
+def is_silent(channel: paramiko.Channel) -> None:
+    pass
+
+
+@pytest.mark.parametrize("answer", [ends_without_a_status, is_silent])
+def test_no_answer_is_waited_for_beyond_the_deadline(
+    serve: Serve, answer: Callable[[paramiko.Channel], object]
+) -> None:
+    guest = serve(answer)
+    with pytest.raises(GuestLost, match="no answer within the deadline"):
+        guest.run("true", deadline=0.5)
+    assert guest.lost
+
+
+def test_qemu_that_ends_cuts_the_connection_first(serve: Serve, tmp_path: Path) -> None:
+    """Its sandbox ends after it, and the console then."""
+
+    def resets(channel: paramiko.Channel) -> None:
+        channel.get_transport().close()
+        threading.Timer(0.3, (tmp_path / "end").write_text, ["now\n"]).start()
+
+    with pytest.raises(GuestLost, match="ended without a word"):
+        serve(resets).run("reboot -f", deadline=60)
+
+
+def test_a_command_that_is_never_taken_is_not_waited_for(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Server, "check_channel_exec_request", lambda *_: threading.Event().wait(3))
+    with pytest.raises(GuestLost, match="no answer within the deadline"):
+        serve(is_silent).run("true", deadline=0.5)
+
+
+def test_a_console_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guest_module, "CONSOLE_MAX", 1 << 20)
+    with proc.spawn(["timeout", "20", "yes", 1000 * "y"]) as process:
+        console = Console(process, tmp_path / "console.log")
+        console.thread.join()
+        guest = Guest(Machine(arch="x86_64", accel=Accel.KVM), process, console, tmp_path / "qmp")
+        with pytest.raises(InfraError, match="the console has more than 1 MiB"):
+            raise guest._lose("a test")
+    assert (tmp_path / "console.log").stat().st_size < 2 << 20
+
+
+@pytest.fixture
+def listening(tmp_path: Path) -> Iterator[Path]:
+    """A QEMU's monitor, of somebody else's."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "other"))
+        server.listen()
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    _answer_qmp(server.accept()[0])
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield tmp_path / "other"
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def _answer_qmp(connection: socket.socket) -> None:
+    version = {"qemu": {"major": 8, "minor": 0, "micro": 0}, "package": ""}
+    said: dict[str, object] = {"QMP": {"version": version, "capabilities": []}}
+    with connection:
+        connection.sendall(json.dumps(said).encode() + b"\n")
+        while data := connection.recv(4096):  # each comes in one piece
+            asked = json.loads(data)
+            said = {"return": "secret" if asked["execute"] == "human-monitor-command" else {}}
+            said |= {"id": asked["id"]} if "id" in asked else {}
+            connection.sendall(json.dumps(said).encode() + b"\n")
+
+
+def test_a_monitor_is_not_looked_for_behind_a_link(
+    serve: Serve, listening: Path, tmp_path: Path
+) -> None:
+    """QEMU could put one in its socket's place, to any socket of the user's."""
+    guest = serve(is_silent)
+    guest._qmp = listening
+    assert guest.monitor("info cpus") == "secret", "or the attempt proves nothing"
+    guest._qmp = tmp_path / "qmp"
+    guest._qmp.symlink_to(listening)
+    assert guest.monitor("info cpus") == ""

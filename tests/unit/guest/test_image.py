@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Images from an mmdebstrap of the test's own, which packs a directory."""
+
+import stat
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rig import arch
+from rig.errors import ConfigError, InfraError
+from rig.guest import image
+from rig.kernel import debian
+from rig.store import Store
+
+TOP = Path(__file__).parents[3]
+HOST = next(one for one in arch.known().values() if one.is_host())
+SPEC = """\
+release = "bookworm"
+packages = ["busybox-static", "dropbear-bin"]
+keep = ["bin/busybox", "lib*/ld-linux*", "usr/lib/*/libz.so.1*"]
+"""
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Images with one, `test`."""
+    tree = tmp_path / "images" / "test" / "tree"
+    (tree / "etc" / "rig").mkdir(parents=True)
+    (tree.parent / "image.toml").write_text(SPEC)
+    (tree / "etc" / "rig" / "setup").write_text("#!/bin/busybox sh\n")
+    (tree / "etc" / "rig" / "setup").chmod(0o755)
+    (tree / "etc" / "passwd").write_text("root::0:0\n")
+    (tree / "etc" / "mtab").symlink_to("/proc/mounts-of-the-guest")
+    return tmp_path / "images"
+
+
+@pytest.fixture(autouse=True)
+def asked(
+    tmp_path: Path, program: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """What mmdebstrap was asked for, a line for each time."""
+    root = tmp_path / "packages"
+    for name in (
+        "bin/busybox",
+        "lib64/ld-linux-x.so.2",
+        "usr/lib/x/libz.so.1.2",
+        "usr/share/doc/x",
+    ):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    (root / "bin" / "busybox").chmod(0o755)
+    (root / "usr/lib/x/libz.so.1").symlink_to("libz.so.1.2")
+    subprocess.run(["tar", "-C", root, "-cf", tmp_path / "packages.tar", "."], check=True)
+    program(
+        "mmdebstrap",
+        f"""echo "$*" >> {tmp_path}/asked
+        for word; do case $word in */root.tar) cp {tmp_path}/packages.tar $word ;; esac; done""",
+    )
+    mirror = debian.Mirror(codename="bookworm", uri="http://d.example/", security="")
+    monkeypatch.setattr(debian, "mirror", lambda store: mirror)
+    return tmp_path / "asked"
+
+
+def entries(archive: Path, tmp_path: Path) -> dict[str, Path]:
+    """The archive, unpacked by the host's cpio but for its devices."""
+    out = tmp_path / "unpacked"
+    out.mkdir(exist_ok=True)
+    words = ["cpio", "--quiet", "--extract", "--make-directories", "--nonmatching", "dev/console"]
+    subprocess.run(words, input=archive.read_bytes(), cwd=out, check=True)
+    return {str(path.relative_to(out)): path for path in out.rglob("*")}
+
+
+def test_an_image_is_what_is_kept_and_its_tree(
+    store: Store, images: Path, tmp_path: Path, asked: Path
+) -> None:
+    archive = image.build(store, images, "test", HOST)
+    found = entries(archive, tmp_path)
+    assert found["bin/busybox"].stat().st_mode & 0o111
+    assert found["usr/lib/x/libz.so.1"].readlink() == Path("libz.so.1.2")
+    assert found["lib64/ld-linux-x.so.2"].read_text() == "lib64/ld-linux-x.so.2"
+    assert "usr/share/doc/x" not in found
+    assert found["etc/rig/setup"].stat().st_mode & 0o111
+    assert found["etc/mtab"].readlink() == Path("/proc/mounts-of-the-guest")
+    assert found["init"].readlink() == Path("bin/busybox")
+    assert found["bin/sh"].readlink() == Path("busybox")
+    assert {"proc", "sys", "dev", "tmp", "run", "rig/bin", "sbin"} <= set(found)
+    assert stat.S_IMODE(found["root/.ssh"].stat().st_mode) == 0o700
+    assert b"dev/console" in archive.read_bytes()
+    assert {path.name for path in archive.parent.iterdir()} == {"rootfs.cpio", "manifest.json"}
+    (line,) = asked.read_text().splitlines()
+    assert f"--architectures={HOST.deb_arch} " in line
+    assert "--include=busybox-static,dropbear-bin " in line
+    assert line.endswith(" http://d.example/")
+
+
+def test_an_image_may_be_like_another(
+    store: Store, images: Path, tmp_path: Path, asked: Path
+) -> None:
+    more = images / "more"
+    (more / "tree" / "etc").mkdir(parents=True)
+    (more / "tree" / "etc" / "own").write_text("more's")
+    spec = 'release = "bookworm"\nlike = "test"\npackages = ["stress-ng"]\nkeep = []\n'
+    (more / "image.toml").write_text(spec)
+    found = entries(image.build(store, images, "more", HOST), tmp_path)
+    assert found["etc/own"].read_text() == "more's"
+    assert {"bin/busybox", "etc/rig/setup"} <= set(found)
+    assert "--include=busybox-static,dropbear-bin,stress-ng " in asked.read_text()
+    (images / "third").mkdir()
+    (images / "third" / "image.toml").write_text(spec.replace('"test"', '"more"'))
+    with pytest.raises(ConfigError, match=r"third/image\.toml: more is like another image itself"):
+        image.build(store, images, "third", HOST)
+
+
+def test_it_is_made_once_and_again_when_it_changes(store: Store, images: Path, asked: Path) -> None:
+    made = [image.build(store, images, "test", HOST)]
+    assert image.build(store, images, "test", HOST) == made[0]
+    assert len(asked.read_text().splitlines()) == 1
+    tree = images / "test" / "tree"
+    other = next(one for one in arch.known().values() if one is not HOST)
+    made.append(image.build(store, images, "test", other))
+    (tree / "etc" / "rig" / "setup").chmod(0o644)
+    made.append(image.build(store, images, "test", HOST))
+    (tree / "etc" / "passwd").write_text("root:x:0:0\n")
+    made.append(image.build(store, images, "test", HOST))
+    (tree / "etc" / "mtab").unlink()
+    (tree / "etc" / "mtab").symlink_to("/elsewhere")
+    made.append(image.build(store, images, "test", HOST))
+    (images / "test" / "image.toml").write_text(SPEC.replace("dropbear-bin", "dropbear"))
+    made.append(image.build(store, images, "test", HOST))
+    assert len(set(made)) == len(asked.read_text().splitlines()) == 6
+
+
+def test_where_the_code_changes_what_is_in_it_it_is_made_again(
+    store: Store, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = image.build(store, images, "test", HOST)
+    entries = list(image._skeleton())
+    monkeypatch.setattr(image, "_skeleton", lambda: entries[:-1])
+    assert image.build(store, images, "test", HOST) != first
+
+
+def test_packages_that_cannot_be_had(
+    store: Store, images: Path, program: Callable[[str, str], Path]
+) -> None:
+    program("mmdebstrap", "echo 'E: Unable to locate package dropbear-bin' >&2; exit 25")
+    with pytest.raises(InfraError, match="cannot be had: busybox-static, dropbear-bin") as bad:
+        image.build(store, images, "test", HOST)
+    assert "Unable to locate package" in bad.value.detail
+    assert "run it by hand" in bad.value.hint
+    assert not list((store.root / "images").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("release = ", "Invalid value"),
+        (SPEC + "mirror = 'x'\n", "mirror"),
+        (SPEC.replace("release", "relaese"), "release"),
+        (SPEC.replace('"bin/busybox"', "3"), "keep"),
+        (SPEC.replace('"bin/busybox"', '"/bin/busybox"'), "'/bin/busybox' is no path below"),
+        (SPEC.replace('"bin/busybox"', '""'), "'' is no path below"),
+        ("release = '\udcff'\n", "utf-8"),
+    ],
+)
+def test_a_description_that_is_none(images: Path, text: str, complaint: str) -> None:
+    path = images / "test" / "image.toml"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(ConfigError, match=r"images/test/image\.toml: ") as bad:
+        image.load(images, "test")
+    assert complaint in bad.value.message
+
+
+def test_a_name_that_is_none(images: Path) -> None:
+    with pytest.raises(ConfigError, match="no image named 'tset'") as bad:
+        image.load(images, "tset")
+    assert bad.value.hint == "did you mean test?"
+
+
+def test_the_checkouts_own_image() -> None:
+    spec = image.load(TOP / "images", "test")
+    assert "bin/busybox" in spec.keep
+
+
+def test_the_data_disk_is_the_same_wherever_it_is_made(tmp_path: Path) -> None:
+    first, second = (image.data_disk(Store(tmp_path / name)) for name in "ab")
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_an_image_has_the_data_disk_for_who_has_no_disk_of_qemus(
+    store: Store, images: Path, tmp_path: Path, asked: Path
+) -> None:
+    found = entries(image.build(store, images, "test", HOST), tmp_path)
+    parts = {int(path.name): path for name, path in found.items() if name.startswith("rig/disk/")}
+    again = bytearray(image.DATA_MB << 20)
+    for block, path in parts.items():
+        data = path.read_bytes()
+        again[block * image.BLOCK : block * image.BLOCK + len(data)] = data
+    assert again == image.data_disk(store).read_bytes()
+    assert sum(path.stat().st_size for path in parts.values()) < 1 << 20
+
+
+def test_the_data_disk_is_an_ext4_made_once(store: Store) -> None:
+    disk = image.data_disk(store)
+    with disk.open("rb") as file:
+        file.seek(1024 + 56)
+        assert file.read(2) == b"\x53\xef", "ext4's magic number (fs/ext4/ext4.h: s_magic)"
+    assert disk.stat().st_size == image.DATA_MB << 20
+    assert disk.stat().st_blocks * 512 < disk.stat().st_size // 4, "it is sparse"
+    made = disk.stat().st_ino
+    assert image.data_disk(store).stat().st_ino == made

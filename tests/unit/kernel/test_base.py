@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: GPL-2.0-only
+import hashlib
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rig import git
+from rig.errors import ConfigError, DiskFull, InfraError
+from rig.kernel import base, debian
+from rig.kernel.base import Base
+from rig.kernel.debian import Unreachable
+from rig.log import Event
+from rig.store import Store
+
+Program = Callable[[str, str], Path]
+
+
+def commit(store: Store, found: Base, path: str) -> str:
+    return git.git("show", f"{found.commit}:{path}", cwd=git.repository(store)).stdout
+
+
+def test_what_a_series_says_it_is_based_on() -> None:
+    assert base.named("v7.2") == "v7.2"
+    assert base.named("adc218676eef25575469234709c2d87185ca223a") == "v6.12"
+    assert base.named("0123456789") == ""
+    assert base.named("") == ""
+
+
+@pytest.mark.parametrize("name", ["6.12", "v6", "master", "v6.12-fixes", "", "v6.12\n", "../v6.12"])
+def test_a_name_that_is_no_release_is_nobodys(store: Store, name: str) -> None:
+    with pytest.raises(ConfigError, match="there is no base named") as bad:
+        base.resolve(store, name)
+    assert "--tree PATH" in bad.value.hint
+    assert list(store.root.iterdir()) == []
+
+
+# The user's own tree
+
+
+@pytest.fixture
+def theirs(kernel: Path) -> Path:
+    for words in (
+        ["init", "--quiet", "--initial-branch=main"],
+        ["add", "--all"],
+        ["commit", "--quiet", "-m", "mine"],
+        ["tag", "-a", "-m", "x", "v6.12-mine"],
+        ["branch", "feature/x"],
+    ):
+        git.git(*words, cwd=kernel)
+    return kernel
+
+
+@pytest.mark.parametrize("name", ["HEAD", "main", "feature/x", "v6.12-mine", "HEAD^{commit}"])
+def test_a_revision_of_the_users_tree(store: Store, theirs: Path, name: str) -> None:
+    found = base.resolve(store, name, tree=theirs)
+    assert found.name == name
+    assert found.commit == git.text("rev-parse", "HEAD", cwd=theirs)
+    assert found.origin == f"git tree {theirs}, v6.12-mine"
+    assert "kernel_init" in commit(store, found, "init.c")
+
+
+def test_where_it_came_from_is_said_in_full(
+    store: Store, theirs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(theirs / "mm")
+    found = base.resolve(store, "HEAD", tree=Path(".."))
+    assert found.origin == f"git tree {theirs}, v6.12-mine"
+
+
+def test_trees_that_are_none(store: Store, tmp_path: Path, theirs: Path) -> None:
+    with pytest.raises(ConfigError, match=r"gone: there is no such directory"):
+        base.resolve(store, "HEAD", tree=tmp_path / "gone")
+    (tmp_path / "plain").mkdir()
+    with pytest.raises(ConfigError, match=r"plain is not a git tree"):
+        base.resolve(store, "HEAD", tree=tmp_path / "plain")
+    with pytest.raises(ConfigError, match=r"has no revision named 'v6\.99'") as bad:
+        base.resolve(store, "v6.99", tree=theirs)
+    assert f"git -C {theirs} tag" in bad.value.hint
+    tree = git.text("rev-parse", "HEAD^{tree}", cwd=theirs)
+    with pytest.raises(ConfigError, match="has no revision named"):
+        base.resolve(store, tree, tree=theirs)
+
+
+# kernel.org, or a place laid out like it
+
+
+@pytest.fixture
+def place(tmp_path: Path, kernel: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A mirror with linux-9.9, on a machine whose apt knows no Debian."""
+    directory = tmp_path / "mirror" / "v9.x"
+    directory.mkdir(parents=True)
+    (kernel / "link").symlink_to("init.c")
+    words = ["tar", "-C", kernel.parent, "--transform", "s/^kernel/linux-9.9/", "-cJf"]
+    subprocess.run([*words, directory / "linux-9.9.tar.xz", "kernel"], check=True)
+    promise(directory, (directory / "linux-9.9.tar.xz").read_bytes())
+    monkeypatch.setenv("RIG_KERNEL_MIRROR", f"file://{tmp_path}/mirror")
+    monkeypatch.setattr(debian, "mirror", lambda store: None)
+    return directory
+
+
+def promise(directory: Path, data: bytes) -> None:
+    (directory / "sha256sums.asc").write_text(
+        "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n"
+        f"{'0' * 64}  linux-9.8.tar.xz\n"
+        f"{'1' * 64}  linux-9.9.1.tar.xz\n"
+        f"{hashlib.sha256(data).hexdigest()}  linux-9.9.tar.xz\n"
+        "-----BEGIN PGP SIGNATURE-----\n"
+    )
+
+
+def test_a_tarball_is_fetched_once(store: Store, place: Path, kernel: Path) -> None:
+    digest = hashlib.sha256((place / "linux-9.9.tar.xz").read_bytes()).hexdigest()
+    found = base.resolve(store, "v9.9")
+    assert found.name == "v9.9"
+    assert found.origin == f"file://{place}/linux-9.9.tar.xz, sha256 {digest}"
+    assert commit(store, found, "init.c") == (kernel / "init.c").read_text()
+    assert commit(store, found, "link") == "init.c"
+    kept = git.text("rev-parse", "refs/rig/bases/v9.9", cwd=git.repository(store))
+    assert kept == found.commit
+    for path in place.iterdir():
+        path.unlink()
+    assert base.resolve(store, "v9.9") == found
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+def test_the_same_source_is_the_same_commit(store: Store, place: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = Store(tmp_path / "other")
+    assert base.resolve(other, "v9.9") == base.resolve(store, "v9.9")
+
+
+def test_a_tarball_that_is_not_what_was_promised(store: Store, place: Path) -> None:
+    promise(place, b"something else")
+    with pytest.raises(InfraError, match=r"linux-9\.9\.tar\.xz is not what its sha256sums") as bad:
+        base.resolve(store, "v9.9")
+    assert not isinstance(bad.value, Unreachable)
+    assert store.find("bases", "v9.9") is None
+    assert list((store.root / "tmp").iterdir()) == []
+    promise(place, (place / "linux-9.9.tar.xz").read_bytes())
+    assert base.resolve(store, "v9.9").commit
+
+
+def test_a_tarball_that_is_cut_short(store: Store, place: Path) -> None:
+    """One that somebody promises all the same."""
+    data = (place / "linux-9.9.tar.xz").read_bytes()[:-100]
+    (place / "linux-9.9.tar.xz").write_bytes(data)
+    promise(place, data)
+    with pytest.raises(InfraError, match="tar ended with status"):
+        base.resolve(store, "v9.9")
+    assert store.find("bases", "v9.9") is None
+
+
+def test_a_release_that_nobody_has_comes_with_the_nearest(store: Store, place: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no base named 'v9\.89'") as bad:
+        base.resolve(store, "v9.89")
+    assert bad.value.hint == "did you mean v9.9 or v9.8?"
+    assert not list((store.root / "bases").iterdir())
+
+
+def test_when_nobody_answers_it_is_not_the_users_fault(
+    store: Store, place: Path, tmp_path: Path
+) -> None:
+    (place / "sha256sums.asc").unlink()
+    with pytest.raises(Unreachable, match=r"v9\.9 cannot be fetched: apt knows no Debian") as bad:
+        base.resolve(store, "v9.9")
+    assert isinstance(bad.value, InfraError)
+    assert f"file://{place}/sha256sums.asc: " in bad.value.message
+    assert "--tree PATH" in bad.value.hint
+
+
+def test_a_mirror_that_is_no_address(
+    store: Store, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RIG_KERNEL_MIRROR", "srv/kernels")
+    with pytest.raises(ConfigError, match="RIG_KERNEL_MIRROR: unknown url type") as bad:
+        base.resolve(store, "v9.9")
+    assert "file://" in bad.value.hint
+
+
+def test_a_full_disk_is_said_as_such(
+    store: Store, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object) -> None:
+        Path("/dev/full").write_text("x")
+
+    monkeypatch.setattr(git, "import_tree", full)
+    with pytest.raises(DiskFull, match=r"fetching v9\.9"):
+        base.resolve(store, "v9.9")
+    assert store.find("bases", "v9.9") is None
+
+
+# Debian's packages
+
+
+@pytest.fixture
+def archive(
+    tmp_path: Path, kernel: Path, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A Debian whose trixie has linux-source-9.9; other suites are empty, kernel.org is away."""
+    root = tmp_path / "deb"
+    (root / "usr" / "src").mkdir(parents=True)
+    tarball = root / "usr" / "src" / "linux-source-9.9.tar.xz"
+    subprocess.run(["tar", "-C", kernel.parent, "-cJf", tarball, "kernel"], check=True)
+    found = debian.Mirror(
+        codename="bookworm", uri="http://d.example/", security="http://s.example/"
+    )
+    monkeypatch.setattr(debian, "mirror", lambda store: found)
+    monkeypatch.setenv("RIG_KERNEL_MIRROR", f"file://{tmp_path}/away")
+    program(
+        "apt-get",
+        f"""
+        case $* in
+        *download*) touch linux-source-9.9_9.9.4-1_all.deb ;;
+        *) echo $* >> {tmp_path}/asked ;;
+        esac""",
+    )
+    program(
+        "apt-cache",
+        """
+        case $* in
+        *apt/trixie/*show*-9.9) echo Version: 9.9.4-1 ;;
+        *apt/trixie/*pkgnames*) echo linux-source-9.9; echo linux-source-9.8 ;;
+        esac""",
+    )
+    program("dpkg-deb", f"cp -r {root} $3")
+    return tmp_path
+
+
+def suites(archive: Path) -> list[str]:
+    lines = (archive / "asked").read_text().splitlines()
+    return [line.split("/apt/")[1].split("/")[0] for line in lines]
+
+
+def test_a_package_of_the_first_suite_that_has_it(
+    store: Store, archive: Path, events: list[Event], kernel: Path
+) -> None:
+    found = base.resolve(store, "v9.9")
+    empty = hashlib.sha256(b"").hexdigest()
+    assert found.origin == f"Debian linux-source-9.9 9.9.4-1, sha256 {empty}"
+    assert commit(store, found, "init.c") == (kernel / "init.c").read_text()
+    assert suites(archive) == [
+        *("bookworm-security", "bookworm-updates", "bookworm-backports", "trixie-security"),
+        "trixie",
+    ]
+    said = [event.text for event in events if event.kind == "note"]
+    assert said[0] == "linux-source-9.9 9.9.4-1 from Debian trixie"
+
+
+def test_a_release_no_suite_has_comes_with_the_nearest(store: Store, archive: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no base named 'v9\.7'") as bad:
+        base.resolve(store, "v9.7")
+    assert "v9.9" in bad.value.hint
+    assert "experimental" in suites(archive)
+
+
+def test_a_suite_that_does_not_answer_is_passed_over(
+    store: Store, archive: Path, program: Program
+) -> None:
+    program(
+        "apt-get", "case $* in *download*) touch x.deb ;; *apt/trixie/*) ;; *) exit 100 ;; esac"
+    )
+    assert base.resolve(store, "v9.9").commit
+
+
+def test_an_archive_that_does_not_answer_and_no_tarball(
+    store: Store, archive: Path, program: Program
+) -> None:
+    program("apt-get", "echo 'Could not resolve d.example' >&2; exit 100")
+    with pytest.raises(Unreachable, match="Debian's archive does not answer") as bad:
+        base.resolve(store, "v9.9")
+    assert "Could not resolve d.example" in bad.value.detail
+
+
+def test_a_tarball_comes_in_where_debian_does_not_answer(
+    store: Store, archive: Path, program: Program, request: pytest.FixtureRequest
+) -> None:
+    program("apt-get", "exit 100")
+    request.getfixturevalue("place")
+    assert "linux-9.9.tar.xz" in base.resolve(store, "v9.9").origin

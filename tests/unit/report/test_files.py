@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0-only
+import json
+from pathlib import Path
+from xml.etree import ElementTree as xml
+
+import pydantic
+import pytest
+
+from rig.campaigns.results import RunResult
+from rig.errors import ConfigError
+from rig.report import files
+
+Results = dict[str, tuple[RunResult, ...]]
+
+
+def test_results_come_back_from_json_as_they_were(tmp_path: Path, results: Results) -> None:
+    adapter = pydantic.TypeAdapter(tuple[RunResult, ...])
+    for kind, given in results.items():
+        path = tmp_path / f"{kind}.json"
+        files.write(given, path, None)
+        assert adapter.validate_json(path.read_bytes()) == given
+
+
+def test_json_is_for_other_programs_too(tmp_path: Path, results: Results) -> None:
+    files.write(results["fail"], tmp_path / "out.json", tmp_path / "out.xml")
+    (one,) = json.loads((tmp_path / "out.json").read_text())
+    assert one["verdict"]["outcome"] == "FAIL"
+    assert one["machine"]["accel"] == "tcg"
+    assert one["suites"][0]["cases"][0]["counters"][0] == ["pswpout", 937722]
+    assert xml.parse(tmp_path / "out.xml").getroot().tag == "testsuites"
+
+
+def test_only_what_is_named_is_written(tmp_path: Path, results: Results) -> None:
+    files.write(results["pass"], None, None)
+    files.write(results["pass"], None, tmp_path / "out.xml")
+    assert [path.name for path in tmp_path.iterdir()] == ["out.xml"]
+
+
+def test_a_campaigns_own_result_has_no_cases(tmp_path: Path) -> None:
+    stored = tmp_path / "20260101-bench" / "comparison.json"
+    stored.parent.mkdir()
+    stored.write_text("[]")
+    files.again(stored, tmp_path / "out.json", None)
+    assert json.loads((tmp_path / "out.json").read_text()) == []
+    with pytest.raises(ConfigError, match="20260101-bench has no cases for --junit"):
+        files.again(stored, None, tmp_path / "out.xml")
+
+
+def test_a_file_that_cannot_be_written_is_said_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in (tmp_path, tmp_path / "gone" / "out.json"):
+        with pytest.raises(ConfigError, match=f"{path} cannot be written"):
+            files.check(None, path)
+    files.check(None, None)
+    files.check(tmp_path / "new.json", None)
+    monkeypatch.chdir(tmp_path)
+    files.check(Path("new.json"))
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-only
+from dataclasses import replace
+from xml.etree import ElementTree as xml
+
+import pytest
+
+from rig.campaigns.results import RunResult
+from rig.report import junit
+from rig.verdict.rules import CaseResult, Outcome, SuiteResult
+
+Results = dict[str, tuple[RunResult, ...]]
+KINDS = ("pass", "repeated", "fail", "inconclusive", "splat", "build", "boot", "broken")
+
+
+def parsed(results: tuple[RunResult, ...]) -> xml.Element:
+    return xml.fromstring(junit.render(results))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_counts_are_those_of_the_elements(kind: str, results: Results) -> None:
+    root = parsed(results[kind])
+    assert root.tag == "testsuites"
+    assert root.get("name") == results[kind][0].provenance.label
+    suites = root.findall("testsuite")
+    assert len(suites) == sum(len(result.suites) + 1 for result in results[kind])
+    for suite in suites:
+        assert int(suite.get("tests", "")) == len(suite.findall("testcase"))
+        for attribute, tag in (
+            ("failures", "failure"),
+            ("errors", "error"),
+            ("skipped", "skipped"),
+        ):
+            assert int(suite.get(attribute, "")) == len(suite.findall(f"testcase/{tag}")), tag
+        seconds = sum(float(case.get("time", "")) for case in suite.findall("testcase"))
+        assert float(suite.get("time", "")) == pytest.approx(seconds)
+    for case in root.findall("*/testcase"):
+        assert case.get("classname")
+        assert len([child for child in case if child.tag != "system-out"]) <= 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "tag", "message"),
+    [
+        ("pass", None, ""),
+        ("fail", "failure", "FAIL: stale_tlb/anon_lost_write: page 17"),
+        ("splat", "failure", "FAIL: BUG: KASAN"),
+        ("build", "failure", "FAIL: mm/vmscan.c:7: error: no"),
+        ("boot", "failure", "FAIL: the kernel hangs at boot"),
+        ("broken", "error", "BROKEN: QEMU was killed by signal 9"),
+        ("inconclusive", "error", "INCONCLUSIVE: stale_tlb/anon_lost_write: pswpout 12"),
+    ],
+)
+def test_what_is_no_cases_is_a_case_of_its_own(
+    kind: str, tag: str | None, message: str, results: Results
+) -> None:
+    case = parsed(results[kind]).findall("testsuite")[-1].find("testcase")
+    assert case is not None
+    assert case.get("name") == "verdict"
+    children = [child for child in case if child.tag != "system-out"]
+    assert [child.tag for child in children] == ([tag] if tag else [])
+    for child in children:
+        assert child.get("message", "").startswith(message)
+
+
+def test_evidence_and_counters_are_kept(results: Results) -> None:
+    suite = parsed(results["fail"]).find("testsuite")
+    assert suite is not None
+    assert suite.get("name") == "stale_tlb.x86_64.tcg.live"
+    failure = suite.find("testcase/failure")
+    assert failure is not None
+    assert failure.text is not None
+    assert failure.text.splitlines() == list(results["fail"][0].suites[0].cases[0].evidence)
+    out = suite.find("testcase/system-out")
+    assert out is not None
+    assert out.text == "pswpout 937722\nwrites 1400000000\nreclaimed 0"
+
+
+def test_the_splat_and_the_compilers_words_are_kept(results: Results) -> None:
+    for kind, said in (("splat", "KASAN"), ("build", "7 | no;"), ("boot", "console line 49")):
+        text = parsed(results[kind]).findall("testsuite")[-1].findtext("testcase/failure")
+        assert text is not None
+        assert said in text
+
+
+def test_skips_are_skips(results: Results) -> None:
+    root = parsed(results["pass"])
+    assert [case.get("message") for case in root.findall("*/testcase/skipped")] == ["SKIP: no KSM"]
+
+
+def test_what_xml_cannot_say_is_shown(results: Results) -> None:
+    """A console's escapes and whatever a broken guest writes."""
+    nasty = "a\x1b[31m\x00\x08b\N{REPLACEMENT CHARACTER}\ufffe\uffff\ud800c\t\n<&]]>\"'ä"
+    case = CaseResult(name="x", outcome=Outcome.FAIL, reason=nasty, evidence=(nasty,))
+    suites = (SuiteResult(suite="s", cases=(case,)),)
+    (given,) = results["fail"]
+    root = parsed((replace(given, suites=suites, detail=nasty),))
+    failure = root.find("testsuite/testcase/failure")
+    assert failure is not None
+    shown = (r"a\x1b[31m\x00\x08b", "\N{REPLACEMENT CHARACTER}", r"\ufffe\uffff\ud800c")
+    assert failure.text == f"{''.join(shown)}\t\n<&]]>\"'ä"
+
+
+def test_nothing_at_all_is_still_a_document() -> None:
+    assert list(parsed(())) == []

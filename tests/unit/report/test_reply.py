@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The mail that answers a cover letter."""
+
+import email
+import email.policy
+from collections.abc import Sequence
+from dataclasses import replace
+from email.message import EmailMessage
+from pathlib import Path
+
+import pydantic
+import pytest
+
+from rig.campaigns import compare, execute, mutation
+from rig.campaigns.compare import Comparison
+from rig.campaigns.results import RunResult
+from rig.campaigns.statistics import Difference, Line
+from rig.errors import ConfigError
+from rig.guest.qemu import Seeded
+from rig.log import Event
+from rig.report import reply
+from rig.verdict.rules import Outcome, Verdict
+
+Results = dict[str, tuple[RunResult, ...]]
+ANN = "Ann Exämple <ann@example.org>"
+COVER = """\
+From: =?utf-8?q?Zo=C3=AB?= <zoe@example.org>
+To: linux-mm@example.org, broken <>, Zoe <ZOE@example.org>
+Cc: "Doe, J." <jd@example.org>,
+ ann@example.org, linux-mm@example.org
+Date: Mon, 2 Mar 2026 10:00:00 +0000
+Message-Id: <unmap-v2-0@example.org>
+References: <older@example.org>
+Subject: [PATCH v2 0/3] mm: batch the TLB flush of
+ pageout
+
+Why.
+"""
+
+
+def stored(tmp_path: Path, results: Sequence[RunResult], top: str = COVER) -> Path:
+    directory = tmp_path / "20260302-100000-unmap-batch"
+    for number, one in enumerate(results):
+        execute.store_result(one, directory / str(number))
+        if top:
+            (directory / str(number) / "top.eml").write_bytes(top.encode())
+    return directory
+
+
+def answer(
+    tmp_path: Path, results: Sequence[RunResult], name: str = "", top: str = COVER
+) -> tuple[EmailMessage, str]:
+    data = reply.reply(stored(tmp_path, results, top), name)
+    message = email.message_from_bytes(data, policy=email.policy.default)
+    assert isinstance(message, EmailMessage)
+    return message, str(message.get_content())
+
+
+def test_it_goes_to_the_author_and_to_all_it_went_to(tmp_path: Path, results: Results) -> None:
+    message, _ = answer(tmp_path, results["pass"], ANN)
+    assert message["From"] == ANN
+    assert message["To"] == "Zoë <zoe@example.org>"
+    assert message["Cc"] == 'linux-mm@example.org, "Doe, J." <jd@example.org>'
+    assert message["Subject"] == "Re: [PATCH v2 0/3] mm: batch the TLB flush of pageout"
+
+
+def test_it_is_below_the_cover_letter(tmp_path: Path, results: Results) -> None:
+    message, _ = answer(tmp_path, results["pass"])
+    assert message["In-Reply-To"] == "<unmap-v2-0@example.org>"
+    assert message["References"] == "<older@example.org> <unmap-v2-0@example.org>"
+    assert message["From"] is None, "nobody's, unless somebody is named"
+
+
+def test_an_answer_is_wanted_elsewhere(tmp_path: Path, results: Results) -> None:
+    top = "Reply-To: list@example.org\n" + COVER.replace("Subject: ", "Subject: Re: ")
+    message, _ = answer(tmp_path, results["pass"], top=top)
+    assert (message["To"], message["Subject"][:8]) == ("list@example.org", "Re: [PAT")
+
+
+def test_what_was_tested_is_said(tmp_path: Path, results: Results) -> None:
+    _, text = answer(tmp_path, results["pass"])
+    assert text.startswith(
+        "On Mon, 02 Mar 2026 10:00:00 +0000, Zoë <zoe@example.org> wrote:\n"
+        "> [PATCH v2 0/3] mm: batch the TLB flush of pageout\n\n"
+        "I ran this series in virtual machines: PASS.\n\n"
+        "base    v6.12\n        Debian linux-source-6.12 6.12.117-1, sha256\n"
+    )
+    assert "\ncommit  c0ffee (base and series, as applied)\n" in text
+    for word in (
+        "x86_64   PASS: ",
+        "arm64    PASS: ",
+        "TCG live, 4 CPUs, 1024 MiB",
+        "pswpout 937,",
+    ):
+        assert word in text
+    assert max(map(len, text.split("To see it again")[0].splitlines())) <= 76
+
+
+def test_a_tag_is_for_a_pass_and_a_name(
+    tmp_path: Path, results: Results, events: list[Event]
+) -> None:
+    tag = f"\n\nTested-by: {ANN}\n"
+    assert answer(tmp_path / "1", results["pass"], ANN)[1].endswith(tag)
+    assert "Tested-by" not in answer(tmp_path / "2", results["pass"])[1]
+    assert not any("Tested-by" in str(event) for event in events)
+    for number, kind in enumerate(("inconclusive", "splat", "build", "boot", "broken")):
+        assert "Tested-by" not in answer(tmp_path / f"3{number}", results[kind], ANN)[1]
+    assert any("no Tested-by: that is for a PASS" in str(event) for event in events)
+    mixed = (*results["pass"], *results["inconclusive"])
+    assert "Tested-by" not in answer(tmp_path / "4", mixed, ANN)[1]
+
+
+def labelled(results: Sequence[RunResult], label: str) -> tuple[RunResult, ...]:
+    return tuple(replace(one, provenance=replace(one.provenance, label=label)) for one in results)
+
+
+def test_what_was_measured_is_said(tmp_path: Path, results: Results) -> None:
+    directory = stored(tmp_path, results["pass"])
+    machine = replace(results["pass"][0].machine, schedule=Seeded(seed=1))
+    line = Line(
+        metric="split_deferred", before=(2048.0,), after=(0.0,), low=-2048, high=-2048, chance=0,
+        difference=Difference.LOWER,
+    )  # fmt: skip
+    found = Comparison(
+        bench="lazyfree_reclaim", before="v6.12", after="unmap-batch@v2 on v6.12",
+        origin="Debian", release="6.12.0", machine=machine, rounds=1, discarded=(), lines=(line,),
+    )  # fmt: skip
+    both = (found, replace(found, machine=replace(machine, arch="arm64")))
+    stored_as = pydantic.TypeAdapter(tuple[Comparison, ...]).dump_json(both)
+    (directory / compare.FILE).write_bytes(stored_as)
+    mail = email.message_from_bytes(reply.reply(directory, ANN), policy=email.policy.default)
+    assert isinstance(mail, EmailMessage)
+    said = str(mail.get_content())
+    assert mail["In-Reply-To"] == "<unmap-v2-0@example.org>"
+    assert "I measured this series in virtual machines, against v6.12.\n" in said
+    assert "split_deferred         2048          0             -2048 (-100.0%)\n" in said
+    assert said.endswith(
+        "\n  rig bench unmap-batch@v2 --base v6.12 --arch x86_64,arm64 --schedule seeded"
+        " --rounds 1 --bench lazyfree_reclaim\n"
+    )
+    assert "Tested-by" not in said and "rig report" not in said
+
+
+@pytest.mark.parametrize(
+    ("after", "before", "origin", "line"),
+    [
+        ("b@v1 + a@v2:1 on v6.12", "v6.12", "Debian", "a@v2:1 --base v6.12"),
+        ("b@v4 on v7.2", "b@v3 on v7.2", "Debian", "b@v4 --base v7.2 --against b@v3"),
+        ("v6.12", "b@v4 on v6.12", "Debian", "v6.12 --against b@v4"),
+        ("b@v4 on mine", "mine", "git tree /t, v7.2-3", "b@v4 --base mine --tree /t"),
+    ],
+)
+def test_a_measurement_can_be_seen_again(
+    results: Results, after: str, before: str, origin: str, line: str
+) -> None:
+    found = Comparison(
+        bench="dirty_reclaim", before=before, after=after, origin=origin, release="6.12.0",
+        machine=results["pass"][0].machine, rounds=9, discarded=("round 2: oom",), lines=(),
+    )  # fmt: skip
+    said = reply._measured([found], COVER.encode())
+    assert said.endswith(f"\n  rig bench {line} --rounds 10 --bench dirty_reclaim\n")
+    assert ("the first 1 patches of" in said) == (":1" in after)
+
+
+def test_a_part_of_a_series_is_not_the_series(tmp_path: Path, results: Results) -> None:
+    part = labelled(results["pass"], "unmap-batch@v2:1 on v6.12")
+    _, text = answer(tmp_path, part, ANN)
+    assert "I ran the first 1 patches of this series" in text
+    assert "Tested-by" not in text
+    assert "rig run unmap-batch@v2:1 --base v6.12" in text
+
+
+def test_a_series_that_does_not_bisect_has_not_passed(tmp_path: Path, results: Results) -> None:
+    part, own = results["each-patch"]
+    _, text = answer(tmp_path / "1", (part, own), ANN)
+    assert "machines: PASS." in text and f"Tested-by: {ANN}" in text
+    verdict = Verdict(outcome=Outcome.FAIL, reason="patch 1/3 (mm: one): it does not compile")
+    _, text = answer(tmp_path / "2", (replace(part, verdict=verdict), own), ANN)
+    assert "machines: FAIL." in text and "Tested-by" not in text
+    assert "patch 1/3 (mm: one): it does not compile" in text
+    assert text.rstrip().endswith(" --each-patch --case stale_tlb/anon_lost_write")
+
+
+def test_what_failed_is_shown(tmp_path: Path, results: Results) -> None:
+    failed = tuple(
+        replace(one, provenance=replace(one.provenance, mutant="")) for one in results["fail"]
+    )
+    _, text = answer(tmp_path / "1", failed)
+    assert "virtual machines: FAIL." in text
+    assert "> page 17: CPU 2 wrote 42, read back 41" in text
+    _, text = answer(tmp_path / "2", results["build"])
+    assert "mm/vmscan.c:7: error: no" in text
+
+
+def again(results: Sequence[RunResult]) -> str:
+    return reply.again(results, COVER.encode())
+
+
+def test_one_line_to_see_it_again(results: Results) -> None:
+    usual = "rig run unmap-v2-0@example.org --base v6.12 --arch x86_64,arm64"
+    few = " --case stale_tlb/anon_lost_write,stale_tlb/other"
+    assert again(results["pass"]) == usual + few
+    one = results["pass"][0]
+    seeded = replace(
+        one,
+        machine=replace(
+            one.machine,
+            schedule=Seeded(seed=7),
+            cpus=2,
+            lru_gen=False,
+        ),
+        provenance=replace(one.provenance, seed=7, flavour="debug"),
+    )
+    assert again([seeded]) == (
+        "rig run unmap-v2-0@example.org --base v6.12 --arch x86_64 --schedule seeded --seed 7"
+        " --flavour debug --cpus 2 --no-lru-gen" + few
+    )
+    assert " --repeat 3 " in again(results["repeated"])
+    few_of_it = replace(
+        one.provenance, iterations=7, pages=64, promises=("madv_free/a", "reclaim/b")
+    )
+    said = reply.again([replace(one, provenance=few_of_it)], f"{COVER}Promises: reclaim/b".encode())
+    assert " --iterations 7 --pages 64 --promise madv_free/a --case" in said
+    assert again(results["build"]) == usual.removesuffix(",arm64"), "no case ran: all were to"
+
+
+def test_a_tree_of_the_users_own_is_named(results: Results) -> None:
+    one = results["build"][0]
+    theirs = replace(one.provenance, origin="git tree /home/ann/my linux, v7.2-3-gabc")
+    assert "--base v6.12 --tree '/home/ann/my linux' --arch" in again(
+        [replace(one, provenance=theirs)]
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["Ann", "ann@example.org", "Ann <ann>", "A <a@b>, B <c@d>", "<>", "D, J <j@x>"]
+)
+def test_names_that_are_none(tmp_path: Path, results: Results, name: str) -> None:
+    with pytest.raises(ConfigError, match="is no name"):
+        answer(tmp_path, results["pass"], name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "top", "complaint"),
+    [
+        ("pass", "", "was no run of a series from a mail"),
+        ("pass", COVER.replace("Message-Id", "X-Id"), "has no Message-ID"),
+        ("fail", COVER, "is of a broken kernel"),
+    ],
+)
+def test_runs_that_answer_nothing(
+    tmp_path: Path, results: Results, kind: str, top: str, complaint: str
+) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        answer(tmp_path, results[kind], top=top)
+
+
+def test_a_run_that_is_damaged_or_of_a_bench_alone_answers_nothing(
+    tmp_path: Path, results: Results
+) -> None:
+    (one, *_) = results["pass"]
+    bench = replace(one, suites=(replace(one.suites[0], suite="bench"),))
+    with pytest.raises(ConfigError, match="has no test of a series"):
+        answer(tmp_path / "1", [bench])
+    directory = stored(tmp_path / "2", [one])
+    (directory / "0" / execute.RESULT).write_text("{")
+    with pytest.raises(ConfigError, match="has no test of a series"):
+        reply.reply(directory)
+
+
+def test_a_run_of_mutants_answers_nothing(
+    tmp_path: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mutation, "load", lambda directory: "mutants")
+    with pytest.raises(ConfigError, match="is of mutants"):
+        answer(tmp_path, results["pass"])
+
+
+def test_a_mail_that_went_to_nobody_known(
+    tmp_path: Path, results: Results, events: list[Event]
+) -> None:
+    top = "\n".join(line for line in COVER.split("\n") if not line.startswith(("To", "Cc", " ann")))
+    message, _ = answer(tmp_path, results["pass"], top=top)
+    assert message["Cc"] is None
+    assert any("does not say to whom it went" in str(event) for event in events)

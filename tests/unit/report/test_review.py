@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What `b4 review` is told; b4's own reading of it is in tests/intake."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rig.campaigns import compare, execute, request
+from rig.campaigns.request import Request
+from rig.campaigns.results import RunResult, RunSpec
+from rig.errors import ConfigError, InfraError
+from rig.report import review
+from rig.shelves import Shelves
+from rig.store import Store
+from rig.verdict.rules import Outcome, Verdict
+
+Results = dict[str, tuple[RunResult, ...]]
+TOP = b"From: a@b\nMessage-Id: <unmap-v2-0@example.org>\nSubject: x\n\n"
+ID = "unmap-v2-0@example.org"
+SHELVES = Shelves(kconfigs=Path("/k"), patches=Path("/p"), images=Path("/i"))
+
+
+def stored(
+    store: Store, day: int, results: Sequence[RunResult], top: bytes = TOP, **change: str
+) -> None:
+    for number, one in enumerate(results):
+        known = replace(one.provenance, **change)  # type: ignore[arg-type]
+        path = store.root / "runs" / f"2026010{day}-000000-x" / str(number)
+        execute.store_result(replace(one, provenance=known), path)
+        (path / "top.eml").write_bytes(top)
+
+
+def brief(entries: list[dict[str, str]]) -> list[tuple[str, str]]:
+    return [(entry["tool"], entry["status"]) for entry in entries]
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("pass", [("rig/x86_64", "pass"), ("rig/arm64", "pass")]),
+        ("splat", [("rig/x86_64", "fail")]),
+        ("build", [("rig/x86_64", "fail")]),
+        ("inconclusive", [("rig/x86_64", "warn")]),
+        ("broken", [("rig/arm64", "warn")]),
+    ],
+)
+def test_an_outcome_in_b4s_words(
+    store: Store, results: Results, kind: str, said: list[tuple[str, str]]
+) -> None:
+    stored(store, 1, results[kind])
+    entries = review.check(store, SHELVES, ID)
+    assert brief(entries) == said
+    for entry in entries:
+        assert set(entry) == {"tool", "status", "summary", "url", "details"}
+        assert entry["summary"].startswith(f"{results[kind][0].verdict.outcome}: ")
+        assert "\n" not in entry["summary"]
+        assert "rig report 20260101-000000-x" in entry["details"]
+    assert json.loads(review.render(entries)) == entries
+
+
+def test_of_several_runs_the_newest_of_several_results_the_worst(
+    store: Store, results: Results
+) -> None:
+    stored(store, 1, results["splat"])
+    stored(store, 2, (*results["repeated"], *results["inconclusive"]))
+    (entry,) = review.check(store, SHELVES, ID)
+    assert (entry["status"], entry["summary"][-9:]) == ("warn", " (4 runs)")
+
+
+@pytest.mark.parametrize(
+    ("top", "change"),
+    [
+        (TOP.replace(b"v2", b"v1"), {}),
+        (b"", {}),
+        (TOP, {"mutant": "no-flush"}),
+        (TOP, {"label": "unmap-batch@v2:1 on v6.12"}),
+    ],
+)
+def test_what_was_not_run(
+    store: Store, results: Results, top: bytes, change: dict[str, str]
+) -> None:
+    stored(store, 1, results["pass"], top, **change)
+    (entry,) = review.check(store, SHELVES, ID)
+    assert (entry["tool"], entry["status"], entry["summary"]) == ("rig", "warn", "not run yet")
+    assert entry["details"] == f"rig run {ID}"
+
+
+def test_a_bench_is_no_run(store: Store, results: Results) -> None:
+    stored(store, 1, results["pass"])
+    (store.root / "runs" / "20260101-000000-x" / compare.FILE).write_text("[]")
+    (entry,) = review.check(store, SHELVES, ID)
+    assert entry["summary"] == "not run yet"
+
+
+def test_a_series_that_does_not_bisect_fails(store: Store, results: Results) -> None:
+    part, own = results["each-patch"]
+    broken = Verdict(outcome=Outcome.FAIL, reason="patch 1/3 (mm: one): it does not compile")
+    stored(store, 1, [replace(part, verdict=broken), own])
+    (entry,) = review.check(store, SHELVES, ID)
+    assert (entry["status"], entry["summary"][:18]) == ("fail", "FAIL: patch 1/3 (m")
+
+
+def test_it_is_run_on_request(
+    store: Store, results: Results, spec: RunSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def specs(store: Store, shelves: Shelves, one: Request) -> tuple[RunSpec, ...]:
+        asked.append(one)
+        return (spec,)
+
+    monkeypatch.setattr(request, "fetched", lambda shelves, one: one)
+    monkeypatch.setattr(request, "specs", specs)
+    monkeypatch.setattr(execute, "execute", lambda *given: results["pass"])
+    entries = review.check(store, SHELVES, ID, ("x86_64", "arm64"))
+    assert brief(entries) == [("rig/x86_64", "pass"), ("rig/arm64", "pass")]
+    assert asked == [Request(target=ID, arch=("x86_64", "arm64"))]
+    stored(store, 1, results["splat"])
+    assert brief(review.check(store, SHELVES, ID, ("arm64",))) == [("rig/x86_64", "fail")]
+    assert len(asked) == 1, "what was run is not run again"
+
+
+@pytest.mark.parametrize("mail", [b"", b"Subject: x\n\n", b"\xff\x00"])
+def test_a_mail_without_a_name(store: Store, mail: bytes) -> None:
+    (entry,) = review.check(store, SHELVES, review.message_id(mail))
+    assert entry["status"] == "warn"
+
+
+@pytest.mark.parametrize("error", [InfraError("no disk", hint="h", detail="d"), ConfigError("no")])
+def test_trouble_is_not_the_series(error: Any) -> None:
+    (entry,) = review.trouble(error)
+    assert (entry["status"], entry["summary"]) == ("warn", error.message)
