@@ -153,17 +153,18 @@ class Bench:
     def prepared(self, arch: str) -> "Prepared":
         from rig.campaigns import execute, pipeline, request
         from rig.cli.progress import reporter
-        from rig.shelves import Shelves
-        from rig.store import Store
+        from rig.context import Context
 
         if arch not in self._prepared:
-            store, shelves = Store.default(), Shelves.default()
+            context = Context.default()
             with reporter():
-                asked = request.specs(store, shelves, self.request())
+                asked = request.specs(context, self.request())
                 spec = {spec.machine.arch: spec for spec in asked}[arch]
-                self._prepared[arch] = pipeline.prepare(store, shelves, spec)
+                self._prepared[arch] = pipeline.prepare(context, spec)
             if self._directory is None:
-                self._directory = execute.new_directory(store, f"pytest-{self.request().target}")
+                self._directory = execute.new_directory(
+                    context.store, f"pytest-{self.request().target}"
+                )
         return self._prepared[arch]
 
     def running(self, arch: str) -> Running:

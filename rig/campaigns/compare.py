@@ -21,6 +21,7 @@ from rig.campaigns import execute, request, statistics
 from rig.campaigns.request import Request
 from rig.campaigns.results import RunResult, RunSpec
 from rig.campaigns.statistics import Difference, Line, Samples
+from rig.context import Context
 from rig.errors import ConfigError, needs_extra
 from rig.guest.console import Splat, SplatKind
 from rig.guest.qemu import Machine, Seeded
@@ -28,7 +29,7 @@ from rig.kernel.tree import TreeSpec
 from rig.series import claims
 from rig.series.claims import Claim
 from rig.shelves import Shelves
-from rig.store import Store, write_whole
+from rig.store import write_whole
 from rig.verdict.rules import Outcome, Verdict
 
 FILE = "comparison.json"
@@ -83,8 +84,7 @@ class Comparison:
 
 
 def compare(
-    store: Store,
-    shelves: Shelves,
+    context: Context,
     asked: Request,
     against: str,
     benchmarks: Sequence[Benchmark],
@@ -95,21 +95,26 @@ def compare(
     `rounds` 0 is as many as it takes, within the budget.
     """
     after = _single(asked)
-    before = _single(_against(store, shelves, after, against))
-    befores, afters = (request.specs(store, shelves, one) for one in (before, after))
+    before = _single(_against(context, after, against))
+    befores, afters = (request.specs(context, one) for one in (before, after))
     pairs = tuple(zip(befores, afters, strict=True))
     if isinstance(afters[0].machine.schedule, Seeded):
         benchmarks = _with_seeds(benchmarks)
     budget = BUDGET / (len(benchmarks) * len(pairs))
     # All of them before the first: what one of them lacks is said before the others have run.
     planned = [
-        (one, pair, _enough(one, pair[0].machine, rounds, budget), _claimed(shelves, one, pair))
+        (
+            one,
+            pair,
+            _enough(one, pair[0].machine, rounds, budget),
+            _claimed(context.shelves, one, pair),
+        )
         for one in benchmarks
         for pair in pairs
     ]
-    directory = execute.new_directory(store, f"bench-{afters[0].tree.label}")
+    directory = execute.new_directory(context.store, f"bench-{afters[0].tree.label}")
     done = tuple(
-        _compare(store, shelves, one, pair, directory, enough, claimed)
+        _compare(context, one, pair, directory, enough, claimed)
         for one, pair, enough, claimed in planned
     )
     write_whole(directory / FILE, _ALL.dump_json(done, indent=1))
@@ -136,12 +141,12 @@ def _single(asked: Request) -> Request:
     return found[0]
 
 
-def _against(store: Store, shelves: Shelves, asked: Request, against: str) -> Request:
+def _against(context: Context, asked: Request, against: str) -> Request:
     if against:
         # A base is what --base names already, and so is a branch where there is a --tree.
-        applied = request.names_a_series(shelves, against)
+        applied = request.names_a_series(context.shelves, against)
         return replace(asked, target=against, base=asked.base if applied else "")
-    tree = request.tree_spec(store, shelves, asked)
+    tree = request.tree_spec(context, asked)
     if tree.series is None:
         raise ConfigError(
             f"{asked.target} is a base: what is it to be compared with?",
@@ -187,8 +192,7 @@ def _enough(one: Benchmark, machine: Machine, rounds: int, budget: float) -> Eno
 
 
 def _compare(
-    store: Store,
-    shelves: Shelves,
+    context: Context,
     one: Benchmark,
     pair: tuple[RunSpec, RunSpec],
     directory: Path,
@@ -198,7 +202,7 @@ def _compare(
     machine = pair[0].machine
     with log.step(f"{one.name} on {machine.arch}") as step:
         results: list[Pair] = []
-        for done in _rounds(store, shelves, one, pair, directory):
+        for done in _rounds(context, one, pair, directory):
             results.append(done)
             step.note(f"round {len(results)}")
             if any(_died(result) or _lacks(result) for result in done) or enough(results):
@@ -231,7 +235,7 @@ def _compare(
 
 
 def _rounds(
-    store: Store, shelves: Shelves, one: Benchmark, pair: tuple[RunSpec, RunSpec], directory: Path
+    context: Context, one: Benchmark, pair: tuple[RunSpec, RunSpec], directory: Path
 ) -> Iterator[Pair]:
     """(before, after) of one round after another, which of them is first by turns."""
     for number in itertools.count(1):
@@ -242,7 +246,7 @@ def _rounds(
             if isinstance(spec.machine.schedule, Seeded):
                 spec = request.at_seed(spec, number)
             suffix = f"-{one.name}-{number}-{('before', 'after')[side]}"
-            (result,) = execute.execute(store, shelves, [spec], directory, suffix=suffix)
+            (result,) = execute.execute(context, [spec], directory, suffix=suffix)
             found[side] = _short_of_memory(result)
         yield found[0], found[1]
 

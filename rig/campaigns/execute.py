@@ -19,8 +19,8 @@ import pydantic
 from rig import proc
 from rig.campaigns import pipeline
 from rig.campaigns.results import Prepared, RunResult, RunSpec, provenance
+from rig.context import Context
 from rig.errors import ConfigError, InfraError, RigError, unknown
-from rig.shelves import Shelves
 from rig.store import Store, write_whole
 from rig.verdict.rules import Trouble, conclude
 
@@ -50,8 +50,7 @@ def new_directory(store: Store, label: str) -> Path:
 
 
 def execute(
-    store: Store,
-    shelves: Shelves,
+    context: Context,
     specs: Sequence[RunSpec],
     directory: Path,
     *,
@@ -78,7 +77,7 @@ def execute(
     with guests(side_by_side(specs)) as submit:
         futures = []
         for spec, slot in zip(specs, _slots(specs), strict=True):
-            ready = _prepare_or_verdict(store, shelves, spec)
+            ready = _prepare_or_verdict(context, spec)
             futures.append(submit(partial(complete, spec, ready, directory / (slot + suffix))))
         return tuple(future.result() for future in futures)
 
@@ -134,11 +133,11 @@ def side_by_side(specs: Sequence[RunSpec]) -> int:
     return max(1, min(os.cpu_count() or 1, free * 3 // 4 // largest, len(specs)))
 
 
-def _prepare_or_verdict(store: Store, shelves: Shelves, spec: RunSpec) -> Prepared | RunResult:
+def _prepare_or_verdict(context: Context, spec: RunSpec) -> Prepared | RunResult:
     """A series that does not apply or compile has its verdict without a boot."""
     began = time.monotonic()
     try:
-        return pipeline.prepare(store, shelves, spec)
+        return pipeline.prepare(context, spec)
     except ConfigError:
         raise
     except RigError as error:

@@ -20,11 +20,11 @@ from rig import arch as arches
 from rig import log
 from rig.campaigns import execute, pipeline, request
 from rig.campaigns.results import Prepared, RunSpec
+from rig.context import Context
 from rig.errors import ConfigError, GuestLost
 from rig.guest import console, seeded
 from rig.guest.qemu import SEED_MAX, Seeded, SeededFiles, seeded_argv
-from rig.shelves import Shelves
-from rig.store import Store, digest, write_whole
+from rig.store import digest, write_whole
 from rig.suites import suite as suites
 from rig.suites.suite import PAGES_STEP, Case, Suite
 from rig.verdict.rules import CaseResult, Outcome
@@ -111,8 +111,7 @@ def check(specs: Sequence[RunSpec]) -> None:
 
 
 def explore(
-    store: Store,
-    shelves: Shelves,
+    context: Context,
     spec: RunSpec,
     seeds: Sequence[int],
     *,
@@ -124,8 +123,8 @@ def explore(
     chosen, (case,) = suites.pick(selection.suite), suites.cases_of(selection)
     if case.live_only:
         raise ConfigError(f"{chosen.name}/{case.name} is no case for seeds: {case.live_only}")
-    prepared = pipeline.prepare(store, shelves, spec)
-    directory = store.root / "explored" / _identity(prepared, chosen, case)
+    prepared = pipeline.prepare(context, spec)
+    directory = context.store.root / "explored" / _identity(prepared, chosen, case)
     directory.mkdir(parents=True, exist_ok=True)
     title = f"{chosen.name}/{case.name} on {spec.machine.arch}: {len(seeds)} seeds"
     with log.step(title) as step:

@@ -19,13 +19,13 @@ from rig import log
 from rig.campaigns import execute, request
 from rig.campaigns.request import Request
 from rig.campaigns.results import RunResult, RunSpec
+from rig.context import Context
 from rig.errors import ConfigError, unknown
 from rig.guest.console import SplatKind
 from rig.guest.qemu import Machine, Seeded
 from rig.kernel import mutant, tree
 from rig.kernel.mutant import NONE, Mutant
-from rig.shelves import Shelves
-from rig.store import Store, write_whole
+from rig.store import write_whole
 from rig.suites import suite
 from rig.suites.suite import Selection
 from rig.verdict.rules import SPLAT, CaseResult, Outcome, killed
@@ -206,8 +206,7 @@ def _merged(selected: Sequence[Selection], used: set[Selection]) -> list[Selecti
 
 
 def mutate(
-    store: Store,
-    shelves: Shelves,
+    context: Context,
     asked: Request,
     names: Sequence[str],
     *,
@@ -219,17 +218,17 @@ def mutate(
     `asked.repeat` is for the mutants; the clean kernel is run once. With `seeds` each mutant has
     one after the other until it is killed, and the clean kernel has the seeds that killed.
     """
-    mutants = choose(mutant.load_all(shelves.patches), names)
+    mutants = choose(mutant.load_all(context.shelves.patches), names)
     check_named(mutants)
-    specs = request.specs(store, shelves, replace(asked, repeat=1))
-    version = tree.materialize(store, specs[0].tree).version
+    specs = request.specs(context, replace(asked, repeat=1))
+    version = tree.materialize(context.store, specs[0].tree).version
     planned = plan(specs, mutants, version, all_cases=all_cases)
-    directory = execute.new_directory(store, f"mutate-{specs[0].tree.label}")
+    directory = execute.new_directory(context.store, f"mutate-{specs[0].tree.label}")
     with log.step(f"Mutating {specs[0].tree.label}: {len(mutants)} mutants") as step:
 
         def run_all(runs: Sequence[RunSpec], suffix: str = "") -> tuple[RunResult, ...]:
             said = _reporter(step, mutants, len(runs))
-            return execute.execute(store, shelves, runs, directory, suffix=suffix, on_result=said)
+            return execute.execute(context, runs, directory, suffix=suffix, on_result=said)
 
         if seeds:
             rows = _by_seeds(mutants, planned.trials, seeds, run_all)

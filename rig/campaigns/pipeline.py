@@ -20,6 +20,7 @@ from rig import arch as arches
 from rig import log, printable
 from rig.campaigns import each_patch
 from rig.campaigns.results import Prepared, RunResult, RunSpec, provenance
+from rig.context import Context
 from rig.errors import BuildError, ConfigError, InfraError, RigError
 from rig.guest import accel, boot, image, preload, seeded, symbolize
 from rig.guest import programs as guest_programs
@@ -29,8 +30,7 @@ from rig.guest.qemu import Machine, Seeded
 from rig.guest.software import Software
 from rig.kernel import kbuild, mutant, tree, weave
 from rig.kernel.kbuild import BuildSpec, KernelBuild
-from rig.shelves import Shelves
-from rig.store import Store, host_trouble
+from rig.store import host_trouble
 from rig.suites import suite
 from rig.suites.suite import Case, Selection, Suite
 from rig.verdict import ktap
@@ -40,29 +40,31 @@ TOP = "top.eml"
 """Beside a result: the cover letter, or the first patch, of the series that was run."""
 
 
-def build_spec(store: Store, shelves: Shelves, spec: RunSpec) -> BuildSpec:
+def build_spec(context: Context, spec: RunSpec) -> BuildSpec:
     """The tree, instrumented if a mutant is wanted, with the configuration all suites share."""
-    made = tree.materialize(store, spec.tree)
+    made = tree.materialize(context.store, spec.tree)
     if spec.mutant:
-        mutants = mutant.load_all(shelves.patches)
+        mutants = mutant.load_all(context.shelves.patches)
         chosen = [one for one in mutants if one.name == spec.mutant]  # mutant.NONE is none of them
         if why := "".join(one.absent(made.version) for one in chosen):
             raise ConfigError(f"{spec.mutant} is no mutant of {made.label}: {why}")
-        made = weave.instrument(store, made, mutants)
+        made = weave.instrument(context.store, made, mutants)
     # Every suite's fragment, whichever suites run: one kernel serves them all.
     extra = tuple(known.config for known in suite.known().values())
-    config = kbuild.fragments(shelves.kconfigs, arches.pick(spec.machine.arch), spec.flavour, extra)
+    config = kbuild.fragments(
+        context.shelves.kconfigs, arches.pick(spec.machine.arch), spec.flavour, extra
+    )
     return BuildSpec(tree=made, config=config, unconfined=spec.unconfined)
 
 
-def prepare(store: Store, shelves: Shelves, spec: RunSpec) -> Prepared:
+def prepare(context: Context, spec: RunSpec) -> Prepared:
     """Tree, kernel, image and programs, each made unless it is there."""
     arch = arches.pick(spec.machine.arch)
-    wanted = build_spec(store, shelves, spec)
-    built = _build(store, shelves, spec, wanted)
-    rootfs = image.build(store, shelves.images, spec.image, arch)
+    wanted = build_spec(context, spec)
+    built = _build(context, spec, wanted)
+    rootfs = image.build(context.store, context.shelves.images, spec.image, arch)
     chosen = [suite.pick(selection.suite) for selection in spec.suites]
-    programs = {one.name: one.programs(store, one, wanted) for one in chosen}
+    programs = {one.name: one.programs(context.store, one, wanted) for one in chosen}
     known = replace(
         provenance(spec),
         commit=wanted.tree.commit,
@@ -76,8 +78,10 @@ def prepare(store: Store, shelves: Shelves, spec: RunSpec) -> Prepared:
     software = Software(
         kernel=built.image,
         initrd=(rootfs, guest_programs.pack(tuple(chain.from_iterable(programs.values())))),
-        data_disk=image.data_disk(store),
-        steady=preload.library(store) if isinstance(spec.machine.schedule, Seeded) else None,
+        data_disk=image.data_disk(context.store),
+        steady=preload.library(context.store)
+        if isinstance(spec.machine.schedule, Seeded)
+        else None,
         unconfined=wanted.may_escape,
     )
     return Prepared(
@@ -85,20 +89,22 @@ def prepare(store: Store, shelves: Shelves, spec: RunSpec) -> Prepared:
         build=built,
         software=software,
         provenance=known,
-        checkpatch=each_patch.checkpatch(store, spec.step, unconfined=spec.unconfined),
+        checkpatch=each_patch.checkpatch(context.store, spec.step, unconfined=spec.unconfined),
     )
 
 
-def _build(store: Store, shelves: Shelves, spec: RunSpec, wanted: BuildSpec) -> KernelBuild:
+def _build(context: Context, spec: RunSpec, wanted: BuildSpec) -> KernelBuild:
     if spec.step is not None:
-        before = build_spec(store, shelves, replace(spec, tree=spec.step.before))
-        return each_patch.build(store, wanted, before, spec.step)
+        before = build_spec(context, replace(spec, tree=spec.step.before))
+        return each_patch.build(context.store, wanted, before, spec.step)
     try:
-        return kbuild.build(store, wanted)
+        return kbuild.build(context.store, wanted)
     except BuildError as error:
         if not spec.mutant:
             raise
-        raise weave.blame(store, wanted.tree, mutant.load_all(shelves.patches), error) from error
+        raise weave.blame(
+            context.store, wanted.tree, mutant.load_all(context.shelves.patches), error
+        ) from error
 
 
 def machine_of(spec: RunSpec) -> Machine:

@@ -5,35 +5,39 @@ from dataclasses import replace
 
 from rig import git, log
 from rig.campaigns.request import Request
+from rig.context import Context
 from rig.errors import ConfigError
 from rig.kernel import base, basefinder, tree
 from rig.kernel.tree import TreeSpec
 from rig.series import model
-from rig.shelves import Shelves
-from rig.store import Store
 
 
-def diff(store: Store, shelves: Shelves, asked: Request, old: str, new: str) -> str:
+def diff(context: Context, asked: Request, old: str, new: str) -> str:
     """What `git range-diff` says of two revisions of the series that is asked for.
 
     Each is on its own base, which may differ. Raises ConfigError, ApplyError.
     """
     if asked.tree is not None:
         base.check_tree(asked.tree)
-    numbers = pair(model.revisions(shelves.patches, asked.target), old, new)
-    found = [model.load(shelves.patches, asked.target, number, asked.base) for number in numbers]
+    numbers = pair(model.revisions(context.shelves.patches, asked.target), old, new)
+    found = [
+        model.load(context.shelves.patches, asked.target, number, asked.base) for number in numbers
+    ]
     with log.step(f"Comparing {found[0].label} with {found[1].label}"):
         ranges = []
         for one in found:
-            below = model.beneath(shelves.patches, one, asked.base)
+            below = model.beneath(context.shelves.patches, one, asked.base)
             found_base = basefinder.base_of(
-                store, one, below=below, name=asked.base, tree=asked.tree
+                context.store, one, below=below, name=asked.base, tree=asked.tree
             )
             whole = TreeSpec(base=found_base, series=one, below=below)
-            ends = (tree.materialize(store, spec) for spec in (replace(whole, series=None), whole))
+            ends = (
+                tree.materialize(context.store, spec)
+                for spec in (replace(whole, series=None), whole)
+            )
             ranges.append("..".join(made.commit for made in ends))
         words = ("-c", "diff.renames=true", "range-diff", "--no-color")
-        return git.git(*words, *ranges, cwd=git.repository(store)).stdout
+        return git.git(*words, *ranges, cwd=git.repository(context.store)).stdout
 
 
 def pair(revisions: tuple[int, ...], old: str, new: str) -> tuple[int, int]:

@@ -15,13 +15,13 @@ from rig import log, proc
 from rig.campaigns import execute, pipeline, request
 from rig.campaigns.request import Request
 from rig.campaigns.results import Provenance, RunResult
+from rig.context import Context
 from rig.errors import ConfigError, InfraError
 from rig.guest import accel, gdbstub, preload, seeded
 from rig.guest import programs as guest_programs
 from rig.guest.software import Software
 from rig.kernel import sandbox
 from rig.kernel.sandbox import Box
-from rig.shelves import Shelves
 from rig.store import Store
 from rig.verdict.rules import CaseResult
 
@@ -171,13 +171,13 @@ def _same_so_far(one: Recorded, writes: Path, directory: Path) -> None:
             )
 
 
-def restore(store: Store, shelves: Shelves, one: Recorded) -> None:
-    """Make again what the store no longer has of that run.
+def restore(context: Context, one: Recorded) -> None:
+    """Make again what the context.store no longer has of that run.
 
     Raises ConfigError where today's inputs make something else.
     """
     known = one.result.provenance
-    absent = [what for what, kind, digest in _parts(known) if not store.find(kind, digest)]
+    absent = [what for what, kind, digest in _parts(known) if not context.store.find(kind, digest)]
     if not absent:
         return
     target, _, on = known.label.partition(" on ")
@@ -192,12 +192,12 @@ def restore(store: Store, shelves: Shelves, one: Recorded) -> None:
         unconfined=bool(known.unconfined),
     )
     with log.step(f"Making the {', '.join(absent)} of {one.directory.parent.parent.name} again"):
-        (spec,) = request.specs(store, shelves, asked)
-        made = pipeline.prepare(store, shelves, spec).provenance
+        (spec,) = request.specs(context, asked)
+        made = pipeline.prepare(context, spec).provenance
     others = [part[0] for part in _parts(known) if part not in _parts(made)]
     if others:
         raise ConfigError(
-            f"the store no longer has the {', '.join(absent)} of that run, and today's "
+            f"the context.store no longer has the {', '.join(absent)} of that run, and today's "
             f"{', '.join(others)} would be another",
             hint="the rig's checkout, the series or the compiler has changed since; with those of "
             "then it is made again",

@@ -11,6 +11,7 @@ from rig import log
 from rig.campaigns import each_patch as each_patches
 from rig.campaigns import pipeline
 from rig.campaigns.results import RunSpec
+from rig.context import Context
 from rig.errors import ConfigError, unknown
 from rig.guest import accel, image
 from rig.guest.qemu import SEED_MAX, Accel, Machine, Seeded, Swap
@@ -110,11 +111,11 @@ def check(shelves: Shelves, request: Request) -> None:
     _check_target(shelves, request)
 
 
-def specs(store: Store, shelves: Shelves, request: Request) -> tuple[RunSpec, ...]:
+def specs(context: Context, request: Request) -> tuple[RunSpec, ...]:
     """A spec for each repetition and architecture; ConfigError before the first long step."""
     for one in (asked := revisions(request)):
-        check(shelves, one)
-    plain = tuple(spec for one in asked for spec in _specs(store, shelves, one))
+        check(context.shelves, one)
+    plain = tuple(spec for one in asked for spec in _specs(context, one))
     if request.each_patch:
         plain = tuple(one for spec in plain for one in _each_patch(spec, request.after))
     return plain * request.repeat
@@ -129,13 +130,13 @@ def revisions(request: Request) -> tuple[Request, ...]:
     return tuple(replace(request, target=f"{name}@{number}") for number in numbers)
 
 
-def _specs(store: Store, shelves: Shelves, request: Request) -> Iterator[RunSpec]:
-    tree = tree_spec(store, shelves, request)
+def _specs(context: Context, request: Request) -> Iterator[RunSpec]:
+    tree = tree_spec(context, request)
     suite.check_promises(tree.promises)  # those of what is below as well
     for name in _architectures(request):
         yield RunSpec(
             tree=tree,
-            machine=_machine(store, request, name),
+            machine=_machine(context.store, request, name),
             flavour=request.flavour,
             suites=suite.select(request.suites, request.cases),
             mutant=request.mutant,
@@ -164,10 +165,10 @@ def _each_patch(spec: RunSpec, after: tuple[str, ...]) -> Iterator[RunSpec]:
         )
 
 
-def build(store: Store, shelves: Shelves, request: Request) -> tuple[KernelBuild, ...]:
+def build(context: Context, request: Request) -> tuple[KernelBuild, ...]:
     """The kernel of a target for each architecture. No QEMU is needed: TCG in name."""
-    check(shelves, request)
-    tree = tree_spec(store, shelves, request)
+    check(context.shelves, request)
+    tree = tree_spec(context, request)
     specs = (
         RunSpec(
             tree=tree,
@@ -178,7 +179,7 @@ def build(store: Store, shelves: Shelves, request: Request) -> tuple[KernelBuild
         )
         for name in _architectures(request)
     )
-    return tuple(kbuild.build(store, pipeline.build_spec(store, shelves, spec)) for spec in specs)
+    return tuple(kbuild.build(context.store, pipeline.build_spec(context, spec)) for spec in specs)
 
 
 def _architectures(request: Request) -> tuple[str, ...]:
@@ -275,17 +276,19 @@ def _machine(store: Store, request: Request, arch: str) -> Machine:
     )
 
 
-def tree_spec(store: Store, shelves: Shelves, request: Request) -> TreeSpec:
+def tree_spec(context: Context, request: Request) -> TreeSpec:
     """The base and the series a target means; the base is fetched if need be."""
-    if request.tree is not None and not names_a_series(shelves, request.target):
-        return TreeSpec(base=base.resolve(store, request.target, tree=request.tree))
+    if request.tree is not None and not names_a_series(context.shelves, request.target):
+        return TreeSpec(base=base.resolve(context.store, request.target, tree=request.tree))
     wanted = target.parse(request.target)
     if wanted.base:
-        return TreeSpec(base=base.resolve(store, request.base or wanted.base))
-    found = _series(shelves, wanted, request.base)
-    below = model.beneath(shelves.patches, found, request.base)
+        return TreeSpec(base=base.resolve(context.store, request.base or wanted.base))
+    found = _series(context.shelves, wanted, request.base)
+    below = model.beneath(context.shelves.patches, found, request.base)
     return TreeSpec(
-        base=basefinder.base_of(store, found, below=below, name=request.base, tree=request.tree),
+        base=basefinder.base_of(
+            context.store, found, below=below, name=request.base, tree=request.tree
+        ),
         series=found,
         below=below,
         upto=wanted.upto,

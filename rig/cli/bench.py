@@ -23,8 +23,7 @@ from rig.cli.app import (
     say,
 )
 from rig.cli.progress import reporter
-from rig.shelves import Shelves
-from rig.store import Store
+from rig.context import Context
 from rig.verdict.rules import Outcome
 
 
@@ -87,9 +86,7 @@ def bench(
     files.check(json, plot)
     picture.check(plot)
     with reporter(verbose=verbose, quiet=quiet):
-        found, directory = compare.compare(
-            Store.default(), Shelves.default(), asked, against, chosen, rounds
-        )
+        found, directory = compare.compare(Context.default(), asked, against, chosen, rounds)
     files.copy(directory / compare.FILE, json)
     if plot:
         picture.draw(found, plot)

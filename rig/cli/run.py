@@ -38,6 +38,7 @@ from rig.cli.app import (
     say,
 )
 from rig.cli.progress import reporter
+from rig.context import Context
 from rig.errors import ConfigError
 from rig.shelves import Shelves
 from rig.store import Store
@@ -97,11 +98,11 @@ def run_(
     from rig.report import files, text
 
     files.check(json, junit)
-    store, shelves = Store.default(), Shelves.default()
+    context = Context.default()
     with reporter(verbose=verbose, quiet=quiet):
-        specs = request.specs(store, shelves, request.fetched(shelves, asked))
-        directory = execute.new_directory(store, specs[-1].tree.label)
-        results = execute.execute(store, shelves, specs, directory)
+        specs = request.specs(context, request.fetched(context.shelves, asked))
+        directory = execute.new_directory(context.store, specs[-1].tree.label)
+        results = execute.execute(context, specs, directory)
     files.write(results, json, junit)
     say(text.render(results, directory.name))
     raise typer.Exit(text.overall(results).exit_status)
@@ -151,7 +152,7 @@ def mutate(
     files.check(json)
     with reporter(verbose=verbose, quiet=quiet):
         done, directory = mutation.mutate(
-            Store.default(), Shelves.default(), asked, comma(mutant), all_cases=all_cases,
+            Context.default(), asked, comma(mutant), all_cases=all_cases,
             seeds=wanted,
         )  # fmt: skip
     files.copy(directory / mutation.FILE, json)
@@ -190,12 +191,12 @@ def explore(
         cases=comma(case), mutant=mutant, schedule="seeded", iterations=iterations, cpus=cpus,
         pages=pages, unconfined=unconfined,
     )  # fmt: skip
-    store, shelves, wanted = Store.default(), Shelves.default(), exploring.parse_seeds(seeds)
+    context, wanted = Context.default(), exploring.parse_seeds(seeds)
     with reporter(verbose=verbose, quiet=quiet):
-        specs = request.specs(store, shelves, asked)
+        specs = request.specs(context, asked)
         exploring.check(specs)
         found = [
-            exploring.explore(store, shelves, spec, wanted, minutes=minutes, failures=failures)
+            exploring.explore(context, spec, wanted, minutes=minutes, failures=failures)
             for spec in specs
         ]
     say("".join(table.explored(one) for one in found))
@@ -224,12 +225,13 @@ def replay(
     from rig.campaigns import replay as replaying
     from rig.report import seeds as table
 
-    store = Store.default()
+    context = Context.default()
+    store = context.store
     directory = execute.find(store, name)
     wanted = replaying.recorded(directory, case)
     with reporter(verbose=verbose):
         for one in wanted:
-            replaying.restore(store, Shelves.default(), one)
+            replaying.restore(context, one)
     if gdb:
         if len(wanted) > 1:
             raise ConfigError(f"{len(wanted)} cases cannot be stopped at once", hint="--case NAME")
@@ -275,9 +277,9 @@ def build(
         target=target, arch=comma(arch), base=base, tree=tree, flavour=flavour,
         unconfined=unconfined,
     )  # fmt: skip
-    store, shelves = Store.default(), Shelves.default()
+    context = Context.default()
     with reporter(verbose=verbose, quiet=quiet):
-        built = request.build(store, shelves, asked)
+        built = request.build(context, asked)
     say(builds.render(built))
 
 
@@ -313,12 +315,12 @@ def shell(
         accel=accel, cpus=cpus, memory=memory, zram=zram, swap_disk=swap_disk, lru_gen=lru_gen,
         unconfined=unconfined,
     )  # fmt: skip
-    store, shelves = Store.default(), Shelves.default()
+    context = Context.default()
     with reporter(verbose=verbose):
-        specs = request.specs(store, shelves, asked)
+        specs = request.specs(context, asked)
         if len(specs) != 1:
             raise ConfigError("a shell is in one guest", hint="name one architecture")
-        prepared = pipeline.prepare(store, shelves, specs[0])
+        prepared = pipeline.prepare(context, specs[0])
     raise typer.Exit(pipeline.interact(prepared, command or [], sys.stdout, sys.stderr))
 
 

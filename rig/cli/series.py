@@ -12,6 +12,7 @@ from rig.campaigns import execute
 from rig.campaigns.request import Request, comma
 from rig.cli.app import ArchOpt, BaseOpt, QuietOpt, RunArg, TreeOpt, VerboseOpt, app, say
 from rig.cli.progress import reporter
+from rig.context import Context
 from rig.errors import RigError
 from rig.series import fetch as fetching
 from rig.shelves import Shelves
@@ -105,7 +106,7 @@ def diff(
     asked = Request(target=name, base=base, tree=tree)
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     with reporter(verbose=verbose):
-        said = range_diff.diff(Store.default(), Shelves.default(), asked, old, new)
+        said = range_diff.diff(Context.default(), asked, old, new)
     say(said, painted.painted if colour else None)
 
 
@@ -139,9 +140,7 @@ def b4_check(
     try:
         identifier = review.message_id(sys.stdin.buffer.read())
         with reporter():
-            entries = review.check(
-                Store.default(), Shelves.default(), identifier, comma(arch) if run else ()
-            )
+            entries = review.check(Context.default(), identifier, comma(arch) if run else ())
     except RigError as error:
         entries = review.trouble(error)
     say(review.render(entries))

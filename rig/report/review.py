@@ -15,10 +15,10 @@ from rig import printable
 from rig.campaigns import execute, request
 from rig.campaigns.request import Request
 from rig.campaigns.results import RunResult
+from rig.context import Context
 from rig.errors import RigError
 from rig.report import reply, text
 from rig.series import rfc822, target
-from rig.shelves import Shelves
 from rig.store import Store
 from rig.verdict.rules import Outcome
 
@@ -30,18 +30,16 @@ def message_id(mail: bytes) -> str:
     return rfc822.header(mail, "Message-ID").strip("<> ")
 
 
-def check(
-    store: Store, shelves: Shelves, identifier: str, arches: tuple[str, ...] = ()
-) -> list[dict[str, str]]:
+def check(context: Context, identifier: str, arches: tuple[str, ...] = ()) -> list[dict[str, str]]:
     """An entry for each architecture of the last run; it is run first on `arches` if it was not."""
     # A stranger says what it is: no file of the user's, no option, no word for a shell.
     if not (typed := target.typed(identifier)):
         return [_entry("rig", "warn", "there is no Message-ID in the mail on stdin")]
-    if not (found := stored(store, identifier)) and arches:
-        asked = request.fetched(shelves, Request(target=typed, arch=arches))
-        specs = request.specs(store, shelves, asked)
-        directory = execute.new_directory(store, specs[0].tree.label)
-        found = (execute.execute(store, shelves, specs, directory), directory.name)
+    if not (found := stored(context.store, identifier)) and arches:
+        asked = request.fetched(context.shelves, Request(target=typed, arch=arches))
+        specs = request.specs(context, asked)
+        directory = execute.new_directory(context.store, specs[0].tree.label)
+        found = (execute.execute(context, specs, directory), directory.name)
     if not found:
         return [_entry("rig", "warn", "not run yet", f"rig run {shlex.quote(typed)}")]
     return _entries(*found)

@@ -13,6 +13,7 @@ from rig.campaigns import pipeline, request
 from rig.campaigns.request import Request
 from rig.campaigns.results import Prepared
 from rig.cli.progress import reporter
+from rig.context import Context
 from rig.guest import boot as guests
 from rig.guest.boot import Guest, Software
 from rig.shelves import Shelves
@@ -36,8 +37,10 @@ def prepared(request: pytest.FixtureRequest, store: Store) -> Prepared:
 
 def prepare(store: Store, name: str) -> Prepared:
     with reporter():
-        spec = request.specs(store, Shelves.default(), Request(target="v6.12", arch=(name,)))[0]
-        return pipeline.prepare(store, Shelves.default(), spec)
+        spec = request.specs(
+            Context(store, Shelves.default()), Request(target="v6.12", arch=(name,))
+        )[0]
+        return pipeline.prepare(Context(store, Shelves.default()), spec)
 
 
 @pytest.fixture

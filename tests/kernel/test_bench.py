@@ -14,6 +14,7 @@ from rig.benches import benchmark
 from rig.campaigns import execute, request
 from rig.campaigns.request import Request
 from rig.campaigns.statistics import Difference
+from rig.context import Context
 from rig.shelves import Shelves
 from rig.store import Store
 from rig.verdict.rules import Outcome
@@ -76,12 +77,12 @@ def test_stress_ng_works_in_the_image_that_has_it(name: str) -> None:
     """A guest, for the statistics' nine rounds of it are minutes."""
     store, shelves = Store.default(), Shelves.default()
     one = benchmark.pick("dirty_reclaim")
-    (spec,) = request.specs(store, shelves, Request(target="v6.12", arch=(name,)))
+    (spec,) = request.specs(Context(store, shelves), Request(target="v6.12", arch=(name,)))
     spec = replace(spec, suites=(one.selection,))
     directory = execute.new_directory(store, f"stress-ng-{name}")
     results = {
         image: execute.execute(
-            store, shelves, [replace(spec, image=image)], directory, suffix=f"-{image}"
+            Context(store, shelves), [replace(spec, image=image)], directory, suffix=f"-{image}"
         )[0]
         for image in (one.image, "test")
     }

@@ -17,6 +17,7 @@ from rig.campaigns.compare import Comparison
 from rig.campaigns.request import Request
 from rig.campaigns.results import RunResult, RunSpec
 from rig.campaigns.statistics import Difference, Line
+from rig.context import Context
 from rig.errors import ConfigError
 from rig.guest.console import SplatKind
 from rig.guest.qemu import Accel, Live, Seeded
@@ -70,12 +71,12 @@ def rounds(
         schedule = Seeded(seed=1) if seeded else Live()
         machine = replace(spec.machine, accel=Accel.TCG, schedule=schedule)
 
-        def specs(store: Store, shelves: Shelves, asked: Request) -> tuple[RunSpec, ...]:
+        def specs(context: Context, asked: Request) -> tuple[RunSpec, ...]:
             tree = replace(spec.tree, base=replace(spec.tree.base, name=asked.target))
             return (replace(spec, tree=trees.get(asked.target, tree), machine=machine),)
 
         def execute(
-            store: Store, shelves: Shelves, specs: Sequence[RunSpec], directory: Path, suffix: str
+            context: Context, specs: Sequence[RunSpec], directory: Path, suffix: str
         ) -> tuple[RunResult, ...]:
             (one,) = specs
             side, number = suffix.rpartition("-")[2], one.seed
@@ -117,7 +118,7 @@ def measured(
     store: Store, number: int = 0, *, against: str = "before", target: str = "after"
 ) -> Comparison:
     asked = Request(target=target)
-    ((found,), directory) = compare.compare(store, SHELVES, asked, against, [ONE], number)
+    ((found,), directory) = compare.compare(Context(store, SHELVES), asked, against, [ONE], number)
     assert compare.load(directory) == (found,)
     return found
 
@@ -419,12 +420,12 @@ def test_what_works_for_a_time_has_no_seeds(
 ) -> None:
     booted = rounds(lambda after, number: {"tlb_shootdowns": 100, "pages": 10}, seeded=True)
     both, asked = [benchmark.pick("dirty_reclaim"), ONE], Request(target="after")
-    found, _ = compare.compare(store, SHELVES, asked, "before", both, 0)
+    found, _ = compare.compare(Context(store, SHELVES), asked, "before", both, 0)
     assert [one.bench for one in found] == [ONE.name]
     assert any("dirty_reclaim has no seeds: stress-ng works for a" in str(one) for one in events)
     booted.clear()
     with pytest.raises(ConfigError, match="none of these benchmarks has seeds"):
-        compare.compare(store, SHELVES, asked, "before", both[:1], 0)
+        compare.compare(Context(store, SHELVES), asked, "before", both[:1], 0)
     assert booted == []
 
 
@@ -435,13 +436,13 @@ def test_a_benchmark_is_run_in_its_own_image(
     execute = executing.execute
     seen: set[tuple[tuple[str, ...], str]] = set()
 
-    def look(store: Store, shelves: Shelves, specs: Sequence[RunSpec], *rest: Any, **more: Any):  # type: ignore[no-untyped-def]
+    def look(context: Context, specs: Sequence[RunSpec], *rest: Any, **more: Any):  # type: ignore[no-untyped-def]
         seen.update((one.suites[0].cases, one.image) for one in specs)
-        return execute(store, shelves, specs, *rest, **more)
+        return execute(context, specs, *rest, **more)
 
     monkeypatch.setattr(executing, "execute", look)
     both = [benchmark.pick("dirty_reclaim"), ONE]
-    compare.compare(store, SHELVES, Request(target="after"), "before", both, 9)
+    compare.compare(Context(store, SHELVES), Request(target="after"), "before", both, 9)
     assert seen == {(("dirty_reclaim",), "bench"), (("shared_dirty_reclaim",), "test")}
 
 
@@ -451,7 +452,7 @@ def test_a_base_by_itself_is_compared_with_nothing(
     tree = replace(spec.tree, series=None)
     monkeypatch.setattr(request, "tree_spec", lambda *_: tree)
     with pytest.raises(ConfigError, match=r"v6\.12 is a base") as bad:
-        compare.compare(store, SHELVES, Request(target="v6.12"), "", [ONE], 0)
+        compare.compare(Context(store, SHELVES), Request(target="v6.12"), "", [ONE], 0)
     assert "--against v6.12" in bad.value.hint
 
 
@@ -473,14 +474,14 @@ def test_the_base_that_is_named_is_of_both_series(
 ) -> None:
     seen: list[Request] = []
 
-    def specs(store: Store, shelves: Shelves, asked: Request) -> tuple[RunSpec, ...]:
+    def specs(context: Context, asked: Request) -> tuple[RunSpec, ...]:
         seen.append(asked)
         raise ConfigError("enough")
 
     monkeypatch.setattr(request, "specs", specs)
     asked = Request(target="batch-dirty-tlb-flush@v2", base="v7.2", tree=tree)
     with pytest.raises(ConfigError, match="enough"):
-        compare.compare(store, Shelves.default(), asked, against, [ONE], 0)
+        compare.compare(Context(store, Shelves.default()), asked, against, [ONE], 0)
     assert [(one.target, one.base, one.tree) for one in seen] == [(against, base, tree)]
 
 
@@ -500,9 +501,9 @@ def test_one_revision_is_compared_with_one(
     rounds(lambda *_: {})
     one = request.specs
 
-    def each(store: Store, shelves: Shelves, asked: Request) -> tuple[RunSpec, ...]:
+    def each(context: Context, asked: Request) -> tuple[RunSpec, ...]:
         each = request.revisions(asked)
-        return tuple(spec for asked in each for spec in one(store, shelves, asked))
+        return tuple(spec for asked in each for spec in one(context, asked))
 
     monkeypatch.setattr(request, "specs", each)
     with pytest.raises(ConfigError, match=r"^batch@v1,v2 is 2 revisions") as bad:
@@ -531,7 +532,7 @@ def test_claims_that_cannot_be_judged_are_said_before_the_first_guest(
     assert old in text
     (tmp_path / "s" / claims.FILE).write_text(text.replace(old, new))
     with pytest.raises(ConfigError, match=r"s/claims\.toml: ") as bad:
-        compare.compare(store, shelves, Request(target="after"), "before", [ONE], 0)
+        compare.compare(Context(store, shelves), Request(target="after"), "before", [ONE], 0)
     assert hint in bad.value.hint
     assert (booted, list(store.root.glob("runs/*"))) == ([], [])
 

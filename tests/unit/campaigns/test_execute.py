@@ -13,6 +13,7 @@ from rig import log
 from rig.campaigns import execute as executing
 from rig.campaigns import pipeline
 from rig.campaigns.results import RunResult, RunSpec
+from rig.context import Context
 from rig.errors import ApplyError, BuildError, ConfigError, InfraError
 from rig.guest.qemu import Accel, Machine
 from rig.kernel.base import Base
@@ -47,7 +48,7 @@ def ready(monkeypatch: pytest.MonkeyPatch, results: Results) -> list[str]:
         return replace(results["pass"][0], machine=prepared.spec.machine)
 
     monkeypatch.setattr(executing, "Prepared", Prepared)
-    monkeypatch.setattr(pipeline, "prepare", lambda store, shelves, one: Prepared(one))
+    monkeypatch.setattr(pipeline, "prepare", lambda context, one: Prepared(one))
     monkeypatch.setattr(pipeline, "execute", execute)
     return done
 
@@ -56,10 +57,10 @@ def fails(monkeypatch: pytest.MonkeyPatch, error: Exception, arch: str = "") -> 
     """Preparing fails so, for one architecture or any."""
     prepare = pipeline.prepare
 
-    def failing(store: Store, shelves: Shelves, one: RunSpec) -> Any:
+    def failing(context: Context, one: RunSpec) -> Any:
         if arch in ("", one.machine.arch):
             raise error
-        return prepare(store, shelves, one)
+        return prepare(context, one)
 
     monkeypatch.setattr(pipeline, "prepare", failing)
 
@@ -98,7 +99,9 @@ def test_each_result_has_a_directory_of_its_own(
 ) -> None:
     """Also those of one spec that is repeated."""
     one = {name: spec(name) for name in arches}
-    done = executing.execute(store, SHELVES, [one[name] for name in arches], tmp_path / "run")
+    done = executing.execute(
+        Context(store, SHELVES), [one[name] for name in arches], tmp_path / "run"
+    )
     assert [result.machine.arch for result in done] == arches
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == sorted(names)
     assert sorted(ready) == sorted(f"{a} in {n}" for a, n in zip(arches, names, strict=True))
@@ -109,7 +112,7 @@ def test_each_result_has_a_directory_of_its_own(
 
 
 def test_results_are_stored_as_they_were(store: Store, ready: list[str], tmp_path: Path) -> None:
-    (result,) = executing.execute(store, SHELVES, [spec()], tmp_path)
+    (result,) = executing.execute(Context(store, SHELVES), [spec()], tmp_path)
     assert executing.load(tmp_path / "x86_64" / "result.json") == result
     assert [path.name for path in (tmp_path / "x86_64").iterdir()] == ["result.json"]
 
@@ -131,7 +134,7 @@ def test_what_cannot_be_prepared_has_its_verdict_without_a_boot(
     outcome: Outcome,
 ) -> None:
     fails(monkeypatch, error)
-    (result,) = executing.execute(store, SHELVES, [spec(mutant="no-flush")], tmp_path)
+    (result,) = executing.execute(Context(store, SHELVES), [spec(mutant="no-flush")], tmp_path)
     assert (result.verdict.outcome, result.verdict.reason) == (outcome, error.message)
     assert result.detail == "\n".join(filter(None, (error.detail, error.hint)))
     assert result.provenance.origin == "a test"
@@ -155,7 +158,7 @@ def test_the_other_architecture_has_its_verdict_all_the_same(
     store: Store, ready: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fails(monkeypatch, BuildError("it does not compile"), "x86_64")
-    done = executing.execute(store, SHELVES, [spec("x86_64"), spec("arm64")], tmp_path)
+    done = executing.execute(Context(store, SHELVES), [spec("x86_64"), spec("arm64")], tmp_path)
     assert [result.verdict.outcome for result in done] == [Outcome.FAIL, Outcome.PASS]
     assert [result.machine.arch for result in executing.load_all(tmp_path)] == ["arm64", "x86_64"]
 
@@ -166,7 +169,7 @@ def test_bad_input_is_raised_and_what_ran_before_is_kept(
     fails(monkeypatch, ConfigError("1 of the settings asked for cannot be had"), "arm64")
     monkeypatch.setattr(executing.proc, "stop_all", lambda: None)
     with pytest.raises(ConfigError, match="cannot be had"):
-        executing.execute(store, SHELVES, [spec("x86_64"), spec("arm64")], tmp_path)
+        executing.execute(Context(store, SHELVES), [spec("x86_64"), spec("arm64")], tmp_path)
     assert [result.machine.arch for result in executing.load_all(tmp_path)] in ([], ["x86_64"])
 
 
@@ -186,7 +189,7 @@ def test_guests_runside_by_side(
     monkeypatch.setattr(pipeline, "execute", execute)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     monkeypatch.setattr(executing, "side_by_side", lambda specs: 2)
-    executing.execute(store, SHELVES, [spec("x86_64"), spec("arm64")], tmp_path)
+    executing.execute(Context(store, SHELVES), [spec("x86_64"), spec("arm64")], tmp_path)
     assert not together.broken
 
 
@@ -218,7 +221,7 @@ def test_a_guests_steps_are_part_of_the_one_that_waits_for_them(
 
     monkeypatch.setattr(pipeline, "execute", execute)
     with log.step("The campaign") as outer:
-        executing.execute(store, SHELVES, [spec()], tmp_path)
+        executing.execute(Context(store, SHELVES), [spec()], tmp_path)
     (booting,) = [event for event in events if event.title == "Booting" and event.kind == "begin"]
     assert booting.parent == outer.number
 
@@ -236,7 +239,7 @@ def test_an_interrupt_ends_the_other_guests(
     monkeypatch.setattr(executing.proc, "stop_all", stopped.set)
     fails(monkeypatch, KeyboardInterrupt(), "arm64")  # type: ignore[arg-type]
     with pytest.raises(KeyboardInterrupt):
-        executing.execute(store, SHELVES, [spec("x86_64"), spec("arm64")], tmp_path)
+        executing.execute(Context(store, SHELVES), [spec("x86_64"), spec("arm64")], tmp_path)
     assert stopped.is_set()
 
 
@@ -298,5 +301,5 @@ def test_a_series_that_does_not_build_can_be_answered(
     found = model.read(mbx, "unmap-batch")
     fails(monkeypatch, BuildError("it does not compile"))
     one = replace(spec(), tree=TreeSpec(base=BASE, series=found))
-    executing.execute(store, SHELVES, [one], tmp_path / "run")
+    executing.execute(Context(store, SHELVES), [one], tmp_path / "run")
     assert (tmp_path / "run" / "x86_64" / pipeline.TOP).read_bytes() == found.top

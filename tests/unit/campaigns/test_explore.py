@@ -9,6 +9,7 @@ import pytest
 from rig.campaigns import explore, pipeline
 from rig.campaigns.explore import Exploration, Tried
 from rig.campaigns.results import Prepared, RunSpec
+from rig.context import Context
 from rig.errors import ConfigError, GuestLost
 from rig.guest import seeded
 from rig.guest.qemu import Seeded
@@ -52,7 +53,7 @@ def ready(
             outcome = Outcome.FAIL if failed else Outcome.PASS
             return CaseResult(name=case.name, outcome=outcome, reason="lost", digest="d")
 
-        monkeypatch.setattr(pipeline, "prepare", lambda store, shelves, one: prepared)
+        monkeypatch.setattr(pipeline, "prepare", lambda context, one: prepared)
         monkeypatch.setattr(pipeline, "seeded_case", seeded_case)
         return booted
 
@@ -85,7 +86,7 @@ def test_every_seed_is_tried_and_the_failing_are_named(
     store: Store, one_case: RunSpec, ready: Callable[..., Any]
 ) -> None:
     booted = ready(lambda seed, iterations, cpus, pages: seed in (3, 9))
-    found = explore.explore(store, SHELVES, one_case, range(1, 13))
+    found = explore.explore(Context(store, SHELVES), one_case, range(1, 13))
     assert [one.seed for one in found.tried] == list(range(1, 13))
     assert [one.seed for one in found.failing] == [3, 9]
     assert (found.interleavings, found.outcome) == (5, Outcome.FAIL)
@@ -96,10 +97,10 @@ def test_a_campaign_goes_on_where_it_was(
     store: Store, one_case: RunSpec, ready: Callable[..., Any]
 ) -> None:
     booted = ready(lambda seed, iterations, cpus, pages: False)
-    explore.explore(store, SHELVES, one_case, [1, 2, 3])
-    explore.explore(store, SHELVES, one_case, [1, 2, 3, 4])
+    explore.explore(Context(store, SHELVES), one_case, [1, 2, 3])
+    explore.explore(Context(store, SHELVES), one_case, [1, 2, 3, 4])
     assert sorted(seed for seed, _, _ in booted) == [1, 2, 3, 4]
-    explore.explore(store, SHELVES, replace(one_case, iterations=2), [1])
+    explore.explore(Context(store, SHELVES), replace(one_case, iterations=2), [1])
     assert len(booted) == 4, "prepare() gives what it was made for"
 
 
@@ -108,7 +109,7 @@ def test_it_stops_at_so_many_failures(
 ) -> None:
     monkeypatch.setattr(explore.execute, "side_by_side", lambda specs: 1)
     ready(lambda seed, iterations, cpus, pages: seed % 2 == 0)
-    found = explore.explore(store, SHELVES, one_case, range(1, 100), failures=2)
+    found = explore.explore(Context(store, SHELVES), one_case, range(1, 100), failures=2)
     assert [one.seed for one in found.tried] == [1, 2, 3, 4]
 
 
@@ -116,7 +117,7 @@ def test_a_failing_seed_is_shrunk(
     store: Store, one_case: RunSpec, ready: Callable[..., Any]
 ) -> None:
     ready(lambda seed, iterations, cpus, pages: iterations >= 3 and pages >= 600)
-    found = explore.explore(store, SHELVES, one_case, [5])
+    found = explore.explore(Context(store, SHELVES), one_case, [5])
     assert found.shrunk is not None
     assert (found.shrunk.seed, found.shrunk.iterations, found.shrunk.cpus) == (5, 3, 2)
     assert found.shrunk.line == (
@@ -129,7 +130,7 @@ def test_a_guest_that_hangs_is_a_failure_but_not_a_smaller_one(
     store: Store, one_case: RunSpec, ready: Callable[..., Any]
 ) -> None:
     ready(lambda *_: True)
-    found = explore.explore(store, SHELVES, one_case, [5, HANGS])
+    found = explore.explore(Context(store, SHELVES), one_case, [5, HANGS])
     assert [one.case.reason for one in found.failing] == [
         "lost",
         f"not within {seeded.DEADLINE:.0f} s",
@@ -154,7 +155,7 @@ def test_a_case_that_needs_the_live_schedule_says_so(
         lambda one: tuple(replace(case, live_only="needs a disk") for case in cases_of(one)),
     )  # fmt: skip
     with pytest.raises(ConfigError, match="needs a disk"):
-        explore.explore(store, SHELVES, one_case, [1])
+        explore.explore(Context(store, SHELVES), one_case, [1])
 
 
 def test_the_chance_of_a_miss() -> None:
@@ -180,6 +181,6 @@ def test_a_splat_outranks_a_case_that_passes(
     store: Store, one_case: RunSpec, ready: Callable[..., Any]
 ) -> None:
     ready(lambda seed, iterations, cpus, pages: False)
-    found = explore.explore(store, SHELVES, one_case, [1, SPLATS])
+    found = explore.explore(Context(store, SHELVES), one_case, [1, SPLATS])
     assert [one.seed for one in found.failing] == [SPLATS]
     assert found.failing[0].case.reason == "kernel BUG at mm/rmap.c:7!"

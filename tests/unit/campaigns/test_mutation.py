@@ -13,6 +13,7 @@ from rig.campaigns import mutation, request
 from rig.campaigns.mutation import Fate, Mutation, Row
 from rig.campaigns.request import Request
 from rig.campaigns.results import RunResult, RunSpec
+from rig.context import Context
 from rig.errors import ConfigError
 from rig.guest.console import Splat, scan
 from rig.guest.qemu import Seeded
@@ -262,7 +263,7 @@ def campaigns(
         asked: list[RunSpec] = []
 
         def execute(
-            store: Store, shelves: Shelves, specs: Sequence[RunSpec], directory: Path, **rest: Any
+            context: Context, specs: Sequence[RunSpec], directory: Path, **rest: Any
         ) -> tuple[RunResult, ...]:
             asked.extend(specs)
             results = []
@@ -275,7 +276,7 @@ def campaigns(
 
         monkeypatch.setattr(executing, "execute", execute)
         monkeypatch.setattr(mutant, "load_all", lambda shelf: ALL)
-        monkeypatch.setattr(request, "specs", lambda store, shelves, asked: (spec,))
+        monkeypatch.setattr(request, "specs", lambda context, asked: (spec,))
         made = type("Made", (), {"version": V6_12})
         monkeypatch.setattr(tree, "materialize", lambda store, one: made)
         return asked
@@ -286,7 +287,10 @@ def campaigns(
 def test_a_campaign_is_run_stored_and_read_again(store: Store, campaigns: Campaign) -> None:
     asked = campaigns(lambda one: Outcome.PASS if one.mutant == NONE else Outcome.FAIL)
     done, directory = mutation.mutate(
-        store, Shelves.default(), Request(target="v6.12", repeat=2), ["flush"], all_cases=False
+        Context(store, Shelves.default()),
+        Request(target="v6.12", repeat=2),
+        ["flush"],
+        all_cases=False,
     )
     assert [one.mutant for one in asked] == [NONE, "flush", "flush"]
     assert (done.outcome, done.repeat, len(done.rows[0].kills)) == (Outcome.PASS, 2, 2)
@@ -301,7 +305,7 @@ def test_seeds_are_tried_until_one_kills_and_the_clean_kernel_has_that_one(
         lambda one: Outcome.FAIL if one.mutant != NONE and one.seed == 3 else Outcome.PASS
     )
     done, _ = mutation.mutate(
-        store, Shelves.default(), Request(target="v6.12", schedule="seeded"), ["flush"],
+        Context(store, Shelves.default()), Request(target="v6.12", schedule="seeded"), ["flush"],
         all_cases=False, seeds=range(1, 17),
     )  # fmt: skip
     assert [(one.mutant, one.seed) for one in asked] == [
@@ -316,7 +320,7 @@ def test_seeds_are_tried_until_one_kills_and_the_clean_kernel_has_that_one(
 def test_whom_no_seed_kills_has_survived(store: Store, campaigns: Campaign) -> None:
     asked = campaigns(lambda one: Outcome.PASS)
     done, _ = mutation.mutate(
-        store, Shelves.default(), Request(target="v6.12", schedule="seeded"), ["flush"],
+        Context(store, Shelves.default()), Request(target="v6.12", schedule="seeded"), ["flush"],
         all_cases=False, seeds=(1, 2),
     )  # fmt: skip
     assert [one.seed for one in asked] == [1, 2]

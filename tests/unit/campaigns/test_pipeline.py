@@ -10,6 +10,7 @@ import pytest
 
 from rig.campaigns import pipeline
 from rig.campaigns.results import Prepared, RunResult, RunSpec
+from rig.context import Context
 from rig.errors import ApplyError, BootError, ConfigError, GuestLost, InfraError
 from rig.guest import accel, image, programs, seeded
 from rig.guest.boot import Software
@@ -41,8 +42,10 @@ def test_a_mutant_is_chosen_on_the_command_line(spec: RunSpec) -> None:
 
 def test_a_kernel_has_what_every_suite_needs(store: Store, spec: RunSpec) -> None:
     """One build serves them all, whichever are run."""
-    one = pipeline.build_spec(store, Shelves.default(), replace(spec, suites=spec.suites[:1]))
-    assert one == pipeline.build_spec(store, Shelves.default(), spec)
+    one = pipeline.build_spec(
+        Context(store, Shelves.default()), replace(spec, suites=spec.suites[:1])
+    )
+    assert one == pipeline.build_spec(Context(store, Shelves.default()), spec)
     assert one.config.requested
     assert one.config.flavour == "base"
     assert one.tree.commit == spec.tree.base.commit
@@ -61,7 +64,7 @@ def test_only_a_mutants_kernel_is_instrumented(
     store: Store, spec: RunSpec, shelves: Shelves
 ) -> None:
     mutated = replace(spec, mutant="no-remote-flush")
-    made = pipeline.build_spec(store, shelves, mutated)
+    made = pipeline.build_spec(Context(store, shelves), mutated)
     assert made.tree.commit != spec.tree.base.commit
     assert made.tree.label == "v6.12, instrumented"
 
@@ -69,8 +72,8 @@ def test_only_a_mutants_kernel_is_instrumented(
 def test_the_instrumented_kernel_with_nothing_broken(
     store: Store, spec: RunSpec, shelves: Shelves
 ) -> None:
-    none = pipeline.build_spec(store, shelves, replace(spec, mutant=mutant.NONE))
-    some = pipeline.build_spec(store, shelves, replace(spec, mutant="no-remote-flush"))
+    none = pipeline.build_spec(Context(store, shelves), replace(spec, mutant=mutant.NONE))
+    some = pipeline.build_spec(Context(store, shelves), replace(spec, mutant="no-remote-flush"))
     assert none == some
 
 
@@ -84,7 +87,7 @@ def test_a_mutant_that_is_not_for_the_tree_is_said_before_the_build(
         )
     )
     with pytest.raises(ConfigError) as bad:
-        pipeline.build_spec(store, shelves, replace(spec, mutant="no-remote-flush"))
+        pipeline.build_spec(Context(store, shelves), replace(spec, mutant="no-remote-flush"))
     assert bad.value.message == ("no-remote-flush is no mutant of v6.12: there is no such function")
 
 
@@ -100,7 +103,7 @@ def test_everything_that_is_prepared_is_named_by_its_digest(
     monkeypatch.setattr(image, "build", lambda *args: places["1mage"] / "rootfs.cpio")
     monkeypatch.setattr(programs, "build", lambda s, a, name, p: places["pr06"] / name)
     monkeypatch.setattr(accel, "qemu_version", lambda arch: "QEMU emulator version 7.2.22")
-    made = pipeline.prepare(store, Shelves.default(), replace(spec, seed=7))
+    made = pipeline.prepare(Context(store, Shelves.default()), replace(spec, seed=7))
     known = made.provenance
     assert (known.label, known.origin) == ("v6.12", "tests/data/kernel")
     assert (known.commit, known.build, known.release) == (
@@ -377,5 +380,5 @@ def test_a_series_that_does_not_apply_is_not_run(store: Store, spec: RunSpec) ->
     broken = model.read(TOP / "tests" / "data" / "mbx" / "kernel" / "does-not-apply.mbx")
     with pytest.raises(ApplyError):
         pipeline.build_spec(
-            store, Shelves.default(), replace(spec, tree=replace(spec.tree, series=broken))
+            Context(store, Shelves.default()), replace(spec, tree=replace(spec.tree, series=broken))
         )

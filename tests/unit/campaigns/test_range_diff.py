@@ -9,6 +9,7 @@ import pytest
 
 from rig.campaigns import range_diff
 from rig.campaigns.request import Request
+from rig.context import Context
 from rig.errors import ConfigError
 from rig.kernel import base, basefinder
 from rig.kernel.base import Base
@@ -34,7 +35,7 @@ def one_base(base: Base, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def diff(store: Store, old: str, new: str) -> str:
-    return range_diff.diff(store, SHELVES, Request(target="unmap-batch"), old, new)
+    return range_diff.diff(Context(store, SHELVES), Request(target="unmap-batch"), old, new)
 
 
 def test_what_became_of_each_patch(store: Store, one_base: list[str]) -> None:
@@ -59,7 +60,7 @@ def test_a_rename_is_one(
     for number, data in ((2, v2), (3, v3)):
         (tmp_path / "shelf" / "unmap-batch" / f"v{number}.mbx").write_bytes(data)
     shelves = replace(SHELVES, patches=tmp_path / "shelf")
-    said = range_diff.diff(store, shelves, Request(target="unmap-batch"), "", "")
+    said = range_diff.diff(Context(store, shelves), Request(target="unmap-batch"), "", "")
     assert "mm/batch.c => mm/unmap_batch.c" in said
     assert "-+#define BATCH 31" in said
     assert "++#define BATCH 32" in said
@@ -82,7 +83,7 @@ def test_revisions_that_are_none(store: Store) -> None:
     with pytest.raises(ConfigError, match="no revision of unmap-batch named 'v7'"):
         diff(store, "v1", "v7")
     with pytest.raises(ConfigError, match="no series named 'unmap'"):
-        range_diff.diff(store, SHELVES, Request(target="unmap"), "", "")
+        range_diff.diff(Context(store, SHELVES), Request(target="unmap"), "", "")
 
 
 def test_a_tree_that_is_none_is_refused_at_once(
@@ -95,7 +96,7 @@ def test_a_tree_that_is_none_is_refused_at_once(
     ):
         with pytest.raises(ConfigError, match=f"^{complaint}$"):
             asked = Request(target="unmap-batch", tree=tree)
-            range_diff.diff(store, SHELVES, asked, "v1", "v2")
+            range_diff.diff(Context(store, SHELVES), asked, "v1", "v2")
     assert one_base == []
 
 
@@ -108,5 +109,7 @@ def test_the_base_is_the_requests(store: Store, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(base, "resolve", resolve)
     with pytest.raises(ConfigError, match="enough"):
-        range_diff.diff(store, SHELVES, Request(target="unmap-batch", base="v9.9"), "v1", "v2")
+        range_diff.diff(
+            Context(store, SHELVES), Request(target="unmap-batch", base="v9.9"), "v1", "v2"
+        )
     assert asked == ["v9.9"]

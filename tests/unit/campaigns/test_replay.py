@@ -8,6 +8,7 @@ import pytest
 from rig.campaigns import execute, replay
 from rig.campaigns.request import Request
 from rig.campaigns.results import Prepared, RunResult, RunSpec
+from rig.context import Context
 from rig.errors import ConfigError
 from rig.guest import accel, seeded
 from rig.guest.boot import Software
@@ -152,12 +153,12 @@ def remade(
         (one,) = replay.recorded(stored)
         again = replace(prepared, provenance=replace(one.result.provenance, image=image))
 
-        def specs(store: Store, shelves: Shelves, request: Request) -> tuple[RunSpec, ...]:
+        def specs(context: Context, request: Request) -> tuple[RunSpec, ...]:
             asked.append(request)
             return (prepared.spec,)
 
         monkeypatch.setattr(replay.request, "specs", specs)
-        monkeypatch.setattr(replay.pipeline, "prepare", lambda store, shelves, spec: again)
+        monkeypatch.setattr(replay.pipeline, "prepare", lambda context, spec: again)
         return asked
 
     return be
@@ -168,7 +169,7 @@ def test_what_the_store_has_lost_is_made_again(
 ) -> None:
     asked = remade("1ma9e")
     (one,) = replay.recorded(stored)
-    replay.restore(store, Shelves.default(), one)
+    replay.restore(Context(store, Shelves.default()), one)
     assert [(wanted.target, wanted.base, wanted.suites) for wanted in asked] == [
         ("unmap-batch@v2", "v6.12", ("stale_tlb",))
     ]
@@ -180,9 +181,9 @@ def test_where_it_comes_out_another_one_that_is_said(
     remade("07e4")
     (one,) = replay.recorded(stored)
     with pytest.raises(ConfigError, match=r"no longer has the image .*, and today's image would"):
-        replay.restore(store, Shelves.default(), one)
+        replay.restore(Context(store, Shelves.default()), one)
 
 
 def test_nothing_is_made_where_nothing_is_lost(store: Store, stored: Path) -> None:
     (one,) = replay.recorded(stored)
-    replay.restore(store, Shelves(kconfigs=Path(), patches=Path(), images=Path()), one)
+    replay.restore(Context(store, Shelves(kconfigs=Path(), patches=Path(), images=Path())), one)

@@ -11,6 +11,7 @@ from rig import arch, git
 from rig.campaigns import pipeline, request
 from rig.campaigns.request import Request
 from rig.campaigns.results import RunSpec
+from rig.context import Context
 from rig.errors import ConfigError
 from rig.guest import accel
 from rig.guest.qemu import Accel, Swap
@@ -109,7 +110,7 @@ def test_what_is_not_there_is_said_at_once(
     hint: str,
 ) -> None:
     with pytest.raises(ConfigError) as bad:
-        request.specs(store, shelves, replace(V2, **change))
+        request.specs(Context(store, shelves), replace(V2, **change))
     assert complaint in bad.value.message
     assert hint in bad.value.hint
     assert list(store.root.iterdir()) == []
@@ -128,36 +129,36 @@ def test_a_list_of_words() -> None:
 # Which base
 
 
-def origin(store: Store, shelves: Shelves, asked: Request) -> tuple[str, int | None]:
-    spec = request.tree_spec(store, shelves, asked)
+def origin(context: Context, asked: Request) -> tuple[str, int | None]:
+    spec = request.tree_spec(context, asked)
     assert spec.series is not None
     return spec.series.base, spec.upto
 
 
 def test_a_base_is_itself(store: Store, shelves: Shelves, resolved: list[Any]) -> None:
-    spec = request.tree_spec(store, shelves, Request(target="v7.2"))
+    spec = request.tree_spec(Context(store, shelves), Request(target="v7.2"))
     assert (spec.series, spec.base.name) == (None, "v7.2")
 
 
 def test_a_series_is_on_what_it_says(
     store: Store, shelves: Shelves, resolved: list[Any], events: list[Event]
 ) -> None:
-    assert origin(store, shelves, replace(V2, target="unmap-batch:2"))[1] == 2
+    assert origin(Context(store, shelves), replace(V2, target="unmap-batch:2"))[1] == 2
     assert resolved == [("v6.12", None)], "its base-commit is v6.12's"
 
 
 def test_a_base_that_is_named_wins_and_has_its_variant(
     store: Store, shelves: Shelves, resolved: list[Any]
 ) -> None:
-    assert origin(store, shelves, replace(V2, base="v9.9"))[0] == "v9.9"
-    assert origin(store, shelves, replace(V2, base="v7.2"))[0].startswith("adc2186")
+    assert origin(Context(store, shelves), replace(V2, base="v9.9"))[0] == "v9.9"
+    assert origin(Context(store, shelves), replace(V2, base="v7.2"))[0].startswith("adc2186")
     assert resolved == [("v9.9", None), ("v7.2", None)]
 
 
 def test_a_series_that_says_nothing_is_on_the_default(
     store: Store, shelves: Shelves, resolved: list[Any], events: list[Event]
 ) -> None:
-    request.tree_spec(store, shelves, replace(V2, target="unmap-batch@v1"))
+    request.tree_spec(Context(store, shelves), replace(V2, target="unmap-batch@v1"))
     assert resolved == [(base.DEFAULT, None)]
     assert "it names no base-commit" in events[-1].text
 
@@ -170,7 +171,7 @@ def test_a_base_commit_nobody_knows_is_said(
         (UNMAP / "v2.mbx").read_text().replace("base-commit: adc218676eef", "base-commit: 012345")
     )
     path.write_text(text)
-    request.tree_spec(store, shelves, Request(target=str(path)))
+    request.tree_spec(Context(store, shelves), Request(target=str(path)))
     assert resolved == [(base.DEFAULT, None)]
     assert "its base-commit 012345" in events[-1].text
 
@@ -188,7 +189,7 @@ def test_with_a_tree_a_target_is_any_revision_of_it(
     store: Store, shelves: Shelves, resolved: list[Any], theirs: Path, name: str
 ) -> None:
     """Whether there is one is the tree's to say."""
-    (spec,) = request.specs(store, shelves, Request(target=name, tree=theirs))
+    (spec,) = request.specs(Context(store, shelves), Request(target=name, tree=theirs))
     assert spec.tree.series is None
     assert resolved == [(name, theirs)]
 
@@ -213,7 +214,7 @@ def test_with_a_tree_a_series_is_on_the_base_it_says(
     expected: str,
     noted: bool,
 ) -> None:
-    request.tree_spec(store, shelves, Request(target=target, base=base_name, tree=theirs))
+    request.tree_spec(Context(store, shelves), Request(target=target, base=base_name, tree=theirs))
     assert resolved == [(expected, None if expected == "v6.12" else theirs)]
     assert bool([event for event in events if event.kind == "note"]) == noted
 
@@ -225,7 +226,7 @@ def test_one_for_each_architecture_and_repetition(
     store: Store, shelves: Shelves, resolved: list[Any]
 ) -> None:
     asked = replace(V2, arch=("x86_64", "arm64", "amd64"), repeat=2, suites=("stale_tlb",))
-    specs = request.specs(store, shelves, asked)
+    specs = request.specs(Context(store, shelves), asked)
     assert [spec.machine.arch for spec in specs] == ["x86_64", "arm64", "x86_64", "arm64"]
     assert len(resolved) == 1, "the tree is the same for all"
     assert {spec.suites for spec in specs} == {suite.select(["stale_tlb"], [])}
@@ -236,7 +237,7 @@ def test_what_is_asked_for_arrives(store: Store, shelves: Shelves, resolved: lis
         V2, arch=("arm64",), cpus=8, memory=2048, zram=0, swap_disk=64, lru_gen=True, seed=7,
         mutant="no-remote-flush", flavour="debug", cases=("anon_lost_write",),
     )  # fmt: skip
-    (spec,) = request.specs(store, shelves, asked)
+    (spec,) = request.specs(Context(store, shelves), asked)
     machine = spec.machine
     assert (machine.cpus, machine.memory, machine.lru_gen) == (8, 2048, True)
     assert machine.swap == Swap(zram=0, disk=64)
@@ -247,7 +248,7 @@ def test_what_is_asked_for_arrives(store: Store, shelves: Shelves, resolved: lis
 def test_all_suites_unless_some_are_named(
     store: Store, shelves: Shelves, resolved: list[Any]
 ) -> None:
-    (spec,) = request.specs(store, shelves, V2)
+    (spec,) = request.specs(Context(store, shelves), V2)
     assert {one.suite for one in spec.suites} == set(suite.standard())
 
 
@@ -256,10 +257,10 @@ def test_a_tcg_guest_is_told_of_the_hosts_clock(
 ) -> None:
     facts = replace(arch.pick("x86_64"), tcg_cmdline=lambda cpuinfo: ("clock=1",))
     monkeypatch.setattr(arch, "pick", lambda name: facts)
-    (spec,) = request.specs(store, shelves, V2)
+    (spec,) = request.specs(Context(store, shelves), V2)
     assert spec.machine.cmdline == ("clock=1",)
     monkeypatch.setattr(accel, "choose", lambda store, arch, asked: Accel.KVM)
-    (spec,) = request.specs(store, shelves, V2)
+    (spec,) = request.specs(Context(store, shelves), V2)
     assert spec.machine.cmdline == ()
 
 
@@ -272,17 +273,17 @@ def test_a_build_boots_nothing(
         raise AssertionError("this boots a guest")
 
     monkeypatch.setattr(accel, "choose", choose)
-    monkeypatch.setattr(pipeline, "build_spec", lambda store, shelves, spec: spec)
+    monkeypatch.setattr(pipeline, "build_spec", lambda context, spec: spec)
     monkeypatch.setattr(kbuild, "build", lambda store, spec: spec)
     built: Any = request.build(
-        store, shelves, replace(V2, arch=("arm64", "x86_64", "aarch64"), flavour="debug")
+        Context(store, shelves), replace(V2, arch=("arm64", "x86_64", "aarch64"), flavour="debug")
     )
     assert [(one.machine.arch, one.flavour) for one in built] == [
         ("arm64", "debug"),
         ("x86_64", "debug"),
     ]
     with pytest.raises(ConfigError):
-        request.build(store, shelves, replace(V2, flavour="debgu"))
+        request.build(Context(store, shelves), replace(V2, flavour="debgu"))
 
 
 # A series that is a mail still
@@ -355,10 +356,10 @@ def test_what_is_no_revision_of_a_series_is_not_asked_of_a_server(
     for tree in (None, theirs):
         asked = Request(target=f"unmap-batch@{text}", tree=tree)
         with pytest.raises(ConfigError, match=f"no revision of unmap-batch named '{text}'$") as bad:
-            request.specs(store, shelves, request.fetched(shelves, asked))
+            request.specs(Context(store, shelves), request.fetched(shelves, asked))
         assert bad.value.hint == "its revisions: v1, v2"
         with pytest.raises(ConfigError, match=f"no revision of unmap-batch named '{text}'$"):
-            request.specs(store, shelves, asked)
+            request.specs(Context(store, shelves), asked)
     assert resolved == []
 
 
@@ -376,11 +377,11 @@ def test_a_revision_of_the_tree_is_no_mail(
         git.git("branch", branch, cwd=theirs)
     asked = Request(target=name, tree=theirs)
     assert request.fetched(shelves, asked) == asked
-    (spec,) = request.specs(store, shelves, asked)
+    (spec,) = request.specs(Context(store, shelves), asked)
     assert spec.tree.series is None
     assert resolved == [(name, theirs)]
     with pytest.raises(ConfigError, match=r"--base v7\.2 is what a series is applied to"):
-        request.specs(store, shelves, replace(asked, base="v7.2"))
+        request.specs(Context(store, shelves), replace(asked, base="v7.2"))
     with pytest.raises(ConfigError, match="is not a git tree"):
         request.fetched(shelves, Request(target="new@example.org", tree=shelves.patches))
 
@@ -395,22 +396,22 @@ def labels(specs: tuple[RunSpec, ...]) -> list[str]:
 def test_revisions_side_by_side(store: Store, shelves: Shelves, resolved: list[Any]) -> None:
     asked = replace(V2, target="unmap-batch@v1,v2", arch=("x86_64", "arm64"), repeat=2)
     once = [f"{name} unmap-batch@v{number}" for number in (1, 2) for name in asked.arch]
-    assert labels(request.specs(store, shelves, asked)) == once * 2
+    assert labels(request.specs(Context(store, shelves), asked)) == once * 2
     with pytest.raises(ConfigError, match="no revision of unmap-batch named 'v7'"):
-        request.specs(store, shelves, replace(V2, target="unmap-batch@v1,v7"))
+        request.specs(Context(store, shelves), replace(V2, target="unmap-batch@v1,v7"))
 
 
 def test_each_patch(store: Store, shelves: Shelves, resolved: list[Any]) -> None:
     asked = replace(V2, each_patch=True, cases=("anon_lost_write",))
-    specs = request.specs(store, shelves, asked)
+    specs = request.specs(Context(store, shelves), asked)
     names = [f"x86_64 unmap-batch@v2{part}" for part in (":1", ":2", "")]
     assert labels(specs) == names
     assert [(spec.boot, bool(spec.suites), bool(spec.step)) for spec in specs] == [
         (False, False, True), (False, False, True), (True, True, True),
     ]  # fmt: skip
-    also = request.specs(store, shelves, replace(asked, after=("2",)))
+    also = request.specs(Context(store, shelves), replace(asked, after=("2",)))
     assert [spec.boot for spec in also] == [False, True, True]
-    every = request.specs(store, shelves, replace(asked, after=("all",)))
+    every = request.specs(Context(store, shelves), replace(asked, after=("all",)))
     assert all(spec.boot and spec.suites for spec in every)
 
 
@@ -427,7 +428,7 @@ def test_patches_that_are_not_there(
     store: Store, shelves: Shelves, resolved: list[Any], change: dict[str, Any], complaint: str
 ) -> None:
     with pytest.raises(ConfigError) as bad:
-        request.specs(store, shelves, replace(V2, **change))
+        request.specs(Context(store, shelves), replace(V2, **change))
     assert complaint in bad.value.message
 
 
@@ -438,9 +439,11 @@ def test_promises_are_the_series_and_the_users(
     said = (UNMAP / "v2.mbx").read_text()
     path.write_text(said.replace("base-commit:", "Promises: reclaim/file_dirty\n\nbase-commit:", 1))
     asked = Request(target=str(path), promises=("reclaim/fork_cow",))
-    (spec,) = request.specs(store, shelves, asked)
+    (spec,) = request.specs(Context(store, shelves), asked)
     assert spec.promises == ("reclaim/file_dirty", "reclaim/fork_cow")
-    *first, last = request.specs(store, shelves, replace(asked, each_patch=True, promises=()))
+    *first, last = request.specs(
+        Context(store, shelves), replace(asked, each_patch=True, promises=())
+    )
     assert [one.promises for one in first] == [(), ()]
     assert last.promises == ("reclaim/file_dirty",)
     path.write_text(said.replace("base-commit:", "Promises: reclaim/typo\n\nbase-commit:", 1))

@@ -18,6 +18,7 @@ from rig.campaigns.results import Prepared, RunResult, RunSpec
 from rig.cli import app, doctor, run
 from rig.cli.doctor import Findings
 from rig.cli.requirements import Need
+from rig.context import Context
 from rig.errors import BuildError, ConfigError
 from rig.guest.accel import Probe
 from rig.guest.qemu import Accel
@@ -69,7 +70,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, spec: RunSpec) -> list[Request]:
     """What is asked for; there is one spec for each architecture."""
     requests: list[Request] = []
 
-    def specs(store: Store, shelves: Any, one: Request) -> tuple[RunSpec, ...]:
+    def specs(context: Context, one: Request) -> tuple[RunSpec, ...]:
         requests.append(one)
         return (spec,) * len(one.arch)
 
@@ -82,7 +83,7 @@ def gives(monkeypatch: pytest.MonkeyPatch) -> Callable[[tuple[RunResult, ...]], 
     """Campaigns have these results."""
 
     def give(results: tuple[RunResult, ...]) -> None:
-        def execute(store: Store, shelves: Any, specs: Any, directory: Path) -> Any:
+        def execute(context: Context, specs: Any, directory: Path) -> Any:
             for number, result in enumerate(results):
                 executing.store_result(result, directory / str(number))
             return results
@@ -224,7 +225,7 @@ def test_a_file_that_cannot_be_written_is_said_first(
 
 
 def built(monkeypatch: pytest.MonkeyPatch, result: Any) -> None:
-    def build(store: Store, shelves: Any, one: Request) -> Any:
+    def build(context: Context, one: Request) -> Any:
         if isinstance(result, Exception):
             raise result
         return result
@@ -264,7 +265,7 @@ def test_a_command_in_a_guest_has_its_own_status(
         out.write("guest says\n")
         return 7
 
-    monkeypatch.setattr(pipeline, "prepare", lambda store, shelves, spec: prepared)
+    monkeypatch.setattr(pipeline, "prepare", lambda context, spec: prepared)
     monkeypatch.setattr(pipeline, "interact", interact)
     status, out, _ = rig("shell", "v6.12", "--arch", "arm64", "--", "cat", "--help", "/x y")
     assert (status, out, given) == (7, "guest says\n", ["cat", "--help", "/x y"])

@@ -12,6 +12,7 @@ import pytest
 from rig.campaigns import execute, pipeline, request
 from rig.campaigns.request import Request
 from rig.campaigns.results import Prepared, RunSpec
+from rig.context import Context
 from rig.errors import BootError, BuildError, GuestLost, InfraError
 from rig.guest.qemu import Machine
 from rig.store import Store
@@ -31,16 +32,14 @@ def asked(monkeypatch: pytest.MonkeyPatch, prepared: Prepared, tmp_path: Path) -
     """What the sessions ask for; everything is prepared without work."""
     requests: list[Request] = []
 
-    def specs(store: Store, shelves: Any, one: Request) -> tuple[RunSpec, ...]:
+    def specs(context: Context, one: Request) -> tuple[RunSpec, ...]:
         requests.append(one)
         machine = prepared.spec.machine
         return tuple(replace(prepared.spec, machine=replace(machine, arch=a)) for a in one.arch)
 
     monkeypatch.setenv("RIG_STORE", str(tmp_path / "store"))
     monkeypatch.setattr(request, "specs", specs)
-    monkeypatch.setattr(
-        pipeline, "prepare", lambda store, shelves, spec: replace(prepared, spec=spec)
-    )
+    monkeypatch.setattr(pipeline, "prepare", lambda context, spec: replace(prepared, spec=spec))
     return requests
 
 
@@ -218,7 +217,7 @@ def test_what_cannot_be_prepared_is_an_error_with_its_evidence(
     error: Exception,
     shown: str,
 ) -> None:
-    def fails(store: Store, shelves: Any, spec: RunSpec) -> Prepared:
+    def fails(context: Context, spec: RunSpec) -> Prepared:
         raise error
 
     monkeypatch.setattr(pipeline, "prepare", fails)
@@ -239,7 +238,7 @@ def test_a_guest_that_does_not_come_up_is_tried_once(
 ) -> None:
     """Nor is one used whose kernel does not say that the mutant is on."""
     mutated = replace(prepared, spec=replace(prepared.spec, mutant=mutant))
-    monkeypatch.setattr(pipeline, "prepare", lambda store, shelves, spec: mutated)
+    monkeypatch.setattr(pipeline, "prepare", lambda context, spec: mutated)
     booted = boots(error=None if mutant else BootError("the kernel hangs at boot"))
     found, said = outcomes(pytester, *SOME)
     assert found == {"errors": 2, "deselected": len(CASES) - 2}

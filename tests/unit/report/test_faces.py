@@ -34,6 +34,7 @@ from rig.campaigns.results import Provenance, RunResult
 from rig.campaigns.trace import Traced
 from rig.cli import doctor
 from rig.cli.doctor import Findings
+from rig.context import Context
 from rig.kernel.kbuild import KernelBuild
 from rig.kernel.mutant import Mutant
 from rig.report import (
@@ -217,7 +218,7 @@ def shelved(evil: str, root: Path) -> str:
 def checked(evil: str, n: int, root: Path) -> str:
     stored(evil, n, root, compared=False)
     none = Shelves(kconfigs=root, patches=root, images=root)
-    document = review.render(review.check(Store(root), none, "x@y.example"))
+    document = review.render(review.check(Context(Store(root), none), "x@y.example"))
     entries = json.loads(document)
     assert {entry["tool"] for entry in entries} != {"rig"}
     parts = [document, *(said for entry in entries for said in entry.values())]

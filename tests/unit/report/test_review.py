@@ -12,6 +12,7 @@ import pytest
 from rig.campaigns import compare, execute, request
 from rig.campaigns.request import Request
 from rig.campaigns.results import RunResult, RunSpec
+from rig.context import Context
 from rig.errors import ConfigError, InfraError
 from rig.report import review
 from rig.shelves import Shelves
@@ -52,7 +53,7 @@ def test_an_outcome_in_b4s_words(
     store: Store, results: Results, kind: str, said: list[tuple[str, str]]
 ) -> None:
     stored(store, 1, results[kind])
-    entries = review.check(store, SHELVES, ID)
+    entries = review.check(Context(store, SHELVES), ID)
     assert brief(entries) == said
     for entry in entries:
         assert set(entry) == {"tool", "status", "summary", "url", "details"}
@@ -67,7 +68,7 @@ def test_of_several_runs_the_newest_of_several_results_the_worst(
 ) -> None:
     stored(store, 1, results["splat"])
     stored(store, 2, (*results["repeated"], *results["inconclusive"]))
-    (entry,) = review.check(store, SHELVES, ID)
+    (entry,) = review.check(Context(store, SHELVES), ID)
     assert (entry["status"], entry["summary"][-9:]) == ("warn", " (4 runs)")
 
 
@@ -84,7 +85,7 @@ def test_what_was_not_run(
     store: Store, results: Results, top: bytes, change: dict[str, str]
 ) -> None:
     stored(store, 1, results["pass"], top, **change)
-    (entry,) = review.check(store, SHELVES, ID)
+    (entry,) = review.check(Context(store, SHELVES), ID)
     assert (entry["tool"], entry["status"], entry["summary"]) == ("rig", "warn", "not run yet")
     assert entry["details"] == f"rig run {ID}"
 
@@ -92,7 +93,7 @@ def test_what_was_not_run(
 def test_a_bench_is_no_run(store: Store, results: Results) -> None:
     stored(store, 1, results["pass"])
     (store.root / "runs" / "20260101-000000-x" / compare.FILE).write_text("[]")
-    (entry,) = review.check(store, SHELVES, ID)
+    (entry,) = review.check(Context(store, SHELVES), ID)
     assert entry["summary"] == "not run yet"
 
 
@@ -100,7 +101,7 @@ def test_a_series_that_does_not_bisect_fails(store: Store, results: Results) -> 
     part, own = results["each-patch"]
     broken = Verdict(outcome=Outcome.FAIL, reason="patch 1/3 (mm: one): it does not compile")
     stored(store, 1, [replace(part, verdict=broken), own])
-    (entry,) = review.check(store, SHELVES, ID)
+    (entry,) = review.check(Context(store, SHELVES), ID)
     assert (entry["status"], entry["summary"][:18]) == ("fail", "FAIL: patch 1/3 (m")
 
 
@@ -109,24 +110,24 @@ def test_it_is_run_on_request(
 ) -> None:
     asked: list[Any] = []
 
-    def specs(store: Store, shelves: Shelves, one: Request) -> tuple[RunSpec, ...]:
+    def specs(context: Context, one: Request) -> tuple[RunSpec, ...]:
         asked.append(one)
         return (spec,)
 
     monkeypatch.setattr(request, "fetched", lambda shelves, one: one)
     monkeypatch.setattr(request, "specs", specs)
     monkeypatch.setattr(execute, "execute", lambda *given: results["pass"])
-    entries = review.check(store, SHELVES, ID, ("x86_64", "arm64"))
+    entries = review.check(Context(store, SHELVES), ID, ("x86_64", "arm64"))
     assert brief(entries) == [("rig/x86_64", "pass"), ("rig/arm64", "pass")]
     assert asked == [Request(target=ID, arch=("x86_64", "arm64"))]
     stored(store, 1, results["splat"])
-    assert brief(review.check(store, SHELVES, ID, ("arm64",))) == [("rig/x86_64", "fail")]
+    assert brief(review.check(Context(store, SHELVES), ID, ("arm64",))) == [("rig/x86_64", "fail")]
     assert len(asked) == 1, "what was run is not run again"
 
 
 @pytest.mark.parametrize("mail", [b"", b"Subject: x\n\n", b"\xff\x00"])
 def test_a_mail_without_a_name(store: Store, mail: bytes) -> None:
-    (entry,) = review.check(store, SHELVES, review.message_id(mail))
+    (entry,) = review.check(Context(store, SHELVES), review.message_id(mail))
     assert entry["status"] == "warn"
 
 

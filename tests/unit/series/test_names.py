@@ -16,6 +16,7 @@ from rig import git, proc
 from rig.campaigns import execute, request
 from rig.campaigns.request import Request
 from rig.campaigns.results import RunResult, RunSpec
+from rig.context import Context
 from rig.errors import ConfigError
 from rig.kernel import base as trees
 from rig.kernel.base import Base
@@ -174,7 +175,7 @@ def test_a_command_that_names_a_mail(evil: str, typed: str, store: Store, result
     """Pasted, it is that mail and nothing else: no option, no file, no other command."""
     assert target.typed(evil) == typed
     none = Shelves(kconfigs=Path("/k"), patches=Path("/p"), images=Path("/i"))
-    (entry,) = review.check(store, none, evil)
+    (entry,) = review.check(Context(store, none), evil)
     if typed:
         assert shlex.split(entry["details"]) == ["rig", "run", typed]
         assert target.message(typed) == evil
@@ -248,7 +249,7 @@ def test_what_a_series_below_promises_is_looked_at(
     monkeypatch.setattr(request, "check", lambda *_: None)
     monkeypatch.setattr(request, "tree_spec", lambda *_: tree)
     with pytest.raises(ConfigError, match="no case that a kernel could promise"):
-        request.specs(store, Shelves.default(), Request(target="a"))
+        request.specs(Context(store, Shelves.default()), Request(target="a"))
 
 
 def test_a_source_that_is_no_path() -> None:
