@@ -16,7 +16,7 @@ import pytest
 from rig import printable
 
 if TYPE_CHECKING:  # an installed plugin is imported by every pytest run: keep that cheap
-    from rig.campaigns.request import Request
+    from rig.campaigns.options import Option, Request
     from rig.campaigns.results import Prepared
     from rig.errors import RigError
     from rig.guest.boot import Guest
@@ -25,12 +25,8 @@ if TYPE_CHECKING:  # an installed plugin is imported by every pytest run: keep t
     from rig.verdict.rules import CaseResult
 
 SUITES = Path(__file__).parent / "suites"
-ARCH = "x86_64"
-NAMING = {
-    **{"series": "", "revision": "", "base": "", "tree": None, "mutant": ""},
-    **{"arch": ARCH, "flavour": "base"},
-}
-"""The options that name something which may not be there, and what they are when not given."""
+OWN = ("suites", "cases", "repeat", "each_patch", "after")
+"""Options of a run for which pytest has words of its own: paths, -k, and one tree a session."""
 BENCH = pytest.StashKey["Bench"]()
 
 
@@ -40,19 +36,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--revision", default="", metavar="vN", help="its revision; the newest by default"
     )
-    group.addoption("--base", default="", help="base kernel; the series' own, or v6.12")
-    group.addoption(
-        "--tree", default=None, type=Path, help="your git tree; bases are its revisions"
-    )
-    group.addoption("--arch", default=ARCH, help="architectures, comma-separated")
-    group.addoption("--accel", default="auto", choices=["auto", "kvm", "tcg"])
-    group.addoption("--schedule", default="live", choices=["live", "seeded"])
-    group.addoption("--seed", default=1, type=int, help="of the programs; if seeded, of all")
-    group.addoption("--flavour", default="base", help="kernel flavour")
-    group.addoption("--mutant", default="", help="break this rule of the kernel first")
-    group.addoption(
-        "--unconfined", action="store_true", help="run a series where the sandbox does not work"
-    )
+    for entry in _options():
+        words: dict[str, Any] = {"dest": entry.name, "default": None, "help": entry.help}
+        if entry.kind is bool:
+            group.addoption(entry.flag, action="store_true", **words)
+            if entry.off:
+                group.addoption(entry.off, action="store_false", dest=entry.name, default=None)
+        else:
+            group.addoption(entry.flag, type=entry.kind, choices=entry.choices or None, **words)
+
+
+def _options() -> "list[Option]":
+    from rig.campaigns.options import OPTIONS
+
+    return [entry for name, entry in OPTIONS.items() if name not in OWN]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -87,8 +84,9 @@ class Running:
 
         spec = self.prepared.spec
         if self.guest is not None:
-            some = replace(case, promised=spec.promises)
-            return suite.run_case(self.guest, chosen, some, seed=spec.seed)
+            asked = spec.request
+            some = replace(case.scaled(asked.iterations, asked.pages), promised=spec.promises)
+            return suite.run_case(self.guest, chosen, some, seed=asked.seed)
         directory = self.directory / f"{chosen.name}.{case.name}"
         return pipeline.seeded_case(self.prepared, chosen, case, directory)
 
@@ -112,7 +110,8 @@ class Bench:
         from rig.errors import RigError
         from rig.shelves import Shelves
 
-        if all(getattr(self._options, name) == default for name, default in NAMING.items()):
+        given = self._options.series or self._options.revision or self._given()
+        if not given:
             return
         if self._options.revision and not self._options.series:
             raise pytest.UsageError("--revision is of a series (--series NAME)")
@@ -124,31 +123,27 @@ class Bench:
 
     def architectures(self) -> tuple[str, ...]:
         from rig import arch
-        from rig.campaigns.request import comma
 
-        return tuple(arch.pick(name).name for name in comma(self._options.arch))
+        return tuple(arch.pick(name).name for name in self.request().arch)
 
     def request(self) -> "Request":
-        from rig.campaigns.request import Request, comma
+        from rig.campaigns.options import Request
         from rig.kernel.base import DEFAULT
         from rig.suites.suite import standard
 
-        options = self._options
+        given, options = self._given(), self._options
         revision = f"@{options.revision}" if options.revision else ""
-        target = f"{options.series}{revision}" if options.series else options.base or DEFAULT
-        return Request(
-            target=target,
-            arch=comma(options.arch),
-            base=options.base if options.series else "",
-            tree=options.tree,
-            accel=options.accel,
-            flavour=options.flavour,
-            mutant=options.mutant,
-            schedule=options.schedule,
-            seed=options.seed,
-            unconfined=options.unconfined,
-            suites=(*standard(), *sorted(self.requested)) if self.requested else (),
-        )
+        target = f"{options.series}{revision}"
+        if not options.series:
+            target = given.pop("base", DEFAULT)
+        if self.requested:
+            given["suites"] = (*standard(), *sorted(self.requested))
+        return Request(target=target, **given)
+
+    def _given(self) -> dict[str, Any]:
+        """The options of a Request that are on pytest's command line."""
+        values = ((entry, getattr(self._options, entry.name)) for entry in _options())
+        return {entry.name: entry.parsed(value) for entry, value in values if value is not None}
 
     def prepared(self, arch: str) -> "Prepared":
         from rig.campaigns import execute, pipeline, request
@@ -189,7 +184,7 @@ class Bench:
         assert self._directory is not None
         directory = self._directory / arch
         pipeline.explain(prepared, directory)
-        if self._options.schedule == "seeded":
+        if self.request().schedule == "seeded":
             self._running[arch] = Running(prepared, None, directory)
             return
         up = boot.boot(pipeline.machine_of(prepared.spec), prepared.software, directory)

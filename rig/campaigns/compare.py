@@ -6,6 +6,7 @@ differs.
 """
 
 import itertools
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,15 +18,15 @@ import pydantic
 from rig import log
 from rig.benches import benchmark
 from rig.benches.benchmark import Benchmark
-from rig.campaigns import execute, request, statistics
-from rig.campaigns.request import Request
+from rig.campaigns import execute, old_results, request, statistics
+from rig.campaigns.options import Request, command
 from rig.campaigns.results import RunResult, RunSpec
 from rig.campaigns.statistics import Difference, Line, Samples
 from rig.context import Context
 from rig.errors import ConfigError, needs_extra
 from rig.guest.console import Splat, SplatKind
 from rig.guest.qemu import Machine, Seeded
-from rig.kernel.tree import TreeSpec
+from rig.kernel.tree import Subject, TreeSpec
 from rig.series import claims
 from rig.series.claims import Claim
 from rig.shelves import Shelves
@@ -59,8 +60,13 @@ class Comparison:
     """One benchmark on one architecture."""
 
     bench: str
+    request: Request
+    against: str
+    """The target it is compared with."""
+    subject: Subject
     before: str
     after: str
+    """Both for people, as `origin` is."""
     origin: str
     release: str
     machine: Machine
@@ -215,6 +221,9 @@ def _compare(
     releases = (done[side].provenance.release for side in (1, 0) for done in results)
     return Comparison(
         bench=one.name,
+        request=pair[1].request,
+        against=pair[0].request.target,
+        subject=pair[1].tree.subject,
         before=pair[0].tree.label,
         after=pair[1].tree.label,
         origin=results[0][1].provenance.origin,
@@ -242,7 +251,7 @@ def _rounds(
         order = (0, 1) if number % 2 else (1, 0)
         found: dict[int, RunResult] = {}
         for side in order:
-            spec = replace(pair[side], seed=number, suites=(one.selection,), image=one.image)
+            spec = replace(pair[side].but(seed=number), suites=(one.selection,), image=one.image)
             if isinstance(spec.machine.schedule, Seeded):
                 spec = request.at_seed(spec, number)
             suffix = f"-{one.name}-{number}-{('before', 'after')[side]}"
@@ -350,7 +359,23 @@ def _change(percent: float) -> str:
 _ALL = pydantic.TypeAdapter(tuple[Comparison, ...])
 
 
+def again(compared: Sequence[Comparison]) -> list[str]:
+    """The command that measures the same."""
+    first = compared[0]
+    arches = tuple(dict.fromkeys(one.machine.arch for one in compared))
+    words = command(replace(first.request, arch=arches), "bench", without=("seed", "suites"))
+    if not first.subject.series or first.against != first.subject.base:
+        words += ["--against", first.against]
+    rounds = {one.rounds + len(one.discarded) for one in compared}
+    if len(rounds) == 1:
+        words += ["--rounds", str(rounds.pop())]
+    return [*words, "--bench", ",".join(dict.fromkeys(one.bench for one in compared))]
+
+
 def load(directory: Path) -> tuple[Comparison, ...]:
     """The comparisons stored there; none if it was another campaign."""
     path = directory / FILE
-    return _ALL.validate_json(path.read_bytes()) if path.is_file() else ()
+    if not path.is_file():
+        return ()
+    stored = json.loads(path.read_bytes())
+    return _ALL.validate_python(tuple(old_results.comparison(one) for one in stored))

@@ -2,6 +2,7 @@
 """Campaigns: several specs run as one, and the runs that are stored."""
 
 import contextvars
+import json
 import math
 import os
 import re
@@ -17,7 +18,7 @@ from typing import Any
 import pydantic
 
 from rig import proc
-from rig.campaigns import pipeline
+from rig.campaigns import old_results, pipeline
 from rig.campaigns.results import Prepared, RunResult, RunSpec, provenance
 from rig.context import Context
 from rig.errors import ConfigError, InfraError, RigError, unknown
@@ -103,10 +104,10 @@ def _slots(specs: Sequence[RunSpec]) -> tuple[str, ...]:
     """The specs' directories: architecture and mutant, and the part of a series where there are
     several; numbered where several share them."""
     several = len({spec.tree.label for spec in specs}) > 1
-    names = [
-        "-".join(filter(None, (spec.machine.arch, _slot(spec) if several else "", spec.mutant)))
-        for spec in specs
-    ]
+    parts = (
+        (spec.machine.arch, _slot(spec) if several else "", spec.request.mutant) for spec in specs
+    )
+    names = ["-".join(filter(None, part)) for part in parts]
     return tuple(
         f"{name}-{names[: n + 1].count(name):0{len(str(names.count(name)))}}"
         if names.count(name) > 1
@@ -116,12 +117,7 @@ def _slots(specs: Sequence[RunSpec]) -> tuple[str, ...]:
 
 
 def _slot(spec: RunSpec) -> str:
-    return UNSAFE_SLOT.sub("-", part(spec.tree.label))[-LABEL_MAX:]
-
-
-def part(label: str) -> str:
-    """v2:3, of `batch@v2:3 on v6.12`: what tells one of a campaign's trees from the next."""
-    return label.rpartition(" on ")[0].rpartition("@")[2] or label
+    return UNSAFE_SLOT.sub("-", spec.tree.subject.part)[-LABEL_MAX:]
 
 
 def side_by_side(specs: Sequence[RunSpec]) -> int:
@@ -184,8 +180,8 @@ def find(store: Store, name: str = "") -> Path:
 
 def load(path: Path) -> RunResult:
     try:
-        return _RESULT.validate_json(path.read_bytes())
-    except ValueError as error:
+        return _RESULT.validate_python(old_results.result(json.loads(path.read_bytes())))
+    except (ValueError, LookupError, TypeError) as error:
         raise ConfigError(
             f"{path} cannot be read: it is damaged, or another version of the rig's",
             detail=str(error)[:2000],

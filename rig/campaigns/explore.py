@@ -7,6 +7,7 @@ the program and the case, and each seed's result is stored when it is there.
 
 import hashlib
 import math
+import shlex
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -19,6 +20,7 @@ import pydantic
 from rig import arch as arches
 from rig import log
 from rig.campaigns import execute, pipeline, request
+from rig.campaigns.options import command
 from rig.campaigns.results import Prepared, RunSpec
 from rig.context import Context
 from rig.errors import ConfigError, GuestLost
@@ -134,7 +136,7 @@ def explore(
         arch=spec.machine.arch,
         suite=chosen.name,
         case=case.name,
-        mutant=spec.mutant,
+        mutant=spec.request.mutant,
         tried=tried,
     )
     if found.failing:
@@ -147,14 +149,14 @@ def explore(
 def _identity(prepared: Prepared, chosen: Suite, case: Case) -> str:
     """Whatever decides what a seed does."""
     known, spec = prepared.provenance, prepared.spec
-    own = case.seeded(spec.iterations, spec.pages)
+    own = case.seeded(spec.request.iterations, spec.request.pages)
     return digest(
         {
             "build": known.build,
             "image": known.image,
             "programs": known.programs,
             "qemu": known.qemu,
-            "mutant": spec.mutant,
+            "mutant": spec.request.mutant,
             "machines": [_hardware(spec, seed) for seed in range(64)],
             "case": f"{chosen.name}/{case.name}",
             "iterations": own.iterations,
@@ -260,7 +262,7 @@ def shrink(
 ) -> Shrunk:
     """Fewer iterations, then fewer pages, then fewer CPUs, as long as the seed still fails."""
     spec, best = prepared.spec, attempt(prepared, chosen, case, directory, seed)
-    own = case.seeded(spec.iterations, spec.pages)
+    own = case.seeded(spec.request.iterations, spec.request.pages)
     size = _Size(iterations=own.iterations, pages=own.pages, cpus=spec.machine.cpus)
     # Less work that takes much longer has met something else, such as a guest that hangs.
     deadline = 30 + 10 * best.case.seconds
@@ -268,7 +270,8 @@ def shrink(
     def fails(size: _Size) -> bool:
         nonlocal best
         machine = replace(spec.machine, cpus=size.cpus)
-        smaller = replace(spec, iterations=size.iterations, pages=size.pages, machine=machine)
+        less = spec.but(iterations=size.iterations, pages=size.pages, cpus=size.cpus)
+        smaller = replace(less, machine=machine)
         place = directory / f"shrink-{size.iterations}-{size.pages}-{size.cpus}"
         mine = replace(prepared, spec=smaller)
         tried = attempt(mine, chosen, case, place, seed, deadline)
@@ -303,13 +306,18 @@ def shrink(
 
 def _line(spec: RunSpec, chosen: Suite, case: Case, seed: int, size: _Size) -> str:
     """The command that shows it."""
-    mutant = f" --mutant {spec.mutant}" if spec.mutant else ""
-    pages = f" --pages {size.pages}" if size.pages else ""
-    return (
-        f"rig run {spec.tree.label.split()[0]} --arch {spec.machine.arch}{mutant} "
-        f"--schedule seeded --seed {seed} --suite {chosen.name} --case {case.name} "
-        f"--iterations {size.iterations}{pages} --cpus {size.cpus}"
+    least = replace(
+        spec.request,
+        arch=(spec.machine.arch,),
+        schedule="seeded",
+        seed=seed,
+        suites=(chosen.name,),
+        cases=(case.name,),
+        iterations=size.iterations,
+        pages=size.pages,
+        cpus=size.cpus,
     )
+    return shlex.join(command(least))
 
 
 _TRIED = pydantic.TypeAdapter(Tried)

@@ -6,6 +6,7 @@ to notice. The clean kernel is run too, as mutant `none` of the same build: a ca
 is a defect of the case, and is reported before everything else.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -16,8 +17,8 @@ import pydantic
 
 from rig import arch as arches
 from rig import log
-from rig.campaigns import execute, request
-from rig.campaigns.request import Request
+from rig.campaigns import execute, old_results, request
+from rig.campaigns.options import Request
 from rig.campaigns.results import RunResult, RunSpec
 from rig.context import Context
 from rig.errors import ConfigError, unknown
@@ -136,8 +137,10 @@ def plan(
                 rows.append(Row(mutant=one.name, arch=spec.machine.arch, fate=fate, reason=why))
                 continue
             used |= set(chosen)
-            trials += [replace(spec, mutant=one.name, suites=(selection,)) for selection in chosen]
-        clean += [replace(spec, mutant=NONE, suites=(one,)) for one in _merged(spec.suites, used)]
+            broken = spec.but(mutant=one.name)
+            trials += [replace(broken, suites=(selection,)) for selection in chosen]
+        whole = spec.but(mutant=NONE)
+        clean += [replace(whole, suites=(one,)) for one in _merged(spec.suites, used)]
     if not trials and not rows:
         raise ConfigError(
             "none of these cases is named by any of these mutants", hint="--all-cases runs them all"
@@ -270,7 +273,7 @@ def _by_seeds(
 
 
 def _is_dead(rows: dict[tuple[str, str], Row], spec: RunSpec) -> bool:
-    row = rows.get((spec.mutant, spec.machine.arch))
+    row = rows.get((spec.request.mutant, spec.machine.arch))
     return row is not None and row.fate is Fate.KILLED
 
 
@@ -297,7 +300,7 @@ def _reporter(step: log.Step, mutants: Sequence[Mutant], total: int) -> Callable
     done = count(1)
 
     def report(result: RunResult) -> None:
-        name = result.provenance.mutant
+        name = result.provenance.request.mutant
         what = f"{name} on {result.machine.arch}"
         if name == NONE:
             step.note(f"{what}: {result.verdict.outcome} {result.verdict.reason}")
@@ -322,7 +325,7 @@ def fold(mutants: Sequence[Mutant], results: Sequence[RunResult]) -> tuple[Row, 
     names = {one.name: one for one in mutants}
     grouped: dict[tuple[str, str], list[RunResult]] = {}
     for result in results:
-        key = (result.provenance.mutant, result.machine.arch)
+        key = (result.provenance.request.mutant, result.machine.arch)
         grouped.setdefault(key, []).append(result)
     return tuple(
         _row(names[name], arch, grouped[name, arch])
@@ -373,7 +376,9 @@ _MUTATION = pydantic.TypeAdapter(Mutation)
 def load(directory: Path) -> Mutation | None:
     """The campaign stored there, if it was one."""
     path = directory / FILE
-    return _MUTATION.validate_json(path.read_bytes()) if path.is_file() else None
+    if not path.is_file():
+        return None
+    return _MUTATION.validate_python(old_results.mutation(json.loads(path.read_bytes())))
 
 
 def choose(mutants: tuple[Mutant, ...], names: Sequence[str]) -> tuple[Mutant, ...]:

@@ -43,18 +43,19 @@ TOP = "top.eml"
 def build_spec(context: Context, spec: RunSpec) -> BuildSpec:
     """The tree, instrumented if a mutant is wanted, with the configuration all suites share."""
     made = tree.materialize(context.store, spec.tree)
-    if spec.mutant:
+    if spec.request.mutant:
         mutants = mutant.load_all(context.shelves.patches)
-        chosen = [one for one in mutants if one.name == spec.mutant]  # mutant.NONE is none of them
+        # mutant.NONE is the name of none of them.
+        chosen = [one for one in mutants if one.name == spec.request.mutant]
         if why := "".join(one.absent(made.version) for one in chosen):
-            raise ConfigError(f"{spec.mutant} is no mutant of {made.label}: {why}")
+            raise ConfigError(f"{spec.request.mutant} is no mutant of {made.label}: {why}")
         made = weave.instrument(context.store, made, mutants)
     # Every suite's fragment, whichever suites run: one kernel serves them all.
     extra = tuple(known.config for known in suite.known().values())
     config = kbuild.fragments(
-        context.shelves.kconfigs, arches.pick(spec.machine.arch), spec.flavour, extra
+        context.shelves.kconfigs, arches.pick(spec.machine.arch), spec.request.flavour, extra
     )
-    return BuildSpec(tree=made, config=config, unconfined=spec.unconfined)
+    return BuildSpec(tree=made, config=config, unconfined=spec.request.unconfined)
 
 
 def prepare(context: Context, spec: RunSpec) -> Prepared:
@@ -89,7 +90,9 @@ def prepare(context: Context, spec: RunSpec) -> Prepared:
         build=built,
         software=software,
         provenance=known,
-        checkpatch=each_patch.checkpatch(context.store, spec.step, unconfined=spec.unconfined),
+        checkpatch=each_patch.checkpatch(
+            context.store, spec.step, unconfined=spec.request.unconfined
+        ),
     )
 
 
@@ -100,7 +103,7 @@ def _build(context: Context, spec: RunSpec, wanted: BuildSpec) -> KernelBuild:
     try:
         return kbuild.build(context.store, wanted)
     except BuildError as error:
-        if not spec.mutant:
+        if not spec.request.mutant:
             raise
         raise weave.blame(
             context.store, wanted.tree, mutant.load_all(context.shelves.patches), error
@@ -108,9 +111,11 @@ def _build(context: Context, spec: RunSpec, wanted: BuildSpec) -> KernelBuild:
 
 
 def machine_of(spec: RunSpec) -> Machine:
-    if not spec.mutant:
+    if not spec.request.mutant:
         return spec.machine
-    return replace(spec.machine, cmdline=(*spec.machine.cmdline, f"rig.mutant={spec.mutant}"))
+    return replace(
+        spec.machine, cmdline=(*spec.machine.cmdline, f"rig.mutant={spec.request.mutant}")
+    )
 
 
 def built(prepared: Prepared, directory: Path) -> RunResult:
@@ -193,20 +198,21 @@ def now() -> str:
 
 def check_mutant(console: str, spec: RunSpec) -> None:
     """A run without the kernel's own word that the mutant is on has tested the clean kernel."""
-    if spec.mutant and weave.says_it_is_on(spec.mutant) not in console:
-        raise InfraError(f"the kernel does not say that the mutant {spec.mutant} is on")
+    if spec.request.mutant and weave.says_it_is_on(spec.request.mutant) not in console:
+        raise InfraError(f"the kernel does not say that the mutant {spec.request.mutant} is on")
 
 
 def _run_suite(up: Guest, selection: Selection, spec: RunSpec, suites: list[SuiteResult]) -> None:
     """Adds to `suites` what was found out, also where the rig itself fails in the middle."""
-    chosen, cases = suite.pick(selection.suite), suite.cases_of(selection)
+    chosen, cases, asked = suite.pick(selection.suite), suite.cases_of(selection), spec.request
     results: list[CaseResult] = []
     try:
         with log.step(f"{chosen.name} on {up.machine.arch}") as step:
             for done, case in enumerate(cases):
                 step.progress(done, len(cases), case.name)
-                some = replace(case.scaled(spec.iterations, spec.pages), promised=spec.promises)
-                results.append(suite.run_case(up, chosen, some, seed=spec.seed))
+                scaled = case.scaled(asked.iterations, asked.pages)
+                some = replace(scaled, promised=spec.promises)
+                results.append(suite.run_case(up, chosen, some, seed=asked.seed))
                 step.note(f"{results[-1].outcome} {case.name} {results[-1].reason}".rstrip())
     finally:
         suites.append(SuiteResult(suite=chosen.name, cases=tuple(results)))
@@ -233,8 +239,8 @@ def seeded_case(
     if case.live_only:
         return CaseResult(name=case.name, outcome=Outcome.SKIP, reason=case.live_only)
     spec = prepared.spec
-    some = replace(case.seeded(spec.iterations, spec.pages), promised=spec.promises)
-    words = suite.command(chosen, some, seed=spec.seed, cpus=spec.machine.cpus)
+    some = replace(case.seeded(spec.request.iterations, spec.request.pages), promised=spec.promises)
+    words = suite.command(chosen, some, seed=spec.request.seed, cpus=spec.machine.cpus)
     ran = seeded.run(machine_of(spec), prepared.software, words, path, deadline=deadline)
     console = (path / seeded.CONSOLE).read_text(errors="replace")
     check_mutant(console, spec)

@@ -4,7 +4,7 @@
 from dataclasses import replace
 
 from rig import git, log
-from rig.campaigns.request import Request
+from rig.campaigns.options import Request
 from rig.context import Context
 from rig.errors import ConfigError
 from rig.kernel import base, basefinder, tree

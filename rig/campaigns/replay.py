@@ -7,13 +7,12 @@ QEMU gets the same bytes. What the store has lost is made again, where that give
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rig import arch as arches
 from rig import log, proc
 from rig.campaigns import execute, pipeline, request
-from rig.campaigns.request import Request
 from rig.campaigns.results import Provenance, RunResult
 from rig.context import Context
 from rig.errors import ConfigError, InfraError
@@ -180,15 +179,15 @@ def restore(context: Context, one: Recorded) -> None:
     absent = [what for what, kind, digest in _parts(known) if not context.store.find(kind, digest)]
     if not absent:
         return
-    target, _, on = known.label.partition(" on ")
-    asked = Request(
-        target=target,
-        base=on,
+    # The tree as a whole: it is run once, whatever the campaign did with it.
+    asked = replace(
+        known.request,
         arch=(one.result.machine.arch,),
-        flavour=known.flavour,
-        mutant=known.mutant,
         suites=tuple(name for name, _ in known.programs),
-        schedule="seeded",
+        cases=(),
+        each_patch=False,
+        after=(),
+        repeat=1,
         unconfined=bool(known.unconfined),
     )
     with log.step(f"Making the {', '.join(absent)} of {one.directory.parent.parent.name} again"):

@@ -3,18 +3,19 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from rig import arch as arches
 from rig import log
 from rig.campaigns import each_patch as each_patches
 from rig.campaigns import pipeline
+from rig.campaigns.options import OPTIONS, Request
 from rig.campaigns.results import RunSpec
 from rig.context import Context
 from rig.errors import ConfigError, unknown
 from rig.guest import accel, image
-from rig.guest.qemu import SEED_MAX, Accel, Machine, Seeded, Swap
+from rig.guest.qemu import Accel, Machine, Seeded, Swap
 from rig.kernel import base, basefinder, kbuild, mutant, sandbox
 from rig.kernel.kbuild import KernelBuild
 from rig.kernel.tree import TreeSpec
@@ -25,45 +26,8 @@ from rig.shelves import Shelves
 from rig.store import Store
 from rig.suites import suite
 
-SCHEDULES = ("live", "seeded")
 SEVERAL = r"v\d+(,v\d+)*"
 """Revisions: v1, or v1,v2."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
-    target: str
-    arch: tuple[str, ...] = ("x86_64",)
-    base: str = ""
-    tree: Path | None = None
-    accel: str = "auto"
-    cpus: int = 4
-    memory: int = 1024
-    zram: int = 512
-    swap_disk: int = 256
-    lru_gen: bool | None = None
-    flavour: str = "base"
-    suites: tuple[str, ...] = ()
-    cases: tuple[str, ...] = ()
-    mutant: str = ""
-    seed: int = suite.SEED
-    iterations: int = 0
-    pages: int = 0
-    schedule: str = "live"
-    repeat: int = 1
-    promises: tuple[str, ...] = ()
-    """Cases the kernel is held to, besides those its series' cover letter promises."""
-    each_patch: bool = False
-    """The tree after every patch of the series is built, and the last one run."""
-    after: tuple[str, ...] = ()
-    """After which patches it is run as well: numbers, or `all`."""
-    unconfined: bool = False
-    """A series may be built and run where the sandbox does not work."""
-
-
-def comma(text: str) -> tuple[str, ...]:
-    """A comma-separated option."""
-    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def fetched(shelves: Shelves, request: Request) -> Request:
@@ -99,10 +63,9 @@ def check(shelves: Shelves, request: Request) -> None:
         mutant.check_name(mutant.load_all(shelves.patches), request.mutant)
     kbuild.check_flavour(shelves.kconfigs, request.flavour)
     image.load(shelves.images, "test")
-    if request.accel not in ("auto", *Accel):
-        raise unknown("accelerator", request.accel, ("auto", *Accel))
-    if request.schedule not in SCHEDULES:
-        raise unknown("schedule", request.schedule, SCHEDULES)
+    for name, entry in OPTIONS.items():
+        if entry.choices and (value := getattr(request, name)) not in entry.choices:
+            raise unknown(f"value of {entry.flag}", value, entry.choices)
     if request.after and not request.each_patch:
         raise ConfigError("--after is for --each-patch", hint="--each-patch --after 1,3")
     if request.schedule == "seeded" and request.accel == Accel.KVM:
@@ -135,22 +98,28 @@ def _specs(context: Context, request: Request) -> Iterator[RunSpec]:
     suite.check_promises(tree.promises)  # those of what is below as well
     for name in _architectures(request):
         yield RunSpec(
+            request=_pinned(request, tree),
             tree=tree,
             machine=_machine(context.store, request, name),
-            flavour=request.flavour,
             suites=suite.select(request.suites, request.cases),
-            mutant=request.mutant,
-            seed=request.seed,
-            iterations=request.iterations,
-            pages=request.pages,
             promises=tuple(dict.fromkeys((*tree.promises, *request.promises))),
-            unconfined=request.unconfined,
         )
+
+
+def _pinned(request: Request, tree: TreeSpec) -> Request:
+    """What gives the same again when the shelf has a newer revision."""
+    if tree.series is None:
+        return request
+    shelved = not target.parse(request.target).file
+    upto = "" if tree.upto is None else f":{tree.upto}"
+    named = f"{tree.series.label}{upto}" if shelved else request.target
+    return replace(request, target=named, base=tree.base.name)
 
 
 def at_seed(spec: RunSpec, seed: int) -> RunSpec:
     """The spec in the seeded schedule, with that seed."""
-    return replace(spec, seed=seed, machine=replace(spec.machine, schedule=Seeded(seed=seed)))
+    machine = replace(spec.machine, schedule=Seeded(seed=seed))
+    return replace(spec.but(seed=seed, schedule="seeded"), machine=machine)
 
 
 def _each_patch(spec: RunSpec, after: tuple[str, ...]) -> Iterator[RunSpec]:
@@ -170,13 +139,7 @@ def build(context: Context, request: Request) -> tuple[KernelBuild, ...]:
     check(context.shelves, request)
     tree = tree_spec(context, request)
     specs = (
-        RunSpec(
-            tree=tree,
-            machine=Machine(arch=name, accel=Accel.TCG),
-            flavour=request.flavour,
-            mutant=request.mutant,
-            unconfined=request.unconfined,
-        )
+        RunSpec(request=request, tree=tree, machine=Machine(arch=name, accel=Accel.TCG))
         for name in _architectures(request)
     )
     return tuple(kbuild.build(context.store, pipeline.build_spec(context, spec)) for spec in specs)
@@ -228,21 +191,10 @@ def _check_revision(shelves: Shelves, text: str) -> None:
 
 
 def _check_numbers(request: Request) -> None:
-    # The suites keep one CPU for reclaim and need at least one more to race with it; the kernels
-    # are built for 8.
-    limits = {
-        "cpus": (2, 8),
-        "memory": (512, 65536),
-        "repeat": (1, 1000),
-        "seed": (0, SEED_MAX),
-        "iterations": (0, 10**9),
-        "pages": (0, 4096),
-    }
-    limits |= {"zram": (0, 65536), "swap_disk": (0, 65536)}
-    for name, (least, most) in limits.items():
-        if not least <= (value := getattr(request, name)) <= most:
-            option = f"--{name.replace('_', '-')}"
-            raise ConfigError(f"{option} {value} is out of range", hint=f"{least} to {most}")
+    for name, entry in OPTIONS.items():
+        least, most = entry.limits or (0, 0)
+        if entry.limits and not least <= (value := getattr(request, name)) <= most:
+            raise ConfigError(f"{entry.flag} {value} is out of range", hint=f"{least} to {most}")
     if request.pages % suite.PAGES_STEP:
         raise ConfigError(f"--pages {request.pages} is no multiple of {suite.PAGES_STEP}")
     if not request.zram and not request.swap_disk:

@@ -1,49 +1,51 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What is asked of a run, and what comes back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from rig.campaigns import each_patch
+from rig.campaigns.options import Request
 from rig.guest.console import Splat
 from rig.guest.qemu import Machine
 from rig.guest.software import Software
 from rig.kernel import sandbox
 from rig.kernel.kbuild import KernelBuild
-from rig.kernel.tree import TreeSpec
-from rig.suites import suite
+from rig.kernel.tree import Subject, TreeSpec
 from rig.suites.suite import Selection
 from rig.verdict.rules import SuiteResult, Verdict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunSpec:
+    request: Request
+    """What was asked for, of one revision; of several architectures it may be."""
     tree: TreeSpec
     machine: Machine
-    flavour: str = "base"
     image: str = "test"
     suites: tuple[Selection, ...] = ()
-    mutant: str = ""
-    seed: int = suite.SEED
-    iterations: int = 0
-    """Of every case; 0 is each one's own."""
-    pages: int = 0
-    """The same, of those cases that can do with less memory."""
     promises: tuple[str, ...] = ()
-    """Cases the kernel is held to, whatever its version."""
+    """Cases that the kernel must pass, whatever its version: the request's and the series'."""
     boot: bool = True
     """Or it is only built."""
     step: each_patch.Step | None = None
     """Where a patch is looked at by itself."""
-    unconfined: bool = False
-    """A series may be run where the sandbox does not work."""
+
+    def but(self, **options: Any) -> "RunSpec":
+        """The spec with other options of its request: mutant, seed, iterations, pages, ..."""
+        return replace(self, request=replace(self.request, **options))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Provenance:
-    """Of what, exactly, something was found out: digests of everything."""
+    """Where a result comes from: what was asked for, and the digests of what it was made of."""
 
+    request: Request
+    subject: Subject
     label: str
+    """The subject, for people."""
     origin: str
+    """Where the base comes from, for people."""
     commit: str = ""
     tree: str = ""
     build: str = ""
@@ -51,12 +53,8 @@ class Provenance:
     image: str = ""
     programs: tuple[tuple[str, str], ...] = ()
     qemu: str = ""
-    flavour: str
-    mutant: str
-    seed: int
-    iterations: int = 0
-    pages: int = 0
     promises: tuple[str, ...] = ()
+    """The request's and the series'."""
     unconfined: str = ""
     """Why it was built and run without the sandbox; empty where it was not."""
 
@@ -92,13 +90,10 @@ class Prepared:
 
 def provenance(spec: RunSpec) -> Provenance:
     return Provenance(
+        request=spec.request,
+        subject=spec.tree.subject,
         label=spec.tree.label,
         origin=spec.tree.base.origin,
-        flavour=spec.flavour,
-        mutant=spec.mutant,
-        seed=spec.seed,
-        iterations=spec.iterations,
-        pages=spec.pages,
         promises=spec.promises,
         unconfined=sandbox.broken(),
     )

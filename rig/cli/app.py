@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The command line's frame: the program, and the options that several verbs share."""
 
+import functools
+import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from rig import printable
+from rig.campaigns.options import OPTIONS, Option, Request
 
 app = typer.Typer(
     name="rig",
@@ -24,59 +27,69 @@ app = typer.Typer(
     "3 broken (host or rig), 4 inconclusive.",
 )
 
+KEYWORD = inspect.Parameter.KEYWORD_ONLY
+
 TargetArg = Annotated[
     str, typer.Argument(metavar="TARGET", help="v6.12, SERIES, SERIES@v2:3, ./series.mbx")
 ]
-ArchOpt = Annotated[str, typer.Option("--arch", help="Architectures, comma-separated.")]
-SuiteOpt = Annotated[
-    str, typer.Option("--suite", help="Suites, comma-separated; all that are not on request.")
-]
-CaseOpt = Annotated[str, typer.Option("--case", help="Cases, comma-separated: CASE or SUITE/CASE.")]
-MutantOpt = Annotated[str, typer.Option("--mutant", help="Break this rule of the kernel first.")]
 JsonOpt = Annotated[Path | None, typer.Option("--json", help="Write the results as JSON.")]
 JunitOpt = Annotated[Path | None, typer.Option("--junit", help="Write the results as JUnit XML.")]
 RunArg = Annotated[
-    str, typer.Argument(metavar="[RUN]", help="A run, or a part of its name; the newest.")
-]
-BaseOpt = Annotated[
-    str, typer.Option("--base", help="Base to apply the series to, rather than its own.")
-]
-TreeOpt = Annotated[
-    Path | None,
-    typer.Option("--tree", help="Your git tree; bases are its revisions. It is never modified."),
-]
-FlavourOpt = Annotated[str, typer.Option("--flavour", help="Kernel flavour, of kconfigs/flavour/.")]
-SeedOpt = Annotated[
-    int,
-    typer.Option("--seed", help="Of the programs' random choices; if seeded, of everything."),
-]
-IterationsOpt = Annotated[
-    int, typer.Option("--iterations", help="Of every case, rather than its own number.")
-]
-PagesOpt = Annotated[
-    int, typer.Option("--pages", help="Of the memory of those cases that can do with less.")
-]
-ScheduleOpt = Annotated[
-    str, typer.Option("--schedule", help="live, or seeded: of a seed, bit for bit the same.")
-]
-AccelOpt = Annotated[str, typer.Option("--accel", help="auto, kvm or tcg.")]
-CpusOpt = Annotated[int, typer.Option("--cpus", help="The guest's CPUs.")]
-MemoryOpt = Annotated[int, typer.Option("--memory", help="The guest's memory, MiB.")]
-ZramOpt = Annotated[int, typer.Option("--zram", help="Swap on zram, MiB.")]
-DiskOpt = Annotated[int, typer.Option("--swap-disk", help="Swap on a virtio disk, MiB.")]
-LruOpt = Annotated[
-    bool | None, typer.Option("--lru-gen/--no-lru-gen", help="MGLRU or the classic LRU.")
-]
-UnconfinedOpt = Annotated[
-    bool,
-    typer.Option(
-        "--unconfined", help="Run a series where the sandbox does not work (docs/security.md)."
-    ),
+    str, typer.Argument(metavar="RUN", help="A run, or a part of its name [default: the newest].")
 ]
 VerboseOpt = Annotated[
     bool, typer.Option("--verbose", "-v", help="Show every command that is run.")
 ]
 QuietOpt = Annotated[bool, typer.Option("--quiet", "-q", help="Results only.")]
+
+
+def asks(*without: str, **fixed: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a verb a TARGET and the options of a Request, and hands it the Request.
+
+    It has all of them but `without`, and those that the verb sets itself by `fixed`. Options of
+    the verb's own keep their place behind them.
+    """
+    chosen = [entry for name, entry in OPTIONS.items() if name not in {*without, *fixed}]
+
+    def decorate(verb: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(verb, eval_str=True).parameters.values())[1:]
+        own = [entry.replace(kind=KEYWORD) for entry in own]
+        target = inspect.Parameter("target", KEYWORD, annotation=TargetArg)
+        parameters = [target, *map(_parameter, chosen), *own]
+
+        @functools.wraps(verb)
+        def call(**values: Any) -> None:
+            taken = {entry.name: entry.parsed(values.pop(entry.name)) for entry in chosen}
+            verb(Request(target=values.pop("target"), **taken, **fixed), **values)
+
+        # typer reads a verb's options from these.
+        call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        call.__annotations__ = {entry.name: entry.annotation for entry in parameters}
+        return call
+
+    return decorate
+
+
+def option(name: str, panel: str | None = None) -> Any:
+    """The flag and help of a Request's option."""
+    entry = OPTIONS[name]
+    default = entry.written(entry.default)
+    return typer.Option(
+        f"{entry.flag}/{entry.off}" if entry.off else entry.flag,
+        help=entry.help,
+        rich_help_panel=panel,
+        # Or the help says it itself.
+        show_default="[default:" not in entry.help and default not in ("", None, False),
+    )
+
+
+def _parameter(entry: Option) -> inspect.Parameter:
+    default = entry.written(entry.default)
+    details = option(entry.name, entry.group)
+    kind: Any = entry.kind if default is not None else entry.kind | None
+    return inspect.Parameter(
+        entry.name, KEYWORD, default=default, annotation=Annotated[kind, details]
+    )
 
 
 def say(result: str | bytes, paint: Callable[[str], str] | None = None) -> None:

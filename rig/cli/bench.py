@@ -6,22 +6,9 @@ from typing import Annotated
 
 import typer
 
-from rig.campaigns.request import Request, comma
-from rig.cli.app import (
-    AccelOpt,
-    ArchOpt,
-    BaseOpt,
-    CpusOpt,
-    JsonOpt,
-    QuietOpt,
-    ScheduleOpt,
-    TargetArg,
-    TreeOpt,
-    UnconfinedOpt,
-    VerboseOpt,
-    app,
-    say,
-)
+from rig.benches import benchmark
+from rig.campaigns.options import Request, comma
+from rig.cli.app import JsonOpt, QuietOpt, VerboseOpt, app, asks, say
 from rig.cli.progress import reporter
 from rig.context import Context
 from rig.verdict.rules import Outcome
@@ -41,14 +28,15 @@ def _rounds(said: str) -> int:
     "`rig bench lazyfree-batched-unmap@v4 --bench lazyfree_reclaim --arch x86_64,arm64`  \n"
     "`rig bench v6.12 --against v6.12`"
 )
+@asks("mutant", "each_patch", "after", "cases", "promises", "seed", "iterations", "pages", "repeat",
+      suites=(benchmark.SUITE,))  # fmt: skip
 def bench(
-    target: TargetArg,
+    asked: Request,
     against: Annotated[
-        str, typer.Option("--against", help="What it is compared with; a series' own base.")
+        str, typer.Option("--against", help="What to compare with [default: the series' own base].")
     ] = "",
-    arch: ArchOpt = "x86_64",
     name: Annotated[
-        str, typer.Option("--bench", help="Benchmarks, comma-separated; all by default.")
+        str, typer.Option("--bench", help="Benchmarks, comma-separated [default: all].")
     ] = "",
     rounds: Annotated[
         int,
@@ -60,29 +48,18 @@ def bench(
             help="Pairs of guests; auto goes on until the intervals are narrow, or eight minutes.",
         ),
     ] = "auto",  # type: ignore[assignment] # what the parser is given
-    base: BaseOpt = "",
-    tree: TreeOpt = None,
-    accel: AccelOpt = "auto",
-    schedule: ScheduleOpt = "live",
-    cpus: CpusOpt = 4,
     json: JsonOpt = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", help="A picture of all rounds: FILE.svg or FILE.png.")
     ] = None,
-    unconfined: UnconfinedOpt = False,
     verbose: VerboseOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
     """Measure a kernel before and after a series, and check what its cover letter claims."""
-    from rig.benches import benchmark as benches
     from rig.campaigns import compare
     from rig.report import comparison, files, picture
 
-    chosen = [benches.pick(one) for one in comma(name)] or list(benches.known().values())
-    asked = Request(
-        target=target, arch=comma(arch), base=base, tree=tree, accel=accel, schedule=schedule,
-        cpus=cpus, suites=(benches.SUITE,), unconfined=unconfined,
-    )  # fmt: skip
+    chosen = [benchmark.pick(one) for one in comma(name)] or list(benchmark.known().values())
     files.check(json, plot)
     picture.check(plot)
     with reporter(verbose=verbose, quiet=quiet):

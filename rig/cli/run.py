@@ -2,41 +2,15 @@
 """The command line: adapters without logic. Results go to stdout, all else to stderr."""
 
 import sys
+from dataclasses import fields, replace
 from typing import Annotated
 
 import typer
 
 from rig.campaigns import execute, pipeline, request
-from rig.campaigns.request import Request, comma
+from rig.campaigns.options import How, Request, Where, comma
 from rig.cli import bench, series
-from rig.cli.app import (
-    AccelOpt,
-    ArchOpt,
-    BaseOpt,
-    CaseOpt,
-    CpusOpt,
-    DiskOpt,
-    FlavourOpt,
-    IterationsOpt,
-    JsonOpt,
-    JunitOpt,
-    LruOpt,
-    MemoryOpt,
-    MutantOpt,
-    PagesOpt,
-    QuietOpt,
-    RunArg,
-    ScheduleOpt,
-    SeedOpt,
-    SuiteOpt,
-    TargetArg,
-    TreeOpt,
-    UnconfinedOpt,
-    VerboseOpt,
-    ZramOpt,
-    app,
-    say,
-)
+from rig.cli.app import JsonOpt, JunitOpt, QuietOpt, RunArg, VerboseOpt, app, asks, say
 from rig.cli.progress import reporter
 from rig.context import Context
 from rig.errors import ConfigError
@@ -46,55 +20,24 @@ from rig.verdict.rules import Outcome
 
 __all__ = ["app", "bench", "series"]
 
+EACH_PATCH = ("each_patch", "after")
+WHERE, HOW = ([entry.name for entry in fields(group)] for group in (Where, How))
+
 
 @app.command("run", epilog="Examples: `rig run batch-dirty-tlb-flush@v2 --arch x86_64,arm64`  \n"
              "`rig run v6.12 --mutant no-remote-flush --suite stale_tlb`  \n"
              "`rig run my-branch --tree ~/linux --json out.json`  \n"
              "`rig run batch-dirty-tlb-flush@v1,v2 --suite stale_tlb`  \n"
              "`rig run batch-dirty-tlb-flush --each-patch --after 3`")  # fmt: skip
+@asks()
 def run_(
-    target: TargetArg,
-    arch: ArchOpt = "x86_64",
-    base: BaseOpt = "",
-    tree: TreeOpt = None,
-    suite: SuiteOpt = "",
-    case: CaseOpt = "",
-    mutant: MutantOpt = "",
-    seed: SeedOpt = 1,
-    repeat: Annotated[int, typer.Option("--repeat", help="Boot and run this many times.")] = 1,
-    flavour: FlavourOpt = "base",
-    accel: AccelOpt = "auto",
-    schedule: ScheduleOpt = "live",
-    iterations: IterationsOpt = 0,
-    pages: PagesOpt = 0,
-    cpus: CpusOpt = 4,
-    memory: MemoryOpt = 1024,
-    zram: ZramOpt = 512,
-    swap_disk: DiskOpt = 256,
-    lru_gen: LruOpt = None,
-    promise: Annotated[
-        str, typer.Option("--promise", help="Hold any kernel to these cases, comma-separated.")
-    ] = "",
-    each_patch: Annotated[
-        bool, typer.Option("--each-patch", help="Build after every patch; run after the last.")
-    ] = False,
-    after: Annotated[
-        str, typer.Option("--after", help="Run after these patches as well: 1,3 or all.")
-    ] = "",
-    unconfined: UnconfinedOpt = False,
+    asked: Request,
     json: JsonOpt = None,
     junit: JunitOpt = None,
     verbose: VerboseOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
     """Apply, build, boot, test: a verdict on a series or a kernel."""
-    asked = Request(
-        target=target, arch=comma(arch), base=base, tree=tree, suites=comma(suite),
-        cases=comma(case), mutant=mutant, seed=seed, repeat=repeat, flavour=flavour, accel=accel,
-        cpus=cpus, memory=memory, zram=zram, swap_disk=swap_disk, lru_gen=lru_gen,
-        schedule=schedule, iterations=iterations, pages=pages, each_patch=each_patch,
-        after=comma(after), promises=comma(promise), unconfined=unconfined,
-    )  # fmt: skip
     from rig.report import files, text
 
     files.check(json, junit)
@@ -112,28 +55,19 @@ def run_(
     epilog="Examples: `rig mutate v6.12 --arch x86_64,arm64`  \n"
     "`rig mutate batch-dirty-tlb-flush@v2 --mutant no-remote-flush --repeat 3`"
 )
+@asks("mutant", "each_patch", "after")
 def mutate(
-    target: TargetArg,
-    arch: ArchOpt = "x86_64",
-    base: BaseOpt = "",
-    tree: TreeOpt = None,
+    asked: Request,
     mutant: Annotated[
-        str, typer.Option("--mutant", help="Mutants, comma-separated; all by default.")
+        str, typer.Option("--mutant", help="Mutants, comma-separated [default: all].")
     ] = "",
-    suite: SuiteOpt = "",
-    case: CaseOpt = "",
     all_cases: Annotated[
         bool, typer.Option("--all-cases", help="Not only the cases a mutant's Killed-By names.")
     ] = False,
-    repeat: Annotated[int, typer.Option("--repeat", help="Each mutant this many times.")] = 1,
-    accel: AccelOpt = "auto",
-    schedule: ScheduleOpt = "live",
-    seed: SeedOpt = 1,
     seeds: Annotated[
         str,
         typer.Option("--seeds", help="Like 1..16: in the seeded schedule, until each is killed."),
     ] = "",
-    unconfined: UnconfinedOpt = False,
     json: JsonOpt = None,
     verbose: VerboseOpt = False,
     quiet: QuietOpt = False,
@@ -143,11 +77,8 @@ def mutate(
     from rig.campaigns.explore import parse_seeds
     from rig.report import files, mutants
 
-    asked = Request(
-        target=target, arch=comma(arch), base=base, tree=tree, suites=comma(suite),
-        cases=comma(case), accel=accel, repeat=repeat, seed=seed,
-        schedule="seeded" if seeds else schedule, unconfined=unconfined,
-    )  # fmt: skip
+    if seeds:
+        asked = replace(asked, schedule="seeded")
     wanted = parse_seeds(seeds) if seeds else ()
     files.check(json)
     with reporter(verbose=verbose, quiet=quiet):
@@ -164,33 +95,22 @@ def mutate(
     epilog="Examples: `rig explore v6.12 --suite stale_tlb --case anon_lost_write --seeds 1..500`"
     "  \n`rig explore v6.12 --mutant no-remote-flush --case anon_lost_write --failures 3`"
 )
+@asks("accel", "seed", "repeat", "each_patch", "after", schedule="seeded")
 def explore(
-    target: TargetArg,
-    arch: ArchOpt = "x86_64",
-    base: BaseOpt = "",
-    tree: TreeOpt = None,
-    suite: SuiteOpt = "",
-    case: CaseOpt = "",
-    mutant: MutantOpt = "",
+    asked: Request,
     seeds: Annotated[str, typer.Option("--seeds", help="Like 1..500 or 3,7,10..20.")] = "1..64",
-    minutes: Annotated[float, typer.Option("--minutes", help="Stop after so long.")] = 0,
-    failures: Annotated[int, typer.Option("--failures", help="Stop at so many that fail.")] = 0,
-    iterations: IterationsOpt = 0,
-    pages: PagesOpt = 0,
-    cpus: CpusOpt = 4,
-    unconfined: UnconfinedOpt = False,
+    minutes: Annotated[float, typer.Option("--minutes", help="Stop after this time.")] = 0,
+    failures: Annotated[int, typer.Option("--failures", help="Stop at this many failures.")] = 0,
+    json: JsonOpt = None,
     verbose: VerboseOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
     """Many seeds of one case in the seeded schedule: which of them fail?"""
     from rig.campaigns import explore as exploring
+    from rig.report import files
     from rig.report import seeds as table
 
-    asked = Request(
-        target=target, arch=comma(arch), base=base, tree=tree, suites=comma(suite),
-        cases=comma(case), mutant=mutant, schedule="seeded", iterations=iterations, cpus=cpus,
-        pages=pages, unconfined=unconfined,
-    )  # fmt: skip
+    files.check(json)
     context, wanted = Context.default(), exploring.parse_seeds(seeds)
     with reporter(verbose=verbose, quiet=quiet):
         specs = request.specs(context, asked)
@@ -199,6 +119,7 @@ def explore(
             exploring.explore(context, spec, wanted, minutes=minutes, failures=failures)
             for spec in specs
         ]
+    files.write_explored(found, json)
     say("".join(table.explored(one) for one in found))
     raise typer.Exit(Outcome.worst(one.outcome for one in found).exit_status)
 
@@ -210,7 +131,7 @@ def explore(
 def replay(
     name: Annotated[
         str,
-        typer.Argument(metavar="[RUN]", help="A seeded run, or a part of its name; the newest."),
+        typer.Argument(metavar="RUN", help="A seeded run, or a part of its name; the newest."),
     ] = "",
     case: Annotated[str, typer.Option("--case", help="Only this case.")] = "",
     gdb: Annotated[
@@ -260,23 +181,15 @@ def replay(
 
 
 @app.command(epilog="Example: `rig build batch-dirty-tlb-flush@v2:3 --arch arm64`")
+@asks(*EACH_PATCH, *HOW, *(name for name in WHERE if name != "arch"))
 def build(
-    target: TargetArg,
-    arch: ArchOpt = "x86_64",
-    base: BaseOpt = "",
-    tree: TreeOpt = None,
-    flavour: FlavourOpt = "base",
-    unconfined: UnconfinedOpt = False,
+    asked: Request,
     verbose: VerboseOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
     """Build a kernel and say what was made, what was reused and where it is."""
     from rig.report import builds
 
-    asked = Request(
-        target=target, arch=comma(arch), base=base, tree=tree, flavour=flavour,
-        unconfined=unconfined,
-    )  # fmt: skip
     context = Context.default()
     with reporter(verbose=verbose, quiet=quiet):
         built = request.build(context, asked)
@@ -286,23 +199,12 @@ def build(
 @app.command(
     epilog="Examples: `rig shell v6.12`  \n`rig shell v6.12 --arch arm64 -- cat /proc/vmstat`"
 )
+@asks(*EACH_PATCH, *HOW, "schedule")
 def shell(
-    target: TargetArg,
+    asked: Request,
     command: Annotated[
         list[str] | None, typer.Argument(help="Run this instead of a prompt.")
     ] = None,
-    arch: ArchOpt = "x86_64",
-    base: BaseOpt = "",
-    tree: TreeOpt = None,
-    flavour: FlavourOpt = "base",
-    mutant: MutantOpt = "",
-    accel: AccelOpt = "auto",
-    cpus: CpusOpt = 4,
-    memory: MemoryOpt = 1024,
-    zram: ZramOpt = 512,
-    swap_disk: DiskOpt = 256,
-    lru_gen: LruOpt = None,
-    unconfined: UnconfinedOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
     """Boot a guest and give a prompt in it, the suites' programs on its PATH.
@@ -310,11 +212,6 @@ def shell(
     The prompt is a terminal of the guest's. Of a COMMAND a terminal shows control characters as
     \\x1b; a file or a pipe has its words as they are.
     """
-    asked = Request(
-        target=target, arch=comma(arch), base=base, tree=tree, flavour=flavour, mutant=mutant,
-        accel=accel, cpus=cpus, memory=memory, zram=zram, swap_disk=swap_disk, lru_gen=lru_gen,
-        unconfined=unconfined,
-    )  # fmt: skip
     context = Context.default()
     with reporter(verbose=verbose):
         specs = request.specs(context, asked)

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from rig.campaigns import execute
-from rig.campaigns.request import Request, comma
-from rig.cli.app import ArchOpt, BaseOpt, QuietOpt, RunArg, TreeOpt, VerboseOpt, app, say
+from rig.campaigns.options import Request, comma
+from rig.cli.app import QuietOpt, RunArg, VerboseOpt, app, option, say
 from rig.cli.progress import reporter
 from rig.context import Context
 from rig.errors import RigError
@@ -92,11 +92,11 @@ def reply(
 def diff(
     name: Annotated[str, typer.Argument(metavar="SERIES", help="A series in patches/.")],
     old: Annotated[
-        str, typer.Argument(metavar="[OLD]", help="A revision; by default the one before NEW.")
+        str, typer.Argument(metavar="OLD", help="A revision; by default the one before NEW.")
     ] = "",
-    new: Annotated[str, typer.Argument(metavar="[NEW]", help="The newest by default.")] = "",
-    base: BaseOpt = "",
-    tree: TreeOpt = None,
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The newest by default.")] = "",
+    base: Annotated[str, option("base")] = "",
+    tree: Annotated[Path | None, option("tree")] = None,
     verbose: VerboseOpt = False,
 ) -> None:
     """Compare two revisions of a series patch by patch: git range-diff."""
@@ -112,9 +112,7 @@ def diff(
 
 @app.command("series", epilog="Examples: `rig series`  \n`rig series batch-dirty-tlb-flush`")
 def series_(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="[SERIES]...", help="Only these.")
-    ] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="SERIES", help="Only these.")] = None,
 ) -> None:
     """List the revisions of every series: patches, base, date, the last verdicts."""
     from rig.report import revisions
@@ -132,7 +130,7 @@ def b4_check(
     run: Annotated[
         bool, typer.Option("--run", help="Run the series if it was not run yet.")
     ] = False,
-    arch: ArchOpt = "x86_64",
+    arch: Annotated[str, option("arch")] = "x86_64",
 ) -> None:
     """For `b4 review`: a cover letter on stdin, our stored verdict on stdout, as JSON."""
     from rig.report import review

@@ -20,6 +20,43 @@ BEYOND = re.compile(r"error: (?:affected file|reading from) '(.+?)'(?: is)? beyo
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Subject:
+    """What a tree is, in names: what a result is of."""
+
+    base: str
+    """v6.12, or a revision of the user's tree."""
+    series: tuple[str, ...] = ()
+    """SERIES@vN, lowest first: the last is under test, the others are what it is on top of."""
+    upto: int | None = None
+    """How many patches of the last series; all by default."""
+
+    @property
+    def name(self) -> str:
+        """SERIES@vN of the series under test, or the base: what a command has as its target."""
+        return self.series[-1] if self.series else self.base
+
+    @property
+    def part(self) -> str:
+        """v2:3 of batch@v2:3: what differs between the subjects of one campaign."""
+        if not self.series:
+            return self.base
+        return self.series[-1].rpartition("@")[2] + ("" if self.upto is None else f":{self.upto}")
+
+    @property
+    def label(self) -> str:
+        """For people; nothing reads it back."""
+        if not self.series:
+            return self.base
+        upto = "" if self.upto is None else f":{self.upto}"
+        return f"{' + '.join(self.series)}{upto} on {self.base}"
+
+    @property
+    def whole(self) -> "Subject":
+        """The series with all its patches."""
+        return replace(self, upto=None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TreeSpec:
     base: Base
     series: SeriesVersion | None = None
@@ -47,11 +84,14 @@ class TreeSpec:
         return tuple(dict.fromkeys(one for each in every for one in each.promises))
 
     @property
+    def subject(self) -> Subject:
+        versions = (*self.below, *([self.series] if self.series else []))
+        names = tuple(version.label for version in versions)
+        return Subject(base=self.base.name, series=names, upto=self.upto)
+
+    @property
     def label(self) -> str:
-        names = [one.label for one in self.below]
-        if self.series is not None:
-            names.append(self.series.label + ("" if self.upto is None else f":{self.upto}"))
-        return f"{' + '.join(names)} on {self.base.name}" if names else self.base.name
+        return self.subject.label
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,10 +7,12 @@ from pathlib import Path
 import pydantic
 
 from rig import printable
+from rig.campaigns.explore import Exploration
 from rig.campaigns.results import RunResult
 from rig.errors import ConfigError
 from rig.report import junit as junit_xml
 
+_EXPLORED = pydantic.TypeAdapter(tuple[Exploration, ...])
 _RESULTS = pydantic.TypeAdapter(tuple[RunResult, ...])
 
 
@@ -43,3 +45,8 @@ def write(results: Sequence[RunResult], json: Path | None, junit: Path | None) -
         json.write_bytes(printable.json(_RESULTS.dump_json(tuple(results), indent=1)) + b"\n")
     if junit:
         junit.write_bytes(junit_xml.render(results))
+
+
+def write_explored(explorations: Sequence[Exploration], json: Path | None) -> None:
+    if json:
+        json.write_bytes(printable.json(_EXPLORED.dump_json(tuple(explorations), indent=1)) + b"\n")

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as xml
 
 from rig import printable
-from rig.campaigns import execute
 from rig.campaigns.results import RunResult
 from rig.report import text
 from rig.verdict.rules import CaseResult, Outcome
@@ -26,7 +25,7 @@ def render(results: Sequence[RunResult]) -> bytes:
     for result in results:
         where = result.machine.where.replace("/", ".")
         if several:
-            where += f".{execute.part(result.provenance.label)}"
+            where += f".{result.provenance.subject.part}"
         for suite in result.suites:
             name = f"{suite.suite}.{where}"
             _suite(root, name, suite.cases)

@@ -6,7 +6,8 @@ import email.policy
 import email.utils
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from email.headerregistry import Address
 from email.message import EmailMessage
 from pathlib import Path
@@ -15,17 +16,16 @@ from rig import log, printable
 from rig.benches import benchmark
 from rig.campaigns import compare, execute, mutation
 from rig.campaigns.compare import Comparison
+from rig.campaigns.options import Request, command
 from rig.campaigns.pipeline import TOP
-from rig.campaigns.request import Request
 from rig.campaigns.results import RunResult
 from rig.errors import ConfigError
+from rig.kernel.tree import Subject
 from rig.report import comparison, text
 from rig.series import rfc822, target
 from rig.suites import suite
 from rig.verdict.rules import Outcome
 
-PART = re.compile(r":(\d+) on ")
-"""In the label of a run of a series' first patches."""
 POLICY = email.policy.default.clone(cte_type="8bit", max_line_length=998)
 
 
@@ -41,7 +41,7 @@ def reply(directory: Path, name: str = "") -> bytes:
         raise ConfigError(
             f"{directory.name} was no run of a series from a mail", hint="rig run MESSAGE-ID"
         )
-    if results and results[0].provenance.mutant:
+    if results and results[0].provenance.request.mutant:
         raise ConfigError(f"{directory.name} is of a broken kernel: it says nothing about a series")
     message = EmailMessage(policy=POLICY)
     if who:
@@ -84,15 +84,21 @@ def tests(directory: Path) -> tuple[RunResult, ...]:
 def whole(results: Sequence[RunResult]) -> tuple[RunResult, ...]:
     """Those of a whole series. Where they are, those of its first patches that did not do well are
     with them: a series that does not bisect has not passed."""
-    own = [one for one in results if not PART.search(one.provenance.label)]
-    parts = [one for one in results if PART.search(one.provenance.label)]
-    broken = [one for one in parts if one.verdict.outcome not in (Outcome.SKIP, Outcome.PASS)]
+    own = [result for result in results if not is_part(result)]
+    parts = [result for result in results if is_part(result)]
+    fine = (Outcome.SKIP, Outcome.PASS)
+    broken = [result for result in parts if result.verdict.outcome not in fine]
     return (*own, *broken) if own else ()
+
+
+def is_part(result: RunResult) -> bool:
+    """Whether it is of a series' first patches only."""
+    return result.provenance.subject.upto is not None
 
 
 def trees(results: Sequence[RunResult]) -> tuple[str, ...]:
     """What was run, each once, a series and its first patches alike."""
-    return tuple(dict.fromkeys(PART.sub(" on ", label) for label in text.labels(results)))
+    return tuple(dict.fromkeys(subject.whole.label for subject in text.subjects(results)))
 
 
 def top_of(directory: Path) -> bytes:
@@ -164,8 +170,7 @@ def _answered(top: bytes) -> dict[str, str]:
 
 
 def _body(results: Sequence[RunResult], top: bytes, who: Address | None) -> str:
-    label = results[0].provenance.label
-    base, part = label.rpartition(" on ")[2], PART.search(label)
+    subject = results[0].provenance.subject
     passed = all(result.verdict.outcome is Outcome.PASS for result in results)
     if who and not passed:
         log.note("no Tested-by: that is for a PASS")
@@ -174,113 +179,56 @@ def _body(results: Sequence[RunResult], top: bytes, who: Address | None) -> str:
         many=text.many(results),
         labels=text.labels(results),
         overall=text.overall(results),
-        what=_what(label),
-        base=base,
+        what=_what(subject),
+        base=subject.base,
         top=_answered(top),
         again=again(results, top),
-        tag=str(who) if who and passed and not part else "",
+        tag=str(who) if who and passed and subject.upto is None else "",
     ).rstrip() + "\n"  # fmt: skip
 
 
 def _measured(compared: Sequence[Comparison], top: bytes) -> str:
     """What `rig bench` found. That is no test, and has no tag."""
-    first, usual = compared[0], Request(target="")
-    _, on, base = first.after.rpartition(" on ")
-    words = ["rig", "bench", _target(first.after)] + (["--base", base] if on else [])
-    if first.before != base:
-        words += ["--against", _target(first.before)]
-    words += _tree(first.origin)
-    machine = first.machine
-    rounds = {one.rounds + len(one.discarded) for one in compared}
-    options = {
-        "--arch": (",".join(dict.fromkeys(one.machine.arch for one in compared)), "x86_64"),
-        "--schedule": (machine.schedule.kind, usual.schedule),
-        "--cpus": (machine.cpus, usual.cpus),
-        "--rounds": (rounds.pop() if len(rounds) == 1 else "auto", "auto"),
-    }
-    words += _unusual(options)
-    words += ["--bench", ",".join(dict.fromkeys(one.bench for one in compared))]
+    first = compared[0]
     return text.environment().get_template("measured.txt.j2").render(
         table=text.Block(comparison.render(compared).rstrip()),
-        what=_what(first.after),
+        what=_what(first.subject),
         before=first.before,
         origin=first.origin,
         top=_answered(top),
-        again=shlex.join(words),
+        again=shlex.join(compare.again(compared)),
     ).rstrip() + "\n"  # fmt: skip
 
 
 def again(results: Sequence[RunResult], top: bytes) -> str:
     """The command that anybody gets this result by."""
-    first, machine, usual = results[0], results[0].machine, Request(target="")
-    label, _, base = first.provenance.label.rpartition(" on ")
-    part = PART.search(first.provenance.label)
-    named = rfc822.header(top, "Message-ID").strip("<> ")
-    words = ["rig", "run", (not part and target.typed(named)) or label, "--base", base]
-    words += _tree(first.provenance.origin)
+    first = results[0].provenance
+    part = first.subject.upto is not None
+    mail = "" if part else target.typed(rfc822.header(top, "Message-ID").strip("<> "))
     arches = tuple(dict.fromkeys(result.machine.arch for result in results))
-    words += ["--arch", ",".join(arches)]
-    repeat = sum(one.provenance.label == first.provenance.label for one in results) // len(arches)
-    options = {
-        "--schedule": (machine.schedule.kind, usual.schedule),
-        "--seed": (first.provenance.seed, usual.seed),
-        "--iterations": (first.provenance.iterations, usual.iterations),
-        "--pages": (first.provenance.pages, usual.pages),
-        "--repeat": (repeat, usual.repeat),
-        "--flavour": (first.provenance.flavour, usual.flavour),
-        "--cpus": (machine.cpus, usual.cpus),
-        "--memory": (machine.memory, usual.memory),
-        "--zram": (machine.swap.zram, usual.zram),
-        "--swap-disk": (machine.swap.disk, usual.swap_disk),
+    same = sum(result.provenance.subject == first.subject for result in results)
+    asked = replace(
+        first.request, target=mail or first.request.target, arch=arches, repeat=same // len(arches)
+    )
+    if part:
+        asked = replace(asked, each_patch=False, after=())
+    return shlex.join(command(_selected(asked, results)))
+
+
+def _what(subject: Subject) -> str:
+    part = f"the first {subject.upto} patches of this series"
+    return "this series" if subject.upto is None else part
+
+
+def _selected(asked: Request, results: Sequence[RunResult]) -> Request:
+    """pytest may have run less than was asked for: then these cases, and no others."""
+    ran = {
+        f"{ran.suite}/{case.name}" for result in results for ran in result.suites
+        for case in ran.cases
+    }  # fmt: skip
+    chosen = {
+        f"{selection.suite}/{case.name}"
+        for selection in suite.select(asked.suites, asked.cases)
+        for case in suite.cases_of(selection)
     }
-    words += _unusual(options)
-    if machine.lru_gen is not None:
-        words.append("--lru-gen" if machine.lru_gen else "--no-lru-gen")
-    if not part and any(PART.search(one.provenance.label) for one in results):
-        words.append("--each-patch")
-    # What its own cover letter promises it is held to without being asked.
-    if asked := [one for one in first.provenance.promises if one.encode() not in top]:
-        words += ["--promise", ",".join(asked)]
-    return shlex.join([*words, *_selection(results)])
-
-
-def _target(label: str) -> str:
-    """What stands for it on the command line: of a series on top of another, itself alone."""
-    name, on, _ = label.rpartition(" on ")
-    return name.rpartition(" + ")[2] if on else label
-
-
-def _tree(origin: str) -> list[str]:
-    match = re.match(r"git tree (.+), ", origin)
-    return ["--tree", match[1]] if match else []
-
-
-def _what(label: str) -> str:
-    part = PART.search(label)
-    return f"the first {part[1]} patches of this series" if part else "this series"
-
-
-def _unusual(options: Mapping[str, tuple[object, object]]) -> Iterator[str]:
-    """The options, of (value, default), that have to be said."""
-    for option, (value, default) in options.items():
-        if value != default:
-            yield from (option, str(value))
-
-
-def _selection(results: Sequence[RunResult]) -> list[str]:
-    """What was chosen of the suites, where it was not all that run by themselves."""
-    ran = {(one.suite, case.name) for result in results for one in result.suites
-           for case in one.cases}  # fmt: skip
-    usual = {(name, case.name) for name, one in suite.standard().items() for case in one.cases}
-    if not ran or ran == usual:
-        return []
-    suites = sorted({name for name, _ in ran})
-    every = {
-        (name, case.name)
-        for name in suites
-        if name in suite.known()
-        for case in suite.known()[name].cases
-    }
-    if ran == every:
-        return ["--suite", ",".join(suites)]
-    return ["--case", ",".join(f"{name}/{case}" for name, case in sorted(ran))]
+    return asked if ran in (set(), chosen) else replace(asked, suites=(), cases=tuple(sorted(ran)))

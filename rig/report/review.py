@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from rig import printable
 from rig.campaigns import execute, request
-from rig.campaigns.request import Request
+from rig.campaigns.options import Request
 from rig.campaigns.results import RunResult
 from rig.context import Context
 from rig.errors import RigError
@@ -50,7 +50,9 @@ def stored(store: Store, identifier: str) -> tuple[Sequence[RunResult], str] | N
     for directory in reversed(execute.runs(store)):
         if message_id(reply.top_of(directory)) != identifier:
             continue
-        results = [one for one in reply.whole(reply.tests(directory)) if not one.provenance.mutant]
+        results = [
+            one for one in reply.whole(reply.tests(directory)) if not one.provenance.request.mutant
+        ]
         if len(reply.trees(results)) == 1:
             return results, directory.name
     return None

@@ -69,9 +69,8 @@ def _verdicts(store: Store, labels: Iterable[str]) -> dict[str, dict[str, str]]:
             continue
         fresh: dict[tuple[str, str], list[Outcome]] = {}
         for one in reply.whole(reply.tests(directory)):
-            (label,) = reply.trees([one])
-            label = label.rpartition(" on ")[0].rpartition(" + ")[2]
-            if label in wanted and not one.provenance.mutant:
+            label = one.provenance.subject.name
+            if label in wanted and not one.provenance.request.mutant:
                 fresh.setdefault((label, one.machine.arch), []).append(one.verdict.outcome)
         for (label, arch), outcomes in fresh.items():
             found.setdefault(label, {}).setdefault(arch, Outcome.worst(outcomes))

@@ -9,8 +9,8 @@ from pathlib import Path
 import jinja2
 
 from rig import printable
-from rig.campaigns import execute
 from rig.campaigns.results import RunResult
+from rig.kernel.tree import Subject
 from rig.verdict.rules import Outcome
 
 # The kernel's mails are read at 80 columns, quoted twice.
@@ -67,27 +67,31 @@ def _shown(value: object) -> str:
 
 def labels(results: Sequence[RunResult]) -> tuple[str, ...]:
     """What was run, each once: one tree, or the revisions or prefixes of a series."""
-    return tuple(dict.fromkeys(result.provenance.label for result in results))
+    return tuple(subject.label for subject in subjects(results))
+
+
+def subjects(results: Sequence[RunResult]) -> tuple[Subject, ...]:
+    return tuple(dict.fromkeys(result.provenance.subject for result in results))
 
 
 def _beside(results: Sequence[RunResult]) -> Iterator[str]:
     """Lines of a table, trees side by side: case -> outcome in each, for every architecture."""
     ran = [result for result in results if result.suites]
-    if len(columns := labels(ran)) < 2:
+    if len(columns := subjects(ran)) < 2:
         return
     machines: dict[str, list[RunResult]] = {}
     for result in ran:
         machines.setdefault(result.machine.arch, []).append(result)
     for arch, own in machines.items():
-        rows: dict[str, dict[str, list[Outcome]]] = {}
+        rows: dict[str, dict[Subject, list[Outcome]]] = {}
         for result in own:
             for one in result.suites:
                 for case in one.cases:
                     row = rows.setdefault(f"{one.suite}/{case.name}", {})
-                    row.setdefault(result.provenance.label, []).append(case.outcome)
+                    row.setdefault(result.provenance.subject, []).append(case.outcome)
         width = max(map(len, rows), default=0)
         yield ""
-        head = (f"{execute.part(label):12}" for label in columns)
+        head = (f"{subject.part:12}" for subject in columns)
         yield f"{arch:{width}}  {'  '.join(head)}".rstrip()
         for name, row in rows.items():
             cells = (f"{Outcome.worst(row[one]) if one in row else '-':12}" for one in columns)

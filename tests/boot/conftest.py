@@ -10,7 +10,7 @@ import pytest
 
 from rig import arch
 from rig.campaigns import pipeline, request
-from rig.campaigns.request import Request
+from rig.campaigns.options import Request
 from rig.campaigns.results import Prepared
 from rig.cli.progress import reporter
 from rig.context import Context

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rig.campaigns import request
-from rig.campaigns.request import Request
+from rig.campaigns.options import Request
 from rig.errors import ConfigError, InfraError
 from rig.series import b4, fetch, model, rfc822
 from rig.shelves import Shelves

@@ -12,7 +12,7 @@ import pytest
 from rig import arch, proc
 from rig.benches import benchmark
 from rig.campaigns import execute, request
-from rig.campaigns.request import Request
+from rig.campaigns.options import Request
 from rig.campaigns.statistics import Difference
 from rig.context import Context
 from rig.shelves import Shelves

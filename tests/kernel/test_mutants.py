@@ -40,7 +40,7 @@ def test_every_mutant_is_killed_by_a_seed_that_the_clean_kernel_passes(tmp_path:
         for kill in row.kills
     }
     passed = {
-        (result.machine.arch, result.provenance.seed, f"{one.suite}/{case.name}")
+        (result.machine.arch, result.provenance.request.seed, f"{one.suite}/{case.name}")
         for result in found.clean
         for one in result.suites
         for case in one.cases

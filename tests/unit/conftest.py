@@ -17,16 +17,18 @@ from typing import Any
 import pytest
 
 from rig import git
+from rig.campaigns.options import Request
 from rig.campaigns.results import Prepared, Provenance, RunResult, RunSpec, provenance
 from rig.errors import GuestLost
 from rig.guest import boot as guests
 from rig.guest.boot import Ran
 from rig.guest.console import scan
 from rig.guest.qemu import Accel, Machine, Swap
+from rig.guest.software import Software
 from rig.kernel import sandbox
 from rig.kernel.base import Base
 from rig.kernel.kbuild import KernelBuild
-from rig.kernel.tree import TreeSpec
+from rig.kernel.tree import Subject, TreeSpec
 from rig.store import Store
 from rig.suites import suite
 from rig.suites.suite import Selection
@@ -256,13 +258,15 @@ def result(arch: str = "x86_64", cases: tuple[CaseResult, ...] = (), **rest: obj
     suites = (SuiteResult(suite="stale_tlb", cases=cases),) if cases else ()
     splats, trouble = rest.pop("splats", ()), rest.pop("trouble", None)
     origin = "Debian linux-source-6.12 6.12.117-1, sha256 " + 8 * "01234567"
+    subject = Subject(base="v6.12", series=("unmap-batch@v2",))
+    asked = Request(target="unmap-batch@v2", base="v6.12", arch=(arch,))
     given: dict[str, object] = {
         "machine": Machine(arch=arch, accel=Accel.TCG),
         "provenance": Provenance(
-            label="unmap-batch@v2 on v6.12", origin=origin, commit="c0ffee", tree="7ree",
-            build="b01d", release="6.12.0-rig", image="1mage", programs=(("stale_tlb", "pr06"),),
-            qemu="QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)", flavour="base", mutant="",
-            seed=1,
+            request=asked, subject=subject, label=subject.label, origin=origin, commit="c0ffee",
+            tree="7ree", build="b01d", release="6.12.0-rig", image="1mage",
+            programs=(("stale_tlb", "pr06"),),
+            qemu="QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)",
         ),
         "suites": suites, "splats": splats, "boot_seconds": 2.5, "seconds": 61.0,
         "ended": "2026-03-02T10:00:00+00:00",
@@ -271,8 +275,18 @@ def result(arch: str = "x86_64", cases: tuple[CaseResult, ...] = (), **rest: obj
     return RunResult(**{**given, **rest})  # type: ignore[arg-type]
 
 
-def of_revision(part: object) -> Provenance:
-    return replace(result().provenance, label=f"unmap-batch@v{part} on v6.12")
+def about(known: Provenance, subject: Subject | None = None, **options: object) -> Provenance:
+    """Of something else, or asked for with other options."""
+    subject = subject or known.subject
+    upto = "" if subject.upto is None else f":{subject.upto}"
+    target = {"target": f"{subject.name}{upto}", "base": subject.base if subject.series else ""}
+    asked = replace(known.request, **{**target, **options})  # type: ignore[arg-type]
+    return replace(known, subject=subject, label=subject.label, request=asked)
+
+
+def of_revision(number: int, upto: int | None = None) -> Provenance:
+    subject = Subject(base="v6.12", series=(f"unmap-batch@v{number}",), upto=upto)
+    return about(result().provenance, subject)
 
 
 LOST = tuple(f"page {n}: CPU 2 wrote 42, read back 41" for n in range(17, 27))
@@ -286,7 +300,9 @@ def results() -> dict[str, tuple[RunResult, ...]]:
     low = "pswpout 12, at least 2000 needed"
     few = (("pswpout", 12),)
     lost = case("anon_lost_write", Outcome.FAIL, LOST[0], evidence=LOST)
-    provenance = replace(result().provenance, mutant="no-remote-flush", label="v6.12, instrumented")
+    provenance = about(
+        result().provenance, Subject(base="v6.12, instrumented"), mutant="no-remote-flush"
+    )
     wide = Swap(zram=0, disk=256)
     return {
         "pass": (
@@ -320,7 +336,7 @@ def results() -> dict[str, tuple[RunResult, ...]]:
         ),
         "each-patch": (
             result(
-                provenance=of_revision("2:1"),
+                provenance=of_revision(2, 1),
                 boot_seconds=0.0,
                 verdict=Verdict(outcome=Outcome.SKIP, reason="builds; not run"),
                 checkpatch=("1 errors, 0 warnings", "7: ERROR: space prohibited"),
@@ -349,7 +365,8 @@ def spec(base: Base) -> RunSpec:
         Selection(suite="stale_tlb", cases=("anon_lost_write",)),
         Selection(suite="reclaim", cases=("anon_roundtrip",)),
     )
-    return RunSpec(tree=TreeSpec(base=base), machine=machine, suites=selected)
+    asked = Request(target="v6.12")
+    return RunSpec(request=asked, tree=TreeSpec(base=base), machine=machine, suites=selected)
 
 
 @pytest.fixture
@@ -363,7 +380,7 @@ def prepared(spec: RunSpec, tmp_path: Path) -> Prepared:
         image=build / "bzImage", vmlinux=build / "vmlinux", warnings=("x.c:1: warning: y",),
         seconds=1, objects=3, reused=False,
     )  # fmt: skip
-    software = guests.Software(kernel=build / "bzImage", initrd=())
+    software = Software(kernel=build / "bzImage", initrd=())
     return Prepared(spec=spec, build=made, software=software, provenance=provenance(spec))
 
 

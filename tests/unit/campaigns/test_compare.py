@@ -14,7 +14,7 @@ from rig.benches.benchmark import Benchmark, Metric
 from rig.campaigns import compare, request, statistics
 from rig.campaigns import execute as executing
 from rig.campaigns.compare import Comparison
-from rig.campaigns.request import Request
+from rig.campaigns.options import Request
 from rig.campaigns.results import RunResult, RunSpec
 from rig.campaigns.statistics import Difference, Line
 from rig.context import Context
@@ -79,7 +79,7 @@ def rounds(
             context: Context, specs: Sequence[RunSpec], directory: Path, suffix: str
         ) -> tuple[RunResult, ...]:
             (one,) = specs
-            side, number = suffix.rpartition("-")[2], one.seed
+            side, number = suffix.rpartition("-")[2], one.request.seed
             booted.append((side, number))
             after = side == "after"
             said = outcome(after, number)

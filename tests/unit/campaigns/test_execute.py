@@ -12,6 +12,7 @@ import pytest
 from rig import log
 from rig.campaigns import execute as executing
 from rig.campaigns import pipeline
+from rig.campaigns.options import Request
 from rig.campaigns.results import RunResult, RunSpec
 from rig.context import Context
 from rig.errors import ApplyError, BuildError, ConfigError, InfraError
@@ -29,9 +30,10 @@ Results = dict[str, tuple[RunResult, ...]]
 Stage = Callable[..., Any]
 
 
-def spec(arch: str = "x86_64", **rest: Any) -> RunSpec:
+def spec(arch: str = "x86_64", mutant: str = "", **rest: Any) -> RunSpec:
     machine = Machine(arch=arch, accel=Accel.TCG)
-    return RunSpec(tree=TreeSpec(base=BASE), machine=machine, **rest)
+    asked = Request(target="v6.12", mutant=mutant)
+    return RunSpec(request=asked, tree=TreeSpec(base=BASE), machine=machine, **rest)
 
 
 @pytest.fixture

@@ -40,16 +40,20 @@ def ready(
         ) -> CaseResult:
             machine = ready.spec.machine
             assert isinstance(machine.schedule, Seeded)
-            assert machine.schedule.seed == ready.spec.seed
-            key = (ready.spec.seed, ready.spec.iterations or case.iterations, machine.cpus)
+            assert machine.schedule.seed == ready.spec.request.seed
+            key = (
+                ready.spec.request.seed,
+                ready.spec.request.iterations or case.iterations,
+                machine.cpus,
+            )
             booted.append(key)
             directory.mkdir(parents=True)
-            (directory / seeded.ANSWER).write_text(f"# counter writes {ready.spec.seed % 5}\n")
+            (directory / seeded.ANSWER).write_text(f"# counter writes {key[0] % 5}\n")
             splat = "[    1.000000] kernel BUG at mm/rmap.c:7!\n"
             (directory / seeded.CONSOLE).write_text(splat if key[0] == SPLATS else "")
             if key[0] == HANGS or key[1] == 1:
                 raise GuestLost(f"not within {deadline:.0f} s")
-            failed = fails(*key, ready.spec.pages or case.pages)
+            failed = fails(*key, ready.spec.request.pages or case.pages)
             outcome = Outcome.FAIL if failed else Outcome.PASS
             return CaseResult(name=case.name, outcome=outcome, reason="lost", digest="d")
 
@@ -100,7 +104,7 @@ def test_a_campaign_goes_on_where_it_was(
     explore.explore(Context(store, SHELVES), one_case, [1, 2, 3])
     explore.explore(Context(store, SHELVES), one_case, [1, 2, 3, 4])
     assert sorted(seed for seed, _, _ in booted) == [1, 2, 3, 4]
-    explore.explore(Context(store, SHELVES), replace(one_case, iterations=2), [1])
+    explore.explore(Context(store, SHELVES), one_case.but(iterations=2), [1])
     assert len(booted) == 4, "prepare() gives what it was made for"
 
 
@@ -121,8 +125,8 @@ def test_a_failing_seed_is_shrunk(
     assert found.shrunk is not None
     assert (found.shrunk.seed, found.shrunk.iterations, found.shrunk.cpus) == (5, 3, 2)
     assert found.shrunk.line == (
-        "rig run v6.12 --arch x86_64 --schedule seeded --seed 5 "
-        "--suite stale_tlb --case anon_lost_write --iterations 3 --pages 1024 --cpus 2"
+        "rig run v6.12 --schedule seeded --cpus 2 "
+        "--suite stale_tlb --case anon_lost_write --seed 5 --iterations 3 --pages 1024"
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from rig.campaigns import execute as executing
 from rig.campaigns import mutation, request
 from rig.campaigns.mutation import Fate, Mutation, Row
-from rig.campaigns.request import Request
+from rig.campaigns.options import Request
 from rig.campaigns.results import RunResult, RunSpec
 from rig.context import Context
 from rig.errors import ConfigError
@@ -26,6 +26,7 @@ from rig.suites import suite
 from rig.suites.suite import Selection
 from rig.verdict.rules import CaseResult, Outcome, SuiteResult, conclude
 from rig.version import KernelVersion
+from tests.unit.conftest import about
 
 V6_12, V7_2 = KernelVersion.parse("6.12"), KernelVersion.parse("7.2")
 LOST = "page 17: CPU 2 wrote 42, read back 41"
@@ -78,7 +79,7 @@ def ran(results: dict[str, tuple[RunResult, ...]]) -> Callable[..., RunResult]:
         return replace(
             whole,
             machine=replace(whole.machine, arch=arch),
-            provenance=replace(whole.provenance, mutant=name),
+            provenance=about(whole.provenance, mutant=name),
             suites=suites,
             splats=splats,
             verdict=conclude(suites, splats, None),
@@ -89,7 +90,7 @@ def ran(results: dict[str, tuple[RunResult, ...]]) -> Callable[..., RunResult]:
 
 def chosen(planned: mutation.Plan) -> list[tuple[str, str, str]]:
     return [
-        (one.machine.arch, one.mutant, f"{picked.suite}/{'+'.join(picked.cases)}")
+        (one.machine.arch, one.request.mutant, f"{picked.suite}/{'+'.join(picked.cases)}")
         for one in (*planned.clean, *planned.trials)
         for picked in one.suites
     ]
@@ -132,7 +133,9 @@ def test_what_cannot_be_noticed_has_its_reason_and_no_guest(specs: list[RunSpec]
         ("new", "arm64", Fate.NOT_APPLICABLE, "nothing is batched there"),
         ("broadcast", "arm64", Fate.EQUIVALENT, "DVM"),
     ]
-    assert [(one.machine.arch, one.mutant) for one in planned.trials] == [("x86_64", "broadcast")]
+    assert [(one.machine.arch, one.request.mutant) for one in planned.trials] == [
+        ("x86_64", "broadcast")
+    ]
     newer = mutation.plan(specs, [NEW], V7_2, all_cases=False)
     assert (newer.rows, len(newer.trials)) == ((), 2)
 
@@ -270,7 +273,7 @@ def campaigns(
             for one in specs:
                 (picked,) = one.suites
                 full = f"{picked.suite}/{picked.cases[0]}"
-                results.append(ran(one.mutant, (full, shows(one)), arch=one.machine.arch))
+                results.append(ran(one.request.mutant, (full, shows(one)), arch=one.machine.arch))
                 rest["on_result"](results[-1])
             return tuple(results)
 
@@ -285,14 +288,14 @@ def campaigns(
 
 
 def test_a_campaign_is_run_stored_and_read_again(store: Store, campaigns: Campaign) -> None:
-    asked = campaigns(lambda one: Outcome.PASS if one.mutant == NONE else Outcome.FAIL)
+    asked = campaigns(lambda one: Outcome.PASS if one.request.mutant == NONE else Outcome.FAIL)
     done, directory = mutation.mutate(
         Context(store, Shelves.default()),
         Request(target="v6.12", repeat=2),
         ["flush"],
         all_cases=False,
     )
-    assert [one.mutant for one in asked] == [NONE, "flush", "flush"]
+    assert [one.request.mutant for one in asked] == [NONE, "flush", "flush"]
     assert (done.outcome, done.repeat, len(done.rows[0].kills)) == (Outcome.PASS, 2, 2)
     assert mutation.load(directory) == done
     assert mutation.load(directory.parent) is None
@@ -302,16 +305,20 @@ def test_seeds_are_tried_until_one_kills_and_the_clean_kernel_has_that_one(
     store: Store, campaigns: Campaign
 ) -> None:
     asked = campaigns(
-        lambda one: Outcome.FAIL if one.mutant != NONE and one.seed == 3 else Outcome.PASS
+        lambda one: (
+            Outcome.FAIL if one.request.mutant != NONE and one.request.seed == 3 else Outcome.PASS
+        )
     )
     done, _ = mutation.mutate(
         Context(store, Shelves.default()), Request(target="v6.12", schedule="seeded"), ["flush"],
         all_cases=False, seeds=range(1, 17),
     )  # fmt: skip
-    assert [(one.mutant, one.seed) for one in asked] == [
+    assert [(one.request.mutant, one.request.seed) for one in asked] == [
         ("flush", 1), ("flush", 2), ("flush", 3), (NONE, 3),
     ]  # fmt: skip
-    assert [one.machine.schedule for one in asked] == [Seeded(seed=one.seed) for one in asked]
+    assert [one.machine.schedule for one in asked] == [
+        Seeded(seed=one.request.seed) for one in asked
+    ]
     assert [(row.fate, row.seed) for row in done.rows] == [(Fate.KILLED, 3)]
     assert len(done.clean) == 1
     assert ", seed 3, 0.9 s" in report.render(done)
@@ -323,7 +330,7 @@ def test_whom_no_seed_kills_has_survived(store: Store, campaigns: Campaign) -> N
         Context(store, Shelves.default()), Request(target="v6.12", schedule="seeded"), ["flush"],
         all_cases=False, seeds=(1, 2),
     )  # fmt: skip
-    assert [one.seed for one in asked] == [1, 2]
+    assert [one.request.seed for one in asked] == [1, 2]
     assert [(row.fate, row.seed) for row in done.rows] == [(Fate.SURVIVED, 2)]
 
 

@@ -36,7 +36,9 @@ def outcomes(result: RunResult) -> dict[str, Outcome]:
 
 def test_a_mutant_is_chosen_on_the_command_line(spec: RunSpec) -> None:
     assert pipeline.machine_of(spec) == spec.machine
-    mutated = replace(spec, mutant="no-flush", machine=replace(spec.machine, cmdline=("quiet",)))
+    mutated = replace(
+        spec.but(mutant="no-flush"), machine=replace(spec.machine, cmdline=("quiet",))
+    )
     assert pipeline.machine_of(mutated).cmdline == ("quiet", "rig.mutant=no-flush")
 
 
@@ -63,7 +65,7 @@ def shelves(tmp_path: Path) -> Shelves:
 def test_only_a_mutants_kernel_is_instrumented(
     store: Store, spec: RunSpec, shelves: Shelves
 ) -> None:
-    mutated = replace(spec, mutant="no-remote-flush")
+    mutated = spec.but(mutant="no-remote-flush")
     made = pipeline.build_spec(Context(store, shelves), mutated)
     assert made.tree.commit != spec.tree.base.commit
     assert made.tree.label == "v6.12, instrumented"
@@ -72,8 +74,8 @@ def test_only_a_mutants_kernel_is_instrumented(
 def test_the_instrumented_kernel_with_nothing_broken(
     store: Store, spec: RunSpec, shelves: Shelves
 ) -> None:
-    none = pipeline.build_spec(Context(store, shelves), replace(spec, mutant=mutant.NONE))
-    some = pipeline.build_spec(Context(store, shelves), replace(spec, mutant="no-remote-flush"))
+    none = pipeline.build_spec(Context(store, shelves), spec.but(mutant=mutant.NONE))
+    some = pipeline.build_spec(Context(store, shelves), spec.but(mutant="no-remote-flush"))
     assert none == some
 
 
@@ -87,7 +89,7 @@ def test_a_mutant_that_is_not_for_the_tree_is_said_before_the_build(
         )
     )
     with pytest.raises(ConfigError) as bad:
-        pipeline.build_spec(Context(store, shelves), replace(spec, mutant="no-remote-flush"))
+        pipeline.build_spec(Context(store, shelves), spec.but(mutant="no-remote-flush"))
     assert bad.value.message == ("no-remote-flush is no mutant of v6.12: there is no such function")
 
 
@@ -103,7 +105,7 @@ def test_everything_that_is_prepared_is_named_by_its_digest(
     monkeypatch.setattr(image, "build", lambda *args: places["1mage"] / "rootfs.cpio")
     monkeypatch.setattr(programs, "build", lambda s, a, name, p: places["pr06"] / name)
     monkeypatch.setattr(accel, "qemu_version", lambda arch: "QEMU emulator version 7.2.22")
-    made = pipeline.prepare(Context(store, Shelves.default()), replace(spec, seed=7))
+    made = pipeline.prepare(Context(store, Shelves.default()), spec.but(seed=7))
     known = made.provenance
     assert (known.label, known.origin) == ("v6.12", "tests/data/kernel")
     assert (known.commit, known.build, known.release) == (
@@ -113,7 +115,11 @@ def test_everything_that_is_prepared_is_named_by_its_digest(
     )
     assert known.tree
     assert (known.image, known.programs) == ("1mage", (("stale_tlb", "pr06"), ("reclaim", "pr06")))
-    assert (known.qemu, known.flavour, known.seed) == ("QEMU emulator version 7.2.22", "base", 7)
+    assert (known.qemu, known.request.flavour, known.request.seed) == (
+        "QEMU emulator version 7.2.22",
+        "base",
+        7,
+    )
     assert made.software.initrd[0] == places["1mage"] / "rootfs.cpio"
 
 
@@ -235,7 +241,7 @@ def test_a_mutant_the_kernel_does_not_own_up_to_is_broken(
     prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
 ) -> None:
     """Else the clean kernel was tested, and the mutant would have survived."""
-    mutated = replace(prepared, spec=replace(prepared.spec, mutant="no-flush"))
+    mutated = replace(prepared, spec=prepared.spec.but(mutant="no-flush"))
     boots(console="[    0.1] rig: mutant no-other is on\n")
     result = pipeline.execute(mutated, tmp_path / "run")
     assert result.verdict.outcome is Outcome.BROKEN
@@ -272,7 +278,8 @@ def seeds(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
         monkeypatch.setattr(seeded, "run", answer)
         machine = replace(prepared.spec.machine, schedule=Seeded(seed=7))
         picked = (Selection(suite="reclaim", cases=cases),)
-        spec = replace(prepared.spec, machine=machine, suites=picked, mutant=mutant, seed=7)
+        seeded_spec = prepared.spec.but(mutant=mutant, seed=7)
+        spec = replace(seeded_spec, machine=machine, suites=picked)
         return replace(prepared, spec=spec)
 
     return prepare

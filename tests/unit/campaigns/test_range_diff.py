@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rig.campaigns import range_diff
-from rig.campaigns.request import Request
+from rig.campaigns.options import Request
 from rig.context import Context
 from rig.errors import ConfigError
 from rig.kernel import base, basefinder

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rig.campaigns import execute, replay
-from rig.campaigns.request import Request
+from rig.campaigns.options import Request
 from rig.campaigns.results import Prepared, RunResult, RunSpec
 from rig.context import Context
 from rig.errors import ConfigError

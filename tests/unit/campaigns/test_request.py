@@ -9,7 +9,7 @@ import pytest
 
 from rig import arch, git
 from rig.campaigns import pipeline, request
-from rig.campaigns.request import Request
+from rig.campaigns.options import Request, comma
 from rig.campaigns.results import RunSpec
 from rig.context import Context
 from rig.errors import ConfigError
@@ -86,7 +86,7 @@ def resolved(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path | None]]:
         ({"promises": ("madv_free/split_defered_zero",)}, "no case that a kernel", "deferred_zero"),
         ({"mutant": "no-remote-flash"}, "no mutant named", "did you mean no-remote-flush"),
         ({"flavour": "debgu"}, "no flavour named 'debgu'", "did you mean debug?"),
-        ({"accel": "kmv"}, "no accelerator named 'kmv'", "did you mean kvm?"),
+        ({"accel": "kmv"}, "no value of --accel named 'kmv'", "did you mean kvm?"),
         ({"cpus": 1}, "--cpus 1 is out of range", "2 to 8"),
         ({"cpus": 9}, "--cpus 9 is out of range", "2 to 8"),
         ({"memory": 511}, "--memory 511 is out of range", "512 to 65536"),
@@ -122,8 +122,8 @@ def test_no_reclaim_without_swap_but_with_either_kind(shelves: Shelves) -> None:
 
 
 def test_a_list_of_words() -> None:
-    assert request.comma(" x86_64, arm64 ,") == ("x86_64", "arm64")
-    assert request.comma("") == ()
+    assert comma(" x86_64, arm64 ,") == ("x86_64", "arm64")
+    assert comma("") == ()
 
 
 # Which base
@@ -241,7 +241,11 @@ def test_what_is_asked_for_arrives(store: Store, shelves: Shelves, resolved: lis
     machine = spec.machine
     assert (machine.cpus, machine.memory, machine.lru_gen) == (8, 2048, True)
     assert machine.swap == Swap(zram=0, disk=64)
-    assert (spec.seed, spec.mutant, spec.flavour) == (7, "no-remote-flush", "debug")
+    assert (spec.request.seed, spec.request.mutant, spec.request.flavour) == (
+        7,
+        "no-remote-flush",
+        "debug",
+    )
     assert [(one.suite, one.cases) for one in spec.suites] == [("stale_tlb", ("anon_lost_write",))]
 
 
@@ -278,7 +282,7 @@ def test_a_build_boots_nothing(
     built: Any = request.build(
         Context(store, shelves), replace(V2, arch=("arm64", "x86_64", "aarch64"), flavour="debug")
     )
-    assert [(one.machine.arch, one.flavour) for one in built] == [
+    assert [(spec.machine.arch, spec.request.flavour) for spec in built] == [
         ("arm64", "debug"),
         ("x86_64", "debug"),
     ]

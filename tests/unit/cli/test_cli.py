@@ -13,7 +13,7 @@ import typer
 
 from rig.campaigns import execute as executing
 from rig.campaigns import pipeline, range_diff, request
-from rig.campaigns.request import Request
+from rig.campaigns.options import Request
 from rig.campaigns.results import Prepared, RunResult, RunSpec
 from rig.cli import app, doctor, run
 from rig.cli.doctor import Findings

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as xml
 import pytest
 
 from rig.campaigns import execute, pipeline, request
-from rig.campaigns.request import Request
+from rig.campaigns.options import Request
 from rig.campaigns.results import Prepared, RunSpec
 from rig.context import Context
 from rig.errors import BootError, BuildError, GuestLost, InfraError
@@ -237,7 +237,7 @@ def test_a_guest_that_does_not_come_up_is_tried_once(
     mutant: str,
 ) -> None:
     """Nor is one used whose kernel does not say that the mutant is on."""
-    mutated = replace(prepared, spec=replace(prepared.spec, mutant=mutant))
+    mutated = replace(prepared, spec=prepared.spec.but(mutant=mutant))
     monkeypatch.setattr(pipeline, "prepare", lambda context, spec: mutated)
     booted = boots(error=None if mutant else BootError("the kernel hangs at boot"))
     found, said = outcomes(pytester, *SOME)

@@ -58,6 +58,7 @@ from rig.series.model import SeriesVersion
 from rig.shelves import Shelves
 from rig.store import Store
 from rig.suites import suite
+from tests.unit.conftest import about
 
 ROUNDS = range(6)
 """In each, an enumeration has its next member and a union its next type."""
@@ -137,7 +138,8 @@ def stored(evil: str, n: int, root: Path, compared: bool) -> Path:
     """A run, as JSON has it: without what is no UTF-8, which the mails' parser lets nobody have."""
     home = root / "runs" / ("compared" if compared else "tested")
     for number, one in enumerate(results(evil, n)):
-        known = replace(one.provenance, mutant="", label="x@v1 on y")
+        subject = replace(one.provenance.subject, upto=None)
+        known = about(one.provenance, subject, mutant="", suites=(), cases=())
         execute.store_result(replace(one, provenance=known), home / str(number))
         (home / str(number) / pipeline.TOP).write_bytes(mail(evil))
     if compared:

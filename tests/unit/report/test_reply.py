@@ -7,19 +7,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import pydantic
 import pytest
 
 from rig.campaigns import compare, execute, mutation
 from rig.campaigns.compare import Comparison
+from rig.campaigns.options import Request
 from rig.campaigns.results import RunResult
 from rig.campaigns.statistics import Difference, Line
 from rig.errors import ConfigError
 from rig.guest.qemu import Seeded
+from rig.kernel.tree import Subject
 from rig.log import Event
 from rig.report import reply
 from rig.verdict.rules import Outcome, Verdict
+from tests.unit.conftest import about, case, of_revision
 
 Results = dict[str, tuple[RunResult, ...]]
 ANN = "Ann Exämple <ann@example.org>"
@@ -110,8 +114,17 @@ def test_a_tag_is_for_a_pass_and_a_name(
     assert "Tested-by" not in answer(tmp_path / "4", mixed, ANN)[1]
 
 
-def labelled(results: Sequence[RunResult], label: str) -> tuple[RunResult, ...]:
-    return tuple(replace(one, provenance=replace(one.provenance, label=label)) for one in results)
+def measured(subject: Subject, against: str, **rest: Any) -> Comparison:
+    """Of a benchmark: a series against its base, or another target."""
+    options = rest.pop("options", {})
+    target = f"{subject.name}" + ("" if subject.upto is None else f":{subject.upto}")
+    base = subject.base if subject.series else ""
+    given = {
+        "bench": "lazyfree_reclaim", "request": Request(target=target, base=base, **options),
+        "against": against, "subject": subject, "before": against, "after": subject.label,
+        "origin": "Debian", "release": "6.12.0", "rounds": 1, "discarded": (), "lines": (), **rest,
+    }  # fmt: skip
+    return Comparison(**given)
 
 
 def test_what_was_measured_is_said(tmp_path: Path, results: Results) -> None:
@@ -121,10 +134,9 @@ def test_what_was_measured_is_said(tmp_path: Path, results: Results) -> None:
         metric="split_deferred", before=(2048.0,), after=(0.0,), low=-2048, high=-2048, chance=0,
         difference=Difference.LOWER,
     )  # fmt: skip
-    found = Comparison(
-        bench="lazyfree_reclaim", before="v6.12", after="unmap-batch@v2 on v6.12",
-        origin="Debian", release="6.12.0", machine=machine, rounds=1, discarded=(), lines=(line,),
-    )  # fmt: skip
+    v2 = Subject(base="v6.12", series=("unmap-batch@v2",))
+    seeded = {"schedule": "seeded"}
+    found = measured(v2, "v6.12", machine=machine, lines=(line,), options=seeded)
     both = (found, replace(found, machine=replace(machine, arch="arm64")))
     stored_as = pydantic.TypeAdapter(tuple[Comparison, ...]).dump_json(both)
     (directory / compare.FILE).write_bytes(stored_as)
@@ -142,28 +154,39 @@ def test_what_was_measured_is_said(tmp_path: Path, results: Results) -> None:
 
 
 @pytest.mark.parametrize(
-    ("after", "before", "origin", "line"),
+    ("subject", "against", "options", "line"),
     [
-        ("b@v1 + a@v2:1 on v6.12", "v6.12", "Debian", "a@v2:1 --base v6.12"),
-        ("b@v4 on v7.2", "b@v3 on v7.2", "Debian", "b@v4 --base v7.2 --against b@v3"),
-        ("v6.12", "b@v4 on v6.12", "Debian", "v6.12 --against b@v4"),
-        ("b@v4 on mine", "mine", "git tree /t, v7.2-3", "b@v4 --base mine --tree /t"),
+        (
+            Subject(base="v6.12", series=("b@v1", "a@v2"), upto=1), "v6.12", {},
+            "a@v2:1 --base v6.12",
+        ),
+        (
+            Subject(base="v7.2", series=("b@v4",)), "b@v3", {},
+            "b@v4 --base v7.2 --against b@v3",
+        ),
+        (Subject(base="v6.12"), "b@v4", {}, "v6.12 --against b@v4"),
+        (Subject(base="v6.12"), "v6.12", {}, "v6.12 --against v6.12"),
+        (
+            Subject(base="mine", series=("b@v4",)), "mine", {"tree": Path("/t"), "cpus": 2},
+            "b@v4 --base mine --tree /t --cpus 2",
+        ),
     ],
-)
+)  # fmt: skip
 def test_a_measurement_can_be_seen_again(
-    results: Results, after: str, before: str, origin: str, line: str
+    results: Results, subject: Subject, against: str, options: dict[str, Any], line: str
 ) -> None:
-    found = Comparison(
-        bench="dirty_reclaim", before=before, after=after, origin=origin, release="6.12.0",
-        machine=results["pass"][0].machine, rounds=9, discarded=("round 2: oom",), lines=(),
+    found = measured(
+        subject, against, options=options, bench="dirty_reclaim", rounds=9,
+        discarded=("round 2: oom",), machine=results["pass"][0].machine,
     )  # fmt: skip
     said = reply._measured([found], COVER.encode())
     assert said.endswith(f"\n  rig bench {line} --rounds 10 --bench dirty_reclaim\n")
-    assert ("the first 1 patches of" in said) == (":1" in after)
+    assert ("the first 1 patches of" in said) == (subject.upto == 1)
 
 
 def test_a_part_of_a_series_is_not_the_series(tmp_path: Path, results: Results) -> None:
-    part = labelled(results["pass"], "unmap-batch@v2:1 on v6.12")
+    provenance = of_revision(2, 1)
+    part = tuple(replace(one, provenance=provenance) for one in results["pass"])
     _, text = answer(tmp_path, part, ANN)
     assert "I ran the first 1 patches of this series" in text
     assert "Tested-by" not in text
@@ -171,7 +194,10 @@ def test_a_part_of_a_series_is_not_the_series(tmp_path: Path, results: Results) 
 
 
 def test_a_series_that_does_not_bisect_has_not_passed(tmp_path: Path, results: Results) -> None:
-    part, own = results["each-patch"]
+    part, own = (
+        replace(one, provenance=about(one.provenance, each_patch=True))
+        for one in results["each-patch"]
+    )
     _, text = answer(tmp_path / "1", (part, own), ANN)
     assert "machines: PASS." in text and f"Tested-by: {ANN}" in text
     verdict = Verdict(outcome=Outcome.FAIL, reason="patch 1/3 (mm: one): it does not compile")
@@ -179,12 +205,11 @@ def test_a_series_that_does_not_bisect_has_not_passed(tmp_path: Path, results: R
     assert "machines: FAIL." in text and "Tested-by" not in text
     assert "patch 1/3 (mm: one): it does not compile" in text
     assert text.rstrip().endswith(" --each-patch --case stale_tlb/anon_lost_write")
+    assert "rig run unmap-v2-0@example.org --base" in text, "the whole series, not its first patch"
 
 
 def test_what_failed_is_shown(tmp_path: Path, results: Results) -> None:
-    failed = tuple(
-        replace(one, provenance=replace(one.provenance, mutant="")) for one in results["fail"]
-    )
+    failed = tuple(replace(one, provenance=of_revision(2)) for one in results["fail"])
     _, text = answer(tmp_path / "1", failed)
     assert "virtual machines: FAIL." in text
     assert "> page 17: CPU 2 wrote 42, read back 41" in text
@@ -209,27 +234,32 @@ def test_one_line_to_see_it_again(results: Results) -> None:
             cpus=2,
             lru_gen=False,
         ),
-        provenance=replace(one.provenance, seed=7, flavour="debug"),
+        provenance=about(
+            one.provenance, seed=7, flavour="debug", schedule="seeded", cpus=2, lru_gen=False
+        ),
     )
     assert again([seeded]) == (
-        "rig run unmap-v2-0@example.org --base v6.12 --arch x86_64 --schedule seeded --seed 7"
-        " --flavour debug --cpus 2 --no-lru-gen" + few
+        "rig run unmap-v2-0@example.org --base v6.12 --flavour debug --schedule seeded --cpus 2"
+        " --no-lru-gen" + few + " --seed 7"
     )
-    assert " --repeat 3 " in again(results["repeated"])
-    few_of_it = replace(
-        one.provenance, iterations=7, pages=64, promises=("madv_free/a", "reclaim/b")
+    assert again(results["repeated"]).endswith(" --repeat 3")
+    few_of_it = about(one.provenance, iterations=7, pages=64, promises=("madv_free/a",))
+    few_of_it = replace(few_of_it, promises=("madv_free/a", "reclaim/b"))
+    said = again([replace(one, provenance=few_of_it)])
+    assert said.endswith(" --promise madv_free/a --iterations 7 --pages 64"), "as it was asked for"
+    on_x86 = usual.removesuffix(" --arch x86_64,arm64")
+    assert again(results["build"]) == on_x86, "no case ran: all were to"
+    chosen = about(one.provenance, cases=("anon_lost_write", "stale_tlb/shmem_lost_write"))
+    ran = replace(one.suites[0], cases=(case("anon_lost_write"), case("shmem_lost_write")))
+    assert again([replace(one, provenance=chosen, suites=(ran,))]) == (
+        f"{on_x86} --case anon_lost_write,stale_tlb/shmem_lost_write"
     )
-    said = reply.again([replace(one, provenance=few_of_it)], f"{COVER}Promises: reclaim/b".encode())
-    assert " --iterations 7 --pages 64 --promise madv_free/a --case" in said
-    assert again(results["build"]) == usual.removesuffix(",arm64"), "no case ran: all were to"
 
 
 def test_a_tree_of_the_users_own_is_named(results: Results) -> None:
     one = results["build"][0]
-    theirs = replace(one.provenance, origin="git tree /home/ann/my linux, v7.2-3-gabc")
-    assert "--base v6.12 --tree '/home/ann/my linux' --arch" in again(
-        [replace(one, provenance=theirs)]
-    )
+    theirs = about(one.provenance, tree=Path("/home/ann/my linux"))
+    assert "--base v6.12 --tree '/home/ann/my linux'" in again([replace(one, provenance=theirs)])
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 
 from rig.campaigns import compare, execute, request
-from rig.campaigns.request import Request
+from rig.campaigns.options import Request
 from rig.campaigns.results import RunResult, RunSpec
 from rig.context import Context
 from rig.errors import ConfigError, InfraError
+from rig.kernel.tree import Subject
 from rig.report import review
 from rig.shelves import Shelves
 from rig.store import Store
 from rig.verdict.rules import Outcome, Verdict
+from tests.unit.conftest import about
 
 Results = dict[str, tuple[RunResult, ...]]
 TOP = b"From: a@b\nMessage-Id: <unmap-v2-0@example.org>\nSubject: x\n\n"
@@ -26,10 +28,10 @@ SHELVES = Shelves(kconfigs=Path("/k"), patches=Path("/p"), images=Path("/i"))
 
 
 def stored(
-    store: Store, day: int, results: Sequence[RunResult], top: bytes = TOP, **change: str
+    store: Store, day: int, results: Sequence[RunResult], top: bytes = TOP, **change: object
 ) -> None:
     for number, one in enumerate(results):
-        known = replace(one.provenance, **change)  # type: ignore[arg-type]
+        known = about(one.provenance, **change)  # type: ignore[arg-type]
         path = store.root / "runs" / f"2026010{day}-000000-x" / str(number)
         execute.store_result(replace(one, provenance=known), path)
         (path / "top.eml").write_bytes(top)
@@ -78,7 +80,7 @@ def test_of_several_runs_the_newest_of_several_results_the_worst(
         (TOP.replace(b"v2", b"v1"), {}),
         (b"", {}),
         (TOP, {"mutant": "no-flush"}),
-        (TOP, {"label": "unmap-batch@v2:1 on v6.12"}),
+        (TOP, {"subject": Subject(base="v6.12", series=("unmap-batch@v2",), upto=1)}),
     ],
 )
 def test_what_was_not_run(

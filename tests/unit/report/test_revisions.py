@@ -4,24 +4,28 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rig.campaigns import compare, execute, mutation
 from rig.campaigns.results import RunResult
 from rig.errors import ConfigError
+from rig.kernel.tree import Subject
 from rig.log import Event
 from rig.report import revisions
 from rig.store import Store
 from rig.verdict.rules import Outcome, Verdict
+from tests.unit.conftest import about
 
 SHELF = Path(__file__).parents[2] / "data" / "mbx" / "shelf"
+V2 = Subject(base="v6.12", series=("unmap-batch@v2",))
 Results = dict[str, tuple[RunResult, ...]]
 
 
-def stored(store: Store, name: str, results: Sequence[RunResult], **change: str) -> None:
+def stored(store: Store, name: str, results: Sequence[RunResult], **change: object) -> None:
     for number, one in enumerate(results):
-        known = replace(one.provenance, **change)  # type: ignore[arg-type]
+        known = about(one.provenance, **change)  # type: ignore[arg-type]
         execute.store_result(
             replace(one, provenance=known), store.root / "runs" / name / str(number)
         )
@@ -62,12 +66,18 @@ def test_of_a_run_that_is_repeated_the_worst(store: Store, results: Results) -> 
     ("name", "change"),
     [
         ("unmap-batch@v2-on-v6.12", {"mutant": "no-flush"}),
-        ("unmap-batch@v2-1-on-v6.12", {"label": "unmap-batch@v2:1 on v6.12"}),
-        ("my-unmap-batch@v2-on-v6.12", {"label": "my-unmap-batch@v2 on v6.12"}),
+        (
+            "unmap-batch@v2-1-on-v6.12",
+            {"subject": Subject(base="v6.12", series=("unmap-batch@v2",), upto=1)},
+        ),
+        (
+            "my-unmap-batch@v2-on-v6.12",
+            {"subject": Subject(base="v6.12", series=("my-unmap-batch@v2",))},
+        ),
     ],
 )
 def test_runs_of_something_else(
-    store: Store, results: Results, name: str, change: dict[str, str]
+    store: Store, results: Results, name: str, change: dict[str, Any]
 ) -> None:
     stored(store, f"20260101-000000-{name}", results["pass"], **change)
     assert verdicts(store) == []

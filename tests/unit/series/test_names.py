@@ -14,7 +14,7 @@ import pytest
 
 from rig import git, proc
 from rig.campaigns import execute, request
-from rig.campaigns.request import Request
+from rig.campaigns.options import Request
 from rig.campaigns.results import RunResult, RunSpec
 from rig.context import Context
 from rig.errors import ConfigError

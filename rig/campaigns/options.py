@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What can be asked of a run: each option once, with its name, default, help and limits.
+
+The verbs, pytest and the user's file take their options from here, and the "run it again" lines are
+written from here. A new option is a field of What, Where or How.
+"""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+NUMBER_MAX = 2**63 - 1
+"""QEMU's -icount seed and the suites' are signed 64-bit numbers."""
+
+
+def option(default: Any, help: str, **facts: Any) -> Any:
+    """A field of a group. Facts: `flag` where it is not the field's name, `limits` (least, most),
+    `choices`, and `off`, the flag that turns it off."""
+    return field(default=default, metadata={"help": help, **facts})
+
+
+@dataclass(frozen=True, kw_only=True)
+class What:
+    """Which kernel is tested."""
+
+    target: str
+    base: str = option("", "Base to apply the series to [default: the series' own].")
+    tree: Path | None = option(None, "Your git tree, never modified; bases are its revisions.")
+    flavour: str = option("base", "Kernel flavour: a file of kconfigs/flavour/.")
+    mutant: str = option("", "Break this rule of the kernel first.")
+    each_patch: bool = option(False, "Build after every patch; run after the last.")
+    after: tuple[str, ...] = option((), "With --each-patch: run after these too: 1,3 or all.")
+    unconfined: bool = option(
+        False, "Run a series where the sandbox does not work (docs/security.md)."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """On which machines."""
+
+    arch: tuple[str, ...] = option(("x86_64",), "Architectures, comma-separated.")
+    accel: str = option("auto", "auto, kvm or tcg.", choices=("auto", "kvm", "tcg"))
+    schedule: str = option(
+        "live", "live, or seeded: the same to the byte for a seed.", choices=("live", "seeded")
+    )
+    # The suites keep one CPU for reclaim and need at least one more to race with it; the kernels
+    # are built for 8.
+    cpus: int = option(4, "The guest's CPUs.", limits=(2, 8))
+    memory: int = option(1024, "The guest's memory, MiB.", limits=(512, 65536))
+    zram: int = option(512, "Swap on zram, MiB.", limits=(0, 65536))
+    swap_disk: int = option(256, "Swap on a virtio disk, MiB.", limits=(0, 65536))
+    lru_gen: bool | None = option(
+        None, "MGLRU or the classic LRU [default: the kernel's].", off="--no-lru-gen"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """Which tests, and how much of them."""
+
+    suites: tuple[str, ...] = option(
+        (),
+        "Suites, comma-separated [default: all except kselftest_mm and bench].",
+        flag="--suite",
+    )
+    cases: tuple[str, ...] = option(
+        (),
+        "Cases, comma-separated: CASE or SUITE/CASE [default: all of the suites].",
+        flag="--case",
+    )
+    promises: tuple[str, ...] = option(
+        (), "Cases that this kernel must pass, whatever its version.", flag="--promise"
+    )
+    seed: int = option(
+        1, "Seed of the programs; with --schedule seeded, of everything.", limits=(0, NUMBER_MAX)
+    )
+    iterations: int = option(
+        0, "Iterations of every case [default: the case's own].", limits=(0, 10**9)
+    )
+    pages: int = option(
+        0, "Pages per case, where supported [default: the case's own].", limits=(0, 4096)
+    )
+    repeat: int = option(1, "Boot and run this many times.", limits=(1, 1000))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(What, Where, How):
+    """Everything that is asked for, in the user's words; the names in it may not exist."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Option:
+    """One field of a group, as the faces need it."""
+
+    name: str
+    group: str
+    """The group's docstring, which is its heading in `--help`."""
+    kind: type
+    """Of one value: str, int, bool or Path."""
+    several: bool
+    """Comma-separated."""
+    default: Any
+    help: str
+    flag: str
+    off: str
+    limits: tuple[int, int] | None
+    choices: tuple[str, ...]
+
+    def parsed(self, value: Any) -> Any:
+        """The field's value, from what a command line or a file has."""
+        return comma(value) if self.several and isinstance(value, str) else value
+
+    def written(self, value: Any) -> Any:
+        """The opposite: a field's value as a command line or a file has it."""
+        return ",".join(value) if self.several else value
+
+    def words(self, value: Any) -> list[str]:
+        """What a command needs to have it so: nothing where that is the default."""
+        if value == self.default:
+            return []
+        if self.kind is bool:
+            return [self.flag if value else self.off]
+        return [self.flag, str(self.written(value))]
+
+
+def comma(text: str) -> tuple[str, ...]:
+    """A comma-separated option."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _options() -> dict[str, Option]:
+    table = {}
+    for group in (What, Where, How):
+        for entry in fields(group):
+            if entry.default is MISSING:  # the target, which is an argument
+                continue
+            facts: Mapping[str, Any] = entry.metadata
+            several = get_origin(entry.type) is tuple
+            # The type itself, or the first of tuple[str, ...] and Path | None.
+            kind: Any = next(iter(get_args(entry.type)), entry.type)
+            table[entry.name] = Option(
+                name=entry.name,
+                group=f"{group.__doc__}".rstrip("."),
+                kind=kind,
+                several=several,
+                default=entry.default,
+                help=facts["help"],
+                flag=facts.get("flag", f"--{entry.name.replace('_', '-')}"),
+                off=facts.get("off", ""),
+                limits=facts.get("limits"),
+                choices=facts.get("choices", ()),
+            )
+    return table
+
+
+OPTIONS = _options()
+"""Field -> option, in the order in which `--help` and a command line have them."""
+
+
+def command(request: Request, verb: str = "run", *, without: tuple[str, ...] = ()) -> list[str]:
+    """The command that asks for this: its options that are not the default, nor in `without`."""
+    words = ["rig", verb, request.target]
+    for name, entry in OPTIONS.items():
+        if name not in without:
+            words += entry.words(getattr(request, name))
+    return words

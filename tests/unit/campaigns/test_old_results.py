@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Runs that were stored before a result had its request."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rig.campaigns import compare, execute, mutation, old_results
+from rig.campaigns.options import Request
+from rig.kernel.tree import Subject
+
+DATA = Path(__file__).parents[2] / "data" / "results"
+STACK = ("lazyfree-batched-unmap@v4", "lazyfree-pte-batch-bound@v1")
+
+
+@pytest.mark.parametrize(
+    ("name", "subject", "target", "base"),
+    [
+        ("base", Subject(base="v6.12"), "v6.12", ""),
+        ("stacked", Subject(base="v6.12", series=STACK), STACK[-1], "v6.12"),
+        (
+            "part", Subject(base="v6.12", series=("does-not-bisect@v1",), upto=1),
+            "does-not-bisect@v1:1", "v6.12",
+        ),
+    ],
+)  # fmt: skip
+def test_a_result_has_its_request_and_subject(
+    name: str, subject: Subject, target: str, base: str
+) -> None:
+    known = execute.load(DATA / f"{name}.json").provenance
+    assert known.subject == subject
+    assert subject.label == known.label
+    assert (known.request.target, known.request.base) == (target, base)
+
+
+def test_its_options_are_those_it_had() -> None:
+    stored = json.loads((DATA / "base.json").read_text())
+    result = execute.load(DATA / "base.json")
+    asked, known = result.provenance.request, stored["provenance"]
+    assert (asked.mutant, asked.seed, asked.flavour) == (
+        known["mutant"], known["seed"], known["flavour"],
+    )  # fmt: skip
+    assert asked.mutant and asked.schedule == "seeded"
+    assert asked.arch == (result.machine.arch,)
+    assert (asked.cpus, asked.zram) == (result.machine.cpus, result.machine.swap.zram)
+
+
+def test_a_base_of_the_users_own_tree() -> None:
+    stored: dict[str, Any] = json.loads((DATA / "part.json").read_text())
+    stored["provenance"]["origin"] = "git tree /home/ann/my linux, v7.2-3-gabc"
+    asked = old_results.result(stored)["provenance"]["request"]
+    assert asked["tree"] == "/home/ann/my linux"
+
+
+def test_what_is_stored_today_is_left_as_it_is(tmp_path: Path) -> None:
+    result = execute.load(DATA / "part.json")
+    execute.store_result(result, tmp_path)
+    assert execute.load(tmp_path / execute.RESULT) == result
+    document = json.loads((tmp_path / execute.RESULT).read_text())
+    assert old_results.result(document) is document
+
+
+@pytest.mark.parametrize("file", [compare.FILE, mutation.FILE])
+def test_campaigns_are_read(tmp_path: Path, file: str) -> None:
+    shutil.copy(DATA / file, tmp_path)
+    if file == compare.FILE:
+        (compared,) = compare.load(tmp_path)
+        assert compared.subject.label == compared.after
+        assert compared.request.target == compared.subject.name
+        assert compared.against == compared.before, "a base"
+    else:
+        mutated = mutation.load(tmp_path)
+        assert mutated and mutated.clean[0].provenance.request == Request(
+            target="v6.12", mutant="none", arch=(mutated.clean[0].machine.arch,)
+        )
