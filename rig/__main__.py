@@ -25,7 +25,7 @@ def main() -> None:
     try:
         with host_trouble("the rig"):
             check_given_once(sys.argv[1:])
-            run.app()
+            run.program()
     except RigError as error:
         say(error)
         sys.exit(exit_status(error))

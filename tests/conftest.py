@@ -28,11 +28,12 @@ def _no_home(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[None]:
     """A unit test leaves the user's home directory and store alone, and depends on neither."""
-    if not request.path.is_relative_to(UNIT):
-        yield
-        return
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(home))  # the user's own defaults (rig/cli/defaults.py)
+        if not request.path.is_relative_to(UNIT):
+            yield
+            return
         for name in ("HOME", "RIG_STORE", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
             patch.setenv(name, str(home))
         yield

@@ -247,6 +247,13 @@ def tree_spec(context: Context, request: Request) -> TreeSpec:
     )
 
 
+def _revision_here(name: str) -> ConfigError:
+    return ConfigError(
+        f"there is no series named {name!r}, but this directory's git tree has such a revision",
+        hint="--tree . tests it",
+    )
+
+
 def names_a_series(shelves: Shelves, text: str) -> bool:
     try:
         wanted = target.parse(text)
@@ -259,8 +266,12 @@ def names_a_series(shelves: Shelves, text: str) -> bool:
 
 def _series(shelves: Shelves, wanted: Target, base_name: str) -> SeriesVersion:
     if wanted.file is not None:
+        if not wanted.file.exists() and base.commit_of(Path(), str(wanted.file)):
+            raise _revision_here(str(wanted.file))
         return model.read(wanted.file)
     known = model.names(shelves.patches)
     if wanted.series not in known:
+        if base.commit_of(Path(), wanted.series):
+            raise _revision_here(wanted.series)
         raise unknown("series", wanted.series, (*known, base.DEFAULT))
     return model.load(shelves.patches, wanted.series, wanted.revision, base_name)

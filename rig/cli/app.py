@@ -2,6 +2,7 @@
 """The command line's frame: the program, and the options that several verbs share."""
 
 import functools
+import importlib.metadata
 import inspect
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,6 @@ from rig.campaigns.options import OPTIONS, Option, Request
 app = typer.Typer(
     name="rig",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -26,6 +26,30 @@ app = typer.Typer(
     "Exit status: 0 pass, 1 fail, 2 bad input, "
     "3 broken (host or rig), 4 inconclusive.",
 )
+
+
+TEST, SERIES, LOOK = "Test a kernel or a series", "Series and mail", "Look, and prepare"
+"""Headings of the verbs in `--help`."""
+
+
+def version() -> str:
+    return importlib.metadata.version("mm-rig")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        say(f"rig {version()}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Runs a Linux mm patch series on emulated SMP machines and says whether it loses data."""
+
 
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
 

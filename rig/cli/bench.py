@@ -8,7 +8,7 @@ import typer
 
 from rig.benches import benchmark
 from rig.campaigns.options import Request, comma
-from rig.cli.app import JsonOpt, QuietOpt, VerboseOpt, app, asks, say
+from rig.cli.app import TEST, JsonOpt, QuietOpt, VerboseOpt, app, asks, say
 from rig.cli.progress import reporter
 from rig.context import Context
 from rig.verdict.rules import Outcome
@@ -24,9 +24,10 @@ def _rounds(said: str) -> int:
 
 
 @app.command(
+    rich_help_panel=TEST,
     epilog="Examples: `rig bench batch-dirty-tlb-flush@v2 --schedule seeded`  \n"
     "`rig bench lazyfree-batched-unmap@v4 --bench lazyfree_reclaim --arch x86_64,arm64`  \n"
-    "`rig bench v6.12 --against v6.12`"
+    "`rig bench v6.12 --against v6.12`",
 )
 @asks("mutant", "each_patch", "after", "cases", "promises", "seed", "iterations", "pages", "repeat",
       suites=(benchmark.SUITE,))  # fmt: skip

@@ -3,14 +3,26 @@
 
 import sys
 from dataclasses import fields, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from rig.campaigns import execute, pipeline, request
 from rig.campaigns.options import How, Request, Where, comma
-from rig.cli import bench, series
-from rig.cli.app import JsonOpt, JunitOpt, QuietOpt, RunArg, VerboseOpt, app, asks, say
+from rig.cli import defaults
+from rig.cli.app import (
+    LOOK,
+    TEST,
+    JsonOpt,
+    JunitOpt,
+    QuietOpt,
+    RunArg,
+    VerboseOpt,
+    app,
+    asks,
+    say,
+    version,
+)
 from rig.cli.progress import reporter
 from rig.context import Context
 from rig.errors import ConfigError
@@ -18,13 +30,12 @@ from rig.shelves import Shelves
 from rig.store import Store
 from rig.verdict.rules import Outcome
 
-__all__ = ["app", "bench", "series"]
-
 EACH_PATCH = ("each_patch", "after")
 WHERE, HOW = ([entry.name for entry in fields(group)] for group in (Where, How))
 
 
-@app.command("run", epilog="Examples: `rig run batch-dirty-tlb-flush@v2 --arch x86_64,arm64`  \n"
+@app.command("run", rich_help_panel=TEST,
+             epilog="Examples: `rig run batch-dirty-tlb-flush@v2 --arch x86_64,arm64`  \n"
              "`rig run v6.12 --mutant no-remote-flush --suite stale_tlb`  \n"
              "`rig run my-branch --tree ~/linux --json out.json`  \n"
              "`rig run batch-dirty-tlb-flush@v1,v2 --suite stale_tlb`  \n"
@@ -52,8 +63,9 @@ def run_(
 
 
 @app.command(
+    rich_help_panel=TEST,
     epilog="Examples: `rig mutate v6.12 --arch x86_64,arm64`  \n"
-    "`rig mutate batch-dirty-tlb-flush@v2 --mutant no-remote-flush --repeat 3`"
+    "`rig mutate batch-dirty-tlb-flush@v2 --mutant no-remote-flush --repeat 3`",
 )
 @asks("mutant", "each_patch", "after")
 def mutate(
@@ -92,8 +104,9 @@ def mutate(
 
 
 @app.command(
+    rich_help_panel=TEST,
     epilog="Examples: `rig explore v6.12 --suite stale_tlb --case anon_lost_write --seeds 1..500`"
-    "  \n`rig explore v6.12 --mutant no-remote-flush --case anon_lost_write --failures 3`"
+    "  \n`rig explore v6.12 --mutant no-remote-flush --case anon_lost_write --failures 3`",
 )
 @asks("accel", "seed", "repeat", "each_patch", "after", schedule="seeded")
 def explore(
@@ -125,8 +138,9 @@ def explore(
 
 
 @app.command(
+    rich_help_panel=TEST,
     epilog="Examples: `rig replay`  \n`rig replay 20261120-1015 --case anon_lost_write`  \n"
-    "`rig replay --trace try_to_unmap_one,swap_writepage`"
+    "`rig replay --trace try_to_unmap_one,swap_writepage`",
 )
 def replay(
     name: Annotated[
@@ -180,7 +194,9 @@ def replay(
     raise typer.Exit(0 if all(one.identical for one in runs) else 1)
 
 
-@app.command(epilog="Example: `rig build batch-dirty-tlb-flush@v2:3 --arch arm64`")
+@app.command(
+    rich_help_panel=LOOK, epilog="Example: `rig build batch-dirty-tlb-flush@v2:3 --arch arm64`"
+)
 @asks(*EACH_PATCH, *HOW, *(name for name in WHERE if name != "arch"))
 def build(
     asked: Request,
@@ -197,7 +213,8 @@ def build(
 
 
 @app.command(
-    epilog="Examples: `rig shell v6.12`  \n`rig shell v6.12 --arch arm64 -- cat /proc/vmstat`"
+    rich_help_panel=LOOK,
+    epilog="Examples: `rig shell v6.12`  \n`rig shell v6.12 --arch arm64 -- cat /proc/vmstat`",
 )
 @asks(*EACH_PATCH, *HOW, "schedule")
 def shell(
@@ -221,7 +238,10 @@ def shell(
     raise typer.Exit(pipeline.interact(prepared, command or [], sys.stdout, sys.stderr))
 
 
-@app.command(epilog="Examples: `rig report`  \n`rig report 20261120-1015 --junit out.xml`")
+@app.command(
+    rich_help_panel=LOOK,
+    epilog="Examples: `rig report`  \n`rig report 20261120-1015 --junit out.xml`",
+)
 def report(
     name: RunArg = "",
     json: JsonOpt = None,
@@ -252,7 +272,9 @@ def report(
     raise typer.Exit(text.overall(results).exit_status)
 
 
-@app.command("list", epilog="Examples: `rig list`  \n`rig list --cases >docs/cases.md`")
+@app.command(
+    "list", rich_help_panel=LOOK, epilog="Examples: `rig list`  \n`rig list --cases >docs/cases.md`"
+)
 def list_(
     cases: Annotated[
         bool,
@@ -273,7 +295,15 @@ def list_(
     say(table.render(mutants, [one for one in stored if one]))
 
 
-@app.command(epilog="Example: `rig doctor --fix`")
+@app.command(rich_help_panel=LOOK, epilog="Example: `rig man | man -l -`")
+def man() -> None:
+    """Print the manual page."""
+    from rig.cli import manual
+
+    say(manual.page(app, version()))
+
+
+@app.command(rich_help_panel=LOOK, epilog="Example: `rig doctor --fix`")
 def doctor(
     fix: Annotated[
         bool, typer.Option("--fix", help="Install what is missing, after saying what and why.")
@@ -287,3 +317,15 @@ def doctor(
         findings = checks.examine(Store.default(), fix=fix)
     say(checks.render(findings))
     raise typer.Exit(0 if findings.healthy else 3)
+
+
+# The other verbs register themselves; `--help` has them in the order of their registration.
+from rig.cli import bench, series  # noqa: E402
+
+__all__ = ["app", "bench", "program", "series"]
+
+
+def program() -> None:
+    """`rig`, with the user's own defaults."""
+    verbs: Any = typer.main.get_command(app)  # typer's own click has no types
+    verbs(default_map=defaults.load(verbs.commands))

@@ -10,7 +10,7 @@ import typer
 
 from rig.campaigns import execute
 from rig.campaigns.options import Request, comma
-from rig.cli.app import QuietOpt, RunArg, VerboseOpt, app, option, say
+from rig.cli.app import SERIES, QuietOpt, RunArg, VerboseOpt, app, option, say
 from rig.cli.progress import reporter
 from rig.context import Context
 from rig.errors import RigError
@@ -20,9 +20,10 @@ from rig.store import Store
 
 
 @app.command(
+    rich_help_panel=SERIES,
     epilog="Examples: `rig fetch 20260317-batch-tlb-flush-v2-0-5d0e93fa7b16@example.org`  \n"
     "`rig fetch https://lore.kernel.org/linux-mm/ID/ --all-revisions`  \n"
-    "`rig fetch ./series.mbox --name batch-tlb`  \n`rig fetch git:~/linux v6.12..my-branch`"
+    "`rig fetch ./series.mbox --name batch-tlb`  \n`rig fetch git:~/linux v6.12..my-branch`",
 )
 def fetch(
     source: Annotated[
@@ -58,8 +59,9 @@ def fetch(
 
 
 @app.command(
+    rich_help_panel=SERIES,
     epilog="Examples: `rig reply`  \n"
-    "`rig reply 20261120-1015 --name 'Ann Example <ann@example.org>' --output reply.eml`"
+    "`rig reply 20261120-1015 --name 'Ann Example <ann@example.org>' --output reply.eml`",
 )
 def reply(
     name: RunArg = "",
@@ -86,8 +88,9 @@ def reply(
 
 
 @app.command(
+    rich_help_panel=SERIES,
     epilog="Examples: `rig diff batch-dirty-tlb-flush`  \n"
-    "`rig diff batch-dirty-tlb-flush v1 v2 --base v7.2`"
+    "`rig diff batch-dirty-tlb-flush v1 v2 --base v7.2`",
 )
 def diff(
     name: Annotated[str, typer.Argument(metavar="SERIES", help="A series in patches/.")],
@@ -110,7 +113,11 @@ def diff(
     say(said, painted.painted if colour else None)
 
 
-@app.command("series", epilog="Examples: `rig series`  \n`rig series batch-dirty-tlb-flush`")
+@app.command(
+    "series",
+    rich_help_panel=SERIES,
+    epilog="Examples: `rig series`  \n`rig series batch-dirty-tlb-flush`",
+)
 def series_(
     names: Annotated[list[str] | None, typer.Argument(metavar="SERIES", help="Only these.")] = None,
 ) -> None:
@@ -123,6 +130,7 @@ def series_(
 
 @app.command(
     "b4-check",
+    rich_help_panel=SERIES,
     epilog="Examples: `rig b4-check --run --arch x86_64,arm64 <cover.eml`  \n"
     "`git config b4.review-series-check-cmd 'rig b4-check'`",
 )

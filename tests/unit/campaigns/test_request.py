@@ -116,6 +116,21 @@ def test_what_is_not_there_is_said_at_once(
     assert list(store.root.iterdir()) == []
 
 
+def test_a_branch_of_this_directory_is_pointed_at(
+    shelves: Shelves, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in (["init", "--quiet"], ["commit", "--quiet", "--allow-empty", "-m", "x"]):
+        git.git(*words, cwd=tmp_path)
+    for branch in ("my-branch", "mm/fixes"):
+        git.git("branch", branch, cwd=tmp_path)
+        with pytest.raises(ConfigError, match=f"no series named '{branch}', but this") as bad:
+            request.check(shelves, Request(target=branch))
+        assert bad.value.hint == "--tree . tests it"
+    with pytest.raises(ConfigError, match=r"no series named 'my-brunch'$"):
+        request.check(shelves, Request(target="my-brunch"))
+
+
 def test_no_reclaim_without_swap_but_with_either_kind(shelves: Shelves) -> None:
     request.check(shelves, replace(V2, zram=0, swap_disk=64))
     request.check(shelves, replace(V2, zram=64))

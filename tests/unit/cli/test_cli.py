@@ -39,6 +39,7 @@ VERBS = (
     "build",
     "shell",
     "report",
+    "man",
     "list",
     "doctor",
     "fetch",

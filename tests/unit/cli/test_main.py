@@ -39,7 +39,7 @@ def ends(
         def fails() -> None:
             raise error
 
-        monkeypatch.setattr(cli_run, "app", fails)
+        monkeypatch.setattr(cli_run, "program", fails)
         monkeypatch.setattr(sys, "argv", ["rig"])
         with pytest.raises(SystemExit) as ended:
             rig.main()

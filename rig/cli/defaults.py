@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The user's own defaults: options of a run, by their names, in config.toml.
+
+arch = "x86_64,arm64"
+tree = "~/linux"
+cpus = 2
+"""
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from rig.campaigns.options import OPTIONS
+from rig.errors import ConfigError, unknown
+
+
+def path() -> Path:
+    return platformdirs.user_config_path("rig") / "config.toml"
+
+
+def load(verbs: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Verb -> option -> default, as a command line has it; nothing where there is no file.
+
+    Raises ConfigError for a file that is no TOML, and for a name that is no option.
+    """
+    try:
+        chosen = tomllib.loads(path().read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path()} cannot be read: {error}") from error
+    by_flag = {entry.flag.removeprefix("--"): entry for entry in OPTIONS.values()}
+    values = {}
+    for name, value in chosen.items():
+        if name not in by_flag:
+            raise unknown(f"option for {path()}", name, by_flag)
+        entry = by_flag[name]
+        text = ",".join(map(str, value)) if isinstance(value, list) else value
+        values[entry.name] = str(Path(text).expanduser()) if entry.kind is Path else text
+    return dict.fromkeys(verbs, values)

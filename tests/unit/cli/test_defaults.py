@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The user's own defaults, from a file to what a verb is given."""
+
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from rig.campaigns import request
+from rig.campaigns.options import Request
+from rig.cli import defaults, run
+from rig.errors import ConfigError
+
+
+def write(text: str) -> None:
+    defaults.path().parent.mkdir(parents=True)
+    defaults.path().write_text(text)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+    received: list[Request] = []
+
+    def specs(context: object, one: Request) -> None:
+        received.append(one)
+        raise ConfigError("that is all")
+
+    monkeypatch.setattr(request, "specs", specs)
+    monkeypatch.setattr(request, "fetched", lambda shelves, one: one)
+    return received
+
+
+def ask(*words: str) -> None:
+    known: Any = defaults.load(["run", "build"])
+    CliRunner().invoke(run.app, words, default_map=known)
+
+
+def test_without_a_file_there_are_none() -> None:
+    assert defaults.load(["run"]) == {}
+
+
+def test_the_command_line_goes_before_the_file(asked: list[Request]) -> None:
+    write('arch = ["x86_64", "arm64"]\ncpus = 2\nlru-gen = false\nsuite = "stale_tlb"\n')
+    ask("run", "v6.12")
+    ask("run", "v6.12", "--cpus", "8", "--arch", "arm64")
+    both = ("x86_64", "arm64")
+    kept: dict[str, Any] = {"target": "v6.12", "lru_gen": False, "suites": ("stale_tlb",)}
+    assert asked == [
+        Request(arch=both, cpus=2, **kept),
+        Request(arch=("arm64",), cpus=8, **kept),
+    ]
+
+
+def test_a_home_directory_is_known(asked: list[Request], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    write('tree = "~/linux"\n')
+    ask("run", "my-branch")
+    assert str(asked[0].tree) == "/home/ann/linux"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint", "hint"),
+    [
+        ("archs = 'x86_64'\n", "no option for .*config.toml named 'archs'", "did you mean arch?"),
+        ("arch = \n", "config.toml cannot be read: Invalid value", ""),
+    ],
+)
+def test_what_is_wrong_with_the_file_is_said(text: str, complaint: str, hint: str) -> None:
+    write(text)
+    with pytest.raises(ConfigError, match=complaint) as bad:
+        defaults.load(["run"])
+    assert bad.value.hint == hint
