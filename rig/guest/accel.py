@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which accelerator works *here*, found by booting a guest under it.
+"""Finds out which accelerators work on this host, by booting a guest under each.
 
-That /dev/kvm exists, opens and makes a virtual machine proves nothing: on some hosts every guest
-aborts or spins for ever. The answer is kept for this host, its kernel and this QEMU.
+A /dev/kvm that opens and makes a virtual machine is no proof: on some hosts every guest aborts or
+spins for ever. The result is stored for this host, its kernel and this version of QEMU.
 """
 
 import platform
@@ -30,7 +30,7 @@ class Probe:
     accel: Accel
     works: bool
     why: str
-    """What was seen, for people."""
+    """What happened, for the user to read."""
 
 
 def qemu_version(arch: Arch) -> str:
@@ -38,7 +38,7 @@ def qemu_version(arch: Arch) -> str:
 
 
 def probe(store: Store, arch: Arch, accel: Accel) -> Probe:
-    """Boot the smallest guest; remembered until the host's kernel, QEMU or the probe changes."""
+    """Boot a minimal guest. The result is stored until the host, QEMU or the probe changes."""
     if accel is Accel.KVM:
         if not arch.is_host():
             return Probe(
@@ -48,7 +48,7 @@ def probe(store: Store, arch: Arch, accel: Accel) -> Probe:
                 why="KVM runs only the host's architecture",
             )
         if not Path("/dev/kvm").exists():
-            return Probe(arch=arch.name, accel=accel, works=False, why="there is no /dev/kvm")
+            return Probe(arch=arch.name, accel=accel, works=False, why="no /dev/kvm on this host")
     source = Path(arches.__file__).with_name(f"{arch.name}.S")
     inputs = {
         "arch": arch.name,
@@ -60,10 +60,10 @@ def probe(store: Store, arch: Arch, accel: Accel) -> Probe:
 
     name = digest(inputs)
     if store.find("probes", name) is None:
-        title = f"Booting the smallest {arch.name} guest under {accel}"
+        title = f"Booting a minimal {arch.name} guest under {accel}"
         with log.step(title), store.lock(f"probe-{name}"), store.scratch() as scratch:
             works, why = _boot(arch, accel, source, scratch)
-        # TCG works everywhere: a guest that did not answer was not given the time this once.
+        # TCG works on every host. A failure means that the host was too busy: do not store it.
         if accel is Accel.TCG and not works:
             return Probe(arch=arch.name, accel=accel, works=works, why=why)
         store.make("probes", name, inputs, lambda _: {"works": works, "why": why})
@@ -76,34 +76,39 @@ def _boot(arch: Arch, accel: Accel, source: Path, out: Path) -> tuple[bool, str]
     link = ["-nostdlib", "-static", "-Wl,--build-id=none", "-Wl,-Ttext=0xf0000"]
     proc.run([arch.tool("gcc"), *link, "-o", elf, source])
     proc.run([arch.tool("objcopy"), "-O", "binary", "-j", ".text", elf, rom])
-    there = "/dev/kvm is there, but " if accel is Accel.KVM else ""
+    failed = "a guest does not boot under it"
+    if accel is Accel.KVM:
+        failed = f"/dev/kvm exists, but {failed}"
     try:
         box = Box(read=(rom,), device=accel.device)
         command = sandbox.command(qemu.probe_argv(arch, accel, rom), box, unconfined=True)
-        done = proc.run(command, check=False, deadline=DEADLINE)
+        result = proc.run(command, check=False, deadline=DEADLINE)
     except proc.DeadlineExceeded:
-        return False, f"{there}a guest does not boot under it: no answer within {DEADLINE} s"
-    if ANSWER in done.stdout:
-        return True, f"a guest boots in {done.seconds:.1f} s"
-    lines = [line for line in done.stderr.splitlines() if "warning:" not in line]
-    said = lines[0].removeprefix(f"{arch.qemu}: ") if lines else f"QEMU ended with {done.status}"
-    return False, f"{there}a guest does not boot under it: {said}"
+        return False, f"{failed}: no answer within {DEADLINE} s"
+    if ANSWER in result.stdout:
+        return True, f"a guest boots in {result.seconds:.1f} s"
+    errors = [line for line in result.stderr.splitlines() if "warning:" not in line]
+    if not errors:
+        return False, f"{failed}: QEMU exited with status {result.status}"
+    return False, f"{failed}: {errors[0].removeprefix(f'{arch.qemu}: ')}"
 
 
-def choose(store: Store, arch: Arch, asked: str = "auto") -> Accel:
-    """The accelerator to use; one that was asked for must work."""
-    if asked == "auto":
+def choose(store: Store, arch: Arch, name: str = "auto") -> Accel:
+    """The accelerator to use. One that the user names must work."""
+    if name == "auto":
         for accel in Accel:
             if probe(store, arch, accel).works:
                 return accel
         raise InfraError(
-            f"no accelerator runs {arch.name} guests here", hint="`rig doctor` says why"
+            f"no accelerator runs {arch.name} guests here",
+            hint="`rig doctor` shows why each of them fails",
         )
-    if asked not in list(Accel):
-        raise unknown("accelerator", asked, ["auto", *Accel])
-    found = probe(store, arch, Accel(asked))
-    if not found.works:
+    if name not in list(Accel):
+        raise unknown("accelerator", name, ["auto", *Accel])
+    result = probe(store, arch, Accel(name))
+    if not result.works:
         raise ConfigError(
-            f"{asked} does not work for {arch.name} here: {found.why}", hint="--accel auto"
+            f"{name} does not work for {arch.name} here: {result.why}",
+            hint="`--accel auto` takes one that works",
         )
-    return found.accel
+    return result.accel

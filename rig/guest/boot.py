@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`boot()`: a guest that is up, watched on its console and driven over SSH, within a `with`.
+"""`boot()` starts a guest. Commands run in it over SSH, while its console is watched.
 
-SSH alone cannot see a panic: the connection just stops. So a thread reads the console all the time,
-and a splat closes the channel at once. A guest that is lost stays lost and says why.
+SSH does not show a panic: the connection just stops. So a thread reads the console all the time,
+and a splat closes the connection at once. A lost guest is not used again: each call says why.
 """
 
 import asyncio
@@ -29,19 +29,19 @@ from rig.guest.software import PORT, SSH, Software, live_command, write_initrd
 from rig.kernel import sandbox
 from rig.proc import Popen, TimeoutExpired
 
-if TYPE_CHECKING:  # a third of the rig's start, and half of its verbs connect to nobody
+if TYPE_CHECKING:  # their import takes a third of the rig's start; half of the verbs need no SSH
     import fabric
     import paramiko
 
 READY = b"rig: guest is ready"
 SETUP_FAILED = re.compile(rb"rig: setup failed: ([^\r\n]*)")
 BOOT_DEADLINE = 10.0
-"""Seconds on hardware, from QEMU's start to SSH's first answer."""
+"""Seconds on hardware, from the start of QEMU to the first answer over SSH."""
 OUTPUT_LIMIT = 4 << 20
-"""Bytes of a command's output that are kept; more than that ends the command."""
+"""Bytes of a command's output. A command that prints more is stopped."""
 
 CONSOLE_MAX = 64 << 20
-"""Bytes of a console, which is read as a whole."""
+"""Bytes of a console log, which is read into memory as a whole."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +54,7 @@ class Ran:
 
 
 class Console:
-    """Drains the serial console to a file, looks for splats, and knows when the guest is up."""
+    """Copies the serial console to a file, and looks for splats and for the ready message."""
 
     def __init__(self, process: Popen[bytes], path: Path) -> None:
         self.path = path
@@ -68,7 +68,7 @@ class Console:
         self._process = process
         self._tail = b""
         self.failure: BaseException | None = None
-        """What stopped the reader itself: the rig's fault. Nothing goes on unwatched."""
+        """The exception that stopped the reader: the rig's fault. QEMU is then killed."""
         self.thread = threading.Thread(target=self._drain, name="console", daemon=True)
         self.thread.start()
 
@@ -87,7 +87,7 @@ class Console:
         with self.path.open("wb", buffering=0) as file:
             while data := fd.read1(65536):  # type: ignore[attr-defined]
                 if file.write(data) and file.tell() > CONSOLE_MAX:
-                    raise InfraError(f"the console has more than {CONSOLE_MAX >> 20} MiB")
+                    raise InfraError(f"the console log has more than {CONSOLE_MAX >> 20} MiB")
                 self._tail = (self._tail + data)[-4096:]
                 if not self.ready.is_set() and READY in self._tail:
                     self.ready.set()
@@ -126,7 +126,7 @@ class Guest:
 
     @property
     def pid(self) -> int:
-        """Of QEMU, or of the sandbox that it ends with."""
+        """The pid of QEMU, or of its sandbox: the two end together."""
         return self._process.pid
 
     @property
@@ -144,14 +144,13 @@ class Guest:
             raise self._lost
         began = time.monotonic()
         until = began + deadline * self.machine.accel.patience
-        # What waits for an answer of the guest's SSH server, without an end, is cut off.
-        late = threading.Timer(until - began + 1, self._hang_up)
-        late.daemon = True
-        late.start()
+        # paramiko may wait for the guest's SSH server without a limit: close the connection then.
+        timer = threading.Timer(until - began + 1, self._hang_up)
+        timer.daemon = True
+        timer.start()
         try:
             channel = self._transport().open_session(timeout=until - began)
-            # Without the exit the shell becomes its last command, and a signal that ends that one
-            # comes as no status at all.
+            # Without `exit` the shell execs the last command; a signal to it gives no status.
             channel.exec_command(f". /etc/profile; {command}\nexit $?")
             if stdin:
                 channel.sendall(stdin)
@@ -159,11 +158,11 @@ class Guest:
             stdout, stderr = self._collect(channel, until)
             status = channel.recv_exit_status()
         except (paramiko.SSHException, OSError, EOFError) as error:
-            raise self._cut_off(command, until) from error
+            raise self._disconnected(command, until) from error
         finally:
-            late.cancel()
+            timer.cancel()
         if status == -1 or self.console.trouble.is_set():
-            raise self._cut_off(command, until)
+            raise self._disconnected(command, until)
         return Ran(
             command=command,
             status=status,
@@ -177,11 +176,12 @@ class Guest:
             with contextlib.suppress(Exception):
                 self._connection.close()
 
-    def _cut_off(self, command: str, until: float) -> RigError:
-        late = time.monotonic() > until
-        if not late:  # QEMU that ends cuts the connection first; its sandbox ends after it
-            self.console.ended.wait(5)
-        return self._lose("no answer within the deadline" if late else f"{command!r} was cut off")
+    def _disconnected(self, command: str, until: float) -> RigError:
+        if time.monotonic() > until:
+            return self._lose("no answer within the deadline")
+        # When QEMU exits, the connection closes first; the sandbox, and so the console, end later.
+        self.console.ended.wait(5)
+        return self._lose(f"the connection was closed while {command!r} ran")
 
     def _collect(self, channel: "paramiko.Channel", until: float) -> tuple[bytes, bytes]:
         out, err = bytearray(), bytearray()
@@ -193,7 +193,7 @@ class Guest:
             with contextlib.suppress(TimeoutError):
                 data = channel.recv(65536)
                 out += data
-                if not data:  # end of output; what is left of stderr is already here
+                if not data:  # end of output; the rest of stderr has already arrived
                     while channel.recv_stderr_ready():
                         err += channel.recv_stderr(65536)
                     return bytes(out), bytes(err)
@@ -206,21 +206,21 @@ class Guest:
                 )
 
     def shell(self) -> int:
-        """Give the user's terminal to a shell in the guest."""
+        """Connect the user's terminal to a shell in the guest."""
         self._transport()
         assert self._connection is not None
         self._connection.shell()
         return 0
 
     def diagnose(self) -> None:
-        """Keep what the CPUs of a hung guest are doing, from QEMU, in registers.txt."""
-        said = self.monitor("info cpus") + self.monitor("info registers -a")
-        self.console.path.with_name("registers.txt").write_text(said)
+        """Write the registers of a hung guest's CPUs, from QEMU, to registers.txt."""
+        registers = self.monitor("info cpus") + self.monitor("info registers -a")
+        self.console.path.with_name("registers.txt").write_text(registers)
 
-    def monitor(self, line: str) -> str:
-        """Ask QEMU's human monitor; empty when QEMU is gone."""
+    def monitor(self, command: str) -> str:
+        """The output of a command of QEMU's human monitor; "" where QEMU has exited."""
         try:
-            return str(asyncio.run(_monitor(self._qmp, line)))
+            return str(asyncio.run(_monitor(self._qmp, command)))
         except (TimeoutError, OSError, QMPError, EOFError):
             return ""
 
@@ -241,26 +241,26 @@ class Guest:
 
         relay = None if sandbox.broken() else self._qmp.with_name(SSH)
         port = PORT if relay else self._port()
-        key = paramiko.Ed25519Key.from_private_key(io.StringIO(user.private.decode()))
-        promised = paramiko.Ed25519Key.from_private_key(io.StringIO(host.private.decode()))
+        user_key = paramiko.Ed25519Key.from_private_key(io.StringIO(user.private.decode()))
+        host_key = paramiko.Ed25519Key.from_private_key(io.StringIO(host.private.decode()))
         while True:
-            left = max(1.0, until - time.monotonic())
+            seconds = max(1.0, until - time.monotonic())
             connection = fabric.Connection(
                 "127.0.0.1",
                 user="root",
                 port=port,
                 config=fabric.Config(lazy=True, overrides={"load_ssh_configs": False}),
                 connect_kwargs={
-                    "pkey": key,
+                    "pkey": user_key,
                     "allow_agent": False,
                     "look_for_keys": False,
                     "timeout": 5,
-                    "banner_timeout": left,
-                    "auth_timeout": left,
+                    "banner_timeout": seconds,
+                    "auth_timeout": seconds,
                 },
             )
             connection.client.get_host_keys().add(
-                f"[127.0.0.1]:{port}", promised.get_name(), promised
+                f"[127.0.0.1]:{port}", host_key.get_name(), host_key
             )
             connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
             try:
@@ -280,25 +280,25 @@ class Guest:
                 return
 
     def _port(self) -> int:
-        """The port of this host that QEMU forwards."""
+        """The port on this host that QEMU forwards to the guest."""
         usernet = self.monitor("info usernet")
-        found = re.search(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)", usernet)
-        if not found:
-            raise InfraError("QEMU does not say which port it forwards", detail=usernet)
-        return int(found[1])
+        match = re.search(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)", usernet)
+        if not match:
+            raise InfraError("QEMU does not list the forwarded SSH port", detail=usernet)
+        return int(match[1])
 
-    def _boot_failed(self, why: str) -> RigError:
-        error = self._lose(why)
+    def _boot_failed(self, reason: str) -> RigError:
+        error = self._lose(reason)
         if isinstance(error, GuestLost):
             return BootError(error.message, hint=error.hint, detail=error.detail)
         return error
 
-    def _lose(self, doing: str) -> RigError:
-        """The first cause, from the console, the process, or what was being done."""
+    def _lose(self, reason: str) -> RigError:
+        """The first cause: from the console, from the process, or else `reason`."""
         if self._lost:
             return self._lost
         if self.console.trouble.is_set() or self._process.poll() is not None:
-            # The splat's end, or QEMU's own exit, is moments away: panic=-1 resets at once.
+            # Wait for the rest of the splat, or for QEMU to exit: panic=-1 resets at once.
             self.console.ended.wait(5)
         if self.console.failure:
             return InfraError(f"the console's reader failed: {self.console.failure!r}")
@@ -309,20 +309,20 @@ class Guest:
                 return InfraError(f"QEMU was killed by signal {killed}", detail=self.console.tail())
         if splat := self.console.fatal():
             lost = GuestLost(splat.title, detail="\n".join(splat.text))
-        elif self.console.ended.is_set():
-            lost = GuestLost("the guest ended without a word", detail=self.console.tail())
         else:
-            lost = GuestLost(doing, detail=self.console.tail())
+            if self.console.ended.is_set():
+                reason = "guest exited; no panic or oops on the console"
+            lost = GuestLost(reason, detail=self.console.tail())
         self._lost = lost
         return lost
 
 
-async def _monitor(path: Path, line: str) -> object:
+async def _monitor(path: Path, command: str) -> object:
     client = QMPClient("rig")
     await asyncio.wait_for(client.connect(sandbox.connected(path)), 5)
     try:
         return await asyncio.wait_for(
-            client.execute("human-monitor-command", {"command-line": line}), 10
+            client.execute("human-monitor-command", {"command-line": command}), 10
         )
     finally:
         await client.disconnect()
@@ -330,12 +330,12 @@ async def _monitor(path: Path, line: str) -> object:
 
 @contextlib.contextmanager
 def boot(machine: Machine, software: Software, directory: Path) -> Iterator[Guest]:
-    """Boot a guest; its console, QEMU's command line and output are kept in `directory`.
+    """Boot a guest; its console, QEMU's command line and QEMU's output are left in `directory`.
 
-    Raises BootError when the kernel does not come up, InfraError when QEMU does not.
+    Raises BootError when the kernel does not boot, InfraError when QEMU does not start.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    # A cut connection is ours to explain; paramiko's threads would print a traceback of it.
+    # The rig reports a lost connection itself; paramiko's threads would print a traceback too.
     logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
     with ExitStack() as stack:
         scratch = stack.enter_context(sandbox.scratch())
@@ -351,9 +351,9 @@ def boot(machine: Machine, software: Software, directory: Path) -> Iterator[Gues
             data_disk=software.data_disk,
         )
         command = live_command(machine, software, files, directory / "qemu.cmd")
-        errors = stack.enter_context((directory / "qemu.log").open("wb"))
+        output = stack.enter_context((directory / "qemu.log").open("wb"))
         began = time.monotonic()
-        process = stack.enter_context(proc.spawn(command, stderr=errors))
+        process = stack.enter_context(proc.spawn(command, stderr=output))
         console = Console(process, directory / "console.log")
         stack.callback(console.thread.join, 5)
         stack.callback(proc.kill, process)
@@ -372,10 +372,9 @@ def _await_ready(guest: Guest, began: float) -> None:
     while not console.ready.wait(0.02):
         if console.trouble.is_set():
             if not console.text().strip():
-                said = (console.path.with_name("qemu.log")).read_text(errors="replace").strip()
-                raise InfraError(
-                    "QEMU does not start", detail=said[-2000:], hint="`rig doctor` looks into it"
-                )
+                output = (console.path.with_name("qemu.log")).read_text(errors="replace").strip()
+                hint = "`rig doctor` boots a minimal guest and shows what fails"
+                raise InfraError("QEMU does not start", detail=output[-2000:], hint=hint)
             raise guest._boot_failed("the kernel does not boot")
         if time.monotonic() > deadline:
             guest.diagnose()
@@ -386,9 +385,9 @@ def _await_ready(guest: Guest, began: float) -> None:
 
 
 def check_setup(console: bytes) -> None:
-    """Raise InfraError if the image's setup said that something is not as needed."""
-    if failed := SETUP_FAILED.search(console):
-        raise InfraError(f"the guest's setup failed: {failed[1].decode('utf-8', 'replace')}")
+    """Raise InfraError if the image's setup script reported a failure."""
+    if match := SETUP_FAILED.search(console):
+        raise InfraError(f"the guest's setup failed: {match[1].decode('utf-8', 'replace')}")
 
 
 def _swap_disk(scratch: Path, megabytes: int) -> Path | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Splats on a guest's serial console: what the kernel says when it is broken.
+"""Finds splats on a guest's serial console: panics, oopses, BUGs, sanitizer reports, stalls.
 
 The formats are those of kernel/panic.c, lib/bug.c, arch/x86/kernel/{dumpstack,traps}.c,
 arch/x86/mm/fault.c, arch/arm64/{kernel/traps,mm/fault}.c, mm/{page_alloc,memory,oom_kill}.c,
@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
 
 LINE_MAX = 4096
-"""Bytes kept of a line; more is user space gone wild."""
+"""Bytes kept of a line. Only broken user-space programs print longer ones."""
 TEXT_MAX = 400
 """Lines kept of a splat."""
 PRELUDE_MAX = 40
 GAP = 10.0
-"""Kernel seconds of silence that end a splat. On a busy host TCG lets one pass between lines."""
+"""Seconds of kernel time without a line that end a splat. Under TCG one second is common."""
 GAP_ACROSS_CPUS = 30.0
-"""nmi_trigger_cpumask_backtrace() waits ten seconds for the other CPUs."""
+"""nmi_trigger_cpumask_backtrace() waits up to ten seconds for the other CPUs."""
 RESTARTING = "reboot: Restarting system"
-"""kernel_restart()'s last word: CPUs go offline wherever they are, and others complain of it."""
+"""kernel_restart()'s last message. CPUs are stopped at any point then; warnings do not count."""
 
 
 class SplatKind(StrEnum):
@@ -46,22 +46,22 @@ class SplatKind(StrEnum):
 
     @property
     def failure(self) -> bool:
-        """The kernel is at fault: limits are for OOM kills, and mainline has KCSAN's races."""
+        """A fault of the kernel's. Limits cause OOM kills, and KCSAN reports races of mainline."""
         return self not in (SplatKind.OOM, SplatKind.KCSAN)
 
     @property
     def fatal(self) -> bool:
-        """Nothing the guest says afterwards counts: it is left at once."""
+        """The guest cannot be trusted after it, and is stopped at once."""
         return self.failure and self not in (SplatKind.WARNING, SplatKind.UBSAN)
 
     @property
     def across_cpus(self) -> bool:
-        """Other CPUs' backtraces are part of it."""
+        """Backtraces of other CPUs belong to it."""
         return self in (SplatKind.RCU_STALL, SplatKind.HARD_LOCKUP)
 
 
 class _End(Enum):
-    """What ends a splat, besides silence, the next splat and the end of the log."""
+    """What ends a splat, besides a gap, the next splat and the end of the log."""
 
     TRACE_ID = auto()
     """---[ end trace 0000000000000000 ]---"""
@@ -70,11 +70,11 @@ class _End(Enum):
     BACKTRACE = auto()
     """The end of its backtrace."""
     LINE = auto()
-    """It has but one line."""
+    """It is a single line."""
     KILLED = auto()
-    """Who was killed for want of memory."""
+    """The line that names the process which the OOM killer killed."""
     NEVER = auto()
-    """---[ end Kernel panic, if the machine is not reset before."""
+    """---[ end Kernel panic; with panic=-1 the machine resets before that line."""
 
 
 _K, _E = SplatKind, _End
@@ -143,7 +143,7 @@ MORE = re.compile(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Splat:
-    """`text` is the kernel's, without its time stamps; `at` is kernel time, in seconds."""
+    """`text` is the kernel's lines without time stamps, `at` kernel time in seconds."""
 
     kind: SplatKind
     title: str
@@ -174,7 +174,7 @@ class _Open:
     cut: int = 0
 
     def add(self, line: _Line) -> None:
-        # The clock of a CPU with interrupts off stands still: its backtrace is stamped in the past.
+        # The clock of a CPU with interrupts off is not updated: its backtrace has old time stamps.
         self.last = max(filter(None, (self.last, line.at)), default=None)
         if len(self.text) < TEXT_MAX:
             self.text.append(line.text)
@@ -192,7 +192,7 @@ class _Open:
         )
 
     def is_over_before(self, line: _Line) -> bool:
-        """`line` is no longer of this splat."""
+        """`line` does not belong to this splat any more."""
         if self.end is _End.NEVER:
             return False
         gap = GAP_ACROSS_CPUS if self.kind.across_cpus else GAP
@@ -206,7 +206,7 @@ class _Open:
         return self.end is _End.BACKTRACE
 
     def is_over_after(self, line: _Line) -> bool:
-        """`line` is the last of this splat."""
+        """`line` is the last line of this splat."""
         if TRACE.match(line.text):
             self.traced = True
         if self.end is _End.TRACE_ID:
@@ -218,31 +218,31 @@ class _Open:
         return END_PANIC.match(line.text) is not None
 
     def continued_by(self, line: _Line) -> bool:
-        """`line` looks like a headline, and is part of this splat."""
+        """`line` looks like a headline, but belongs to this splat."""
         if self.end is _End.KILLED:
             return KILLED.match(line.text) is not None
-        # x86 says first what it cannot handle, both architectures BUG's place, then they die.
+        # x86 first prints what it cannot handle, and all print where a BUG is; then comes "Oops:".
         dies = self.end is _End.TRACE_ID and self.kind.fatal and not self.died
         return dies and DIE.match(line.text) is not None
 
 
 @dataclass(slots=True)
 class _Track:
-    """What one caller prints; without CONFIG_PRINTK_CALLER there is but one."""
+    """The lines of one printk() caller. Without CONFIG_PRINTK_CALLER there is only one track."""
 
     prelude: list[_Line] = field(default_factory=list)
     open: _Open | None = None
 
 
 class ConsoleScanner:
-    """Finds splats while they are printed. Feed it what the serial port gives, in any portions."""
+    """Finds splats while they are printed. Feed it the console's bytes, in pieces of any size."""
 
     def __init__(self) -> None:
         self._rest = b""
         self._skipping = False
         self._timed = False
         self._tracks: dict[str, _Track] = {}
-        self._done: list[Splat] = []
+        self._complete: list[Splat] = []
         self._started = False
         self._over = False
 
@@ -253,11 +253,11 @@ class ConsoleScanner:
 
     @property
     def pending(self) -> tuple[Splat, ...]:
-        """What is still being printed, as far as it has come."""
+        """The splats that are still being printed, as far as they have come."""
         return tuple(track.open.splat() for track in self._tracks.values() if track.open)
 
     def feed(self, data: bytes) -> tuple[Splat, ...]:
-        """Take what came, give the splats that are complete now."""
+        """Take more bytes; return the splats that are complete now."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             self._line(line)
@@ -267,19 +267,19 @@ class ConsoleScanner:
             self._rest = self._rest[LINE_MAX:]
             self._skipping = True
         self._rest = self._rest[-LINE_MAX:]
-        done, self._done = tuple(self._done), []
-        return done
+        splats, self._complete = tuple(self._complete), []
+        return splats
 
     def close(self) -> tuple[Splat, ...]:
-        """Nothing more will come: give what there is, complete or not."""
-        done = self.feed(b"\n") if self._rest else ()
+        """The console has ended: return the remaining splats, complete or not."""
+        splats = self.feed(b"\n") if self._rest else ()
         for track in self._tracks.values():
             self._close(track)
         self._tracks.clear()
-        return done + self.feed(b"")
+        return splats + self.feed(b"")
 
     def _line(self, raw: bytes) -> None:
-        """Of a line that never ends the beginning counts, and where the kernel broke in."""
+        """Read a line. Of one that is too long, only the start and the kernel's messages count."""
         cut = raw[-LINE_MAX:] if self._skipping else raw[:LINE_MAX]
         for line in self._kernel_lines(cut.decode(errors="replace")):
             self._over |= line.text.startswith(RESTARTING) and line.at is not None
@@ -287,9 +287,9 @@ class ConsoleScanner:
                 self._kernel_line(line)
 
     def _kernel_lines(self, text: str) -> Iterator[_Line]:
-        """Cut a line where the kernel began to speak in the middle of it.
+        """Split a line where a message of the kernel's begins in the middle of it.
 
-        Once the kernel stamps its lines, what has no stamp is from user space.
+        After the first time stamp, text without one is from user space.
         """
         text = ANSI.sub("", text).translate(CONTROL)
         stamps = list(PREFIX.finditer(text))
@@ -344,11 +344,11 @@ class ConsoleScanner:
 
     def _close(self, track: _Track) -> None:
         if track.open:
-            self._done.append(track.open.splat())
+            self._complete.append(track.open.splat())
             track.open = None
 
     def _remember(self, track: _Track, line: _Line) -> None:
-        """Keep what comes before a headline: dump_page(), WARN()'s message."""
+        """Keep lines that may come before a headline: dump_page(), the message of a WARN()."""
         first = track.prelude[0] if track.prelude else line
         late = line.at is not None and first.at is not None and line.at - first.at > GAP
         if late or len(track.prelude) == PRELUDE_MAX:
@@ -366,13 +366,13 @@ def _headline(text: str) -> tuple[SplatKind, _End] | None:
 
 
 def scan(text: str) -> tuple[Splat, ...]:
-    """All splats of a whole log."""
+    """All splats in a complete log."""
     scanner = ConsoleScanner()
     return scanner.feed(text.encode(errors="surrogateescape")) + scanner.close()
 
 
-# Who reports, and who waits: not who is at fault.
-_BYSTANDER = re.compile(
+# Functions that report a fault or wait, and are not at fault themselves.
+_NOT_AT_FAULT = re.compile(
     r"_?_?(?:dump_stack|dump_backtrace|show_stack|show_regs|sched_show|panic|warn|report_bug|print_"
     r"|kasan|asan|kcsan|tsan|ubsan|kfence|check_memory_region|bad_page|schedule|preempt_schedule"
     r"|io_schedule|switch_to|wait_for_common|wait_for_completion|lock_acquire|lock_release"
@@ -386,15 +386,15 @@ _VARYING = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{5,}\b|\d+")
 
 
 def fingerprint(splat: Splat) -> str:
-    """`kind:function`: the same for the same fault, whatever the build, CPU and addresses."""
+    """`kind:function`: the same for the same fault, on any build, CPU and address."""
     for match in (_IN.search(splat.title), *map(_AT.match, splat.text)):
-        if match and not _BYSTANDER.match(match["function"]):
+        if match and not _NOT_AT_FAULT.match(match["function"]):
             return f"{splat.kind}:{_SUFFIX.sub('', match['function'])}"
     traced = False
     for line in splat.text:
         traced |= TRACE.match(line) is not None
-        # A return address that starts a function is what a noreturn call before it left behind.
+        # A return address at the start of a function follows a noreturn call in another one.
         frame = None if "+0x0/" in line else FRAME.match(line)
-        if traced and frame and not frame["guess"] and not _BYSTANDER.match(frame["function"]):
+        if traced and frame and not frame["guess"] and not _NOT_AT_FAULT.match(frame["function"]):
             return f"{splat.kind}:{_SUFFIX.sub('', frame['function'])}"
     return f"{splat.kind}:{_VARYING.sub('N', splat.title)}"

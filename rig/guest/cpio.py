@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Writes initramfs archives ("newc", Documentation/driver-api/early-userspace/buffer-format.rst).
 
-Written here because device nodes and root-owned files must come out of an ordinary user's hands.
-Archives are reproducible and can be put one after the other: the kernel unpacks all of them.
+The rig writes them itself: cpio(1) run by an ordinary user cannot make device nodes and files of
+root's. Archives are reproducible and can be concatenated: the kernel unpacks all of them.
 """
 
 import stat
@@ -37,27 +37,27 @@ def character(path: str, major: int, minor: int) -> Entry:
 
 
 def of_path(path: Path, name: str) -> Entry:
-    """A file or symbolic link of the host, as root's."""
+    """A file or symbolic link of the host, owned by root."""
     if path.is_symlink():
         return symlink(name, str(path.readlink()))
     return file(name, path.read_bytes(), 0o755 if path.stat().st_mode & 0o100 else 0o644)
 
 
 def archive(entries: Iterable[Entry]) -> bytes:
-    """The entries with every parent directory before them, the trailer, padded to 512 bytes."""
-    given = {entry.path: entry for entry in entries}
-    for path in list(given):
+    """The entries, each after its parent directories, and the trailer; padded to 512 bytes."""
+    by_path = {entry.path: entry for entry in entries}
+    for path in list(by_path):
         for parent in Path(path).parents:
             if str(parent) != ".":
-                given.setdefault(str(parent), directory(str(parent)))
-    parts = [_header(entry, number) for number, entry in enumerate(sorted_entries(given), start=1)]
+                by_path.setdefault(str(parent), directory(str(parent)))
+    parts = [_header(entry, inode) for inode, entry in enumerate(sorted_entries(by_path), start=1)]
     parts.append(_header(Entry(path="TRAILER!!!", mode=0), 0))
     data = b"".join(parts)
     return data + b"\0" * (-len(data) % 512)
 
 
-def sorted_entries(given: dict[str, Entry]) -> list[Entry]:
-    return [given[path] for path in sorted(given)]
+def sorted_entries(by_path: dict[str, Entry]) -> list[Entry]:
+    return [by_path[path] for path in sorted(by_path)]
 
 
 def _header(entry: Entry, inode: int) -> bytes:

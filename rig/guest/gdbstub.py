@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""QEMU's gdb stub: let a guest run until a program comes to a function, then leave it standing.
+"""QEMU's gdb stub: runs a guest until a program reaches a function, and leaves it stopped there.
 
-The protocol is the GDB manual's, "Remote Serial Protocol". Under TCG a breakpoint changes no memory
-of the guest's, and none of its instructions is counted twice.
+The protocol is in the GDB manual, "Remote Serial Protocol". Under TCG a breakpoint changes no guest
+memory, and no instruction is counted twice.
 """
 
 import contextlib
@@ -18,11 +18,11 @@ from rig.errors import InfraError
 from rig.kernel import sandbox
 
 CHECKED = 16
-"""Bytes of a function's code by which the program is told from others at the same address."""
+"""Bytes of a function's code to compare: another program may run at the same address."""
 
 
 class Stub:
-    """A connection to the stub. Closing it leaves the guest as it stands."""
+    """A connection to the stub. Closing it leaves the guest stopped."""
 
     def __init__(self, path: Path, deadline: float) -> None:
         self._buffer = b""
@@ -35,8 +35,8 @@ class Stub:
                 return sandbox.connected(path)
             except OSError as error:
                 if time.monotonic() > self._until:
-                    raise InfraError("QEMU's gdb stub does not answer") from error
-            time.sleep(0.02)  # until QEMU listens, which it tells nobody
+                    raise InfraError(f"QEMU's gdb stub does not answer at {path}") from error
+            time.sleep(0.02)  # until QEMU listens; it sends no event for that
 
     def ask(self, packet: bytes) -> bytes:
         self._socket.sendall(b"$%b#%02x" % (packet, sum(packet) & 255))
@@ -48,22 +48,22 @@ class Stub:
             end = self._buffer.find(b"#", begin)
             if 0 <= begin < end and len(self._buffer) >= end + 3:
                 packet, self._buffer = self._buffer[begin + 1 : end], self._buffer[end + 3 :]
-                with contextlib.suppress(ConnectionError):  # its last words were that it ended
+                with contextlib.suppress(ConnectionError):  # the stub may close after a packet
                     self._socket.sendall(b"+")
                 return packet
             self._socket.settimeout(max(0.01, self._until - time.monotonic()))
             try:
                 data = self._socket.recv(4096)
             except TimeoutError as error:
-                raise InfraError("the guest does not come to the failing check") from error
+                raise InfraError("the guest does not reach the failing check in time") from error
             if not data:
                 raise EOFError
             self._buffer += data
 
     def run_to(self, places: Sequence[tuple[int, bytes]]) -> bool:
-        """Go on until a CPU is at one of the (address, code) there; False where the guest ends.
+        """Continue until a CPU reaches one of the (address, code) places; False if the guest exits.
 
-        Another program's code at the same address is passed by.
+        Other code at the same address, of another program, is skipped.
         """
         for address, _ in places:
             self.ask(b"Z0,%x,1" % address)
@@ -73,7 +73,7 @@ class Stub:
                     for address, _ in places:
                         self.ask(b"z0,%x,1" % address)
                     return True
-                # Off the breakpoint: going on from it would meet it again at once.
+                # Step off the breakpoint: `c` from there would hit it again at once.
                 for address, _ in places:
                     self.ask(b"z0,%x,1" % address)
                 self.ask(b"s")
@@ -84,33 +84,31 @@ class Stub:
         return False
 
     def _memory(self, address: int) -> bytes:
-        said = self.ask(b"m%x,%x" % (address, CHECKED))
-        return b"" if said.startswith(b"E") else bytes.fromhex(said.decode())
+        reply = self.ask(b"m%x,%x" % (address, CHECKED))
+        return b"" if reply.startswith(b"E") else bytes.fromhex(reply.decode())
 
     def close(self) -> None:
         self._socket.close()
 
 
 def functions(arch: Arch, program: Path, names: Sequence[str]) -> tuple[tuple[int, bytes], ...]:
-    """Where functions of a static program are, and their first bytes."""
+    """The address and the first bytes of each of these functions of a static program."""
     symbols = {}
     for line in proc.run([arch.tool("nm"), program]).stdout.splitlines():
         address, kind, name = line.rsplit(maxsplit=2) if len(line.split()) == 3 else ("", "", "")
         if kind in ("T", "t"):
             symbols[name] = int(address, 16)
-    code = program.read_bytes()
-    return tuple((symbols[name], _code(code, symbols[name])) for name in names if name in symbols)
+    elf = program.read_bytes()
+    return tuple((symbols[name], _code(elf, symbols[name])) for name in names if name in symbols)
 
 
 def _code(elf: bytes, address: int) -> bytes:
     """Bytes of a little-endian ELF64 file at a virtual address (elf(5))."""
     (table,) = struct.unpack_from("<Q", elf, 32)
     size, count = struct.unpack_from("<HH", elf, 54)
-    for number in range(count):
-        kind, _, offset, start, _, length = struct.unpack_from(
-            "<IIQQQQ", elf, table + number * size
-        )
+    for index in range(count):
+        kind, _, offset, start, _, length = struct.unpack_from("<IIQQQQ", elf, table + index * size)
         if kind == 1 and start <= address < start + length:  # PT_LOAD
-            place = offset + address - start
-            return elf[place : place + CHECKED]
+            begin = offset + address - start
+            return elf[begin : begin + CHECKED]
     return b""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Root images: `images/<name>/image.toml` and its `tree`, as an initramfs."""
+"""Makes root images from `images/<name>/image.toml` and `tree/`, as an initramfs."""
 
 import os
 import tomllib
@@ -19,7 +19,7 @@ from rig.store import Store, digest
 
 DATA_MB, BLOCK = 256, 4096
 DATA_UUID = "72696700-6461-7461-8000-000000000000"
-"""The same disk wherever it is made: what a seeded guest says follows from it."""
+"""Fixed, so that the disk is the same on every host: the output of seeded guests depends on it."""
 
 
 class ImageSpec(pydantic.BaseModel, extra="forbid", frozen=True):
@@ -29,32 +29,32 @@ class ImageSpec(pydantic.BaseModel, extra="forbid", frozen=True):
     packages: tuple[str, ...]
     keep: tuple[str, ...]
     like: str = ""
-    """Another image whose packages, files and tree this one has, too."""
+    """Another image, whose packages, files and tree this one has as well."""
 
 
 def load(images: Path, name: str) -> ImageSpec:
     path = images / name / "image.toml"
     if not path.is_file():
-        raise unknown("image", name, (found.parent.name for found in images.glob("*/image.toml")))
+        raise unknown("image", name, (toml.parent.name for toml in images.glob("*/image.toml")))
     try:
         spec = ImageSpec.model_validate(tomllib.loads(path.read_text()))
-    except ValueError as error:  # TOML's, UTF-8's and pydantic's are all of them
+    except ValueError as error:  # those of TOML, UTF-8 and pydantic
         raise ConfigError(f"{path}: {error}") from error
-    if wrong := [pattern for pattern in spec.keep if not pattern or pattern.startswith("/")]:
-        raise ConfigError(f"{path}: keep: {wrong[0]!r} is no path below the root")
+    if bad := [pattern for pattern in spec.keep if not pattern or pattern.startswith("/")]:
+        raise ConfigError(f"{path}: keep: {bad[0]!r} is not a relative path")
     if not spec.like:
         return spec
     if (other := load(images, spec.like)).like:
-        raise ConfigError(f"{path}: {spec.like} is like another image itself")
+        raise ConfigError(f"{path}: like: {spec.like} has a `like` itself, which is not supported")
     return spec.model_copy(
         update={"packages": other.packages + spec.packages, "keep": other.keep + spec.keep}
     )
 
 
 def build(store: Store, images: Path, name: str, arch: Arch) -> Path:
-    """The image's archive for an architecture, uncompressed."""
+    """The uncompressed cpio archive of an image, for an architecture."""
     spec = load(images, name)
-    trees, disk = [images / one / "tree" for one in (spec.like, name) if one], data_disk(store)
+    trees, disk = [images / base / "tree" for base in (spec.like, name) if base], data_disk(store)
     inputs = {
         "image": name,
         "arch": arch.deb_arch,
@@ -74,15 +74,15 @@ def build(store: Store, images: Path, name: str, arch: Arch) -> Path:
 
 
 def data_disk(store: Store) -> Path:
-    """An empty ext4 for the suites' files. Every guest has it as it is here (QEMU: snapshot=on)."""
-    # Made whole now: the guest's kernel must not finish it in the background of a test.
+    """An empty ext4 for the suites' files. No guest changes it (QEMU: snapshot=on)."""
+    # Initialise all of it now: otherwise the guest's kernel does so in the background of a test.
     extended = f"lazy_itable_init=0,lazy_journal_init=0,hash_seed={DATA_UUID}"
     options = ("-q", "-t", "ext4", "-b", str(BLOCK), "-U", DATA_UUID, "-E", extended)
 
     def make(out: Path) -> None:
         file = out / "data.img"
-        with file.open("wb") as opened:
-            opened.truncate(DATA_MB << 20)
+        with file.open("wb") as disk:
+            disk.truncate(DATA_MB << 20)
         proc.run(["mke2fs", *options, file], env=os.environ | {"E2FSPROGS_FAKE_TIME": "1577836800"})
 
     version = proc.run(["mke2fs", "-V"]).stderr.splitlines()[0]
@@ -91,8 +91,9 @@ def data_disk(store: Store) -> Path:
 
 
 def _parts(disk: Path) -> Iterator[cpio.Entry]:
-    """What is not zero of the data disk, by its block: rig/disk/<number>. The seeded schedule's
-    setup writes it there.
+    """The non-zero blocks of the data disk, as files rig/disk/<number of the first block>.
+
+    The setup script of a seeded guest copies them to a disk in the guest's memory.
     """
     with disk.open("rb") as file:
         end, size = 0, disk.stat().st_size
@@ -107,17 +108,17 @@ def _parts(disk: Path) -> Iterator[cpio.Entry]:
 
 
 def _runs(data: bytes, first: int) -> Iterator[cpio.Entry]:
-    """The runs of blocks that are not zero, of `data`, which begins with block `first`."""
+    """The runs of non-zero blocks in `data`, whose first block has the number `first`."""
     zero = bytes(BLOCK)
     blocks = [data[at : at + BLOCK] for at in range(0, len(data), BLOCK)]
-    for empty, run in groupby(enumerate(blocks, first), lambda one: one[1] == zero):
+    for empty, run in groupby(enumerate(blocks, first), lambda numbered: numbered[1] == zero):
         if not empty:
             numbers, parts = zip(*run, strict=True)
             yield cpio.file(f"rig/disk/{numbers[0]}", b"".join(parts))
 
 
 def _extract(store: Store, spec: ImageSpec, arch: Arch, out: Path) -> str:
-    """Unpack the packages and what they depend on: no emulation, no root, nothing is configured."""
+    """Unpack the packages and their dependencies: no root, no emulation, no maintainer scripts."""
     mirror = debian.mirror(store)
     argv = [
         "mmdebstrap", "--variant=extract", f"--architectures={arch.deb_arch}",
@@ -130,7 +131,7 @@ def _extract(store: Store, spec: ImageSpec, arch: Arch, out: Path) -> str:
         proc.run(argv, deadline=900)
     except proc.CommandFailed as error:
         raise InfraError(
-            f"the packages of the image cannot be had: {', '.join(spec.packages)}",
+            f"cannot fetch the image's packages: {', '.join(spec.packages)}",
             hint=error.hint,
             detail=error.detail,
         ) from error
@@ -141,7 +142,7 @@ def _extract(store: Store, spec: ImageSpec, arch: Arch, out: Path) -> str:
 
 
 def _kept(root: Path, spec: ImageSpec) -> Iterator[cpio.Entry]:
-    """The files `keep` names. A link to another name of the same file comes as the link."""
+    """The files that match `keep`. A symbolic link is kept as a link."""
     for pattern in spec.keep:
         for path in sorted(root.glob(pattern)):
             if path.is_file() or path.is_symlink():

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Preloaded into the QEMU of a seeded guest: takes the host's time out of two places.
+ * Preloaded into the QEMU of a seeded guest: keeps host time from changing the guest's run.
  *
- * Each virtual timer that expires wakes QEMU's main loop (icount_notify_aio_contexts(),
- * accel/tcg/tcg-accel-ops-icount.c). It then runs what timers are due, as the thread of the CPUs
- * does, whichever comes first; and where it is the main loop, all CPUs lose their turns
- * (qemu_cpu_kick()). Most of the time it finds nothing, having come long before the next timer. With
- * the next one close, one run in twenty took another way. So the main loop waits until nobody
- * executes: all CPUs idle, or one stopped, for gdb or at the end.
+ * 1. The main loop. Each virtual timer that expires wakes QEMU's main loop
+ *    (icount_notify_aio_contexts(), accel/tcg/tcg-accel-ops-icount.c). The main loop then runs the
+ *    timers that are due. So does the thread of the CPUs, and the host decides which is first. If
+ *    the main loop is first, all CPUs lose the rest of their turns (qemu_cpu_kick()). It usually
+ *    finds no timer, because the next one is far away. With a near timer one run in twenty differed.
+ *    So the main loop waits here until no CPU executes: all are idle, or one is stopped, by gdb or
+ *    at the end of the run.
  *
- * And QEMU makes its software TLBs smaller where they were little used for 100 ms of the host's
- * (tlb_mmu_resize_locked(), accel/tcg/cputlb.c). A smaller one forgets more, and when a translation
- * is looked up again, its accessed bit is set again: the guest sees it. So that time stands still.
+ * 2. The software TLBs. QEMU makes one smaller if it was little used for 100 ms of host time
+ *    (tlb_mmu_resize_locked(), accel/tcg/cputlb.c). A smaller TLB drops entries, and the next lookup
+ *    of such a page sets its accessed bit again, which the guest sees. So gettimeofday(), which that
+ *    code uses, always returns the same time.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -25,14 +27,14 @@
 #include <unistd.h>
 
 enum {
-	LOOK_NS = 200000, /* until a stopped CPU is noticed */
-	THEN = 1577836800, /* 2020-01-01, as the guest's clock begins */
+	POLL_NS = 200000, /* how often to look for a stopped CPU */
+	START_OF_2020 = 1577836800, /* when the guest's clock begins */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t rest = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t idle = PTHREAD_COND_INITIALIZER;
 static bool started;
-static unsigned int resting;
+static unsigned int idle_threads;
 static unsigned long waits;
 
 static void *(*get_cpu)(int index);
@@ -41,23 +43,23 @@ static int (*real_wait)(pthread_cond_t *cond, pthread_mutex_t *mutex);
 static int (*real_ppoll)(struct pollfd *fds, nfds_t count,
 			 const struct timespec *timeout, const sigset_t *mask);
 
-__attribute__((constructor)) static void find(void)
+__attribute__((constructor)) static void find_functions(void)
 {
 	get_cpu = dlsym(RTLD_DEFAULT, "qemu_get_cpu");
 	is_stopped = dlsym(RTLD_DEFAULT, "cpu_is_stopped");
 	real_ppoll = dlsym(RTLD_NEXT, "ppoll");
-	/* The oldest of two is what dlsym() finds: another pthread_cond_t. */
+	/* glibc has two; dlsym() finds the older, which has another layout of pthread_cond_t. */
 	real_wait = dlvsym(RTLD_NEXT, "pthread_cond_wait", "GLIBC_2.3.2");
 	if (!real_wait)
 		real_wait = dlsym(RTLD_NEXT, "pthread_cond_wait");
 }
 
-static bool in_main(void)
+static bool in_main_loop(void)
 {
 	return gettid() == getpid();
 }
 
-static bool one_is_stopped(void)
+static bool any_cpu_stopped(void)
 {
 	void *cpu;
 	int index;
@@ -68,41 +70,41 @@ static bool one_is_stopped(void)
 	return false;
 }
 
-/* The CPUs' thread waits here and nowhere else: before the start, while all idle, stopped. */
+/* The CPUs' thread waits only here: before the start, while all CPUs are idle, while stopped. */
 int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
 {
 	int status;
 
-	if (in_main() || !get_cpu || !is_stopped)
+	if (in_main_loop() || !get_cpu || !is_stopped)
 		return real_wait(cond, mutex);
 	pthread_mutex_lock(&lock);
 	started = true;
-	resting++;
-	pthread_cond_signal(&rest);
+	idle_threads++;
+	pthread_cond_signal(&idle);
 	pthread_mutex_unlock(&lock);
 	status = real_wait(cond, mutex);
 	pthread_mutex_lock(&lock);
-	resting--;
+	idle_threads--;
 	pthread_mutex_unlock(&lock);
 	return status;
 }
 
-/* The main loop comes back from here without the lock that the CPUs' thread needs. */
+/* The main loop does not hold the lock that the CPUs' thread needs when it returns from here. */
 int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
 {
 	int ready = real_ppoll(fds, count, timeout, mask);
-	struct timespec look;
+	struct timespec wakeup;
 
-	if (!in_main())
+	if (!in_main_loop())
 		return ready;
 	pthread_mutex_lock(&lock);
-	waits += started && !resting;
-	while (started && !resting && !one_is_stopped()) {
-		clock_gettime(CLOCK_REALTIME, &look);
-		look.tv_nsec += LOOK_NS;
-		look.tv_sec += look.tv_nsec / 1000000000;
-		look.tv_nsec %= 1000000000;
-		pthread_cond_timedwait(&rest, &lock, &look);
+	waits += started && !idle_threads;
+	while (started && !idle_threads && !any_cpu_stopped()) {
+		clock_gettime(CLOCK_REALTIME, &wakeup);
+		wakeup.tv_nsec += POLL_NS;
+		wakeup.tv_sec += wakeup.tv_nsec / 1000000000;
+		wakeup.tv_nsec %= 1000000000;
+		pthread_cond_timedwait(&idle, &lock, &wakeup);
 	}
 	pthread_mutex_unlock(&lock);
 	return ready;
@@ -111,12 +113,12 @@ int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, cons
 int gettimeofday(struct timeval *restrict now, void *restrict zone)
 {
 	(void)zone;
-	*now = (struct timeval){ .tv_sec = THEN };
+	*now = (struct timeval){ .tv_sec = START_OF_2020 };
 	return 0;
 }
 
-/* rig/guest/seeded.py does not believe a run that does not say so. */
-__attribute__((destructor)) static void say(void)
+/* rig/guest/seeded.py rejects a run that does not print this. */
+__attribute__((destructor)) static void report(void)
 {
 	if (started)
 		dprintf(STDERR_FILENO, "rig: the main loop waited %lu times\n", waits);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is preloaded into the QEMU of a seeded guest, so that the host's time stays outside."""
+"""Compiles the library that is preloaded into the QEMU of a seeded guest (preload.c)."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ CFLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"
 SOURCE = Path(__file__).with_name("preload.c")
 NAME = "steady.so"
 WAITED = re.compile(r"^rig: the main loop waited [1-9]\d* times$", re.MULTILINE)
-"""What it says when QEMU ends, if QEMU is one that it can keep steady."""
+"""What the library prints when QEMU exits, if it works with this QEMU."""
 
 
 def library(store: Store) -> Path:
@@ -25,12 +25,12 @@ def library(store: Store) -> Path:
     }
 
     def make(out: Path) -> None:
-        with log.step("Compiling what keeps QEMU's main loop from the seeded schedule"):
+        with log.step("Compiling the QEMU preload for deterministic runs"):
             try:
                 proc.run([COMPILER, *CFLAGS, "-o", out / NAME, SOURCE])
             except proc.CommandFailed as error:
                 raise InfraError(
-                    f"{SOURCE.name} does not compile here", detail=error.detail
+                    f"{SOURCE.name} does not compile with {COMPILER}", detail=error.detail
                 ) from error
 
     return store.make("programs", digest(inputs), inputs, make) / NAME

@@ -9,8 +9,8 @@ from rig.errors import InfraError
 from rig.guest import cpio
 from rig.store import Store, digest, file_digest
 
-# At an address where nobody else's static program is: a breakpoint in ours stops no other, and a
-# stop in the middle moves the schedule (rig/campaigns/replay.py).
+# An address that no other static program uses: a breakpoint in ours must not stop another program,
+# because each stop changes the schedule (rig/campaigns/replay.py).
 PLACE = ("-no-pie", "-Wl,-Ttext-segment=0x20000000")
 CFLAGS = (
     *("-std=gnu11", "-O2", "-g1", "-Wall", "-Wextra", "-Werror", "-static", "-pthread"),
@@ -47,7 +47,7 @@ def build(store: Store, arch: Arch, name: str, sources: Path) -> Path:
 
 
 def pack(programs: tuple[Path, ...]) -> bytes:
-    """The programs as an archive that goes after the image's."""
+    """The programs as an archive, to be appended to the image's."""
     return cpio.archive(
         cpio.file(f"rig/bin/{path.name}", path.read_bytes(), 0o755) for path in programs
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`Machine` -> QEMU's command line. Pure: another module owns the process."""
+"""`Machine` -> QEMU's command line. Pure functions: boot.py and seeded.py start the process."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,26 +12,26 @@ from rig.arch import Arch
 QUIET = (
     *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
     *("-monitor", "none"),
-    # QEMU's own seccomp filter: what comes out of the guest starts no program.
+    # QEMU's own seccomp filter: code that escapes from the guest cannot start a program.
     *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
 )
 
 
-# A vCPU that the host did not run for a while is not a lockup of the kernel's.
+# A busy host may not run a vCPU for a while. That is not a lockup of the kernel's.
 PATIENCE = ("watchdog_thresh=30", "rcupdate.rcu_cpu_stall_timeout=90")
-# One CPU at a time: while one goes on for its turn, the others wait for a lock it may have let go
-# of long ago, and give theirs away (arm64's WFE is a yield to TCG). A minute of virtual time went
-# by so on a clean kernel, in 2 of 10 seeds. A guest that hangs meets the host's deadline.
+# CPUs run one at a time. While one uses its whole turn, the others may wait for a lock that it has
+# already released, and give up their turns (arm64's WFE is a yield to TCG). On a clean kernel this
+# took a minute of virtual time in 2 of 10 seeds. The host's deadline stops a guest that hangs.
 PATIENCE_SEEDED = (
     *("nowatchdog", "rcupdate.rcu_cpu_stall_suppress=1"),
     "sysctl.kernel.hung_task_timeout_secs=0",
-    # A bad page (TAINT_BAD_PAGE, 1 << 5) is the end at once: what goes on with a broken free list
-    # may hang, and what hangs here takes until the host's deadline.
+    # Panic at a bad page (TAINT_BAD_PAGE, 1 << 5): a kernel that continues with a broken free list
+    # may hang, and a hang takes until the host's deadline.
     "panic_on_taint=0x20",
 )
-# A disk of QEMU's answers in the host's time. These two are in the guest's memory: what is written
-# is taken at once, and the answer comes from a timer (drivers/block/null_blk/main.c:
-# NULL_IRQ_TIMER), so that a request is on its way for some hundreds or thousands of instructions.
+# QEMU's disks complete requests in host time. These two disks are in the guest's memory: data is
+# copied at once, and a timer completes the request (drivers/block/null_blk/main.c: NULL_IRQ_TIMER),
+# so that it is in flight for some hundreds or thousands of instructions.
 SEEDED_DISKS = (
     *("null_blk.nr_devices=2", "null_blk.memory_backed=1", "null_blk.gb=1"),
     *("null_blk.irqmode=2", "null_blk.completion_nsec=100000"),
@@ -48,12 +48,12 @@ class Accel(StrEnum):
 
     @property
     def patience(self) -> float:
-        """How much longer things take than on hardware, for deadlines."""
+        """Factor for deadlines: how much slower than hardware a guest may be."""
         return {Accel.KVM: 1, Accel.TCG: 6}[self]
 
     @property
     def device(self) -> Path | None:
-        """What QEMU has to open for it."""
+        """The device that QEMU has to open for it."""
         return {Accel.KVM: Path("/dev/kvm"), Accel.TCG: None}[self]
 
     @property
@@ -70,35 +70,35 @@ class Live:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seeded:
-    """One thread, a virtual clock, nothing from outside: the guest is a function of the seed."""
+    """One thread, a virtual clock and no input: the guest's output is a function of the seed."""
 
     seed: int
     kind: Literal["seeded"] = "seeded"
 
     @property
     def shift(self) -> int:
-        """An instruction takes 2^shift ns of virtual time; each shift interleaves differently."""
+        """An instruction takes 2^shift ns of virtual time. Each shift interleaves differently."""
         return 5 + self.seed % 3
 
     @property
     def turn(self) -> int:
-        """The longest turn of a CPU, in us of virtual time: so many instructions at that shift.
+        """The longest turn of a CPU, in us of virtual time: 12 to 32 thousand times 2^shift ns.
 
-        TCG gives one up at the next timer only, or at a broadcast TLBI, for which CPU 0 of a clean
-        arm64 then waited three whole ticks of the others: a case was at it for minutes.
+        Without it, TCG ends a turn only at the next timer or at a broadcast TLBI. CPU 0 of a clean
+        arm64 kernel waited three ticks of the other CPUs for each TLBI, and a case took minutes.
         """
-        thousands = (12, 16, 20, 24, 32)[self.seed % 5]
-        return thousands << self.shift
+        kilo_instructions = (12, 16, 20, 24, 32)[self.seed % 5]
+        return kilo_instructions << self.shift
 
     @property
     def offset(self) -> int:
-        """How many rounds of a loop init takes before it starts the program."""
+        """Iterations of a loop that init runs before it starts the program."""
         return self.seed // 3 % 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Swap:
-    """Where anonymous memory goes, in MiB; 0 is none of that kind. zram is filled first."""
+    """Size of each swap device in MiB; 0 for none. zram is filled first."""
 
     zram: int = 512
     disk: int = 256
@@ -114,7 +114,7 @@ class Machine:
     swap: Swap = Swap()
     schedule: Live | Seeded = Live()
     lru_gen: bool | None = None
-    """Multi-generational LRU on, off, or as the kernel has it."""
+    """Multi-generational LRU on or off; None keeps the kernel's default."""
     cmdline: tuple[str, ...] = ()
 
     @property
@@ -131,17 +131,17 @@ class Files:
     initrd: Path
     qmp: Path
     port: int = 0
-    """The port on 127.0.0.1 that leads to the guest's SSH; 0 is QEMU's choice."""
+    """The port on 127.0.0.1 that is forwarded to the guest's SSH; 0 lets QEMU choose."""
     swap_disk: Path | None = None
     data_disk: Path | None = None
-    """Read only: what the guest writes to it is gone with the guest."""
+    """The file is not changed: what the guest writes is dropped when QEMU exits."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeededFiles:
     """What a seeded machine is started with, and what it writes.
 
-    Files take everything at once, where a pipe that is full would let the host's time in.
+    Consoles go to files: QEMU would wait for the reader of a full pipe, for some host time.
     """
 
     kernel: Path
@@ -149,7 +149,7 @@ class SeededFiles:
     console: Path
     """The kernel's messages."""
     answer: Path
-    """The program's."""
+    """The program's output."""
 
 
 def kernel_cmdline(machine: Machine) -> str:
@@ -160,9 +160,9 @@ def kernel_cmdline(machine: Machine) -> str:
         "panic=-1",
         "oops=panic",
         *((*PATIENCE_SEEDED, *SEEDED_DISKS) if seeded else (*PATIENCE, *NO_SEEDED_DISKS)),
-        # Two nodes of one, so that pages can be migrated between nodes on any machine.
+        # Two fake NUMA nodes, so that pages can be migrated between nodes on any machine.
         "numa=fake=2",
-        # For kernels that have it (kconfigs/flavour/debug.config); to others it means nothing.
+        # For kernels that are built with it (kconfigs/flavour/debug.config); others ignore it.
         "page_poison=1",
         *arch.cmdline,
         f"rig.zram={machine.swap.zram << 20}",
@@ -176,7 +176,7 @@ def kernel_cmdline(machine: Machine) -> str:
 
 
 def argv(machine: Machine, files: Files) -> list[str]:
-    """The whole command line. The serial console is QEMU's stdout; nothing listens but loopback."""
+    """The command line. The serial console is QEMU's stdout; only loopback ports listen."""
     arch = arches.pick(machine.arch)
     return [
         *base_argv(arch, machine.accel),
@@ -190,7 +190,7 @@ def argv(machine: Machine, files: Files) -> list[str]:
 
 
 def seeded_argv(machine: Machine, schedule: Seeded, files: SeededFiles) -> list[str]:
-    """The same for a machine without a network, disks, random numbers and the host's clock."""
+    """The same for a machine without a network, disks, random numbers and host time."""
     arch = arches.pick(machine.arch)
     return [
         arch.qemu,
@@ -204,8 +204,8 @@ def seeded_argv(machine: Machine, schedule: Seeded, files: SeededFiles) -> list[
         "-serial", f"file:{files.console}",
         "-chardev", f"file,id=answer,path={value(files.answer)}",
         "-device", f"{arch.answer},chardev=answer",
-        # Where a turn ends that nothing else has ended: a timer of QEMU's that the guest does not
-        # see (net/filter-buffer.c, of a network without anybody in it).
+        # Ends a CPU's turn after `interval`: a timer of QEMU's that the guest does not see
+        # (net/filter-buffer.c, on a network to which nothing is connected).
         "-netdev", "hubport,id=nobody,hubid=0",
         "-object", f"filter-buffer,id=turn,netdev=nobody,interval={schedule.turn}",
     ]  # fmt: skip
@@ -222,7 +222,7 @@ def _hardware(arch: Arch, machine: Machine, kernel: Path, initrd: Path) -> list[
 
 
 def base_argv(arch: Arch, accel: Accel) -> list[str]:
-    """What every guest shares, the accelerator's probe among them."""
+    """The options that all guests have, the probe of an accelerator included."""
     return [
         arch.qemu,
         "-M", arch.machine,
@@ -233,7 +233,7 @@ def base_argv(arch: Arch, accel: Accel) -> list[str]:
 
 
 def probe_argv(arch: Arch, accel: Accel, rom: Path) -> list[str]:
-    """The smallest guest of `rig/arch/<name>.S`."""
+    """The minimal guest of `rig/arch/<name>.S`."""
     return [
         *base_argv(arch, accel),
         "-serial",
@@ -245,12 +245,12 @@ def probe_argv(arch: Arch, accel: Accel, rom: Path) -> list[str]:
 
 
 def value(path: Path) -> str:
-    """A path within an option: a comma would begin the next one (qemu-options.hx)."""
+    """A path as part of an option: a comma would start the next part (qemu-options.hx)."""
     return str(path).replace(",", ",,")
 
 
 def _network(arch: Arch, port: int) -> list[str]:
-    """A network that ends at this host, and one port of it."""
+    """A network that reaches neither the host nor beyond, and one port forwarded into it."""
     return [
         "-netdev", f"user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:22",
         "-device", f"virtio-net-{arch.virtio},netdev=net0,romfile=",
@@ -258,7 +258,7 @@ def _network(arch: Arch, port: int) -> list[str]:
 
 
 def _disk(arch: Arch, name: str, path: Path | None, *options: str) -> list[str]:
-    """A disk the guest knows by its serial number, `name`."""
+    """A disk with the serial number `name`, by which the guest finds it."""
     if path is None:
         return []
     drive = (f"file={value(path)}", "if=none", f"id={name}", "format=raw", "cache=unsafe", *options)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One program in a guest that is a function of (kernel, program, seed), console and all.
+"""Runs a program in a guest whose whole output is a function of (kernel, program, seed).
 
-Nobody logs in: init starts the program the kernel command line names, the program answers on a
-serial port of its own, and the guest ends. What QEMU's TCG needs for that was measured: one thread
-for all CPUs, instructions for a clock, no network, no disk, no source of entropy.
+There is no SSH: init starts the program that the kernel command line names, the program prints to
+a second serial port, and the guest exits. Measurements showed what QEMU's TCG needs for that: one
+thread for all CPUs, an instruction count as clock, no network, no disk, no source of entropy.
 """
 
 import hashlib
@@ -27,21 +27,21 @@ from rig.proc import DeadlineExceeded
 
 CONSOLE, ANSWER, INITRD = "console.log", "answer.log", "initrd"
 DEADLINE = 300.0
-"""Seconds of the host's; virtual time runs at its own pace, and a hung guest runs for ever."""
+"""Seconds of host time: virtual time has its own pace, and a hung guest never exits."""
 TRACE_MAX = 8 << 30
-"""Bytes of a file that QEMU leaves beside the consoles."""
+"""Maximum size, in bytes, of a file that QEMU writes besides the consoles."""
 MOST = {CONSOLE: CONSOLE_MAX, ANSWER: OUTPUT_LIMIT}
-"""The same of the consoles."""
+"""Maximum sizes of the consoles."""
 ENDED = re.compile(rb"rig: the program ended with (\d{1,3})\b")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finished:
     status: int | None
-    """The program's; None where the guest was gone before it ended."""
+    """The program's exit status; None if the guest exited before the program."""
     stdout: str
     seconds: float
-    """Of the host's."""
+    """Host time."""
     digest: str
     """SHA-256 of every byte of both consoles."""
 
@@ -55,29 +55,31 @@ def run(
     leaves: Sequence[str] = (),
     deadline: float = DEADLINE,
 ) -> Finished:
-    """Run a program; both consoles and QEMU's command line are left in `directory`. `options` are
-    more of QEMU's, which must not change the run, and `leaves` the files that they have it write.
-    `deadline` is in seconds of the host's.
+    """Run a program; both consoles and QEMU's command line are left in `directory`.
 
-    Raises GuestLost where the guest does not come to its end, InfraError where QEMU does not start.
+    `options` are more options for QEMU, which must not change the run; `leaves` are the names of
+    the files that QEMU writes because of them. `deadline` is in seconds of host time.
+
+    Raises GuestLost if the guest does not exit in time, InfraError if QEMU does not start.
     """
     began = time.monotonic()
     with started(machine, software, command, directory, options, leaves) as (argv, _):
         try:
             with log.step(f"{' '.join(command[:2])} on {machine.arch}, seed {seed_of(machine)}"):
-                done = proc.run(argv, check=False, deadline=deadline)
+                result = proc.run(argv, check=False, deadline=deadline)
         except DeadlineExceeded as error:
-            late = f"the guest does not come to its end within {deadline:.0f} s"
-            raise GuestLost(late) from error
+            raise GuestLost(f"the guest does not exit within {deadline:.0f} s") from error
     console = (directory / CONSOLE).read_bytes() if (directory / CONSOLE).is_file() else b""
-    if done.status or not console.strip():
-        raise InfraError("QEMU does not start", detail=done.stderr.strip()[-2000:])
-    if software.steady and not preload.WAITED.search(done.stderr):
+    errors = result.stderr.strip()[-2000:]
+    if result.status or not console.strip():
+        hint = "`rig doctor` boots a minimal guest and shows what fails"
+        raise InfraError("QEMU does not start", detail=errors, hint=hint)
+    if software.steady and not preload.WAITED.search(result.stderr):
         raise InfraError(
-            "this QEMU cannot be kept steady: its seeded runs are not the same twice",
-            detail=done.stderr.strip()[-2000:],
-            hint="rig/guest/preload.c is preloaded into it;"
-            " it needs ppoll, qemu_get_cpu, cpu_is_stopped",
+            f"runs are not deterministic with this QEMU: {software.steady.name} has no effect",
+            detail=errors,
+            hint="rig/guest/preload.c needs QEMU to call ppoll(),"
+            " and to export qemu_get_cpu() and cpu_is_stopped()",
         )
     check_setup(console)
     ended = ENDED.search(console)
@@ -91,7 +93,7 @@ def run(
 
 
 def environment(software: Software) -> dict[str, str]:
-    """Of QEMU's process."""
+    """More environment variables for QEMU."""
     return {"LD_PRELOAD": str(software.steady)} if software.steady else {}
 
 
@@ -112,7 +114,7 @@ def started(
 ) -> Iterator[tuple[list[str], Path]]:
     """QEMU's command line for a program, and the directory that QEMU writes to while it runs.
 
-    What it leaves there is in `directory` afterwards. `share` are more directories it may write to.
+    Its files are moved to `directory` afterwards. QEMU may write to the directories in `share` too.
     """
     directory.mkdir(parents=True, exist_ok=True)
     with sandbox.scratch(directory) as own:
@@ -136,11 +138,14 @@ def started(
 def _command(
     machine: Machine, software: Software, command: Sequence[str], directory: Path, own: Path
 ) -> list[str]:
-    """QEMU's command line by itself, noted in `directory`, where the initrd is then, too."""
+    """QEMU's command line without the sandbox. Writes it and the initrd to `directory`."""
     schedule = machine.schedule
     assert isinstance(schedule, Seeded)
-    if wrong := [word for word in command if re.search(r"[,\s\"]", word)]:
-        raise InfraError(f"{wrong[0]!r} cannot be said on a kernel command line")
+    if bad := [word for word in command if re.search(r"[,\s\"]", word)]:
+        raise InfraError(
+            f"{bad[0]!r} cannot be passed on the kernel command line",
+            hint="a program's arguments must have no comma, space or quote",
+        )
     arch = arches.pick(machine.arch)
     device = f"/dev/{arch.answer_device}"
     words = (f"rig.answer={device}", f"rig.run={','.join(command)}")
@@ -156,8 +161,8 @@ def _command(
 
 
 def digest(directory: Path) -> str:
-    """Of the consoles a run has left."""
-    whole = hashlib.sha256()
+    """SHA-256 of the two consoles of a run."""
+    hasher = hashlib.sha256()
     for name in (CONSOLE, ANSWER):
-        whole.update((directory / name).read_bytes())
-    return whole.hexdigest()
+        hasher.update((directory / name).read_bytes())
+    return hasher.hexdigest()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a machine runs, and the box that QEMU runs it in."""
+"""The kernel and initrd that a machine runs, and the sandbox that QEMU runs in."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from rig.kernel import sandbox
 from rig.kernel.sandbox import Box, Limits
 
 QEMU_MEMORY, QEMU_FILE = 8 * sandbox.GIB, 4 * sandbox.GIB
-"""MiB of address space that QEMU may have beside the guest's memory; of its largest file."""
+"""MiB of address space that QEMU may use besides the guest's memory; maximum size of a file."""
 PORT, SSH = 2222, "ssh"
-"""QEMU's port on the sandbox's own 127.0.0.1, and the socket that leads to it."""
-# The port is of a network that nobody else is in: it is handed out as a socket in a directory.
+"""QEMU's port on 127.0.0.1 of the sandbox, and the Unix socket that is forwarded to it."""
+# The sandbox has its own network namespace: the host reaches the port through a Unix socket.
 RELAY = 'socat UNIX-LISTEN:"$0",fork TCP:127.0.0.1:"$1" 2>/dev/null & shift; exec "$@"'
 
 
@@ -25,18 +25,18 @@ class Software:
 
     kernel: Path
     initrd: tuple[Path | bytes, ...]
-    """Archives, put one after the other; the boot's keys come last."""
+    """Archives to concatenate; boot() appends the SSH keys of the boot."""
     data_disk: Path | None = None
     steady: Path | None = None
-    """What a seeded machine's QEMU is preloaded with (rig/guest/preload.py)."""
+    """The library to preload into QEMU for a seeded run (rig/guest/preload.py)."""
     unconfined: bool = False
-    """QEMU may run without the sandbox where that does not work."""
+    """QEMU may run without the sandbox if the sandbox does not work on this host."""
 
     def box(self, machine: Machine, *, read: tuple[Path, ...], write: tuple[Path, ...]) -> Box:
-        """Where QEMU runs: it sees the files it is started with, and what is its own to write."""
-        own = tuple(filter(None, (*read, self.data_disk, self.steady)))
+        """QEMU's sandbox: it may read the files it is started with, and write to `write` only."""
+        files = tuple(filter(None, (*read, self.data_disk, self.steady)))
         return Box(
-            read=own,
+            read=files,
             write=write,
             device=machine.accel.device,
             limits=Limits(
@@ -53,7 +53,7 @@ def write_initrd(path: Path, parts: Sequence[Path | bytes]) -> Path:
 
 
 def live_command(machine: Machine, software: Software, files: Files, note: Path) -> list[str]:
-    """QEMU's command line, which is noted by itself, with the sandbox around it."""
+    """QEMU's command line in the sandbox. The one without the sandbox is written to `note`."""
     argv = qemu.argv(machine, files)
     note.write_text(proc.paste(argv) + "\n")
     own, program = files.qmp.parent, proc.find(argv[0])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""SSH keys made for one boot: the guest's host key in dropbear's format, and the user's."""
+"""Makes SSH keys for one boot: the guest's host key in dropbear's format, and the user's key."""
 
 import struct
 from dataclasses import dataclass
@@ -20,8 +20,9 @@ class Key:
     private: bytes
     """OpenSSH's private key file."""
     public: str
-    """As in authorized_keys."""
+    """As a line of authorized_keys."""
     dropbear: bytes
+    """dropbear's private key file."""
 
 
 def make() -> Key:
@@ -29,7 +30,7 @@ def make() -> Key:
     private = key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
     public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     kind = b"ssh-ed25519"
-    # dropbear's src/ed25519.c, buf_put_ed25519_priv_key(): the name, 64, private and public half.
+    # dropbear's src/ed25519.c, buf_put_ed25519_priv_key(): type, 64, private half, public half.
     dropbear = struct.pack(">I", len(kind)) + kind + struct.pack(">I", 64) + private + public
     return Key(
         private=key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()),
@@ -39,7 +40,7 @@ def make() -> Key:
 
 
 def pack(host: Key, user: Key) -> bytes:
-    """What the guest needs of both, as an archive that goes after the image's."""
+    """The guest's host key and the user's public key, as an archive to append to the image's."""
     return cpio.archive(
         [
             cpio.directory("root", 0o700),

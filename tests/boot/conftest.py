@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A real guest of each architecture, on the default base, from the store everybody shares."""
+"""Real guests of each architecture, with the default base, from the user's store."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -31,7 +31,7 @@ def store() -> Store:
 
 @pytest.fixture(scope="session", params=ARCHITECTURES)
 def prepared(request: pytest.FixtureRequest, store: Store) -> Prepared:
-    """The clean default kernel with every suite's program, built if it is not there."""
+    """The default kernel without a series, and every suite's program; built if not in the store."""
     return prepare(store, request.param)
 
 
@@ -45,7 +45,7 @@ def prepare(store: Store, name: str) -> Prepared:
 
 @pytest.fixture
 def boot(prepared: Prepared, tmp_path: Path) -> Boot:
-    """boot(*words, initrd=…): a guest of its own, with more on its kernel command line."""
+    """boot(*words, initrd=…) boots a guest, with these words on its kernel command line."""
 
     def start(*words: str, initrd: tuple[bytes, ...] = ()) -> AbstractContextManager[Guest]:
         machine = prepared.spec.machine
@@ -61,8 +61,8 @@ def boot(prepared: Prepared, tmp_path: Path) -> Boot:
 
 
 @pytest.fixture(scope="module")
-def up(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
-    """A guest that a module's gentle tests share."""
+def guest(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
+    """A guest shared by the tests of a module that do not break it."""
     machine, directory = prepared.spec.machine, tmp_path_factory.mktemp("guest")
-    with guests.boot(machine, prepared.software, directory) as ready:
-        yield ready
+    with guests.boot(machine, prepared.software, directory) as booted:
+        yield booted

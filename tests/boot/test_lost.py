@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Guests that die, hang or never come up: found at once, named rightly, and nothing is left."""
+"""Guests that die, hang or do not boot: found at once, reported correctly, and nothing is left."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ CRASH = "echo c > /proc/sysrq-trigger"
 
 
 def until(happened: Callable[[], object], seconds: float = 20) -> None:
-    """Wait for something that is bound to happen."""
+    """Wait for something that must happen."""
     end = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < end, f"{happened} did not happen in {seconds} s"
@@ -44,36 +44,35 @@ def gone(pid: int) -> bool:
         return True
 
 
-def test_panic_cuts_the_command_off_and_stays(boot: Boot) -> None:
-    with boot() as up:
+def test_panic_ends_the_command_and_stays(boot: Boot) -> None:
+    with boot() as guest:
         with pytest.raises(GuestLost, match=r"sysrq triggered crash|NULL pointer") as first:
-            up.run(f"{CRASH}; sleep 1000", deadline=30)
+            guest.run(f"{CRASH}; sleep 1000", deadline=30)
         assert "panic" in first.value.detail
         with pytest.raises(GuestLost) as again:
-            up.run("true")
+            guest.run("true")
         assert again.value is first.value
 
 
-def test_guest_that_resets_without_a_word_is_lost(boot: Boot) -> None:
-    with boot() as up:
-        with pytest.raises(GuestLost, match="without a word"):
-            up.run("reboot -f; sleep 1000", deadline=30)
+def test_guest_that_resets_without_a_splat_is_lost(boot: Boot) -> None:
+    with boot() as guest:
+        with pytest.raises(GuestLost, match="no panic or oops"):
+            guest.run("reboot -f; sleep 1000", deadline=30)
 
 
 def test_command_past_its_deadline_loses_the_guest(boot: Boot) -> None:
-    with boot() as up:
+    with boot() as guest:
         with pytest.raises(GuestLost, match="deadline"):
-            up.run("sleep 1000", deadline=0.2)
-        assert "RIP" in (registers := up.console.path.with_name("registers.txt").read_text()) or (
-            "PC=" in registers
-        )
+            guest.run("sleep 1000", deadline=0.2)
+        registers = guest.console.path.with_name("registers.txt").read_text()
+        assert "RIP" in registers or "PC=" in registers
 
 
 def test_killed_qemu_is_not_the_kernels_fault(boot: Boot) -> None:
-    with boot() as up:
-        os.kill(up.pid, signal.SIGKILL)
+    with boot() as guest:
+        os.kill(guest.pid, signal.SIGKILL)
         with pytest.raises(InfraError, match="killed by signal 9"):
-            up.run("true")
+            guest.run("true")
 
 
 def test_panic_at_boot(boot: Boot) -> None:
@@ -85,7 +84,7 @@ def test_panic_at_boot(boot: Boot) -> None:
 def test_hang_at_boot(boot: Boot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guests, "BOOT_DEADLINE", 1.5)
     with pytest.raises(BootError, match="hangs at boot"):
-        with boot("rdinit=/bin/sh"):  # waits for somebody to type
+        with boot("rdinit=/bin/sh"):  # waits for input
             pass
 
 
@@ -104,21 +103,21 @@ def test_setup_that_fails_is_the_rigs_fault(boot: Boot) -> None:
 
 
 def test_case_during_which_the_kernel_dies(prepared: Prepared, tmp_path: Path) -> None:
-    """The case is the FAIL, the others carry the cause, and all of it is in the result."""
+    """The case fails, the others name the cause, and the result has all of it."""
     selections = tuple(Selection(suite=name) for name in suite.standard())
     spec = replace(prepared.spec, suites=selections)
     original = suite.run_case
 
-    def crashing(up, chosen, case, **options):  # type: ignore[no-untyped-def]
-        if not up.lost:
-            up.run(f"(sleep 0.3; {CRASH}) >/dev/null 2>&1 </dev/null &")
-        return original(up, chosen, case, **options)
+    def crashing(guest, chosen, case, **options):  # type: ignore[no-untyped-def]
+        if not guest.lost:
+            guest.run(f"(sleep 0.3; {CRASH}) >/dev/null 2>&1 </dev/null &")
+        return original(guest, chosen, case, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(suite, "run_case", crashing)
         result = pipeline.execute(replace(prepared, spec=spec), tmp_path / "run")
     assert result.verdict.outcome is Outcome.FAIL
-    first, *others = [case for one in result.suites for case in one.cases]
+    first, *others = [case for ran in result.suites for case in ran.cases]
     assert first.outcome is Outcome.FAIL and "crash" in first.reason
     assert others and all("not run" in case.reason for case in others)
     splat = next(splat for splat in result.splats if splat.fatal)
@@ -128,14 +127,18 @@ def test_case_during_which_the_kernel_dies(prepared: Prepared, tmp_path: Path) -
 
 
 def test_guests_live_side_by_side(prepared: Prepared, tmp_path: Path) -> None:
-    with guests.boot(prepared.spec.machine, prepared.software, tmp_path / "a") as one:
-        with guests.boot(prepared.spec.machine, prepared.software, tmp_path / "b") as two:
-            assert one.run("echo $((6 * 7))").stdout == two.run("echo $((6 * 7))").stdout == "42\n"
+    with guests.boot(prepared.spec.machine, prepared.software, tmp_path / "a") as first:
+        with guests.boot(prepared.spec.machine, prepared.software, tmp_path / "b") as second:
+            assert (
+                first.run("echo $((6 * 7))").stdout
+                == second.run("echo $((6 * 7))").stdout
+                == "42\n"
+            )
 
 
 def test_qemu_goes_with_its_context(boot: Boot) -> None:
-    with boot() as up:
-        pid = up.pid
+    with boot() as guest:
+        pid = guest.pid
         assert not gone(pid)
     assert gone(pid)
 
@@ -148,8 +151,8 @@ from rig.guest.software import Software
 from rig.guest.qemu import Accel, Machine
 machine = Machine(arch=sys.argv[1], accel=Accel.TCG)
 with boot.boot(machine, Software(kernel=Path(sys.argv[2]), initrd=(Path(sys.argv[3]),)),
-                Path(sys.argv[4])) as up:
-    print(up.pid, flush=True)
+                Path(sys.argv[4])) as guest:
+    print(guest.pid, flush=True)
     time.sleep(1000)
 """
 
@@ -187,8 +190,8 @@ def test_missing_qemu_says_what_to_do(
 
 
 def test_accelerator_is_what_the_probe_booted(store: Store) -> None:
-    """The probe is the truth: what it says works boots, and TCG works everywhere."""
-    for known in arch.known().values():
-        assert accel.probe(store, known, Accel.TCG).works
-        chosen = accel.choose(store, known)
-        assert accel.probe(store, known, chosen).works
+    """The chosen accelerator has booted the probe, and TCG works on every host."""
+    for target in arch.known().values():
+        assert accel.probe(store, target, Accel.TCG).works
+        chosen = accel.choose(store, target)
+        assert accel.probe(store, target, chosen).works

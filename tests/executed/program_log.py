@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Writes down which programs a Python starts, and from where, into a directory that is named in
-the environment: a file for each process, a line of JSON for each program and caller.
+"""Logs which programs a Python process starts, and from where.
 
-Only the standard library is imported, and little of that: this is loaded by every child.
+An environment variable names the directory of the logs: a file for each process, a line of JSON for
+each program and caller. Every child process loads this module, so it imports only a few modules of
+the standard library.
 """
 
 import os
@@ -12,15 +13,15 @@ VARIABLE = "RIG_TESTS_PROGRAM_LOG"
 """Names the directory."""
 
 WRAPPERS = ("bwrap", "choom", "env", "prlimit", "setpriv", "sudo", "unshare")
-"""Start another program, which stands after `--`, or in env's arguments after its assignments."""
+"""Programs that start another one: the one after `--`, or for env after the assignments."""
 
 
 def unwrapped(argv: list[str]) -> list[str]:
-    """Every program a command line names: the wrappers and what they start."""
-    found = []
+    """All programs that a command line starts: the wrappers, and the program in them."""
+    programs = []
     while argv:
         program, *rest = argv
-        found.append(program)
+        programs.append(program)
         if os.path.basename(program) not in WRAPPERS:  # noqa: PTH119
             break
         if os.path.basename(program) == "env":  # noqa: PTH119
@@ -29,11 +30,11 @@ def unwrapped(argv: list[str]) -> list[str]:
         else:
             rest = rest[rest.index("--") + 1 :] if "--" in rest else []
         argv = rest
-    return found
+    return programs
 
 
 def caller() -> str:
-    """The innermost place outside the standard library and the one door of the rig."""
+    """The innermost caller outside the standard library and rig/proc.py."""
     frame = sys._getframe(2)
     while frame.f_back is not None:
         name = frame.f_code.co_filename
@@ -46,7 +47,7 @@ def caller() -> str:
 
 
 def start() -> None:
-    """Write down whatever this process starts from now on; it cannot be taken back."""
+    """Log every program that this process starts from now on. There is no way to stop it."""
     directory = os.environ.get(VARIABLE)
     if not directory:
         return
@@ -57,7 +58,7 @@ def start() -> None:
             return
         executable, argv, _, env = arguments
         words = [argv] if isinstance(argv, (str, bytes, os.PathLike)) else list(argv)  # type: ignore[call-overload]
-        # What is started is `executable`; a program may be given another name as argv[0].
+        # The program is `executable`; argv[0] may be another name.
         words = [os.fsdecode(word) for word in [executable or words[0], *words[1:]]]  # type: ignore[list-item]
         path = (os.environ if env is None else env).get("PATH", os.defpath)  # type: ignore[attr-defined]
         note(directory, seen, unwrapped(words), os.fsdecode(path))
@@ -74,10 +75,10 @@ def note(directory: str, seen: set[tuple[str, str]], programs: list[str], path: 
         if (program, place) in seen:
             continue
         seen.add((program, place))
-        found = program if os.sep in program else shutil.which(program, path=path)
-        if found is None:
-            continue  # it is started nowhere then
-        line = json.dumps([os.path.abspath(found), place])  # noqa: PTH100
-        if os.path.isdir(directory):  # noqa: PTH112 - not after the session's end
+        executable = program if os.sep in program else shutil.which(program, path=path)
+        if executable is None:
+            continue  # then it does not start either
+        line = json.dumps([os.path.abspath(executable), place])  # noqa: PTH100
+        if os.path.isdir(directory):  # noqa: PTH112 - it is removed at the session's end
             with open(f"{directory}/{os.getpid()}", "a") as file:  # noqa: PTH123
                 file.write(f"{line}\n")

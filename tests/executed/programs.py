@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Holds what the tests really executed against the list that `rig doctor --fix` installs.
+"""Compares the programs that the tests execute with the list that `rig doctor --fix` installs.
 
-A machine on which somebody once installed cpio by hand has a green run without it in the list, and
-a newcomer's has a red one.
+A developer may have installed a missing program by hand. The tests pass there, and fail on a new
+machine.
 """
 
 import json
@@ -28,11 +28,11 @@ PYTHON = re.compile(r"python3?(\.\d+)?")
 """`bootstrap` installs it: without it there is no list."""
 
 DISPENSABLE = ("fc-list",)
-"""matplotlib asks it for fonts where it is there, and has its own."""
+"""matplotlib asks it for fonts if it is installed; matplotlib has its own fonts, too."""
 
 
 def own_places() -> tuple[Path, ...]:
-    """Where programs are that nobody has to install: of this checkout, of a test, of the store."""
+    """Directories whose programs need no package: this checkout, Python, the tests', the store."""
     places = [TOP, Path(sys.prefix), Path(tempfile.gettempdir())]
     cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
     places += [Path(os.environ.get("RIG_STORE") or Path(cache) / "rig")]
@@ -48,20 +48,19 @@ def records(directory: Path) -> Iterator[tuple[Path, str]]:
 
 
 def essential(program: Path) -> bool:
-    """Whether it belongs to a package that no Debian is without. Where there is no dpkg nobody can
-    say, and nothing is complained of."""
+    """Whether the program is in a package that every Debian has. True on a host without dpkg."""
     if not shutil.which("dpkg-query"):
         return True
     names = {str(program), str(program.resolve())}
     # Before Debian 13 dpkg knew many programs as /bin/…, which is a link to /usr/bin today.
     names |= {name.removeprefix("/usr") for name in names}
-    owners = _ask("-S", *names)
+    owners = _dpkg_query("-S", *names)
     packages = {name for line in owners for name in line.partition(": ")[0].split(", ")}
     packages = {name for name in packages if not name.startswith("diversion by")}
-    return bool(packages) and "yes" in _ask("-W", "-f", "${Essential}\n", *packages)
+    return bool(packages) and "yes" in _dpkg_query("-W", "-f", "${Essential}\n", *packages)
 
 
-def _ask(*words: str) -> list[str]:
+def _dpkg_query(*words: str) -> list[str]:
     argv = ["dpkg-query", *words]
     return subprocess.run(argv, capture_output=True, text=True, check=False).stdout.splitlines()
 
@@ -69,7 +68,7 @@ def _ask(*words: str) -> list[str]:
 def complaints(
     executed: Iterable[tuple[Path, str]], listed: frozenset[str], own: tuple[Path, ...]
 ) -> list[str]:
-    """What was executed and would not be there on a newcomer's machine."""
+    """The programs that were executed, but are missing on a new machine."""
     callers: dict[Path, set[str]] = {}
     for program, place in executed:
         callers.setdefault(program, set()).add(place)
@@ -82,20 +81,21 @@ def complaints(
         and not essential(program)
     ]
     return [
-        f"{program} is executed, but is in no Need of rig/cli/requirements.py, so"
+        f"{program} is executed, but no Need in rig/cli/requirements.py names it, so"
         f" `rig doctor --fix` does not install it: add a Need with programs=({program.name!r},),"
-        " or do without.\n" + "".join(f"    by {place}\n" for place in sorted(callers[program])[:5])
+        " or do not use the program.\n"
+        + "".join(f"    by {place}\n" for place in sorted(callers[program])[:5])
         for program in bad
     ]
 
 
-def in_the_list() -> frozenset[str]:
-    wanted = (*requirements.needs(arch.known().values()), *requirements.UNPRIVILEGED)
-    return frozenset(program for need in wanted for program in need.programs)
+def listed_programs() -> frozenset[str]:
+    needs = (*requirements.needs(arch.known().values()), *requirements.UNPRIVILEGED)
+    return frozenset(program for need in needs for program in need.programs)
 
 
 class Watch:
-    """The plugin: pytest's own process decides at the end, for xdist's workers too."""
+    """The plugin. The main process of pytest checks at the end, for xdist's workers too."""
 
     def __init__(self) -> None:
         self.directory: Path | None = None
@@ -113,7 +113,7 @@ class Watch:
             return
         executed = list(records(self.directory))
         shutil.rmtree(self.directory)
-        bad = complaints(executed, in_the_list(), own_places())
+        bad = complaints(executed, listed_programs(), own_places())
         reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         if bad and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The watch over what the tests execute, in tests/executed/."""
+"""The check of the programs that the tests execute, in tests/executed/."""
 
 import os
 import re
@@ -39,7 +39,7 @@ def test_nothing():
 
 
 @pytest.mark.parametrize(
-    ("line", "found"),
+    ("line", "programs_started"),
     [
         ("make -j 2", "make"),
         ("setpriv --pdeathsig KILL -- /usr/bin/make -- x", "setpriv /usr/bin/make"),
@@ -49,11 +49,11 @@ def test_nothing():
         ("env", "env"),
     ],
 )
-def test_wrappers_are_seen_and_seen_through(line: str, found: str) -> None:
-    assert program_log.unwrapped(line.split()) == found.split()
+def test_wrappers_and_the_programs_in_them_are_listed(line: str, programs_started: str) -> None:
+    assert program_log.unwrapped(line.split()) == programs_started.split()
 
 
-def test_what_is_neither_listed_nor_essential_is_complained_of(tmp_path: Path) -> None:
+def test_a_program_that_is_neither_listed_nor_essential_is_reported(tmp_path: Path) -> None:
     tool, mine = tmp_path / "tool", tmp_path / "mine" / "tool"
     seen = [
         *((tool, "rig/a.py:1 in b"), (tool, "c"), (mine, "d"), (Path("/usr/bin/python3.11"), "e")),
@@ -62,13 +62,13 @@ def test_what_is_neither_listed_nor_essential_is_complained_of(tmp_path: Path) -
     own = (tmp_path / "mine",)
     assert programs.complaints(seen, frozenset({"tool"}), own) == []
     (complaint,) = programs.complaints(seen, frozenset(), own)
-    assert complaint.startswith(f"{tool} is executed, but is in no Need of rig/cli/requirements.py")
+    assert complaint.startswith(f"{tool} is executed, but no Need in rig/cli/requirements.py")
     assert "add a Need with programs=('tool',)" in complaint
     assert complaint.endswith("    by c\n    by rig/a.py:1 in b\n")
 
 
 @pytest.mark.parametrize("words", [[], ["-n", "2"]], ids=["alone", "xdist"])
-def test_a_session_fails_by_what_it_or_its_children_executed(
+def test_a_session_fails_if_it_or_a_child_executes_such_a_program(
     words: list[str], tmp_path: Path
 ) -> None:
     tool = tmp_path / "tool"
@@ -78,7 +78,7 @@ def test_a_session_fails_by_what_it_or_its_children_executed(
     (tmp_path / "test_it.py").write_text(TESTS.format(tool=str(tool)))
 
     def session(*more: str) -> tuple[int, str]:
-        done = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words, *more],
             cwd=tmp_path,
             env={key: os.environ[key] for key in os.environ if not key.startswith("PYTEST_")},
@@ -88,13 +88,13 @@ def test_a_session_fails_by_what_it_or_its_children_executed(
             timeout=120,
             check=False,
         )
-        return done.returncode, done.stdout + done.stderr
+        return result.returncode, result.stdout + result.stderr
 
-    status, said = session()
-    assert status == 1, said
-    assert f"{tool} is executed, but is in no Need" in said
-    assert re.search(r"by \S*test_it\.py:5 in test_it\.py::test_by_itself\n", said)
-    assert "by <string>:1 in test_it.py::test_by_a_child\n" in said
-    assert "3 passed, 1 error" in said
-    status, said = session("-k", "nothing")
-    assert status == 0, said
+    status, output = session()
+    assert status == 1, output
+    assert f"{tool} is executed, but no Need" in output
+    assert re.search(r"by \S*test_it\.py:5 in test_it\.py::test_by_itself\n", output)
+    assert "by <string>:1 in test_it.py::test_by_a_child\n" in output
+    assert "3 passed, 1 error" in output
+    status, output = session("-k", "nothing")
+    assert status == 0, output

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Probes with a QEMU of the test's own; the host's compiler makes the guest."""
+"""Probes with a fake QEMU. The minimal guest is built with the host's compiler."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,14 +16,14 @@ from rig.log import Event
 from rig.store import Store
 
 Program = Callable[[str, str], Path]
-HOST = next(one for one in arch.known().values() if one.is_host())
-FOREIGN = next(one for one in arch.known().values() if not one.is_host())
+HOST = next(each for each in arch.known().values() if each.is_host())
+FOREIGN = next(each for each in arch.known().values() if not each.is_host())
 WORKS = "echo; echo 'rig: this accelerator works'"
 
 
 @pytest.fixture
 def qemu(program: Program, tmp_path: Path) -> Callable[..., None]:
-    """QEMU says this under KVM and that under TCG; what is booted is written to `booted`."""
+    """A fake QEMU that runs `kvm` under KVM and `tcg` under TCG, and logs the boots to `booted`."""
 
     def write(kvm: str = "exit 1", tcg: str = WORKS, version: str = "7.2.22") -> None:
         program(
@@ -41,12 +41,12 @@ def qemu(program: Program, tmp_path: Path) -> Callable[..., None]:
 
 
 @pytest.fixture(autouse=True)
-def _fakes_write_where_they_like(unboxed: None) -> None: ...
+def _fakes_write_outside_the_sandbox(unboxed: None) -> None: ...
 
 
 @pytest.fixture(autouse=True)
 def kvm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """/dev/kvm of the test's own; it is there."""
+    """A fake /dev/kvm, which exists."""
     device = tmp_path / "kvm"
     device.touch()
     real = Path
@@ -59,58 +59,59 @@ def booted(tmp_path: Path) -> list[str]:
     return path.read_text().split() if path.is_file() else []
 
 
-def test_one_that_answers_works_and_is_remembered(
+def test_an_accelerator_that_boots_works_and_is_stored(
     store: Store, qemu: Callable[..., None], tmp_path: Path, events: list[Event]
 ) -> None:
-    found = accel.probe(store, HOST, Accel.TCG)
-    assert (found.arch, found.accel, found.works) == (HOST.name, Accel.TCG, True)
-    assert found.why.startswith("a guest boots in ")
-    assert accel.probe(store, HOST, Accel.TCG) == found
+    result = accel.probe(store, HOST, Accel.TCG)
+    assert (result.arch, result.accel, result.works) == (HOST.name, Accel.TCG, True)
+    assert result.why.startswith("a guest boots in ")
+    assert accel.probe(store, HOST, Accel.TCG) == result
     assert booted(tmp_path) == ["tcg"]
     steps = [event.title for event in events if event.kind == "begin"]
-    assert steps == [f"Booting the smallest {HOST.name} guest under tcg"]
+    assert steps == [f"Booting a minimal {HOST.name} guest under tcg"]
 
 
-def test_a_device_that_is_there_proves_nothing(
+def test_a_device_that_exists_is_no_proof(
     store: Store, qemu: Callable[..., None], tmp_path: Path
 ) -> None:
     qemu(
         kvm=f"echo '{HOST.qemu}: warning: host does not support x' >&2; "
         f"echo '{HOST.qemu}: failed to set MSR 0x10a' >&2; kill -ABRT $$"
     )
-    found = accel.probe(store, HOST, Accel.KVM)
-    assert not found.works
-    assert found.why == (
-        "/dev/kvm is there, but a guest does not boot under it: failed to set MSR 0x10a"
+    result = accel.probe(store, HOST, Accel.KVM)
+    assert not result.works
+    assert result.why == (
+        "/dev/kvm exists, but a guest does not boot under it: failed to set MSR 0x10a"
     )
-    assert accel.probe(store, HOST, Accel.KVM) == found
-    assert booted(tmp_path) == ["kvm"], "a no under KVM is remembered: it may take ten seconds"
+    assert accel.probe(store, HOST, Accel.KVM) == result
+    assert booted(tmp_path) == ["kvm"], "a failure under KVM is stored: it may take ten seconds"
 
 
-def test_one_that_spins_for_ever_does_not_work(
+def test_an_accelerator_that_hangs_does_not_work(
     store: Store, qemu: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(accel, "DEADLINE", 0.5)
     qemu(kvm="sleep 1000")
-    found = accel.probe(store, HOST, Accel.KVM)
-    assert found.why == (
-        "/dev/kvm is there, but a guest does not boot under it: no answer within 0.5 s"
+    result = accel.probe(store, HOST, Accel.KVM)
+    assert result.why == (
+        "/dev/kvm exists, but a guest does not boot under it: no answer within 0.5 s"
     )
 
 
-def test_a_no_under_tcg_is_this_moments_and_not_remembered(
+def test_a_failure_under_tcg_is_not_stored(
     store: Store, qemu: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A host that was too busy once must not be without an accelerator for good."""
+    """Otherwise a host that was too busy once would have no accelerator any more."""
     qemu(tcg="exit 3")
-    found = accel.probe(store, HOST, Accel.TCG)
-    assert (found.works, found.why) == (False, "a guest does not boot under it: QEMU ended with 3")
+    result = accel.probe(store, HOST, Accel.TCG)
+    assert not result.works
+    assert result.why == "a guest does not boot under it: QEMU exited with status 3"
     qemu()
     assert accel.probe(store, HOST, Accel.TCG).works
 
 
 @pytest.mark.parametrize("change", ["qemu", "kernel", "probe"])
-def test_another_host_is_asked_again(
+def test_another_host_is_probed_again(
     store: Store,
     qemu: Callable[..., None],
     tmp_path: Path,
@@ -122,30 +123,30 @@ def test_another_host_is_asked_again(
         qemu(version="8.0")
     elif change == "kernel":
         monkeypatch.setattr("platform.release", lambda: "another")
-    asked: Arch = replace(HOST, cpu="another") if change == "probe" else HOST
-    accel.probe(store, asked, Accel.TCG)
+    host: Arch = replace(HOST, cpu="another") if change == "probe" else HOST
+    accel.probe(store, host, Accel.TCG)
     assert booted(tmp_path) == ["tcg", "tcg"]
 
 
-def test_kvm_is_the_hosts_own_and_needs_its_device(
+def test_kvm_needs_the_hosts_architecture_and_its_device(
     store: Store, qemu: Callable[..., None], kvm: Path, tmp_path: Path
 ) -> None:
     assert accel.probe(store, FOREIGN, Accel.KVM).why == "KVM runs only the host's architecture"
     kvm.unlink()
-    assert accel.probe(store, HOST, Accel.KVM).why == "there is no /dev/kvm"
+    assert accel.probe(store, HOST, Accel.KVM).why == "no /dev/kvm on this host"
     assert booted(tmp_path) == []
 
 
-def test_without_qemu_it_is_said_what_is_missing(
+def test_a_missing_qemu_is_named(
     store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     absent = replace(HOST, qemu="qemu-system-absent")
-    with pytest.raises(InfraError, match="qemu-system-absent is not installed") as bad:
+    with pytest.raises(InfraError, match="qemu-system-absent is not installed") as error:
         accel.probe(store, absent, Accel.TCG)
-    assert "rig doctor" in bad.value.hint
+    assert "rig doctor" in error.value.hint
 
 
-def test_the_smallest_guest_is_made_from_its_source(
+def test_the_minimal_guest_is_built_from_its_source(
     store: Store, qemu: Callable[..., None], tmp_path: Path
 ) -> None:
     qemu(tcg=f'for word; do case $word in *.bin) cp "$word" {tmp_path}/rom ;; esac; done; {WORKS}')
@@ -159,7 +160,7 @@ def test_the_smallest_guest_is_made_from_its_source(
 @pytest.mark.parametrize(
     ("kvm_says", "chosen"), [(WORKS, Accel.KVM), ("exit 1", Accel.TCG)], ids=["works", "does not"]
 )
-def test_the_first_that_works_is_taken(
+def test_the_first_accelerator_that_works_is_chosen(
     store: Store, qemu: Callable[..., None], kvm_says: str, chosen: Accel
 ) -> None:
     qemu(kvm=kvm_says)
@@ -167,19 +168,19 @@ def test_the_first_that_works_is_taken(
     assert accel.choose(store, HOST, "tcg") is Accel.TCG
 
 
-def test_one_that_is_asked_for_must_work(store: Store, qemu: Callable[..., None]) -> None:
+def test_an_accelerator_the_user_names_must_work(store: Store, qemu: Callable[..., None]) -> None:
     with pytest.raises(
         ConfigError, match=f"kvm does not work for {HOST.name} here: /dev/kvm"
-    ) as bad:
+    ) as error:
         accel.choose(store, HOST, "kvm")
-    assert bad.value.hint == "--accel auto"
-    with pytest.raises(ConfigError, match="no accelerator named 'kmv'") as bad:
+    assert "--accel auto" in error.value.hint
+    with pytest.raises(ConfigError, match="no accelerator named 'kmv'") as error:
         accel.choose(store, HOST, "kmv")
-    assert bad.value.hint == "did you mean kvm?"
+    assert error.value.hint == "did you mean kvm?"
 
 
-def test_where_none_works_it_is_the_hosts_trouble(store: Store, qemu: Callable[..., None]) -> None:
+def test_no_accelerator_is_trouble_of_the_host(store: Store, qemu: Callable[..., None]) -> None:
     qemu(tcg="exit 1")
-    with pytest.raises(InfraError, match=f"no accelerator runs {HOST.name} guests here") as bad:
+    with pytest.raises(InfraError, match=f"no accelerator runs {HOST.name} guests here") as error:
         accel.choose(store, HOST)
-    assert "rig doctor" in bad.value.hint
+    assert "rig doctor" in error.value.hint

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A guest whose kernel, and so whose SSH server, is a stranger's. What a real one does is in
-tests/boot."""
+"""Guests with a hostile SSH server, which a stranger's kernel could have.
+
+tests/boot has real guests.
+"""
 
 import contextlib
 import json
@@ -25,7 +27,7 @@ KEY = paramiko.ECDSAKey.generate()
 
 
 class Server(paramiko.ServerInterface):
-    """Takes everybody, and does with a command as it is told."""
+    """Accepts every login, and calls `answer` for every command."""
 
     def __init__(self, answer: Callable[[paramiko.Channel], object]) -> None:
         self.answer = answer
@@ -38,7 +40,7 @@ class Server(paramiko.ServerInterface):
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         def run() -> None:
-            channel.recv(1)  # the end of stdin: the command's having been taken is known by then
+            channel.recv(1)  # the end of stdin: the client knows then that its command was accepted
             self.answer(channel)
 
         threading.Thread(target=run, daemon=True).start()
@@ -50,7 +52,7 @@ Serve = Callable[[Callable[[paramiko.Channel], object]], Guest]
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    """A guest with that server in it, whose QEMU comes to its end when `end` is written to."""
+    """A guest with that server. Its QEMU exits when something is written to `end`."""
     os.mkfifo(tmp_path / "end")
     with contextlib.ExitStack() as stack:
 
@@ -61,8 +63,8 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
             server.start_server(threading.Event(), Server(answer))
             client.start_client(timeout=60)
             client.auth_none("root")
-            for one in (server, client):
-                stack.callback(one.close)
+            for transport in (server, client):
+                stack.callback(transport.close)
             words = ["sh", "-c", 'read -r line <"$0"', tmp_path / "end"]
             process = stack.enter_context(proc.spawn(words))
             console = Console(process, tmp_path / "console.log")
@@ -76,19 +78,19 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         yield start
 
 
-def says(channel: paramiko.Channel) -> None:
-    channel.sendall(b"said")
+def prints_and_exits(channel: paramiko.Channel) -> None:
+    channel.sendall(b"output")
     channel.send_exit_status(7)
     channel.close()
 
 
-def test_what_a_command_says_and_how_it_ends(serve: Serve) -> None:
-    ran = serve(says).run("true")
-    assert (ran.stdout, ran.status) == ("said", 7)
+def test_a_command_has_its_output_and_status(serve: Serve) -> None:
+    ran = serve(prints_and_exits).run("true")
+    assert (ran.stdout, ran.status) == ("output", 7)
 
 
-def ends_without_a_status(channel: paramiko.Channel) -> None:
-    channel.sendall(b"said")
+def closes_without_a_status(channel: paramiko.Channel) -> None:
+    channel.sendall(b"output")
     channel.shutdown_write()
 
 
@@ -96,8 +98,8 @@ def is_silent(channel: paramiko.Channel) -> None:
     pass
 
 
-@pytest.mark.parametrize("answer", [ends_without_a_status, is_silent])
-def test_no_answer_is_waited_for_beyond_the_deadline(
+@pytest.mark.parametrize("answer", [closes_without_a_status, is_silent])
+def test_a_command_without_an_answer_ends_at_the_deadline(
     serve: Serve, answer: Callable[[paramiko.Channel], object]
 ) -> None:
     guest = serve(answer)
@@ -106,18 +108,18 @@ def test_no_answer_is_waited_for_beyond_the_deadline(
     assert guest.lost
 
 
-def test_qemu_that_ends_cuts_the_connection_first(serve: Serve, tmp_path: Path) -> None:
-    """Its sandbox ends after it, and the console then."""
+def test_a_guest_that_exits_closes_the_connection_first(serve: Serve, tmp_path: Path) -> None:
+    """QEMU's sandbox, and with it the console, ends later."""
 
     def resets(channel: paramiko.Channel) -> None:
         channel.get_transport().close()
         threading.Timer(0.3, (tmp_path / "end").write_text, ["now\n"]).start()
 
-    with pytest.raises(GuestLost, match="ended without a word"):
+    with pytest.raises(GuestLost, match="no panic or oops on the console"):
         serve(resets).run("reboot -f", deadline=60)
 
 
-def test_a_command_that_is_never_taken_is_not_waited_for(
+def test_a_command_that_is_not_accepted_ends_at_the_deadline(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Server, "check_channel_exec_request", lambda *_: threading.Event().wait(3))
@@ -125,20 +127,20 @@ def test_a_command_that_is_never_taken_is_not_waited_for(
         serve(is_silent).run("true", deadline=0.5)
 
 
-def test_a_console_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_console_log_has_a_maximum_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guest_module, "CONSOLE_MAX", 1 << 20)
     with proc.spawn(["timeout", "20", "yes", 1000 * "y"]) as process:
         console = Console(process, tmp_path / "console.log")
         console.thread.join()
         guest = Guest(Machine(arch="x86_64", accel=Accel.KVM), process, console, tmp_path / "qmp")
-        with pytest.raises(InfraError, match="the console has more than 1 MiB"):
+        with pytest.raises(InfraError, match="the console log has more than 1 MiB"):
             raise guest._lose("a test")
     assert (tmp_path / "console.log").stat().st_size < 2 << 20
 
 
 @pytest.fixture
-def listening(tmp_path: Path) -> Iterator[Path]:
-    """A QEMU's monitor, of somebody else's."""
+def other_monitor(tmp_path: Path) -> Iterator[Path]:
+    """The monitor of another QEMU."""
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "other"))
         server.listen()
@@ -155,23 +157,23 @@ def listening(tmp_path: Path) -> Iterator[Path]:
 
 def _answer_qmp(connection: socket.socket) -> None:
     version = {"qemu": {"major": 8, "minor": 0, "micro": 0}, "package": ""}
-    said: dict[str, object] = {"QMP": {"version": version, "capabilities": []}}
+    reply: dict[str, object] = {"QMP": {"version": version, "capabilities": []}}
     with connection:
-        connection.sendall(json.dumps(said).encode() + b"\n")
-        while data := connection.recv(4096):  # each comes in one piece
-            asked = json.loads(data)
-            said = {"return": "secret" if asked["execute"] == "human-monitor-command" else {}}
-            said |= {"id": asked["id"]} if "id" in asked else {}
-            connection.sendall(json.dumps(said).encode() + b"\n")
+        connection.sendall(json.dumps(reply).encode() + b"\n")
+        while data := connection.recv(4096):  # each request comes in one piece
+            request = json.loads(data)
+            reply = {"return": "secret" if request["execute"] == "human-monitor-command" else {}}
+            reply |= {"id": request["id"]} if "id" in request else {}
+            connection.sendall(json.dumps(reply).encode() + b"\n")
 
 
-def test_a_monitor_is_not_looked_for_behind_a_link(
-    serve: Serve, listening: Path, tmp_path: Path
+def test_a_symbolic_link_to_a_monitor_is_not_followed(
+    serve: Serve, other_monitor: Path, tmp_path: Path
 ) -> None:
-    """QEMU could put one in its socket's place, to any socket of the user's."""
+    """QEMU could replace its socket with a link to any socket of the user's."""
     guest = serve(is_silent)
-    guest._qmp = listening
-    assert guest.monitor("info cpus") == "secret", "or the attempt proves nothing"
+    guest._qmp = other_monitor
+    assert guest.monitor("info cpus") == "secret", "otherwise the next lines prove nothing"
     guest._qmp = tmp_path / "qmp"
-    guest._qmp.symlink_to(listening)
+    guest._qmp.symlink_to(other_monitor)
     assert guest.monitor("info cpus") == ""

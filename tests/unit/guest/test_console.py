@@ -49,7 +49,7 @@ WARNING = lines("WARNING: CPU: 1 PID: 9 at mm/vmscan.c:7 shrink_folio_list+0x1/0
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.relative_to(DATA).as_posix()[:-4])
 def test_golden(path: Path) -> None:
-    """Each .log is a console as it came, the .json beside it lists its splats."""
+    """Each .log is a console log; the .json beside it lists its splats."""
     expected = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     data = path.read_bytes()
     assert [summary(splat) for splat in by_byte(data)] == expected
@@ -165,7 +165,7 @@ def test_what_is_no_splat(line: str) -> None:
     assert console.scan(lines("before", line, "after")) == ()
 
 
-def test_started_tells_at_the_headline_pending_has_what_there_is() -> None:
+def test_started_is_set_at_the_headline_and_pending_has_the_lines_so_far() -> None:
     scanner = ConsoleScanner()
     assert scanner.feed((WARNING + END).encode()) != ()
     assert not scanner.started
@@ -174,15 +174,15 @@ def test_started_tells_at_the_headline_pending_has_what_there_is() -> None:
     assert scanner.pending == ()
     assert scanner.feed(b"\n") == ()
     assert scanner.started
-    (begun,) = scanner.pending
-    assert (begun.kind, begun.title) == (SplatKind.BUG, "kernel BUG at mm/rmap.c:7!")
-    (done,) = scanner.feed(END.encode())
-    assert done.text[: len(begun.text)] == begun.text
+    (so_far,) = scanner.pending
+    assert (so_far.kind, so_far.title) == (SplatKind.BUG, "kernel BUG at mm/rmap.c:7!")
+    (complete,) = scanner.feed(END.encode())
+    assert complete.text[: len(so_far.text)] == so_far.text
     assert scanner.started
     assert scanner.pending == scanner.close() == ()
 
 
-def test_a_splat_cut_short_comes_with_close() -> None:
+def test_close_returns_an_incomplete_splat() -> None:
     scanner = ConsoleScanner()
     assert scanner.feed((BUG + STAMP + "Call Tr").encode()) == ()
     (splat,) = scanner.close()
@@ -194,14 +194,14 @@ def test_the_headline_alone_in_the_last_unfinished_line() -> None:
     assert kinds(BUG[:-1]) == ["bug"]
 
 
-def test_user_space_cannot_say_what_only_the_kernel_says() -> None:
+def test_text_of_user_space_is_no_splat() -> None:
     user = "kernel BUG at mm/rmap.c:7!\n# evidence BUG: KASAN: no\nKernel panic - not syncing: x\n"
     assert kinds(lines("kernel") + user) == []
     (splat,) = console.scan(BUG + user + END)
     assert splat.text == ("kernel BUG at mm/rmap.c:7!", "---[ end trace 0000000000000000 ]---")
 
 
-def test_the_kernel_may_begin_in_the_middle_of_a_line() -> None:
+def test_a_kernel_message_may_begin_in_the_middle_of_a_line() -> None:
     (splat,) = console.scan(f"progress 10%\rprogress 20%{BUG}")
     assert splat.title == "kernel BUG at mm/rmap.c:7!"
     (splat,) = console.scan(f"[    1.000000] some{BUG}")
@@ -235,7 +235,7 @@ def test_a_line_without_end_is_cut_and_costs_nothing() -> None:
     assert scanner.close() == ()
 
 
-def test_a_line_without_end_is_bounded_before_the_kernel_has_spoken() -> None:
+def test_a_line_without_end_is_cut_before_the_first_time_stamp() -> None:
     scanner = ConsoleScanner()
     for _ in range(100):
         scanner.feed(b"kernel BUG at mm/rmap.c:7! " * 10_000)
@@ -250,11 +250,11 @@ def test_text_is_capped() -> None:
     assert splat.text[-1] == f"({console.TEXT_MAX + 2} more lines)"
 
 
-def test_one_warning_after_the_other() -> None:
+def test_two_warnings_are_two_splats() -> None:
     assert kinds(WARNING + WARNING + BUG + END) == ["warning", "warning", "bug"]
 
 
-def test_an_oops_is_one_splat_from_what_happened_to_its_end() -> None:
+def test_an_oops_is_one_splat_from_the_fault_to_the_end_of_its_trace() -> None:
     oops = lines("BUG: kernel NULL pointer dereference, address: 00000010")
     died = lines("Oops: Oops: 0002 [#1] PREEMPT SMP")
     assert kinds(oops + died + END) == ["oops"]
@@ -271,7 +271,7 @@ def test_an_oops_is_one_splat_from_what_happened_to_its_end() -> None:
     ]
 
 
-def test_silence_ends_a_splat_and_a_late_line_is_none_of_its() -> None:
+def test_a_gap_ends_a_splat_and_a_later_line_does_not_belong_to_it() -> None:
     late = lines("nothing to do with it", stamp="[   11.500000] ")
     (splat,) = console.scan(BUG + lines("near", stamp="[   10.900000] ") + late)
     assert splat.text == ("kernel BUG at mm/rmap.c:7!", "near", "nothing to do with it")
@@ -293,13 +293,13 @@ def test_a_backtrace_ends_where_other_lines_begin() -> None:
         assert splat.text[-1] == " </TASK>"
 
 
-def test_what_came_before_the_headline_belongs_to_it() -> None:
+def test_the_lines_before_a_headline_belong_to_it() -> None:
     cut = "------------[ cut here ]------------"
     dump = ("page: refcount:3 mapcount:1", "page dumped because: VM_BUG_ON_FOLIO(x)", cut)
     (splat,) = console.scan(lines("unrelated", *dump) + BUG + END)
     assert splat.text[:3] == dump
     assert splat.title == "kernel BUG at mm/rmap.c:7!"
-    # But not what is long past, nor what no headline follows soon.
+    # But not lines that are too old, or that no headline follows soon.
     stale = lines(cut) + lines("other", stamp="[   15.000000] ") + BUG.replace(" 1.0", "19.0")
     assert console.scan(stale)[0].text == ("kernel BUG at mm/rmap.c:7!",)
     again = lines(cut) + (lines(cut) + BUG).replace(" 1.0", "19.0")
@@ -309,17 +309,17 @@ def test_what_came_before_the_headline_belongs_to_it() -> None:
     assert console.scan(lines(cut) + lines(cut) + BUG)[0].text[:2] == (cut, cut)
 
 
-def test_cpus_that_speak_at_once_are_told_apart_by_their_caller() -> None:
+def test_lines_of_two_cpus_are_told_apart_by_their_caller() -> None:
     """CONFIG_PRINTK_CALLER: [T12] is a task, [C1] a CPU."""
-    one, two = "[    1.000000][   T70] ", "[    1.000000][    C1] "
+    task, cpu = "[    1.000000][   T70] ", "[    1.000000][    C1] "
     text = "".join(
         (
-            lines("------------[ cut here ]------------", stamp=one),
-            lines("watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [b:71]", stamp=two),
-            lines("kernel BUG at mm/rmap.c:7!", stamp=one),
-            lines("Call Trace:", " second+0x1/0x2", stamp=two),
-            lines("RIP: 0010:first+0x1/0x2", "---[ end trace 0000000000000000 ]---", stamp=one),
-            lines(" third+0x1/0x2", "done", stamp=two),
+            lines("------------[ cut here ]------------", stamp=task),
+            lines("watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [b:71]", stamp=cpu),
+            lines("kernel BUG at mm/rmap.c:7!", stamp=task),
+            lines("Call Trace:", " second+0x1/0x2", stamp=cpu),
+            lines("RIP: 0010:first+0x1/0x2", "---[ end trace 0000000000000000 ]---", stamp=task),
+            lines(" third+0x1/0x2", "done", stamp=cpu),
         )
     )
     bug, lockup = console.scan(text)
@@ -329,7 +329,7 @@ def test_cpus_that_speak_at_once_are_told_apart_by_their_caller() -> None:
     assert lockup.text[1:] == ("Call Trace:", " second+0x1/0x2", " third+0x1/0x2")
 
 
-def test_a_stall_takes_the_backtraces_of_all_cpus() -> None:
+def test_a_stall_has_the_backtraces_of_all_cpus() -> None:
     own, other = "[    1.000000][    C1] ", "[   21.000000][    C3] "
     text = "".join(
         (
@@ -375,20 +375,21 @@ def test_fingerprint_is_the_top_function_that_is_at_fault(
 
 
 def test_fingerprint_is_the_same_on_another_build_cpu_and_address() -> None:
-    one = "WARNING: CPU: 1 PID: 9 at mm/vmscan.c:7 shrink_folio_list+0x1/0x2"
-    two = "WARNING: CPU: 3 PID: 71 at mm/vmscan.c:99 shrink_folio_list.cold+0x7f/0xd50"
-    three = "WARNING: mm/vmscan.c:7 at shrink_folio_list+0x1/0x2, CPU#1: kswapd0/9"
-    found = {console.fingerprint(console.scan(lines(title))[0]) for title in (one, two, three)}
-    assert found == {"warning:shrink_folio_list"}
+    first = "WARNING: CPU: 1 PID: 9 at mm/vmscan.c:7 shrink_folio_list+0x1/0x2"
+    second = "WARNING: CPU: 3 PID: 71 at mm/vmscan.c:99 shrink_folio_list.cold+0x7f/0xd50"
+    third = "WARNING: mm/vmscan.c:7 at shrink_folio_list+0x1/0x2, CPU#1: kswapd0/9"
+    titles = (first, second, third)
+    fingerprints = {console.fingerprint(console.scan(lines(title))[0]) for title in titles}
+    assert fingerprints == {"warning:shrink_folio_list"}
 
 
-def test_started_stays() -> None:
+def test_started_stays_set() -> None:
     scanner = ConsoleScanner()
     scanner.feed((BUG + END + WARNING + END).encode())
     assert scanner.started
 
 
-def test_a_panic_is_over_when_it_says_so() -> None:
+def test_a_panic_ends_at_its_end_line() -> None:
     end = "---[ end Kernel panic - not syncing: x ]---"
     (splat,) = console.scan(lines("Kernel panic - not syncing: x", end, "zram: x"))
     assert splat.text[-1] == end
@@ -410,14 +411,14 @@ def test_a_cut_line_is_read_once() -> None:
     assert [splat.title for splat in scanner.close()] == ["kernel BUG at mm/rmap.c:7!"]
 
 
-def test_without_stamps_the_rest_of_a_cut_line_is_nothing_and_the_next_line_is_a_line() -> None:
+def test_without_time_stamps_the_rest_of_a_cut_line_is_dropped_and_the_next_line_is_read() -> None:
     scanner = ConsoleScanner()
     scanner.feed(b"y" * console.LINE_MAX + b"kernel BUG at mm/rmap.c:7!")
     assert scanner.feed(b"\nkernel BUG at mm/rmap.c:8!\n") == ()
     assert [splat.title for splat in scanner.close()] == ["kernel BUG at mm/rmap.c:8!"]
 
 
-def test_callers_that_have_nothing_to_say_are_forgotten() -> None:
+def test_callers_without_a_splat_are_not_kept() -> None:
     scanner = ConsoleScanner()
     for caller in range(100):
         stamp = f"[    1.000000][{f'T{caller}':>6}] "
@@ -426,23 +427,23 @@ def test_callers_that_have_nothing_to_say_are_forgotten() -> None:
 
 
 def test_other_callers_neither_add_to_a_splat_nor_end_a_stall() -> None:
-    one, two = "[    1.000000][   T70] ", "[    1.000000][    C1] "
+    task, cpu = "[    1.000000][   T70] ", "[    1.000000][    C1] "
     text = "".join(
         (
-            lines("rcu: INFO: rcu_preempt self-detected stall on CPU", stamp=two),
-            BUG.replace(STAMP, one),
-            lines("Call Trace:", " spin+0x1/0x2", stamp=two),
-            END.replace(STAMP, one),
+            lines("rcu: INFO: rcu_preempt self-detected stall on CPU", stamp=cpu),
+            BUG.replace(STAMP, task),
+            lines("Call Trace:", " spin+0x1/0x2", stamp=cpu),
+            END.replace(STAMP, task),
         )
     )
-    found = {splat.kind: splat.text for splat in console.scan(text)}
-    assert found[SplatKind.RCU_STALL][1:] == ("Call Trace:", " spin+0x1/0x2")
-    assert len(found[SplatKind.BUG]) == 2
-    text = BUG.replace(STAMP, one) + lines("zram: x", stamp=two) + END.replace(STAMP, one)
+    texts = {splat.kind: splat.text for splat in console.scan(text)}
+    assert texts[SplatKind.RCU_STALL][1:] == ("Call Trace:", " spin+0x1/0x2")
+    assert len(texts[SplatKind.BUG]) == 2
+    text = BUG.replace(STAMP, task) + lines("zram: x", stamp=cpu) + END.replace(STAMP, task)
     assert len(console.scan(text)[0].text) == 2
 
 
-def test_stamps_may_go_back() -> None:
+def test_time_stamps_may_go_back() -> None:
     past = lines("NMI backtrace for cpu 1", stamp="[    0.500000] ")
     late = lines("RIP: 0010:spin+0x1/0x2", stamp="[   30.700000] ")
     (splat,) = console.scan(lines("rcu: INFO: rcu_preempt detected stalls on CPUs") + past + late)

@@ -14,8 +14,8 @@ FIELDS = (
 
 
 def read(data: bytes) -> dict[str, tuple[Header, bytes]]:
-    """What the kernel's init/initramfs.c makes of it, by the documentation."""
-    found: dict[str, tuple[Header, bytes]] = {}
+    """The entries of an archive, read as the kernel's documentation describes the format."""
+    entries: dict[str, tuple[Header, bytes]] = {}
     at = 0
     while at < len(data):
         if data[at : at + 1] == b"\0":  # padding between archives
@@ -32,9 +32,9 @@ def read(data: bytes) -> dict[str, tuple[Header, bytes]]:
         assert len(body) == header["filesize"]
         at = (at + header["filesize"] + 3) & ~3
         if name[:-1] != b"TRAILER!!!":
-            assert name[:-1].decode() not in found
-            found[name[:-1].decode()] = (header, body)
-    return found
+            assert name[:-1].decode() not in entries
+            entries[name[:-1].decode()] = (header, body)
+    return entries
 
 
 ENTRIES = (
@@ -48,47 +48,47 @@ ENTRIES = (
 )
 
 
-def test_every_entry_is_there_as_roots() -> None:
-    found = read(cpio.archive(ENTRIES))
+def test_every_entry_is_in_the_archive_and_owned_by_root() -> None:
+    entries = read(cpio.archive(ENTRIES))
     for entry in ENTRIES:
-        header, body = found[entry.path]
+        header, body = entries[entry.path]
         assert (header["mode"], body) == (entry.mode, entry.data)
         assert (header["uid"], header["gid"], header["mtime"]) == (0, 0, 0)
-    console = found["dev/console"][0]
+    console = entries["dev/console"][0]
     assert stat.S_ISCHR(console["mode"])
     assert (console["rdevmajor"], console["rdevminor"]) == (5, 1)
-    assert found["init"][1] == b"bin/busybox"
-    assert len({header["ino"] for header, _ in found.values()}) == len(found)
+    assert entries["init"][1] == b"bin/busybox"
+    assert len({header["ino"] for header, _ in entries.values()}) == len(entries)
 
 
-def test_parents_come_before_what_is_in_them() -> None:
+def test_parents_come_before_their_entries() -> None:
     names = list(read(cpio.archive(ENTRIES)))
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         for parent in Path(name).parents:
             if str(parent) != ".":
-                assert names.index(str(parent)) < place
-    found = read(cpio.archive(ENTRIES))
-    assert stat.S_IMODE(found["rig/bin"][0]["mode"]) == 0o755
-    assert stat.S_IMODE(found["root"][0]["mode"]) == 0o700, "one that is given stays as it is given"
-    assert found["root"][0]["nlink"] == 2
+                assert names.index(str(parent)) < index
+    entries = read(cpio.archive(ENTRIES))
+    assert stat.S_IMODE(entries["rig/bin"][0]["mode"]) == 0o755
+    assert stat.S_IMODE(entries["root"][0]["mode"]) == 0o700, "the mode given is kept"
+    assert entries["root"][0]["nlink"] == 2
 
 
-def test_the_same_entries_are_the_same_bytes_in_any_order() -> None:
+def test_the_order_of_the_entries_does_not_matter() -> None:
     assert cpio.archive(ENTRIES) == cpio.archive(reversed(ENTRIES))
     assert len(cpio.archive(ENTRIES)) % 512 == 0
 
 
-def test_the_last_of_two_entries_of_one_name_counts() -> None:
-    found = read(cpio.archive([cpio.file("a", b"1"), cpio.file("a", b"2")]))
-    assert found["a"][1] == b"2"
+def test_of_two_entries_with_one_name_the_last_counts() -> None:
+    entries = read(cpio.archive([cpio.file("a", b"1"), cpio.file("a", b"2")]))
+    assert entries["a"][1] == b"2"
 
 
-def test_archives_can_be_put_one_after_the_other() -> None:
+def test_archives_can_be_concatenated() -> None:
     both = cpio.archive([cpio.file("a", b"1")]) + cpio.archive([cpio.file("b", b"2")])
     assert set(read(both)) == {"a", "b"}
 
 
-def test_files_of_the_host_become_roots(tmp_path: Path) -> None:
+def test_files_of_the_host_are_owned_by_root(tmp_path: Path) -> None:
     (tmp_path / "program").write_bytes(b"x")
     (tmp_path / "program").chmod(0o711)
     (tmp_path / "data").write_bytes(b"y")
@@ -99,7 +99,7 @@ def test_files_of_the_host_become_roots(tmp_path: Path) -> None:
     assert cpio.of_path(tmp_path / "link", "c") == cpio.symlink("c", "/nowhere")
 
 
-def test_the_hosts_cpio_reads_it(tmp_path: Path) -> None:
+def test_the_hosts_cpio_reads_an_archive(tmp_path: Path) -> None:
     data = cpio.archive(ENTRIES)
     words = ["cpio", "--quiet", "--list", "--verbose", "--numeric-uid-gid"]
     env = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Images from an mmdebstrap of the test's own, which packs a directory."""
+"""Images archives with a fake mmdebstrap, which packs a directory."""
 
 import stat
 import subprocess
@@ -15,7 +15,7 @@ from rig.kernel import debian
 from rig.store import Store
 
 TOP = Path(__file__).parents[3]
-HOST = next(one for one in arch.known().values() if one.is_host())
+HOST = next(each for each in arch.known().values() if each.is_host())
 SPEC = """\
 release = "bookworm"
 packages = ["busybox-static", "dropbear-bin"]
@@ -25,7 +25,7 @@ keep = ["bin/busybox", "lib*/ld-linux*", "usr/lib/*/libz.so.1*"]
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Images with one, `test`."""
+    """A directory of images with one image, `test`."""
     tree = tmp_path / "images" / "test" / "tree"
     (tree / "etc" / "rig").mkdir(parents=True)
     (tree.parent / "image.toml").write_text(SPEC)
@@ -37,10 +37,10 @@ def images(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def asked(
+def mmdebstrap_calls(
     tmp_path: Path, program: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """What mmdebstrap was asked for, a line for each time."""
+    """A log of the fake mmdebstrap's arguments, one line for each call."""
     root = tmp_path / "packages"
     for name in (
         "bin/busybox",
@@ -55,16 +55,16 @@ def asked(
     subprocess.run(["tar", "-C", root, "-cf", tmp_path / "packages.tar", "."], check=True)
     program(
         "mmdebstrap",
-        f"""echo "$*" >> {tmp_path}/asked
+        f"""echo "$*" >> {tmp_path}/mmdebstrap_calls
         for word; do case $word in */root.tar) cp {tmp_path}/packages.tar $word ;; esac; done""",
     )
     mirror = debian.Mirror(codename="bookworm", uri="http://d.example/", security="")
     monkeypatch.setattr(debian, "mirror", lambda store: mirror)
-    return tmp_path / "asked"
+    return tmp_path / "mmdebstrap_calls"
 
 
 def entries(archive: Path, tmp_path: Path) -> dict[str, Path]:
-    """The archive, unpacked by the host's cpio but for its devices."""
+    """The archive's entries, unpacked by the host's cpio, without the devices."""
     out = tmp_path / "unpacked"
     out.mkdir(exist_ok=True)
     words = ["cpio", "--quiet", "--extract", "--make-directories", "--nonmatching", "dev/console"]
@@ -72,67 +72,69 @@ def entries(archive: Path, tmp_path: Path) -> dict[str, Path]:
     return {str(path.relative_to(out)): path for path in out.rglob("*")}
 
 
-def test_an_image_is_what_is_kept_and_its_tree(
-    store: Store, images: Path, tmp_path: Path, asked: Path
+def test_an_image_has_the_kept_files_and_the_tree(
+    store: Store, images: Path, tmp_path: Path, mmdebstrap_calls: Path
 ) -> None:
     archive = image.build(store, images, "test", HOST)
-    found = entries(archive, tmp_path)
-    assert found["bin/busybox"].stat().st_mode & 0o111
-    assert found["usr/lib/x/libz.so.1"].readlink() == Path("libz.so.1.2")
-    assert found["lib64/ld-linux-x.so.2"].read_text() == "lib64/ld-linux-x.so.2"
-    assert "usr/share/doc/x" not in found
-    assert found["etc/rig/setup"].stat().st_mode & 0o111
-    assert found["etc/mtab"].readlink() == Path("/proc/mounts-of-the-guest")
-    assert found["init"].readlink() == Path("bin/busybox")
-    assert found["bin/sh"].readlink() == Path("busybox")
-    assert {"proc", "sys", "dev", "tmp", "run", "rig/bin", "sbin"} <= set(found)
-    assert stat.S_IMODE(found["root/.ssh"].stat().st_mode) == 0o700
+    files = entries(archive, tmp_path)
+    assert files["bin/busybox"].stat().st_mode & 0o111
+    assert files["usr/lib/x/libz.so.1"].readlink() == Path("libz.so.1.2")
+    assert files["lib64/ld-linux-x.so.2"].read_text() == "lib64/ld-linux-x.so.2"
+    assert "usr/share/doc/x" not in files
+    assert files["etc/rig/setup"].stat().st_mode & 0o111
+    assert files["etc/mtab"].readlink() == Path("/proc/mounts-of-the-guest")
+    assert files["init"].readlink() == Path("bin/busybox")
+    assert files["bin/sh"].readlink() == Path("busybox")
+    assert {"proc", "sys", "dev", "tmp", "run", "rig/bin", "sbin"} <= set(files)
+    assert stat.S_IMODE(files["root/.ssh"].stat().st_mode) == 0o700
     assert b"dev/console" in archive.read_bytes()
     assert {path.name for path in archive.parent.iterdir()} == {"rootfs.cpio", "manifest.json"}
-    (line,) = asked.read_text().splitlines()
+    (line,) = mmdebstrap_calls.read_text().splitlines()
     assert f"--architectures={HOST.deb_arch} " in line
     assert "--include=busybox-static,dropbear-bin " in line
     assert line.endswith(" http://d.example/")
 
 
 def test_an_image_may_be_like_another(
-    store: Store, images: Path, tmp_path: Path, asked: Path
+    store: Store, images: Path, tmp_path: Path, mmdebstrap_calls: Path
 ) -> None:
     more = images / "more"
     (more / "tree" / "etc").mkdir(parents=True)
     (more / "tree" / "etc" / "own").write_text("more's")
     spec = 'release = "bookworm"\nlike = "test"\npackages = ["stress-ng"]\nkeep = []\n'
     (more / "image.toml").write_text(spec)
-    found = entries(image.build(store, images, "more", HOST), tmp_path)
-    assert found["etc/own"].read_text() == "more's"
-    assert {"bin/busybox", "etc/rig/setup"} <= set(found)
-    assert "--include=busybox-static,dropbear-bin,stress-ng " in asked.read_text()
+    files = entries(image.build(store, images, "more", HOST), tmp_path)
+    assert files["etc/own"].read_text() == "more's"
+    assert {"bin/busybox", "etc/rig/setup"} <= set(files)
+    assert "--include=busybox-static,dropbear-bin,stress-ng " in mmdebstrap_calls.read_text()
     (images / "third").mkdir()
     (images / "third" / "image.toml").write_text(spec.replace('"test"', '"more"'))
-    with pytest.raises(ConfigError, match=r"third/image\.toml: more is like another image itself"):
+    with pytest.raises(ConfigError, match=r"third/image\.toml: like: more has a `like` itself"):
         image.build(store, images, "third", HOST)
 
 
-def test_it_is_made_once_and_again_when_it_changes(store: Store, images: Path, asked: Path) -> None:
-    made = [image.build(store, images, "test", HOST)]
-    assert image.build(store, images, "test", HOST) == made[0]
-    assert len(asked.read_text().splitlines()) == 1
+def test_an_image_is_made_once_and_again_when_it_changes(
+    store: Store, images: Path, mmdebstrap_calls: Path
+) -> None:
+    archives = [image.build(store, images, "test", HOST)]
+    assert image.build(store, images, "test", HOST) == archives[0]
+    assert len(mmdebstrap_calls.read_text().splitlines()) == 1
     tree = images / "test" / "tree"
-    other = next(one for one in arch.known().values() if one is not HOST)
-    made.append(image.build(store, images, "test", other))
+    other = next(each for each in arch.known().values() if each is not HOST)
+    archives.append(image.build(store, images, "test", other))
     (tree / "etc" / "rig" / "setup").chmod(0o644)
-    made.append(image.build(store, images, "test", HOST))
+    archives.append(image.build(store, images, "test", HOST))
     (tree / "etc" / "passwd").write_text("root:x:0:0\n")
-    made.append(image.build(store, images, "test", HOST))
+    archives.append(image.build(store, images, "test", HOST))
     (tree / "etc" / "mtab").unlink()
     (tree / "etc" / "mtab").symlink_to("/elsewhere")
-    made.append(image.build(store, images, "test", HOST))
+    archives.append(image.build(store, images, "test", HOST))
     (images / "test" / "image.toml").write_text(SPEC.replace("dropbear-bin", "dropbear"))
-    made.append(image.build(store, images, "test", HOST))
-    assert len(set(made)) == len(asked.read_text().splitlines()) == 6
+    archives.append(image.build(store, images, "test", HOST))
+    assert len(set(archives)) == len(mmdebstrap_calls.read_text().splitlines()) == 6
 
 
-def test_where_the_code_changes_what_is_in_it_it_is_made_again(
+def test_an_image_is_made_again_when_the_rig_adds_other_entries(
     store: Store, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = image.build(store, images, "test", HOST)
@@ -141,41 +143,43 @@ def test_where_the_code_changes_what_is_in_it_it_is_made_again(
     assert image.build(store, images, "test", HOST) != first
 
 
-def test_packages_that_cannot_be_had(
+def test_packages_that_cannot_be_fetched(
     store: Store, images: Path, program: Callable[[str, str], Path]
 ) -> None:
     program("mmdebstrap", "echo 'E: Unable to locate package dropbear-bin' >&2; exit 25")
-    with pytest.raises(InfraError, match="cannot be had: busybox-static, dropbear-bin") as bad:
+    with pytest.raises(
+        InfraError, match="cannot fetch the image's packages: busybox-static, dropbear-bin"
+    ) as error:
         image.build(store, images, "test", HOST)
-    assert "Unable to locate package" in bad.value.detail
-    assert "run it by hand" in bad.value.hint
+    assert "Unable to locate package" in error.value.detail
+    assert "run it by hand" in error.value.hint
     assert not list((store.root / "images").iterdir())
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "message"),
     [
         ("release = ", "Invalid value"),
         (SPEC + "mirror = 'x'\n", "mirror"),
         (SPEC.replace("release", "relaese"), "release"),
         (SPEC.replace('"bin/busybox"', "3"), "keep"),
-        (SPEC.replace('"bin/busybox"', '"/bin/busybox"'), "'/bin/busybox' is no path below"),
-        (SPEC.replace('"bin/busybox"', '""'), "'' is no path below"),
+        (SPEC.replace('"bin/busybox"', '"/bin/busybox"'), "'/bin/busybox' is not a relative path"),
+        (SPEC.replace('"bin/busybox"', '""'), "'' is not a relative path"),
         ("release = '\udcff'\n", "utf-8"),
     ],
 )
-def test_a_description_that_is_none(images: Path, text: str, complaint: str) -> None:
+def test_a_malformed_image_toml(images: Path, text: str, message: str) -> None:
     path = images / "test" / "image.toml"
     path.write_bytes(text.encode(errors="surrogateescape"))
-    with pytest.raises(ConfigError, match=r"images/test/image\.toml: ") as bad:
+    with pytest.raises(ConfigError, match=r"images/test/image\.toml: ") as error:
         image.load(images, "test")
-    assert complaint in bad.value.message
+    assert message in error.value.message
 
 
-def test_a_name_that_is_none(images: Path) -> None:
-    with pytest.raises(ConfigError, match="no image named 'tset'") as bad:
+def test_an_unknown_image(images: Path) -> None:
+    with pytest.raises(ConfigError, match="no image named 'tset'") as error:
         image.load(images, "tset")
-    assert bad.value.hint == "did you mean test?"
+    assert error.value.hint == "did you mean test?"
 
 
 def test_the_checkouts_own_image() -> None:
@@ -183,30 +187,30 @@ def test_the_checkouts_own_image() -> None:
     assert "bin/busybox" in spec.keep
 
 
-def test_the_data_disk_is_the_same_wherever_it_is_made(tmp_path: Path) -> None:
+def test_the_data_disk_is_the_same_in_every_store(tmp_path: Path) -> None:
     first, second = (image.data_disk(Store(tmp_path / name)) for name in "ab")
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_an_image_has_the_data_disk_for_who_has_no_disk_of_qemus(
-    store: Store, images: Path, tmp_path: Path, asked: Path
+def test_an_image_has_the_data_disks_blocks_for_seeded_guests(
+    store: Store, images: Path, tmp_path: Path, mmdebstrap_calls: Path
 ) -> None:
-    found = entries(image.build(store, images, "test", HOST), tmp_path)
-    parts = {int(path.name): path for name, path in found.items() if name.startswith("rig/disk/")}
-    again = bytearray(image.DATA_MB << 20)
+    files = entries(image.build(store, images, "test", HOST), tmp_path)
+    parts = {int(path.name): path for name, path in files.items() if name.startswith("rig/disk/")}
+    disk_content = bytearray(image.DATA_MB << 20)
     for block, path in parts.items():
         data = path.read_bytes()
-        again[block * image.BLOCK : block * image.BLOCK + len(data)] = data
-    assert again == image.data_disk(store).read_bytes()
+        disk_content[block * image.BLOCK : block * image.BLOCK + len(data)] = data
+    assert disk_content == image.data_disk(store).read_bytes()
     assert sum(path.stat().st_size for path in parts.values()) < 1 << 20
 
 
-def test_the_data_disk_is_an_ext4_made_once(store: Store) -> None:
+def test_the_data_disk_is_an_ext4_and_made_once(store: Store) -> None:
     disk = image.data_disk(store)
     with disk.open("rb") as file:
         file.seek(1024 + 56)
         assert file.read(2) == b"\x53\xef", "ext4's magic number (fs/ext4/ext4.h: s_magic)"
     assert disk.stat().st_size == image.DATA_MB << 20
     assert disk.stat().st_blocks * 512 < disk.stat().st_size // 4, "it is sparse"
-    made = disk.stat().st_ino
-    assert image.data_disk(store).stat().st_ino == made
+    inode = disk.stat().st_ino
+    assert image.data_disk(store).stat().st_ino == inode

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A main loop and a CPU of the test's own, as QEMU's threads are; the real one is in
-tests/kernel/test_replays.py."""
+"""A fake machine with a main loop and a thread of the CPUs, like QEMU's.
+
+tests/kernel/test_replays.py has the real one.
+"""
 
 import re
 from pathlib import Path
@@ -121,43 +123,47 @@ def preload(tmp_path: Path) -> dict[str, str]:
     return {"LD_PRELOAD": str(preloading.library(Store(tmp_path)))}
 
 
-def test_a_main_loop_by_itself_runs_beside_the_cpus(machine: Path) -> None:
-    said = proc.run([machine, "idle", "30"]).stdout.split()
-    assert said[0] == "beside"
-    assert said[1] != "1577836800"
+def test_without_the_preload_the_main_loop_runs_beside_the_cpus(machine: Path) -> None:
+    output = proc.run([machine, "idle", "30"]).stdout.split()
+    assert output[0] == "beside"
+    assert output[1] != "1577836800"
 
 
-def test_it_waits_until_all_cpus_are_idle(machine: Path, preload: dict[str, str]) -> None:
-    done = proc.run([machine, "idle", "0.3"], env=preload)
-    assert done.stdout.split() == ["alone", "1577836800"]
-    assert preloading.WAITED.findall(done.stderr) == ["rig: the main loop waited 1 times"]
+def test_the_main_loop_waits_until_all_cpus_are_idle(
+    machine: Path, preload: dict[str, str]
+) -> None:
+    result = proc.run([machine, "idle", "0.3"], env=preload)
+    assert result.stdout.split() == ["alone", "1577836800"]
+    assert preloading.WAITED.findall(result.stderr) == ["rig: the main loop waited 1 times"]
 
 
-def test_a_stopped_cpu_lets_it_go_on(machine: Path, preload: dict[str, str]) -> None:
-    done = proc.run([machine, "stop", "0.3"], env=preload, deadline=60)
-    assert done.stdout.split()[0] == "alone"
+def test_the_main_loop_goes_on_when_a_cpu_is_stopped(
+    machine: Path, preload: dict[str, str]
+) -> None:
+    result = proc.run([machine, "stop", "0.3"], env=preload, deadline=60)
+    assert result.stdout.split()[0] == "alone"
 
 
-def test_a_program_that_is_not_qemu_says_nothing(preload: dict[str, str]) -> None:
+def test_a_program_that_is_not_qemu_prints_nothing(preload: dict[str, str]) -> None:
     assert not preloading.WAITED.search(proc.run(["true"], env=preload).stderr)
 
 
-def test_it_is_compiled_once(
+def test_the_library_is_compiled_once(
     tmp_path: Path, preload: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preloading, "CFLAGS", (*preloading.CFLAGS, "-DNEW"))
     other = preloading.library(Store(tmp_path))
     assert str(other) != preload["LD_PRELOAD"]
-    written = other.stat().st_mtime_ns
-    assert preloading.library(Store(tmp_path)) == other and other.stat().st_mtime_ns == written
+    mtime = other.stat().st_mtime_ns
+    assert preloading.library(Store(tmp_path)) == other and other.stat().st_mtime_ns == mtime
 
 
-def test_one_that_does_not_compile_is_named(
+def test_a_library_that_does_not_compile_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = tmp_path / "steady.c"
+    broken = tmp_path / "preload.c"
     broken.write_text("int broken(\n")
     monkeypatch.setattr(preloading, "SOURCE", broken)
-    with pytest.raises(InfraError, match=r"steady\.c does not compile") as raised:
+    with pytest.raises(InfraError, match=r"preload\.c does not compile with gcc") as error:
         preloading.library(Store(tmp_path / "store"))
-    assert re.search(r"steady\.c:1", raised.value.detail)
+    assert re.search(r"preload\.c:1", error.value.detail)

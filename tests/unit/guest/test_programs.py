@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Programs compiled by the host's compiler; a library of the test's own, as it is quick."""
+"""Programs compiled with the host's compiler. A small fake guest library keeps this fast."""
 
 import subprocess
 from pathlib import Path
@@ -12,7 +12,7 @@ from rig.guest import programs
 from rig.log import Event
 from rig.store import Store
 
-HOST = next(one for one in arch.known().values() if one.is_host())
+HOST = next(each for each in arch.known().values() if each.is_host())
 
 
 @pytest.fixture(autouse=True)
@@ -37,54 +37,54 @@ def sources(tmp_path: Path) -> Path:
 def test_a_program_is_static_and_compiled_once(
     store: Store, sources: Path, events: list[Event]
 ) -> None:
-    made = programs.build(store, HOST, "stale_tlb", sources)
-    assert made.name == "stale_tlb"
-    assert subprocess.run([made], check=False).returncode == 7
-    headers = subprocess.run(["readelf", "-l", made], capture_output=True, check=True).stdout
+    program = programs.build(store, HOST, "stale_tlb", sources)
+    assert program.name == "stale_tlb"
+    assert subprocess.run([program], check=False).returncode == 7
+    headers = subprocess.run(["readelf", "-l", program], capture_output=True, check=True).stdout
     assert b"INTERP" not in headers
-    assert str(sources.parent).encode() not in made.read_bytes(), "the same bytes in any checkout"
+    assert str(sources.parent).encode() not in program.read_bytes(), "same bytes in any checkout"
     events.clear()
-    assert programs.build(store, HOST, "stale_tlb", sources) == made
+    assert programs.build(store, HOST, "stale_tlb", sources) == program
     assert [event.text for event in events if "-o" in event.text] == []
 
 
-def test_any_change_compiles_it_again(store: Store, sources: Path, library: Path) -> None:
-    made = [programs.build(store, HOST, "stale_tlb", sources)]
+def test_any_change_compiles_a_program_again(store: Store, sources: Path, library: Path) -> None:
+    programs_built = [programs.build(store, HOST, "stale_tlb", sources)]
     for path in (sources / "main.c", library / "lib.c", library / "lib.h"):
         path.write_text(path.read_text() + "\n/* changed */\n")
-        made.append(programs.build(store, HOST, "stale_tlb", sources))
+        programs_built.append(programs.build(store, HOST, "stale_tlb", sources))
     (sources / "lib.h").write_text("#include_next <lib.h>\n")
-    made.append(programs.build(store, HOST, "stale_tlb", sources))
+    programs_built.append(programs.build(store, HOST, "stale_tlb", sources))
     (library / "lib.h").write_text("int lib(void);\n")
-    made.append(programs.build(store, HOST, "stale_tlb", sources))
-    assert len(set(made)) == 6
+    programs_built.append(programs.build(store, HOST, "stale_tlb", sources))
+    assert len(set(programs_built)) == 6
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "message"),
     [
         ("int main(void) { return missing; }\n", "‘missing’ undeclared"),
         ("int main(void) { int unused; return 0; }\n", "unused variable"),
         ("int other(void) { return 0; }\n", "undefined reference to `main'"),
     ],
 )
-def test_one_that_does_not_compile_is_the_rigs_fault(
-    store: Store, sources: Path, text: str, complaint: str
+def test_a_program_that_does_not_compile_is_the_rigs_fault(
+    store: Store, sources: Path, text: str, message: str
 ) -> None:
     (sources / "main.c").write_text(text)
-    with pytest.raises(InfraError, match=f"stale_tlb does not compile for {HOST.name}") as bad:
+    with pytest.raises(InfraError, match=f"stale_tlb does not compile for {HOST.name}") as error:
         programs.build(store, HOST, "stale_tlb", sources)
-    assert complaint in bad.value.detail
+    assert message in error.value.detail
     assert not list((store.root / "programs").iterdir())
 
 
 def test_programs_are_packed_where_the_guest_looks_for_them(tmp_path: Path) -> None:
-    (tmp_path / "one").write_bytes(b"1111")
-    (tmp_path / "two").write_bytes(b"2222")
-    packed = programs.pack((tmp_path / "one", tmp_path / "two"))
+    (tmp_path / "first").write_bytes(b"1111")
+    (tmp_path / "second").write_bytes(b"2222")
+    packed = programs.pack((tmp_path / "first", tmp_path / "second"))
     listing = subprocess.run(
         ["cpio", "--quiet", "--list", "--verbose"], input=packed, capture_output=True, check=True
     ).stdout.decode()
     lines = {line.split()[-1]: line.split()[0] for line in listing.splitlines()}
-    assert lines["rig/bin/one"] == lines["rig/bin/two"] == "-rwxr-xr-x"
+    assert lines["rig/bin/first"] == lines["rig/bin/second"] == "-rwxr-xr-x"
     assert b"1111" in packed

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Whole command lines, against tests/data/argv: one word a line.
+"""Compares whole command lines with tests/data/argv, where each line is one word.
 
-RIG_GOLDEN=write python -m pytest tests/unit/guest/test_qemu.py   writes them; then read the diff.
+RIG_GOLDEN=write python -m pytest tests/unit/guest/test_qemu.py   writes them. Then read the diff.
 """
 
 import os
@@ -72,16 +72,16 @@ def test_a_seeded_machines_whole_command_line(name: str) -> None:
         path.write_text("".join(f"{word}\n" for word in words))
     assert words == path.read_text().splitlines()
     text = " ".join(words)
-    # Whatever the host could tell the guest makes two runs differ.
+    # Any input from the host would make two runs differ.
     assert not re.search(r"netdev user|virtio|hostfwd|clock=host|stdio|rng", text)
     assert re.search(r"-rdrand|dtb-randomness=off", text)
     assert "thread=single" in text and "nokaslr" in text
 
 
-def test_seeds_differ_in_what_the_cpus_are_given() -> None:
-    near = {(Seeded(seed=n).shift, Seeded(seed=n).offset) for n in range(192)}
-    assert len(near) == 192
-    assert {shift for shift, _ in near} == {5, 6, 7}
+def test_seeds_differ_in_shift_and_offset() -> None:
+    pairs = {(Seeded(seed=n).shift, Seeded(seed=n).offset) for n in range(192)}
+    assert len(pairs) == 192
+    assert {shift for shift, _ in pairs} == {5, 6, 7}
 
 
 def test_a_turn_is_as_many_instructions_at_every_shift() -> None:
@@ -100,14 +100,14 @@ def test_a_probes_whole_command_line(name: str, accel: Accel) -> None:
     assert words == path.read_text().splitlines()
 
 
-def test_there_is_no_golden_file_of_nothing() -> None:
+def test_there_is_no_unused_golden_file() -> None:
     probes = {f"probe-{name}-{accel}" for name in arch.known() for accel in Accel}
     seeded = {f"{name}-seeded" for name in arch.known()}
     assert {path.stem for path in GOLDEN.iterdir()} == {*MACHINES, *probes, *seeded}
 
 
 @pytest.mark.parametrize("name", MACHINES)
-def test_a_guest_reaches_nothing_and_only_this_host_reaches_it(name: str) -> None:
+def test_a_guest_reaches_nothing_and_only_this_host_can_connect(name: str) -> None:
     words = qemu.argv(*MACHINES[name])
     netdevs = [words[n + 1] for n, word in enumerate(words) if word == "-netdev"]
     assert len(netdevs) == 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A QEMU of the test's own; that a real one gives the same bytes twice is in tests/kernel."""
+"""Runs of a fake QEMU. tests/kernel has a real one, and checks that its output is reproducible."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +24,7 @@ for word; do
 	esac
 done
 """
-SPEAKS = """
+ANSWERS = """
 echo 'KTAP version 1' >"$answer"
 echo 'rig: the program ended with 1' >"$console"
 """
@@ -32,7 +32,7 @@ echo 'rig: the program ended with 1' >"$console"
 
 @pytest.fixture
 def boot(tmp_path: Path, program: Callable[[str, str], Path]) -> Callable[..., seeded.Finished]:
-    """Run COMMAND under a QEMU that does as it is told."""
+    """Run COMMAND in a fake QEMU that executes the shell commands `does`."""
 
     def run(
         does: str,
@@ -50,15 +50,15 @@ def boot(tmp_path: Path, program: Callable[[str, str], Path]) -> Callable[..., s
     return run
 
 
-def test_what_the_program_said_and_how_it_ended(
+def test_a_run_has_the_programs_output_and_status(
     boot: Callable[..., seeded.Finished], tmp_path: Path
 ) -> None:
-    ran = boot(SPEAKS)
+    ran = boot(ANSWERS)
     assert (ran.status, ran.stdout) == (1, "KTAP version 1\n")
-    started = (tmp_path / "run" / "qemu.cmd").read_text()
-    assert "rig.run=stale_tlb,anon_lost_write,--iterations,8" in started
-    assert "rig.answer=/dev/ttyS1" in started and " quiet " in started
-    assert f"-kernel {tmp_path / 'vmlinux'} " in started, "not the one that a guest of live has"
+    command_line = (tmp_path / "run" / "qemu.cmd").read_text()
+    assert "rig.run=stale_tlb,anon_lost_write,--iterations,8" in command_line
+    assert "rig.answer=/dev/ttyS1" in command_line and " quiet " in command_line
+    assert f"-kernel {tmp_path / 'vmlinux'} " in command_line, "not a live guest's image"
     assert not (tmp_path / "run" / "initrd").exists()
 
 
@@ -66,57 +66,57 @@ def test_the_digest_is_of_every_byte_of_both_consoles(
     boot: Callable[..., seeded.Finished],
 ) -> None:
     digests = {
-        boot(SPEAKS, "a").digest,
-        boot(SPEAKS, "b").digest,
-        boot(SPEAKS + 'printf x >>"$answer"', "c").digest,
-        boot(SPEAKS + 'printf x >>"$console"', "d").digest,
+        boot(ANSWERS, "a").digest,
+        boot(ANSWERS, "b").digest,
+        boot(ANSWERS + 'printf x >>"$answer"', "c").digest,
+        boot(ANSWERS + 'printf x >>"$console"', "d").digest,
     }
     assert len(digests) == 3
 
 
-def test_a_guest_that_ends_before_its_program_has_no_status(
+def test_a_guest_that_exits_before_its_program_has_no_status(
     boot: Callable[..., seeded.Finished],
 ) -> None:
     assert boot('echo "Kernel panic" >"$console"; : >"$answer"').status is None
 
 
 @pytest.mark.parametrize(
-    ("does", "complaint"),
+    ("does", "message"),
     [
         ("echo 'no such machine' >&2; exit 1", "QEMU does not start"),
         (': >"$console"', "QEMU does not start"),
         ('echo "rig: setup failed: no zram" >"$console"', "the guest's setup failed: no zram"),
     ],
 )
-def test_a_host_that_cannot_is_the_rigs_trouble(
-    does: str, complaint: str, boot: Callable[..., seeded.Finished]
+def test_trouble_of_the_host_is_not_the_kernels_fault(
+    does: str, message: str, boot: Callable[..., seeded.Finished]
 ) -> None:
-    with pytest.raises(InfraError, match=complaint):
+    with pytest.raises(InfraError, match=message):
         boot(does)
 
 
-def test_a_qemu_that_is_not_kept_steady_is_not_believed(
+def test_a_run_without_effect_of_the_preload_is_rejected(
     boot: Callable[..., seeded.Finished], tmp_path: Path
 ) -> None:
     library = tmp_path / "steady.so"
-    says = "echo 'rig: the main loop waited {} times' >&2"
-    ran = boot(SPEAKS + says.format(17), steady=library)
+    waited = "echo 'rig: the main loop waited {} times' >&2"
+    ran = boot(ANSWERS + waited.format(17), steady=library)
     assert ran.status == 1
-    started = (tmp_path / "run" / "qemu.cmd").read_text()
-    assert started.startswith(f"LD_PRELOAD={library} ")
-    for does in (SPEAKS, SPEAKS + says.format(0)):
-        with pytest.raises(InfraError, match="cannot be kept steady"):
+    command_line = (tmp_path / "run" / "qemu.cmd").read_text()
+    assert command_line.startswith(f"LD_PRELOAD={library} ")
+    for does in (ANSWERS, ANSWERS + waited.format(0)):
+        with pytest.raises(InfraError, match=r"not deterministic .*: steady\.so has no effect"):
             boot(does, steady=library)
 
 
-def test_a_hung_guest_is_ended(boot: Callable[..., seeded.Finished]) -> None:
-    with pytest.raises(seeded.GuestLost, match="does not come to its end"):
+def test_a_hung_guest_is_stopped(boot: Callable[..., seeded.Finished]) -> None:
+    with pytest.raises(seeded.GuestLost, match="does not exit within"):
         boot("exec tail -f /dev/null", deadline=0.2)
 
 
 @pytest.mark.parametrize("word", ["a,b", "a b", 'a"b'])
-def test_a_word_the_kernel_command_line_cannot_hold(
+def test_an_argument_the_kernel_command_line_cannot_hold(
     word: str, boot: Callable[..., seeded.Finished]
 ) -> None:
-    with pytest.raises(InfraError, match="cannot be said"):
-        boot(SPEAKS, command=("stale_tlb", word))
+    with pytest.raises(InfraError, match="cannot be passed"):
+        boot(ANSWERS, command=("stale_tlb", word))

@@ -9,20 +9,20 @@ from rig.guest import cpio, sshkeys
 
 
 def test_a_key_in_openssh_s_format_is_read_by_paramiko() -> None:
-    made = sshkeys.make()
-    key = paramiko.Ed25519Key.from_private_key(io.StringIO(made.private.decode()))
-    assert f"ssh-ed25519 {key.get_base64()}" == made.public
+    pair = sshkeys.make()
+    key = paramiko.Ed25519Key.from_private_key(io.StringIO(pair.private.decode()))
+    assert f"ssh-ed25519 {key.get_base64()}" == pair.public
 
 
 def test_a_key_in_dropbears_format_is_the_same_key() -> None:
     """dropbear's keyimport.c: string "ssh-ed25519", string of 64: seed, public half."""
-    made = sshkeys.make()
-    (length,) = struct.unpack(">I", made.dropbear[:4])
-    assert made.dropbear[4 : 4 + length] == b"ssh-ed25519"
-    (size,) = struct.unpack(">I", made.dropbear[4 + length : 8 + length])
-    body = made.dropbear[8 + length :]
+    pair = sshkeys.make()
+    (length,) = struct.unpack(">I", pair.dropbear[:4])
+    assert pair.dropbear[4 : 4 + length] == b"ssh-ed25519"
+    (size,) = struct.unpack(">I", pair.dropbear[4 + length : 8 + length])
+    body = pair.dropbear[8 + length :]
     assert size == len(body) == 64
-    assert base64.b64decode(made.public.split()[1]).endswith(body[32:])
+    assert base64.b64decode(pair.public.split()[1]).endswith(body[32:])
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     again = Ed25519PrivateKey.from_private_bytes(body[:32]).public_key().public_bytes_raw()
@@ -33,7 +33,7 @@ def test_no_two_keys_are_the_same() -> None:
     assert sshkeys.make().public != sshkeys.make().public
 
 
-def test_what_the_guest_needs_of_both() -> None:
+def test_the_guest_gets_its_host_key_and_the_public_user_key() -> None:
     host, user = sshkeys.make(), sshkeys.make()
     packed = sshkeys.pack(host, user)
     assert host.dropbear in packed

@@ -9,7 +9,7 @@ from rig import arch
 from rig.guest import symbolize
 from rig.guest.console import scan
 
-HOST = next(one for one in arch.known().values() if one.is_host())
+HOST = next(each for each in arch.known().values() if each.is_host())
 
 SOURCE = """\
 int outer(int n);
@@ -28,7 +28,7 @@ int outer(int n)
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A build with one file, mm/x.c, linked where kernels are."""
+    """A build of one file, mm/x.c, linked at a high address as a kernel is."""
     top = tmp_path_factory.mktemp("build")
     (top / "src" / "mm").mkdir(parents=True)
     (top / "src" / "mm" / "x.c").write_text(SOURCE)
@@ -42,11 +42,11 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def calls(build: Path, name: str) -> str:
     """The first return address in a function, as the kernel writes it: inner+0x9/0x11."""
-    shown = subprocess.run(
+    listing = subprocess.run(
         [HOST.tool("objdump"), "-d", f"--disassemble={name}", "vmlinux"],
         cwd=build, check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
-    lines = [line for line in shown.splitlines() if re.match(r"\s+[0-9a-f]+:\t", line)]
+    lines = [line for line in listing.splitlines() if re.match(r"\s+[0-9a-f]+:\t", line)]
     starts = [int(line.split(":")[0], 16) for line in lines]
     after = next(n for n, line in enumerate(lines) if re.search(r"\b(call|bl)\b", line)) + 1
     return f"{name}+{starts[after] - starts[0]:#x}/0x40"
@@ -64,17 +64,17 @@ def test_each_frame_is_followed_by_its_place_in_the_source(build: Path) -> None:
 
 
 def test_the_first_instruction_is_the_functions_own(build: Path) -> None:
-    """What faults there has no call before it: one byte earlier is another function."""
+    """A fault there is not after a call: one byte earlier is another function."""
     (line,) = symbolize.decode(HOST, build, ("RIP: 0010:outer+0x0/0x40",))
     assert line in ("RIP: 0010:outer+0x0/0x40 (mm/x.c:9)", "RIP: 0010:outer+0x0/0x40 (mm/x.c:10)")
 
 
-def test_lines_without_frames_cost_nothing_and_stay(tmp_path: Path) -> None:
+def test_lines_without_frames_stay_and_need_no_build(tmp_path: Path) -> None:
     lines = ("BUG: Bad page state in process x  pfn:1234", "")
     assert symbolize.decode(HOST, tmp_path, lines) == lines
 
 
-def test_frames_of_no_symbol_stay(build: Path) -> None:
+def test_frames_without_a_symbol_stay(build: Path) -> None:
     lines = (" nobody+0x10/0x20 [zram]",)
     assert symbolize.decode(HOST, build, lines) == lines
 
@@ -92,7 +92,7 @@ def test_a_build_whose_files_are_gone_leaves_lines_alone(tmp_path: Path) -> None
 
 
 def test_there_may_be_any_number_of_frames(build: Path) -> None:
-    """More than fit on a command line: what is on a console is a stranger's."""
+    """More than fit on a command line: a stranger's kernel may print any number."""
     lines = tuple(
         " ".join(f"outer+{offset:#x}/0xffffffffff" for offset in range(at, at + 100))
         for at in range(0x100000000, 0x100000000 + 400_000, 100)
@@ -100,14 +100,14 @@ def test_there_may_be_any_number_of_frames(build: Path) -> None:
     assert symbolize.decode(HOST, build, lines) == lines
 
 
-def test_of_many_splats_the_fatal_and_the_first_are_looked_up(
+def test_of_many_splats_the_fatal_and_the_first_are_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(symbolize, "decode", lambda arch, build, text: ("decoded",))
     warning = "[    1.000000] WARNING: CPU: 1 PID: 1 at mm/x.c:{} f+0x1/0x2\n"
     console = "".join(warning.format(line) for line in range(100_000))
     splats = scan(f"{console}[    2.000000] Kernel panic - not syncing: x\n")
-    found = symbolize.look_up(HOST, tmp_path, splats)
-    assert len(found) == len(splats) == 100_001
-    decoded = [number for number, splat in enumerate(found) if splat.text == ("decoded",)]
+    results = symbolize.look_up(HOST, tmp_path, splats)
+    assert len(results) == len(splats) == 100_001
+    decoded = [index for index, splat in enumerate(results) if splat.text == ("decoded",)]
     assert decoded == [*range(symbolize.LOOKED_UP - 1), 100_000]
