@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a program of the kernel's tools/testing/selftests has shown, here and nowhere else.
+"""The outcome of a program of the kernel's tools/testing/selftests. No other module decides it.
 
-Such a program has many results and knows neither counters nor floors (kselftest.h, ktap.rst), so:
+Such a program prints many results, but no counters (kselftest.h, ktap.rst). The rules:
 
-1. A result that is not ok, a crash, `Bail out!`, an exit status that says failure, or no end in
-   time is FAIL, unless each of them is a known failure of that base (`known/vX.Y.toml`).
-2. Otherwise the results that passed are the evidence. None, and some skipped: SKIP. None at all,
-   or fewer than the case's floor: INCONCLUSIVE.
-3. A program that prints no results has one, named like the case: its exit status.
-4. A known failure that passes is said, for it may have been fixed; it fails nothing.
+1. A result that is not ok, a crash, `Bail out!`, an exit status of failure and a timeout are FAIL,
+   unless each of them is a known failure of the base (`known/vX.Y.toml`).
+2. Otherwise the results that passed are the evidence. No result passed and some were skipped: SKIP.
+   No results, or fewer that passed than the case's floor: INCONCLUSIVE.
+3. A program that prints no results has one result, named like the case: its exit status.
+4. A known failure that passes is reported, because it may be fixed; it does not change the outcome.
 """
 
 import tomllib
@@ -27,22 +27,22 @@ PASSED = "passed"
 SKIP_STATUS = 4
 """KSFT_SKIP of kselftest.h."""
 OUT_OF_TIME = 124
-"""What stands for a program that had to be ended; timeout(1)'s own."""
+"""The status of a program that was killed at its deadline, as timeout(1) has it."""
 EVIDENCE_MAX = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Known:
-    """A failure that is there without any series, and why."""
+    """A failure that the base has without any series, and why."""
 
     case: str
     result: str
-    """Glob of the result's name; of what `Bail out!` says; the case's name for its exit status."""
+    """Glob of a result's name or of the text of `Bail out!`; the case's name for an exit status."""
     why: str
     on: tuple[str, ...] = ()
-    """The architectures it fails on; empty for all."""
+    """The architectures on which it fails; empty for all."""
     sometimes: bool = False
-    """It is not said when it passes."""
+    """It does not always fail, so it is not reported when it passes."""
 
     def applies(self, case: str, machine: str) -> bool:
         return self.case == case and (not self.on or machine in self.on)
@@ -55,27 +55,27 @@ class _File(pydantic.BaseModel, extra="forbid"):
 def load(
     text: str, name: str, cases: Iterable[str], architectures: Iterable[str]
 ) -> tuple[Known, ...]:
-    """The list of a base. Raises ConfigError, naming the file, for what is no such list."""
+    """The known failures of a base. Raises ConfigError, naming the file, for a malformed list."""
     try:
-        found = _File.model_validate(tomllib.loads(text)).known
+        failures = _File.model_validate(tomllib.loads(text)).known
     except (tomllib.TOMLDecodeError, pydantic.ValidationError) as error:
-        raise ConfigError(f"{name} is no list of known failures", detail=str(error)) from error
+        raise ConfigError(f"{name} is not a list of known failures", detail=str(error)) from error
     cases, architectures = set(cases), set(architectures)
-    for one in found:
-        if one.case not in cases:
-            raise ConfigError(f"{name} knows a failure of {one.case}, which is no case")
-        if unknown := set(one.on) - architectures:
-            raise ConfigError(f"{name}: {', '.join(sorted(unknown))} is no architecture")
-        if not (one.result.strip("*?") and one.why.strip()):
-            raise ConfigError(f"{name}: a known failure of {one.case} lacks a name or a reason")
-    return found
+    for failure in failures:
+        if failure.case not in cases:
+            raise ConfigError(f"{name}: there is no case named {failure.case}")
+        if unknown := set(failure.on) - architectures:
+            raise ConfigError(f"{name}: unknown architecture: {', '.join(sorted(unknown))}")
+        if not (failure.result.strip("*?") and failure.why.strip()):
+            raise ConfigError(f"{name}: a failure of {failure.case} needs a name and a reason")
+    return failures
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Said:
-    """One thing that went wrong."""
+class _Failure:
+    """Something that went wrong: a failed result, or the way the program ended."""
 
-    what: str
+    name: str
     text: str
 
 
@@ -87,29 +87,30 @@ def judge(
     seconds: float,
     known: tuple[Known, ...],
 ) -> CaseResult:
-    """The rules above. `report` is of the foreign kind, `known` the case's own on this machine."""
+    """The rules above, for a `report` parsed as foreign, and the failures that are `known` here."""
     tests = _results(report, case, exit_status)
-    wrong = [*_not_ok(tests), *_ended_badly(report, case, exit_status, tests)]
-    new = [one for one in wrong if not _match(one.what, known)]
+    failures = [*_not_ok(tests), *_ended_badly(report, case, exit_status, tests)]
+    new = [failure for failure in failures if not _is_known(failure.name, known)]
     passed = [test for test in tests if test.ok and test.directive is None]
-    fixed = [one for one in known if not one.sometimes and _passes(one, passed, wrong)]
+    fixed = [each for each in known if not each.sometimes and _passes(each, passed, failures)]
     counters = {
         PASSED: len(passed),
         "skipped": sum(test.directive is Directive.SKIP for test in tests),
         "failed": len(new),
-        "known_failures": len(wrong) - len(new),
+        "known_failures": len(failures) - len(new),
         "known_that_pass": len(fixed),
     }
     outcome, reason = _judge(report, tests, new, counters, floors)
-    if (died := signal_of(exit_status)) and died not in CRASHES and outcome is not Outcome.FAIL:
-        outcome, reason = Outcome.BROKEN, f"was killed ({signal_name(died)}), not by itself"
-    remarks = tuple(f"known failure passes: {one.result} ({one.why})" for one in fixed)
+    killed_by = signal_of(exit_status)
+    if killed_by and killed_by not in CRASHES and outcome is not Outcome.FAIL:
+        outcome, reason = Outcome.BROKEN, f"killed by {signal_name(killed_by)} from outside"
+    remarks = tuple(f"known failure passes: {each.result} ({each.why})" for each in fixed)
     return CaseResult(
         name=case,
         outcome=outcome,
         reason=reason,
         counters=tuple((name, n) for name, n in counters.items() if n or name == PASSED),
-        evidence=tuple(f"{one.what}: {one.text}" for one in new[:EVIDENCE_MAX]),
+        evidence=tuple(f"{failure.name}: {failure.text}" for failure in new[:EVIDENCE_MAX]),
         diagnostics=(*remarks, *(_tail(report) if outcome is not Outcome.PASS else ())),
         seconds=seconds,
     )
@@ -118,26 +119,26 @@ def judge(
 def _judge(
     report: KtapReport,
     tests: tuple[KtapTest, ...],
-    new: list[_Said],
+    new: list[_Failure],
     counters: dict[str, int],
     floors: tuple[Floor, ...],
 ) -> tuple[Outcome, str]:
     if new:
         more = f" (and {len(new) - 1} more)" if len(new) > 1 else ""
-        return Outcome.FAIL, f"{new[0].what}: {new[0].text}{more}"
+        return Outcome.FAIL, f"{new[0].name}: {new[0].text}{more}"
     skips = [test for test in tests if test.directive is Directive.SKIP]
     if not counters[PASSED] and (skips or report.skip is not None):
-        said = report.skip or next((test.reason or test.name for test in skips), "")
-        return Outcome.SKIP, said or "no reason given"
-    if why := below(counters, floors):
-        return Outcome.INCONCLUSIVE, why
+        reason = report.skip or next((test.reason or test.name for test in skips), "")
+        return Outcome.SKIP, reason or "no reason given"
+    if too_low := below(counters, floors):
+        return Outcome.INCONCLUSIVE, too_low
     if report.tests and report.problems and not counters["known_failures"]:
-        return Outcome.BROKEN, f"the output is no sound KTAP: {report.problems[0]}"
+        return Outcome.BROKEN, f"the output is not valid KTAP: {report.problems[0]}"
     return Outcome.PASS, ""
 
 
 def _results(report: KtapReport, case: str, exit_status: int) -> tuple[KtapTest, ...]:
-    """Rule 3, for a program that said something: of silence nothing follows."""
+    """Rule 3, for a program that printed something. A silent program has no result."""
     if report.tests or report.skip is not None or report.bail_out is not None:
         return report.tests
     if exit_status == SKIP_STATUS:
@@ -149,9 +150,9 @@ def _results(report: KtapReport, case: str, exit_status: int) -> tuple[KtapTest,
     return ()
 
 
-def _not_ok(tests: tuple[KtapTest, ...]) -> list[_Said]:
+def _not_ok(tests: tuple[KtapTest, ...]) -> list[_Failure]:
     return [
-        _Said(what=test.name or test.reason, text=_why(test) or "not ok, without a word why")
+        _Failure(name=test.name or test.reason, text=_why(test) or "not ok; no reason given")
         for test in tests
         if test.failed
     ]
@@ -163,38 +164,38 @@ def _why(test: KtapTest) -> str:
 
 def _ended_badly(
     report: KtapReport, case: str, exit_status: int, tests: tuple[KtapTest, ...]
-) -> list[_Said]:
-    """What the results do not say: how the program itself came to its end."""
+) -> list[_Failure]:
+    """How the program ended, if that is a failure."""
     if report.bail_out is not None:
-        # `2 out of 6 tests failed`, after all of them, is no failure of its own.
+        # `Bail out! 2 out of 6 tests failed`, after all results, is not one more failure.
         summary = len(tests) == report.plan and any(test.failed for test in tests)
-        return [] if summary else [_Said(what=report.bail_out or case, text="Bail out!")]
+        return [] if summary else [_Failure(name=report.bail_out or case, text="Bail out!")]
     last = next(iter(_tail(report, 1)), "")
     after = f", after {len(tests)} of {report.plan} results" if report.plan is not None else ""
     if exit_status == OUT_OF_TIME:
-        return [_Said(what=case, text=f"did not end in time{after}")]
-    if died := signal_of(exit_status):
-        crashed = [_Said(what=case, text=f"died of {signal_name(died)}{after}")]
-        return crashed if died in CRASHES else []
+        return [_Failure(name=case, text=f"did not end in time{after}")]
+    if killed_by := signal_of(exit_status):
+        crash = _Failure(name=case, text=f"crashed with {signal_name(killed_by)}{after}")
+        return [crash] if killed_by in CRASHES else []
     if exit_status in (0, SKIP_STATUS) or any(test.failed for test in tests):
         return []
-    return [_Said(what=case, text=f"exited with {exit_status}{after}: {last}".rstrip(": "))]
+    return [_Failure(name=case, text=f"exited with {exit_status}{after}: {last}".rstrip(": "))]
 
 
 def _tail(report: KtapReport, lines: int = 20) -> tuple[str, ...]:
-    """The last remarks, of whichever result."""
-    remarks = [line for test in report.tests for line in test.diagnostics]
-    said = [line for line in (*remarks, *report.diagnostics) if not line.startswith("Totals: ")]
-    return tuple(said[-lines:])
+    """The last diagnostic lines, of any result."""
+    of_tests = (line for test in report.tests for line in test.diagnostics)
+    all_lines = [*of_tests, *report.diagnostics]
+    return tuple([line for line in all_lines if not line.startswith("Totals: ")][-lines:])
 
 
-def _match(what: str, known: tuple[Known, ...]) -> bool:
-    return any(fnmatchcase(what, one.result) for one in known)
+def _is_known(name: str, known: tuple[Known, ...]) -> bool:
+    return any(fnmatchcase(name, each.result) for each in known)
 
 
-def _passes(one: Known, passed: list[KtapTest], wrong: list[_Said]) -> bool:
-    """It is there to be seen, every result of its name passes, and it is not in what went wrong."""
-    if any(fnmatchcase(said.what, one.result) for said in wrong):
+def _passes(known: Known, passed: list[KtapTest], failures: list[_Failure]) -> bool:
+    """Results with its name passed, and none of the failures has it."""
+    if any(fnmatchcase(failure.name, known.result) for failure in failures):
         return False
-    ran = any(fnmatchcase(test.name, one.result) for test in passed)
-    return ran or (one.result == one.case and bool(passed) and not wrong)
+    ran = any(fnmatchcase(test.name, known.result) for test in passed)
+    return ran or (known.result == known.case and bool(passed) and not failures)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""KTAP, the kernel's test protocol, read into values; nothing it is fed makes it raise.
+"""Parses KTAP, the kernel's test protocol. No input makes the parser raise.
 
-The kernel's Documentation/dev-tools/ktap.rst, and two kinds of diagnostic line of our own that
-belong to the result line below them:
+The format is the kernel's Documentation/dev-tools/ktap.rst, and two kinds of diagnostic line of the
+rig's own, which belong to the next result line:
 
     # counter NAME VALUE
     # evidence TEXT
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 LINE_MAX = 4096
-"""Longer lines are cut: a program gone wild must not fill the report."""
+"""Longer lines are cut: a broken program must not fill the report."""
 REMARKS_MAX = 1000
 """Diagnostic lines kept per test, and lines of evidence."""
 PROBLEMS_MAX = 20
@@ -29,7 +29,7 @@ DIRECTIVE = re.compile(r"(?P<word>SKIP|TODO|XFAIL|TIMEOUT|ERROR)\b[:\s]*(?P<reas
 BAIL_OUT = re.compile(r"Bail out!\s*(?P<reason>.*)$", re.IGNORECASE)
 COUNTER = re.compile(r"(?P<name>[a-z0-9_]+)\s+(?P<value>[0-9]{1,20})$")
 KERNEL_LOG = re.compile(r"\[\s*\d+\.\d{6}\]")
-# Of C0 the tab is harmless; half a surrogate pair is what surrogateescape makes of binary junk.
+# All of C0 but the tab. surrogateescape turns invalid bytes into halves of surrogate pairs.
 CONTROL = {
     code: f"\\x{code & 0xFF:02x}"
     for codes in (range(9), range(10, 32), range(127, 160), range(0xD800, 0xE000))
@@ -47,7 +47,7 @@ class Directive(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KtapTest:
-    """One result line and what was said before it."""
+    """A result line and the diagnostic lines before it."""
 
     number: int
     name: str
@@ -61,28 +61,28 @@ class KtapTest:
 
     @property
     def failed(self) -> bool:
-        """Not ok, and nobody said that this was to be expected."""
+        """Not ok, and no directive says that this is expected."""
         expected = (Directive.SKIP, Directive.TODO, Directive.XFAIL)
         return not self.ok and self.directive not in expected
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KtapReport:
-    """`problems` is why the report cannot be trusted; it is empty for sound output."""
+    """`problems` says why the report cannot be trusted; it is empty for valid output."""
 
     tests: tuple[KtapTest, ...]
     plan: int | None
     bail_out: str | None
     problems: tuple[str, ...]
     skip: str | None = None
-    """Why there are no tests at all: `1..0 # SKIP reason`."""
+    """The reason of `1..0 # SKIP reason`, where there are no tests at all."""
     diagnostics: tuple[str, ...] = ()
-    """Diagnostic lines after which no result line came, as printed; a crash leaves them behind."""
+    """Diagnostic lines without a result line after them, as printed; a crash leaves some."""
 
 
 @dataclass(kw_only=True, slots=True)
 class _Level:
-    """Tests at one indentation, while they are read."""
+    """The tests at one indentation, while they are parsed."""
 
     indent: int
     versioned: bool = False
@@ -108,7 +108,7 @@ class _Parser:
         self.foreign = foreign
         self.levels: list[_Level] = []
         self.problems: list[str] = []
-        self.unsaid = 0
+        self.more_problems = 0
         self.bail_out: str | None = None
         self.skip: str | None = None
         self.line = 0
@@ -117,7 +117,7 @@ class _Parser:
         if len(self.problems) < PROBLEMS_MAX:
             self.problems.append(f"line {self.line}: {text}" if self.line else text)
         else:
-            self.unsaid += 1
+            self.more_problems += 1
 
     def feed(self, line: str) -> None:
         body = line.lstrip(" ")
@@ -133,7 +133,7 @@ class _Parser:
         elif body.startswith("#"):
             self._diagnostic(indent, body[1:].strip())
         elif KERNEL_LOG.match(body):
-            # On a shared console the kernel speaks in between, which KTAP allows.
+            # On a shared console kernel messages may be between the lines; KTAP allows that.
             self._remark(self.levels[-1] if self.levels else self._open(0), body)
         elif self.foreign:
             self._remark(self.levels[-1] if self.levels else self._open(0), body)
@@ -151,7 +151,7 @@ class _Parser:
         return level
 
     def _level(self, indent: int) -> _Level:
-        """The level lines of this indentation belong to, closing those nested in it."""
+        """The level for lines of this indentation. Levels nested in it are closed."""
         while len(self.levels) > 1 and self.levels[-1].indent > indent:
             self._close()
         if self.levels and indent <= self.levels[-1].indent:
@@ -164,19 +164,19 @@ class _Parser:
         self.levels[-1].subtests += tuple(level.tests)
 
     def _finish(self, level: _Level) -> None:
-        """Check the numbers of a level, and give late remarks to the last test, if there is one."""
+        """Check the plan of a level, and add the remarks at its end to its last test."""
         if self.bail_out is not None:
             return
         if not level.versioned and not self.foreign:
             self.problem("no version line")
         if level.counters or level.evidence:
-            self.problem("counters or evidence without a result line: the output is cut short")
+            self.problem("counters or evidence without a result line: the output is truncated")
         elif level.tests:
             last = level.tests[-1]
             level.tests[-1] = replace(last, diagnostics=(*last.diagnostics, *level.diagnostics))
             level.raw.clear()
         if level.subtests:
-            self.problem("subtests without a result line of their parent")
+            self.problem("subtests without a result line of their parent test")
         if level.plan is None:
             self.problem("no plan")
         elif len(level.tests) != level.plan:
@@ -185,7 +185,7 @@ class _Parser:
     def _version(self, indent: int) -> None:
         level = self._level(indent)
         if level.versioned or level.tests or level.plan is not None:
-            self.problem("a version line in the middle")
+            self.problem("a version line after other lines")
         level.versioned = True
 
     def _plan(self, level: _Level, match: re.Match[str]) -> None:
@@ -198,7 +198,7 @@ class _Parser:
 
     def _diagnostic(self, indent: int, text: str) -> None:
         if text.startswith("Subtest:"):
-            # KUnit before v5.20 and TAP 14 nest with this in place of a version line.
+            # KUnit before v5.20 and TAP 14 have this line instead of a version line.
             self._level(indent).versioned = True
         level = self._level(min(indent, self.levels[-1].indent) if self.levels else indent)
         word, _, rest = text.partition(" ")
@@ -217,7 +217,7 @@ class _Parser:
         if not (match := COUNTER.match(rest)):
             self.problem(f"malformed counter: {text[:80]!r}")
         elif match["name"] in level.counters:
-            self.problem(f"counter {match['name']} a second time")
+            self.problem(f"two values of counter {match['name']}")
         else:
             level.counters[match["name"]] = int(match["value"])
 
@@ -241,7 +241,7 @@ class _Parser:
             subtests=level.subtests,
         )
         if not match["number"]:
-            self.problem(f"no number in the result of {test.name!r}")
+            self.problem(f"the result of {test.name!r} has no number")
         self._check(test, expected, level.names)
         level.names.add(test.name)
         level.tests.append(test)
@@ -252,13 +252,13 @@ class _Parser:
 
     def _check(self, test: KtapTest, expected: int, names: set[str]) -> None:
         if test.number != expected:
-            self.problem(f"test number {test.number} where {expected} was due")
+            self.problem(f"test number {test.number}, expected {expected}")
         if test.name and test.name in names and not self.foreign:
-            self.problem(f"a second result of {test.name!r}")
+            self.problem(f"two results of {test.name!r}")
         if test.ok and test.directive in (Directive.TIMEOUT, Directive.ERROR):
-            self.problem(f"{test.name!r} is ok and {test.directive}")
-        if test.ok and (bad := [sub.name for sub in test.subtests if sub.failed]):
-            self.problem(f"{test.name!r} is ok, its subtest {bad[0]!r} is not")
+            self.problem(f"{test.name!r} is ok, but has the directive {test.directive}")
+        if test.ok and (failed := [sub.name for sub in test.subtests if sub.failed]):
+            self.problem(f"{test.name!r} is ok, but its subtest {failed[0]!r} is not")
 
     def report(self) -> KtapReport:
         self.line = 0
@@ -266,7 +266,7 @@ class _Parser:
             self._close()
         top = self.levels[0] if self.levels else _Level(indent=0)
         self._finish(top)
-        more = [f"and {self.unsaid} more problems"] if self.unsaid else []
+        more = [f"and {self.more_problems} more problems"] if self.more_problems else []
         return KtapReport(
             tests=tuple(top.tests),
             plan=top.plan,
@@ -278,7 +278,7 @@ class _Parser:
 
 
 def _sane(line: str) -> str:
-    """Without control characters, which neither a terminal nor an XML report should get."""
+    """The line without control characters, which terminals and XML reports must not get."""
     line = line.rstrip("\r")
     if len(line) > LINE_MAX:
         line = f"{line[:LINE_MAX]} … ({len(line) - LINE_MAX} characters cut)"
@@ -286,10 +286,10 @@ def _sane(line: str) -> str:
 
 
 def parse(text: str, *, foreign: bool = False) -> KtapReport:
-    """Read what a program printed. Whatever is wrong with it is in the report's `problems`.
+    """Parse the output of a program. The report's `problems` lists what is wrong with it.
 
-    `foreign` is for programs that are not the rig's: lines of no known kind are then remarks, as
-    ktap.rst has it, the version line may be absent, two results may share a name, and there are no
+    `foreign` is for programs that are not the rig's. Unknown lines are then remarks, as ktap.rst
+    says; the version line may be absent; two results may have the same name; and there are no
     counters and no evidence.
     """
     parser = _Parser(foreign=foreign)
@@ -301,5 +301,5 @@ def parse(text: str, *, foreign: bool = False) -> KtapReport:
         if parser.bail_out is not None:
             break
     if rest and parser.bail_out is None:
-        parser.problem("the last line has no end: the output is cut short")
+        parser.problem("the last line has no newline: the output is truncated")
     return parser.report()

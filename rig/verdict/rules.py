@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a run has shown: DESIGN's six rules of outcomes, here and nowhere else.
+"""The rules of outcomes: what a run has shown. No other module decides an outcome.
 
 1. Zero cases is never PASS.
 2. Rig or host trouble is BROKEN, never FAIL. A kernel that will not build, boot or stay up is FAIL.
 3. PASS needs evidence: counters at or above their floors. Below a floor is INCONCLUSIVE.
 4. A fatal splat outranks case results, and the cases are kept.
-5. A mutant is killed only when a case that names it FAILs, or a splat it names appears.
-6. Accelerator and schedule are part of a result's identity: results of two are never pooled.
+5. A mutant is killed only when a case that its Killed-By names FAILs, or a splat it names appears.
+6. Accelerator and schedule are part of a result's identity: two of them are never pooled.
 """
 
 import signal
@@ -20,9 +20,9 @@ from rig.guest.console import Splat, fingerprint
 from rig.verdict.ktap import Directive, KtapReport, KtapTest
 
 USAGE = 2
-"""What a guest program exits with when it was called in a way it does not know."""
+"""Exit status of a guest program that does not know its arguments."""
 SPLAT = "splat/"
-"""`Killed-By: splat/KIND` or `splat/KIND:FUNCTION` names a splat where a case would be."""
+"""`Killed-By: splat/KIND` or `splat/KIND:FUNCTION` names a splat instead of a case."""
 
 
 class Outcome(StrEnum):
@@ -34,21 +34,21 @@ class Outcome(StrEnum):
 
     @property
     def exit_status(self) -> int:
-        """A SKIP has proved nothing, so alone it exits like INCONCLUSIVE (rule 1)."""
+        """SKIP exits like INCONCLUSIVE, because it proves nothing (rule 1)."""
         return _EXIT_STATUS[self]
 
     @property
     def severity(self) -> int:
-        """Of several outcomes the most severe speaks for all.
+        """The most severe of several outcomes is the outcome of all.
 
-        FAIL outranks BROKEN: what was seen of the kernel is not unseen when the host stumbles
-        afterwards. PASS outranks SKIP: what could not run here takes nothing from what did.
+        FAIL outranks BROKEN: trouble of the host afterwards does not undo a failure of the kernel.
+        PASS outranks SKIP: a case that cannot run here does not devalue those that passed.
         """
         return _SEVERITY.index(self)
 
     @classmethod
     def worst(cls, outcomes: Iterable["Outcome"]) -> "Outcome":
-        """Rule 1: of nothing at all, INCONCLUSIVE."""
+        """The most severe; INCONCLUSIVE if there are none (rule 1)."""
         return max(outcomes, key=lambda outcome: outcome.severity, default=cls.INCONCLUSIVE)
 
 
@@ -64,7 +64,7 @@ _SEVERITY = (Outcome.SKIP, Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.BROKEN, O
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Floor:
-    """What a case must at least have done to have proved anything."""
+    """The minimum of a counter: below it, a case has proved nothing."""
 
     counter: str
     at_least: int
@@ -73,7 +73,7 @@ class Floor:
         if self.at_least < 1:
             raise ConfigError(
                 f"the floor of {self.counter} is {self.at_least}, which every run reaches",
-                hint="a floor is at least 1: say what the case must have done",
+                hint="set a floor of at least 1",
             )
 
 
@@ -87,15 +87,15 @@ class CaseResult:
     name: str
     outcome: Outcome
     reason: str
-    """"" only for PASS."""
+    """Empty only for PASS."""
     counters: tuple[tuple[str, int], ...] = ()
     evidence: tuple[str, ...] = ()
     diagnostics: tuple[str, ...] = ()
     seconds: float = 0.0
     digest: str = ""
-    """Of all that was said on the consoles, where that is a function of the seed."""
+    """SHA-256 of the consoles of a seeded run."""
     command: tuple[str, ...] = ()
-    """What was started then."""
+    """The program and its arguments in a seeded run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,7 +115,7 @@ class Verdict:
 
 
 class Owner(StrEnum):
-    """Whose fault it is that a run did not come to its end."""
+    """Whose fault it is that a run did not finish."""
 
     SERIES = "series"
     KERNEL = "kernel"
@@ -129,7 +129,7 @@ class Owner(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trouble:
-    """Why a run did not come to its end."""
+    """Why a run did not finish."""
 
     owner: Owner
     reason: str
@@ -145,7 +145,7 @@ class Trouble:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
-    """Where a result holds (rule 6)."""
+    """The conditions under which a result holds (rule 6)."""
 
     arch: str
     accel: str
@@ -155,8 +155,8 @@ class Identity:
         return f"{self.arch} {self.accel} {self.schedule}"
 
 
-# Signals of a process that trips over its own memory, which a kernel that loses writes corrupts.
-# Any other signal was sent: by a deadline, by the OOM killer, by somebody.
+# Signals of a crash, which a kernel that corrupts the process's memory may cause. Any other signal
+# was sent to it: at a deadline, by the OOM killer, by a user.
 CRASHES = frozenset(
     (
         signal.SIGSEGV,
@@ -171,7 +171,7 @@ CRASHES = frozenset(
 
 
 def signal_of(exit_status: int | None) -> int | None:
-    """The signal a program died of, as a shell (128 + n) or a parent (-n) says it."""
+    """The signal that killed a program, from a shell's status (128 + n) or a parent's (-n)."""
     if exit_status is None or 0 <= exit_status <= 128:
         return None
     return -exit_status if exit_status < 0 else exit_status - 128
@@ -191,7 +191,7 @@ def judge(
     exit_status: int | None,
     seconds: float,
 ) -> CaseResult:
-    """Rules 1 to 3 for one case. `exit_status` is None where nobody could tell."""
+    """Rules 1 to 3 for one case. `exit_status` is None if it is unknown."""
     test = next((test for test in report.tests if test.name == case), None)
     outcome, reason = _judge(report, test, case, floors, exit_status)
     return CaseResult(
@@ -208,7 +208,7 @@ def judge(
 def _floors_first(
     counters: tuple[tuple[str, int], ...], floors: tuple[Floor, ...]
 ) -> tuple[tuple[str, int], ...]:
-    """What the verdict rests on comes before what only explains it."""
+    """Counters with a floor come first: the outcome depends on them."""
     names = {floor.counter for floor in floors}
     return tuple(sorted(counters, key=lambda counter: counter[0] not in names))
 
@@ -220,25 +220,26 @@ def _judge(
     floors: tuple[Floor, ...],
     exit_status: int | None,
 ) -> tuple[Outcome, str]:
-    died = signal_of(exit_status)
+    killed_by = signal_of(exit_status)
     if report.bail_out is not None:
-        return Outcome.BROKEN, f"the guest is not as needed: {report.bail_out or 'no reason given'}"
+        return Outcome.BROKEN, f"the program bailed out: {report.bail_out or 'no reason given'}"
     if exit_status == USAGE:
         return Outcome.BROKEN, "the program does not know this case or these options"
-    if died is not None and test is None:
-        if died in CRASHES:
-            return Outcome.FAIL, f"crashed ({signal_name(died)}) before it had a result"
-        return Outcome.BROKEN, f"was killed ({signal_name(died)}) before it had a result"
+    if killed_by is not None and test is None:
+        name = signal_name(killed_by)
+        if killed_by in CRASHES:
+            return Outcome.FAIL, f"crashed with {name} before it printed a result"
+        return Outcome.BROKEN, f"killed by {name} before it printed a result"
     if report.skip is not None and not report.tests and not report.problems:
         return Outcome.SKIP, report.skip or "no reason given"
     if report.problems:
-        said = " (it said not ok)" if test and test.failed else ""
-        return Outcome.BROKEN, f"the output is no sound KTAP: {report.problems[0]}{said}"
+        result = " (the result is not ok)" if test and test.failed else ""
+        return Outcome.BROKEN, f"the output is not valid KTAP: {report.problems[0]}{result}"
     if test is None:
-        names = ", ".join(repr(other.name) for other in report.tests) or "nothing"
-        return Outcome.BROKEN, f"there is no result of {case!r}, but of {names}"
+        names = ", ".join(repr(other.name) for other in report.tests) or "no case"
+        return Outcome.BROKEN, f"no result of {case!r}, only of {names}"
     if len(report.tests) > 1:
-        return Outcome.BROKEN, f"{len(report.tests)} results where one was asked for"
+        return Outcome.BROKEN, f"{len(report.tests)} results, expected one"
     return _judge_test(test, floors, exit_status)
 
 
@@ -248,17 +249,17 @@ def _judge_test(
     if test.directive is Directive.ERROR:
         return Outcome.BROKEN, f"the case could not run: {test.reason or 'no reason given'}"
     if test.failed:
-        said = (*test.evidence, test.reason, *reversed(test.diagnostics))
-        reason = next(filter(None, said), "not ok, without a word why")
+        texts = (*test.evidence, test.reason, *reversed(test.diagnostics))
+        reason = next(filter(None, texts), "not ok; no reason given")
         if test.directive is Directive.TIMEOUT:
             reason = f"did not end in time: {reason}"
         return Outcome.FAIL, reason
     if exit_status not in (0, None) and test.ok:
-        return Outcome.BROKEN, f"said ok and exited with {exit_status}"
+        return Outcome.BROKEN, f"printed ok, but exited with status {exit_status}"
     if test.directive is Directive.SKIP:
         return Outcome.SKIP, test.reason or "no reason given"
     if not test.ok:
-        return Outcome.INCONCLUSIVE, f"is expected to fail: {test.reason or test.directive}"
+        return Outcome.INCONCLUSIVE, f"expected to fail: {test.reason or test.directive}"
     return _judge_evidence(test, floors)
 
 
@@ -266,16 +267,16 @@ def _judge_evidence(test: KtapTest, floors: tuple[Floor, ...]) -> tuple[Outcome,
     """Rule 3."""
     counters = dict(test.counters)
     if absent := [floor.counter for floor in floors if floor.counter not in counters]:
-        return Outcome.BROKEN, f"the case has a floor for {absent[0]}, which was not counted"
-    if low := below(counters, floors):
-        return Outcome.INCONCLUSIVE, low
+        return Outcome.BROKEN, f"the case has a floor for {absent[0]}, but printed no such counter"
+    if too_low := below(counters, floors):
+        return Outcome.INCONCLUSIVE, too_low
     if not floors:
-        return Outcome.INCONCLUSIVE, "declares no floor, so nothing says that it did anything"
+        return Outcome.INCONCLUSIVE, "the case declares no floor, so a pass is no evidence"
     return Outcome.PASS, ""
 
 
 def below(counters: Mapping[str, int], floors: tuple[Floor, ...]) -> str:
-    """Which counters are below their floors; "" for none."""
+    """The counters that are below their floors, as text; "" for none."""
     return "; ".join(
         f"{floor.counter} {counters[floor.counter]}, at least {floor.at_least} needed"
         for floor in floors
@@ -284,7 +285,7 @@ def below(counters: Mapping[str, int], floors: tuple[Floor, ...]) -> str:
 
 
 def not_run(case: str, trouble: Trouble) -> CaseResult:
-    """A case whose turn never came. It says nothing of the kernel, the verdict has `trouble`."""
+    """A case that did not run because of `trouble`, which decides the verdict."""
     outcome = Outcome.BROKEN if trouble.owner is Owner.RIG else Outcome.INCONCLUSIVE
     return CaseResult(name=case, outcome=outcome, reason=f"not run: {trouble.reason}")
 
@@ -292,7 +293,7 @@ def not_run(case: str, trouble: Trouble) -> CaseResult:
 def conclude(
     suites: tuple[SuiteResult, ...], splats: tuple[Splat, ...], trouble: Trouble | None
 ) -> Verdict:
-    """The verdict on a kernel, most severe first. It takes nothing away from `suites`."""
+    """The verdict on a kernel, from the most severe finding. `suites` stay as they are."""
     cases = [(suite.suite, case) for suite in suites for case in suite.cases]
     worst = Outcome.worst(suite.outcome for suite in suites)
     failures = [splat for splat in splats if splat.kind.failure]
@@ -301,7 +302,7 @@ def conclude(
     if trouble and trouble.owner.outcome is Outcome.FAIL:
         return Verdict(outcome=Outcome.FAIL, reason=trouble.reason)
     if worst is Outcome.FAIL:
-        after = f"; the run was cut short: {trouble.reason}" if trouble else ""
+        after = f"; the run stopped early: {trouble.reason}" if trouble else ""
         return Verdict(outcome=Outcome.FAIL, reason=_of_cases(worst, cases) + after)
     if failures:
         return Verdict(outcome=Outcome.FAIL, reason=_of_splats(failures))
@@ -309,7 +310,7 @@ def conclude(
         return Verdict(outcome=trouble.owner.outcome, reason=trouble.reason)
     if worst is Outcome.PASS:
         return Verdict(outcome=worst, reason=_tally(cases))
-    # Rule 1: only skips, or a suite without cases, have proved nothing.
+    # Rule 1: skipped cases, and suites without cases, prove nothing.
     outcome = Outcome.INCONCLUSIVE if worst is Outcome.SKIP else worst
     if any(case.outcome is worst for _, case in cases):
         return Verdict(outcome=outcome, reason=_of_cases(worst, cases))
@@ -323,8 +324,8 @@ def _of_splats(splats: list[Splat]) -> str:
 
 
 def _of_cases(outcome: Outcome, cases: list[tuple[str, CaseResult]]) -> str:
-    """The first case of that outcome, and how many more there are."""
-    (suite, case), *others = [(s, c) for s, c in cases if c.outcome is outcome]
+    """The first case with this outcome, and the number of others."""
+    (suite, case), *others = [each for each in cases if each[1].outcome is outcome]
     more = f" (and {len(others)} more {outcome})" if others else ""
     return f"{suite}/{case.name}: {case.reason}{more}"
 
@@ -339,10 +340,10 @@ def _tally(cases: list[tuple[str, CaseResult]]) -> str:
 def killed(
     mutant_killed_by: tuple[str, ...], suites: tuple[SuiteResult, ...], splats: tuple[Splat, ...]
 ) -> str | None:
-    """Rule 5: which of the names in a mutant's Killed-By lines has killed it, and how. None: alive.
+    """Rule 5: what killed a mutant, of the names in its Killed-By lines. None if it survives.
 
-    A name is `suite/case`, `splat/KIND` or `splat/KIND:FUNCTION`. Whatever else failed says that
-    something is wrong, not that the suite detects what it was written to detect.
+    A name is `suite/case`, `splat/KIND` or `splat/KIND:FUNCTION`. Another failure does not count,
+    because it does not show that the suite detects this mutant.
     """
     for name in mutant_killed_by:
         for suite in suites:
@@ -356,14 +357,14 @@ def killed(
 
 
 def pool(results: Iterable[tuple[Identity, SuiteResult]]) -> SuiteResult:
-    """Runs of one suite as one. Rule 6: raises ConfigError unless all have the same identity."""
+    """Pool runs of one suite. Rule 6: raises ConfigError unless all have the same identity."""
     results = tuple(results)
     identities = sorted({str(identity) for identity, _ in results})
     names = sorted({suite.suite for _, suite in results})
     if len(identities) != 1 or len(names) != 1:
         raise ConfigError(
-            f"results of {' and '.join(identities)} for {' and '.join(names)} are not one result",
-            hint="only runs of one suite under one accelerator and one schedule add up",
+            f"cannot pool results of {' and '.join(names)} for {' and '.join(identities)}",
+            hint="pool runs of one suite, with the same architecture, accelerator and schedule",
         )
     return SuiteResult(
         suite=names[0], cases=tuple(case for _, suite in results for case in suite.cases)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The rule for programs of the kernel's selftests, on real output and on what may yet come."""
+"""The rules for programs of the kernel's selftests, on real output and on made-up output."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def judged(
     return kselftest.judge(report, "cow", floors, status, 1.5, known)
 
 
-def said(*lines: str) -> str:
+def output(*lines: str) -> str:
     return "".join(f"{line}\n" for line in ("TAP version 13", *lines))
 
 
@@ -51,7 +51,7 @@ def a_known(result: str, *, sometimes: bool = False) -> Known:
         ("uffd-stress-anon", 1, 0),
     ],
 )
-def test_what_passed_is_the_evidence(name: str, passed: int, skipped: int) -> None:
+def test_the_results_that_passed_are_the_evidence(name: str, passed: int, skipped: int) -> None:
     result = golden(name)
     assert (result.outcome, result.reason) == (Outcome.PASS, "")
     assert (count(result, PASSED), count(result, "skipped")) == (passed, skipped)
@@ -63,7 +63,7 @@ def test_a_program_that_skips_itself_is_skipped() -> None:
     assert (result.outcome, count(result, "skipped")) == (Outcome.SKIP, 1)
     assert result.reason == 'open("/sys/kernel/mm/ksm/run") failed'
     result = golden("on-fault-limit")
-    assert result.outcome is Outcome.SKIP, "though it exits with 0: nothing passed"
+    assert result.outcome is Outcome.SKIP, "it exits with 0, but nothing passed"
     assert result.reason == "The test must be run from a normal user"
 
 
@@ -77,21 +77,21 @@ def test_a_bail_out_is_a_failure_of_the_program() -> None:
     assert (count(result, PASSED), count(result, "known_failures")) == (53, 1)
 
 
-def test_a_bail_out_that_sums_up_is_none() -> None:
-    """As mkdirty of v7.2 ends."""
-    text = said("1..2", "ok 1 a", "not ok 2 b", "Bail out! 1 out of 2 tests failed")
-    assert judged(text, 1).evidence == ("b: not ok, without a word why",)
+def test_a_bail_out_that_sums_up_the_results_is_not_one_more_failure() -> None:
+    """mkdirty of v7.2 ends like this."""
+    text = output("1..2", "ok 1 a", "not ok 2 b", "Bail out! 1 out of 2 tests failed")
+    assert judged(text, 1).evidence == ("b: not ok; no reason given",)
     assert judged(text, 1, a_known("b")).outcome is Outcome.PASS
-    cut = text.replace("1..2", "1..3")
-    assert judged(cut, 1, a_known("b")).reason == "1 out of 2 tests failed: Bail out!"
-    assert judged(said("1..1", "ok 1 a", "Bail out! no"), 1).outcome is Outcome.FAIL
+    truncated = text.replace("1..2", "1..3")
+    assert judged(truncated, 1, a_known("b")).reason == "1 out of 2 tests failed: Bail out!"
+    assert judged(output("1..1", "ok 1 a", "Bail out! no"), 1).outcome is Outcome.FAIL
 
 
-# What went wrong
+# Failures
 
 
-def test_one_result_that_is_not_ok_fails_the_case_and_all_are_kept() -> None:
-    text = said("1..3", "ok 1 a", "# lost a write", "not ok 2 b", "not ok 3 c # with a reason")
+def test_a_result_that_is_not_ok_fails_the_case_and_all_are_kept() -> None:
+    text = output("1..3", "ok 1 a", "# lost a write", "not ok 2 b", "not ok 3 c # with a reason")
     result = judged(text, 1)
     assert (result.outcome, result.reason) == (Outcome.FAIL, "b: lost a write (and 1 more)")
     assert result.evidence == ("b: lost a write", "c: with a reason")
@@ -99,11 +99,11 @@ def test_one_result_that_is_not_ok_fails_the_case_and_all_are_kept() -> None:
 
 
 def test_not_ok_fails_whatever_the_exit_status() -> None:
-    assert judged(said("1..2", "ok 1 a", "not ok 2 b")).outcome is Outcome.FAIL
+    assert judged(output("1..2", "ok 1 a", "not ok 2 b")).outcome is Outcome.FAIL
 
 
-def test_failures_that_are_expected_are_none() -> None:
-    text = said("1..3", "ok 1 a", "not ok 2 b # TODO later", "ok 3 # XFAIL c")
+def test_expected_failures_do_not_count() -> None:
+    text = output("1..3", "ok 1 a", "not ok 2 b # TODO later", "ok 3 # XFAIL c")
     result = judged(text)
     assert (result.outcome, count(result, PASSED)) == (Outcome.PASS, 1)
 
@@ -113,18 +113,18 @@ def test_failures_that_are_expected_are_none() -> None:
     [
         (1, Outcome.FAIL, "cow: exited with 1, after 1 of 3 results: why not"),
         (OUT_OF_TIME, Outcome.FAIL, "cow: did not end in time, after 1 of 3 results"),
-        (128 + 11, Outcome.FAIL, "cow: died of SIGSEGV, after 1 of 3 results"),
-        (128 + 9, Outcome.BROKEN, "was killed (SIGKILL), not by itself"),
-        (0, Outcome.BROKEN, "the output is no sound KTAP: 3 tests planned, 1 reported"),
+        (128 + 11, Outcome.FAIL, "cow: crashed with SIGSEGV, after 1 of 3 results"),
+        (128 + 9, Outcome.BROKEN, "killed by SIGKILL from outside"),
+        (0, Outcome.BROKEN, "the output is not valid KTAP: 3 tests planned, 1 reported"),
     ],
 )
-def test_an_end_before_the_plans(status: int, outcome: Outcome, reason: str) -> None:
-    result = judged(said("1..3", "ok 1 a", "# why not"), status)
+def test_a_program_that_ends_before_its_plan(status: int, outcome: Outcome, reason: str) -> None:
+    result = judged(output("1..3", "ok 1 a", "# why not"), status)
     assert (result.outcome, result.reason) == (outcome, reason)
 
 
-def test_what_was_seen_is_not_unseen_when_it_is_killed() -> None:
-    assert judged(said("1..2", "not ok 1 a"), 128 + 9).outcome is Outcome.FAIL
+def test_a_failure_counts_even_if_the_program_is_killed_later() -> None:
+    assert judged(output("1..2", "not ok 1 a"), 128 + 9).outcome is Outcome.FAIL
 
 
 # No results
@@ -135,7 +135,7 @@ def test_what_was_seen_is_not_unseen_when_it_is_killed() -> None:
     [
         ("Testing a... done\n", 0, Outcome.PASS, ""),
         ("Testing a... \nERROR: lost\n", 1, Outcome.FAIL, "cow: exited with 1: ERROR: lost"),
-        ("Testing a... \n", 128 + 11, Outcome.FAIL, "cow: died of SIGSEGV"),
+        ("Testing a... \n", 128 + 11, Outcome.FAIL, "cow: crashed with SIGSEGV"),
         ("no userfaultfd\n", SKIP_STATUS, Outcome.SKIP, "no userfaultfd"),
         ("", 0, Outcome.INCONCLUSIVE, "passed 0, at least 1 needed"),
         ("", SKIP_STATUS, Outcome.SKIP, "no reason given"),
@@ -153,7 +153,7 @@ def test_a_program_without_results_has_its_exit_status(
 
 def test_fewer_than_the_floor_prove_nothing() -> None:
     result = judged(
-        said("1..2", "ok 1 a", "ok 2 # SKIP b"), floors=(Floor(counter=PASSED, at_least=2),)
+        output("1..2", "ok 1 a", "ok 2 # SKIP b"), floors=(Floor(counter=PASSED, at_least=2),)
     )
     assert (result.outcome, result.reason) == (
         Outcome.INCONCLUSIVE,
@@ -164,37 +164,37 @@ def test_fewer_than_the_floor_prove_nothing() -> None:
 # Known failures
 
 
-def test_a_known_failure_fails_nothing_and_another_does() -> None:
-    text = said("1..3", "ok 1 a", "not ok 2 b of 64 kB", "not ok 3 c")
+def test_a_known_failure_does_not_fail_the_case_and_another_does() -> None:
+    text = output("1..3", "ok 1 a", "not ok 2 b of 64 kB", "not ok 3 c")
     result = judged(text, 1, a_known("b of * kB"), a_known("c"))
     assert (result.outcome, count(result, "known_failures")) == (Outcome.PASS, 2)
     assert (result.evidence, result.diagnostics) == ((), ())
     result = judged(text, 1, a_known("b of * kB"))
-    assert (result.outcome, result.evidence) == (Outcome.FAIL, ("c: not ok, without a word why",))
+    assert (result.outcome, result.evidence) == (Outcome.FAIL, ("c: not ok; no reason given",))
 
 
-def test_nothing_but_known_failures_proves_nothing() -> None:
-    assert judged(said("1..1", "not ok 1 b"), 1, a_known("b")).outcome is Outcome.INCONCLUSIVE
+def test_known_failures_alone_prove_nothing() -> None:
+    assert judged(output("1..1", "not ok 1 b"), 1, a_known("b")).outcome is Outcome.INCONCLUSIVE
 
 
 def test_a_known_failure_of_one_result_does_not_excuse_a_crash() -> None:
-    text = said("1..3", "ok 1 a", "not ok 2 b")
+    text = output("1..3", "ok 1 a", "not ok 2 b")
     assert judged(text, 128 + 11, a_known("b")).outcome is Outcome.FAIL
     assert judged(text, OUT_OF_TIME, a_known("b")).outcome is Outcome.FAIL
     assert judged(text, OUT_OF_TIME, a_known("b"), a_known("cow")).outcome is Outcome.PASS
 
 
-def test_a_known_failure_that_passes_is_said() -> None:
-    text = said("1..2", "ok 1 a", "ok 2 b")
+def test_a_known_failure_that_passes_is_output() -> None:
+    text = output("1..2", "ok 1 a", "ok 2 b")
     result = judged(text, 0, a_known("b"))
     assert (result.outcome, count(result, "known_that_pass")) == (Outcome.PASS, 1)
     assert result.diagnostics == ("known failure passes: b (a reason)",)
     assert count(judged(text, 0, a_known("b", sometimes=True)), "known_that_pass") == 0
     assert count(judged(text, 0, a_known("absent")), "known_that_pass") == 0
-    some = said("1..2", "ok 1 b of 32 kB", "not ok 2 b of 64 kB")
-    assert count(judged(some, 1, a_known("b of * kB")), "known_that_pass") == 0, "not all of them"
-    whole = judged(text, 0, a_known("cow"))
-    assert count(whole, "known_that_pass") == 1, "named like the case: all of the program"
+    partly = output("1..2", "ok 1 b of 32 kB", "not ok 2 b of 64 kB")
+    assert count(judged(partly, 1, a_known("b of * kB")), "known_that_pass") == 0, "not all of them"
+    program = judged(text, 0, a_known("cow"))
+    assert count(program, "known_that_pass") == 1, "named like the case: all of the program"
 
 
 # The list
@@ -210,26 +210,26 @@ on = ["arm64"]
 
 
 def test_the_list() -> None:
-    (one,) = kselftest.load(LIST, "v6.12.toml", ["cow"], ARCHES)
-    assert one == Known(case="cow", result="b of * kB", why="no hugetlb", on=("arm64",))
-    assert one.applies("cow", "arm64")
-    assert not one.applies("cow", "x86_64")
-    assert not one.applies("merge", "arm64")
+    (failure,) = kselftest.load(LIST, "v6.12.toml", ["cow"], ARCHES)
+    assert failure == Known(case="cow", result="b of * kB", why="no hugetlb", on=("arm64",))
+    assert failure.applies("cow", "arm64")
+    assert not failure.applies("cow", "x86_64")
+    assert not failure.applies("merge", "arm64")
     assert a_known("b").applies("cow", "x86_64"), "on every architecture"
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "complaint"),
+    ("old", "new", "message"),
     [
-        ("[[known]]", "[[known", "v6.12.toml is no list of known failures"),
-        ("why =", "because =", "v6.12.toml is no list of known failures"),
-        ('["arm64"]', '"arm64"', "v6.12.toml is no list of known failures"),
-        ('"arm64"', '"arm65"', "arm65 is no architecture"),
-        ('"cow"', '"crow"', "knows a failure of crow, which is no case"),
-        ('"no hugetlb"', '" "', "lacks a name or a reason"),
-        ('"b of * kB"', '"*"', "lacks a name or a reason"),
+        ("[[known]]", "[[known", "v6.12.toml is not a list of known failures"),
+        ("why =", "because =", "v6.12.toml is not a list of known failures"),
+        ('["arm64"]', '"arm64"', "v6.12.toml is not a list of known failures"),
+        ('"arm64"', '"arm65"', "unknown architecture: arm65"),
+        ('"cow"', '"crow"', "there is no case named crow"),
+        ('"no hugetlb"', '" "', "needs a name and a reason"),
+        ('"b of * kB"', '"*"', "needs a name and a reason"),
     ],
 )
-def test_a_list_that_is_none(old: str, new: str, complaint: str) -> None:
-    with pytest.raises(ConfigError, match=complaint):
+def test_a_malformed_list(old: str, new: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         kselftest.load(LIST.replace(old, new), "v6.12.toml", ["cow"], ARCHES)

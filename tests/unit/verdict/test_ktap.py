@@ -24,7 +24,7 @@ def only(*lines: str) -> KtapReport:
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_golden(path: Path) -> None:
-    """Each .txt is output as it came, the .json beside it what must be read from it."""
+    """Each .txt is the output of a program; the .json beside it is what must be parsed from it."""
     expected = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     assert json.loads(json.dumps(asdict(read(path)))) == expected
 
@@ -42,7 +42,7 @@ def test_every_expectation_has_its_input() -> None:
         *(path.stem for path in GOLDEN if path.stem.startswith("guest-")),
     ],
 )
-def test_sound_output_has_no_problem(name: str) -> None:
+def test_valid_output_has_no_problem(name: str) -> None:
     assert read(DATA / f"{name}.txt").problems == ()
 
 
@@ -63,11 +63,11 @@ def test_our_protocol() -> None:
         (("ok 1 a",), "no plan"),
         (("1..2", "ok 1 a"), "2 tests planned, 1 reported"),
         (("1..1", "ok 1 a", "ok 2 b"), "1 tests planned, 2 reported"),
-        (("1..2", "ok 1 a", "ok 3 b"), "line 4: test number 3 where 2 was due"),
-        (("1..1", "ok 0 a"), "line 3: test number 0 where 1 was due"),
-        (("1..2", "ok 1 a", "ok 2 a"), "line 4: a second result of 'a'"),
-        (("1..1", "ok a"), "line 3: no number in the result of 'a'"),
-        (("1..1", "# counter x 1", "# counter x 1", "ok 1 a"), "line 4: counter x a second time"),
+        (("1..2", "ok 1 a", "ok 3 b"), "line 4: test number 3, expected 2"),
+        (("1..1", "ok 0 a"), "line 3: test number 0, expected 1"),
+        (("1..2", "ok 1 a", "ok 2 a"), "line 4: two results of 'a'"),
+        (("1..1", "ok a"), "line 3: the result of 'a' has no number"),
+        (("1..1", "# counter x 1", "# counter x 1", "ok 1 a"), "line 4: two values of counter x"),
         (("1..1", "# counter x -1", "ok 1 a"), "line 3: malformed counter: 'counter x -1'"),
         (("1..1", "# counter X 1", "ok 1 a"), "line 3: malformed counter: 'counter X 1'"),
         (("1..1", "# counter x 1.5", "ok 1 a"), "line 3: malformed counter: 'counter x 1.5'"),
@@ -78,14 +78,14 @@ def test_our_protocol() -> None:
         (("1..1", "okay", "ok 1 a"), "line 3: not KTAP: 'okay'"),
         (("1..1", "Segmentation fault", "ok 1 a"), "line 3: not KTAP: 'Segmentation fault'"),
         (("1..1", "1..1", "ok 1 a"), "line 3: a second plan"),
-        (("1..1", "ok 1 a", "KTAP version 1"), "line 4: a version line in the middle"),
-        (("KTAP version 1", "1..1", "ok 1 a"), "line 2: a version line in the middle"),
-        (("1..1", "ok 1 a # TIMEOUT 3 s"), "line 3: 'a' is ok and TIMEOUT"),
-        (("1..1", "ok 1 a # ERROR fork"), "line 3: 'a' is ok and ERROR"),
+        (("1..1", "ok 1 a", "KTAP version 1"), "line 4: a version line after other lines"),
+        (("KTAP version 1", "1..1", "ok 1 a"), "line 2: a version line after other lines"),
+        (("1..1", "ok 1 a # TIMEOUT 3 s"), "line 3: 'a' is ok, but has the directive TIMEOUT"),
+        (("1..1", "ok 1 a # ERROR fork"), "line 3: 'a' is ok, but has the directive ERROR"),
         (("1..1", "  KTAP version 1", "  1..1", "  ok 1 b"), "subtests without a result line"),
         (
             ("1..1", "  KTAP version 1", "  1..1", "  not ok 1 b", "ok 1 a"),
-            "line 6: 'a' is ok, its subtest 'b' is not",
+            "line 6: 'a' is ok, but its subtest 'b' is not",
         ),
         (("1..1", "  KTAP version 1", "  ok 1 b", "ok 1 a"), "line 5: no plan"),
         (("1..1", "  1..1", "  ok 1 b", "ok 1 a"), "line 5: no version line"),
@@ -93,24 +93,24 @@ def test_our_protocol() -> None:
 )
 def test_a_problem_is_named_and_is_the_only_one(lines: tuple[str, ...], problem: str) -> None:
     report = only(*lines)
-    named = [text for text in report.problems if text.startswith(problem)]
-    assert len(named) == 1
+    matching = [text for text in report.problems if text.startswith(problem)]
+    assert len(matching) == 1
     expected_side_effect = problem.startswith("subtests")
     assert len(report.problems) == 1 + expected_side_effect
 
 
-def test_a_version_line_is_demanded() -> None:
+def test_a_version_line_is_required() -> None:
     assert ktap.parse("1..1\nok 1 a\n").problems == ("no version line",)
     assert ktap.parse("KTAP version 2\n1..1\nok 1 a\n").problems[-1] == "no version line"
     late = ktap.parse("1..1\nKTAP version 1\nok 1 a\n")
-    assert late.problems == ("line 2: a version line in the middle",)
+    assert late.problems == ("line 2: a version line after other lines",)
     for version in ("KTAP version 1", "TAP version 13", "TAP version 14"):
         assert ktap.parse(f"{version}\n1..1\nok 1 a\n").problems == ()
 
 
 def test_a_missing_last_newline_is_a_problem_as_a_name_may_be_cut() -> None:
     report = ktap.parse("KTAP version 1\n1..1\nok 1 anon_lo")
-    assert report.problems == ("line 3: the last line has no end: the output is cut short",)
+    assert report.problems == ("line 3: the last line has no newline: the output is truncated",)
 
 
 def test_the_plan_may_come_last() -> None:
@@ -123,7 +123,7 @@ def test_all_skipped_in_the_plan() -> None:
     assert only("1..0").skip is None
 
 
-def test_bail_out_ends_it_all() -> None:
+def test_nothing_is_read_after_a_bail_out() -> None:
     report = only("1..3", "ok 1 a", "bail out!  no swap ", "not ok 2 b", "garbage")
     assert report.bail_out == "no swap"
     assert [test.name for test in report.tests] == ["a"]
@@ -131,7 +131,7 @@ def test_bail_out_ends_it_all() -> None:
     assert only("1..1", "ok 1 a").bail_out is None
 
 
-def test_what_a_crash_left_behind_is_kept() -> None:
+def test_the_lines_before_a_crash_are_kept() -> None:
     report = read(DATA / "crashed.txt")
     assert report.tests == ()
     assert "evidence page 3: CPU 1 wrote 7, read back 0" in report.diagnostics
@@ -211,19 +211,19 @@ def test_no_control_character_gets_through() -> None:
     assert report.tests[0].diagnostics[0] == "\\x1b[31mred\\x07 \\x00\\x85\\xff\\xfe"
 
 
-def test_what_is_left_behind_starts_after_the_last_result() -> None:
+def test_the_diagnostics_of_a_report_start_after_the_last_result() -> None:
     report = only("1..2", "# counter x 1", "ok 1 a", "# counter y 2")
     assert report.diagnostics == ("counter y 2",)
 
 
-def test_only_a_plan_of_none_skips() -> None:
+def test_only_a_plan_of_zero_tests_skips() -> None:
     assert only("1..1 # SKIP no swap", "ok 1 a").skip is None
     nested = only("1..1", "  KTAP version 1", "  1..0 # SKIP no swap", "ok 1 a")
     assert nested.skip is None
     assert nested.problems == ()
 
 
-def test_an_indented_remark_nests_nothing() -> None:
+def test_an_indented_remark_starts_no_subtest() -> None:
     report = only("1..1", "    # indented", "ok 1 a")
     assert report.problems == ()
     assert report.tests[0].diagnostics == ("indented",)
@@ -235,7 +235,7 @@ def test_a_report_survives_being_stored() -> None:
     assert adapter.validate_json(adapter.dump_json(report)) == report
 
 
-def test_what_is_allowed_to_programs_that_are_not_ours() -> None:
+def test_programs_that_are_not_the_rigs_may_print_more() -> None:
     text = "Testing: a\n1..2\n# counter of pages: 3\nok 1 a\n# evidence x\nok 2 a\n"
     report = ktap.parse(text, foreign=True)
     assert report.problems == ()
