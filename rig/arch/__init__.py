@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the rig must know of an architecture: facts, in fields. One module here for each."""
+"""The facts of an architecture, as fields. Each architecture has a module in this package."""
 
 import platform
 import sys
@@ -13,17 +13,17 @@ from rig import discover
 class Arch:
     name: str
     aliases: tuple[str, ...]
-    """What else people call it, `uname -m` of such a host among it."""
+    """Other names, including `uname -m` of such a host."""
     kernel: str
-    """ARCH= of the kernel's Makefile."""
+    """ARCH= for the kernel's Makefile."""
     cross: str
     """Prefix of the tools on a host of another architecture."""
     packages: tuple[str, ...]
     """Debian packages a host of another architecture needs to build for this one."""
     target: str
-    """make target of the bootable image."""
+    """The make target of the bootable image."""
     image: str
-    """Path of that image in the build directory."""
+    """The path of that image in the build directory."""
     deb_arch: str
     qemu: str
     qemu_package: str
@@ -32,31 +32,31 @@ class Arch:
     smp: str
     """QEMU's -smp, with {cpus} in it."""
     cpu: str
-    """QEMU's -cpu under TCG; under KVM it is always the host's own."""
+    """QEMU's -cpu under TCG; under KVM it is always `host`."""
     probe: tuple[str, ...]
-    """QEMU's options for `rig/arch/<name>.S`, the smallest guest, with {} for its file."""
+    """QEMU's options for the minimal guest `rig/arch/<name>.S`, with {} for its file."""
     seeded_machine: str
-    """QEMU's -M where every bit of the guest must follow from the seed."""
+    """QEMU's -M for seeded guests: it must give the guest no random input."""
     seeded_kernel: str
-    """Of a build's files the one that QEMU starts there: up in the fewest instructions."""
+    """The file of a build that QEMU boots there: the one that needs the fewest instructions."""
     seeded_cpu: str
-    """QEMU's -cpu there: none with an instruction for random numbers."""
+    """QEMU's -cpu there: a model without an instruction for random numbers."""
     seeded_cmdline: tuple[str, ...]
     answer: str
-    """QEMU's -device of the second serial port."""
+    """QEMU's -device for the second serial port."""
     answer_device: str
-    """What the guest's kernel calls it."""
+    """The name of that port in the guest."""
     console: str
     """The serial console's device, as in console= on the kernel command line."""
     cmdline: tuple[str, ...]
     tcg_cmdline: Callable[[str], tuple[str, ...]]
-    """Words for the kernel that depend on the host under TCG, from its /proc/cpuinfo."""
+    """Kernel parameters that depend on the host under TCG, from the host's /proc/cpuinfo."""
     clock_function: str
-    """A function of the kernel's that reads the clock, and often."""
+    """A function of the kernel that reads the clock, and is called often."""
     clock_instruction: str
-    """How objdump writes the instruction that does; a group is the register it goes to."""
+    """The instruction that reads it, as objdump prints it; a group matches the target register."""
     clock: Callable[[Mapping[str, int], str], float]
-    """Seconds, from all registers and that one's name, with QEMU's virtual clock."""
+    """Seconds of QEMU's virtual clock, from all registers and the name of that one."""
     virtio: str
     """Suffix of QEMU's virtio devices on this machine: virtio-net-<suffix>."""
 
@@ -73,7 +73,7 @@ def known() -> dict[str, Arch]:
 
 
 def pick(name: str) -> Arch:
-    """By name or alias; a ConfigError has the nearest names."""
+    """The architecture with this name or alias. ConfigError suggests the nearest names."""
     for arch in known().values():
         if name in arch.aliases:
             return arch

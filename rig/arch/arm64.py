@@ -15,15 +15,15 @@ ARCH = Arch(
     qemu="qemu-system-aarch64",
     qemu_package="qemu-system-arm",
     machine="virt",
-    # The architected pointer-authentication algorithm costs half of TCG's time; the implementation
-    # defined one is as good for us (QEMU docs/system/arm/cpu-features.rst).
     smp="{cpus}",
+    # The architected pointer-authentication algorithm takes half of TCG's time. The implementation
+    # defined one is good enough here (QEMU docs/system/arm/cpu-features.rst).
     cpu="max,pauth-impdef=on",
     probe=("-kernel", "{}"),
-    # max has FEAT_RNG, which cannot be switched off by itself. This one has not, but has like max
-    # FEAT_HAFDBS: a first write to a clean page sets the dirty bit without asking the kernel.
     seeded_machine="virt,dtb-randomness=off",
     seeded_kernel="Image",
+    # max has FEAT_RNG, which no option switches off. cortex-a76 does not have it, but like max has
+    # FEAT_HAFDBS: the CPU sets the dirty bit at the first write to a clean page, without a fault.
     seeded_cpu="cortex-a76",
     seeded_cmdline=(),
     answer="pci-serial",

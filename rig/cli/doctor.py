@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What this host lacks, and which accelerators work here."""
+"""Checks what this host lacks, and which accelerators work on it."""
 
 from dataclasses import dataclass
 
@@ -18,26 +18,32 @@ class Findings:
     missing: tuple[Need, ...]
     probes: tuple[Probe, ...]
     unconfined: str
-    """Why the sandbox does not work; empty where it does."""
+    """Why the sandbox does not work; empty if it works."""
     store: str
 
     @property
-    def healthy(self) -> bool:
-        """Nothing needed is missing, and every architecture has an accelerator that works."""
+    def without_accelerator(self) -> tuple[str, ...]:
+        """The architectures for which no accelerator works."""
         works = {probe.arch for probe in self.probes if probe.works}
-        return all(need.optional for need in self.missing) and works == set(arch.known())
+        return tuple(name for name in arch.known() if name not in works)
+
+    @property
+    def healthy(self) -> bool:
+        """All that is needed is installed, and an accelerator works for every architecture."""
+        return all(need.optional for need in self.missing) and not self.without_accelerator
 
 
 def examine(store: Store, *, fix: bool) -> Findings:
-    """Look, after installing what is missing if that is wanted."""
-    wanted = requirements.needs(arch.known().values())
-    absent = requirements.missing(wanted)
+    """Check the host. With `fix`, install what is missing before that."""
+    needs = requirements.needs(arch.known().values())
+    absent = requirements.missing(needs)
     if absent and fix:
         requirements.install(absent)
-        absent = requirements.missing(wanted)
+        absent = requirements.missing(needs)
     probes: list[Probe] = []
     if all(need.optional for need in absent):
-        probes = [accel.probe(store, one, kind) for one in arch.known().values() for kind in Accel]
+        targets = arch.known().values()
+        probes = [accel.probe(store, target, kind) for target in targets for kind in Accel]
     return Findings(
         missing=absent, probes=tuple(probes), unconfined=sandbox.broken(), store=str(store.root)
     )
@@ -49,12 +55,12 @@ def render(findings: Findings) -> str:
         kind = "optional" if need.optional else "MISSING"
         lines.append(f"{kind}: {need.package}: {need.why}")
     if not findings.missing:
-        lines.append("host: everything the rig needs is installed")
+        lines.append("host: all that the rig needs is installed")
     if findings.unconfined:
-        refused = sandbox.refusal(findings.unconfined)
-        lines += [f"sandbox: no: {refused.message}", f"  {refused.hint}"]
+        refusal = sandbox.refusal(findings.unconfined)
+        lines += [f"sandbox: does not work: {refusal.message}", f"  {refusal.hint}"]
     else:
-        lines.append("sandbox: works: a series is built and booted in it")
+        lines.append("sandbox: works; series are built and booted in it")
     for probe in findings.probes:
         lines.append(
             f"{probe.arch:8} {probe.accel:4} {'yes' if probe.works else 'no':4} {probe.why}"
@@ -62,5 +68,6 @@ def render(findings: Findings) -> str:
     if not all(need.optional for need in findings.missing):
         lines.append("`rig doctor --fix` installs what is missing")
     elif not findings.healthy:
-        lines.append("no verdict can be had for an architecture without an accelerator")
+        names = ", ".join(findings.without_accelerator)
+        lines.append(f"no accelerator works for {names}: the rig cannot test there")
     return printable.page(lines)

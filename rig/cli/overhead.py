@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the rig costs beside the bare tools: `python -m rig.cli.overhead`.
+"""Measures the rig's overhead over the bare tools: `python -m rig.cli.overhead`.
 
-Both sides of a ratio are taken in turns in one run, on one machine, so that it holds where the
-seconds do not. Prints a table; judges nothing.
+Both sides of a ratio are measured in turns, in one run on one machine, so that the ratio is useful
+although the seconds vary. Prints the ratios and judges nothing.
 """
 
 import argparse
@@ -35,7 +35,7 @@ ARCH = "x86_64"
 
 
 def edited(store: Store, commit: str, number: int) -> str:
-    """The tree with one line more in mm/vmscan.c, never the same line twice."""
+    """A commit with one more line in mm/vmscan.c, each time another line."""
     with git.sparse_worktree(store, commit, (FILE,)) as work:
         with (work / FILE).open("a") as file:
             file.write(f"static const int rig_overhead __maybe_unused = {time.time_ns()};\n")
@@ -43,10 +43,10 @@ def edited(store: Store, commit: str, number: int) -> str:
         return git.text("rev-parse", "HEAD", cwd=work)
 
 
-def build_spec(store: Store, known: KernelTree, flavour: str = "base") -> BuildSpec:
-    extra = tuple(one.config for one in suite.known().values())
+def build_spec(store: Store, kernel_tree: KernelTree, flavour: str = "base") -> BuildSpec:
+    extra = tuple(each.config for each in suite.known().values())
     config = kbuild.fragments(Shelves.default().kconfigs, arch.pick(ARCH), flavour, extra)
-    return BuildSpec(tree=known, config=config)
+    return BuildSpec(tree=kernel_tree, config=config)
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -56,20 +56,20 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def rig_command(*words: str) -> Callable[[], object]:
-    """`rig …` as a user types it: a process of its own."""
+    """Runs `rig …` in a process of its own, as a user does."""
     return lambda: proc.run([sys.executable, "-m", "rig", *words], deadline=3600)
 
 
 @contextmanager
 def outside(unconfined: bool) -> Iterator[None]:
-    """Where the sandbox is said not to work, the rig does without it if it may."""
-    why = "measured without it" if unconfined else ""
-    with mock.patch.object(sandbox, "broken", return_value=why):
+    """If `unconfined`, pretend that the sandbox does not work, so that the rig runs without it."""
+    reason = "measured without it" if unconfined else ""
+    with mock.patch.object(sandbox, "broken", return_value=reason):
         yield
 
 
 def make(store: Store, spec: BuildSpec, commit: str, unconfined: bool) -> float:
-    """make in the rig's own lane, in its sandbox or not, after a checkout that is not counted."""
+    """Seconds of make in the rig's lane, in the sandbox or not, without the checkout before it."""
     with builddir.held(store, spec.lane, spec.tree) as held:
         git.git("checkout", "--quiet", "--force", "--detach", commit, cwd=held.source)
         (held.place / "checked-out").write_text(commit)
@@ -84,19 +84,19 @@ def make(store: Store, spec: BuildSpec, commit: str, unconfined: bool) -> float:
 
 
 def builds(store: Store, rounds: int) -> list[str]:
-    """A one-line change: `rig build` against make; and nothing to do."""
-    known = tree.materialize(store, TreeSpec(base=base.resolve(store, base.DEFAULT)))
-    spec = build_spec(store, known)
+    """`rig build` after a one-line change, against make; and `rig build` with nothing to do."""
+    kernel_tree = tree.materialize(store, TreeSpec(base=base.resolve(store, base.DEFAULT)))
+    spec = build_spec(store, kernel_tree)
     kbuild.build(store, spec)
     repo = str(git.repository(store))
     ours, bare, boxed, idle = [], [], [], []
     for number in range(rounds):
-        commit = edited(store, known.commit, number)
+        commit = edited(store, kernel_tree.commit, number)
         words = ("build", commit, "--tree", repo, "--arch", ARCH, "--quiet")
         ours.append(timed(rig_command(*words)))
         idle.append(timed(rig_command(*words)))
-        bare.append(make(store, spec, edited(store, known.commit, number), unconfined=True))
-        boxed.append(make(store, spec, edited(store, known.commit, number), unconfined=False))
+        bare.append(make(store, spec, edited(store, kernel_tree.commit, number), unconfined=True))
+        boxed.append(make(store, spec, edited(store, kernel_tree.commit, number), unconfined=False))
     return [
         ratio("rig build after a one-line change / make", ours, bare),
         ratio("make after a one-line change, in the sandbox / outside", boxed, bare),
@@ -105,10 +105,10 @@ def builds(store: Store, rounds: int) -> list[str]:
 
 
 def boots(store: Store, rounds: int, vng: str) -> list[str]:
-    """Boot to the first answer over SSH under TCG, against virtme-ng running `true`."""
-    known = tree.materialize(store, TreeSpec(base=base.resolve(store, base.DEFAULT)))
-    built = kbuild.build(store, build_spec(store, known))
-    for_vng = kbuild.build(store, build_spec(store, known, flavour="vng"))
+    """Boot under TCG until the first answer over SSH, against virtme-ng that runs `true`."""
+    kernel_tree = tree.materialize(store, TreeSpec(base=base.resolve(store, base.DEFAULT)))
+    built = kbuild.build(store, build_spec(store, kernel_tree))
+    for_vng = kbuild.build(store, build_spec(store, kernel_tree, flavour="vng"))
     rootfs = image.build(store, Shelves.default().images, "test", arch.pick(ARCH))
     host = Path("/proc/cpuinfo").read_text()
     machine = Machine(arch=ARCH, accel=Accel.TCG, cmdline=arch.pick(ARCH).tcg_cmdline(host))
@@ -120,16 +120,16 @@ def boots(store: Store, rounds: int, vng: str) -> list[str]:
         with outside(unconfined), tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
             stack.enter_context(boot.boot(machine, chosen, Path(scratch))).run("true")
 
-    # vng calls virtme-run, which is beside it.
+    # vng starts virtme-run, which is in the same directory.
     env = os.environ | {"PATH": f"{Path(vng).parent}:{os.environ['PATH']}"}
 
     def theirs() -> None:
-        # A kernel without ACPI does not power off, and vng would wait for ever. Rebooted, the guest
-        # is gone before it has handed over the script's status, which vng makes a 255 of.
+        # A kernel without ACPI does not power off, and vng would wait for ever. After a reboot vng
+        # has no status of the script, and exits with 255.
         command = ("--disable-kvm", "--cpus", "4", "--memory", "1G", "--", "true; reboot -f")
-        done = proc.run([vng, "-r", for_vng.image, *command], env=env, deadline=600, check=False)
-        if done.status not in (0, 255):
-            raise InfraError(f"vng ended with status {done.status}", detail=done.stderr)
+        result = proc.run([vng, "-r", for_vng.image, *command], env=env, deadline=600, check=False)
+        if result.status not in (0, 255):
+            raise InfraError(f"vng exited with status {result.status}", detail=result.stderr)
 
     rig_seconds, bare_seconds, vng_seconds = [], [], []
     for _ in range(rounds):
@@ -137,15 +137,16 @@ def boots(store: Store, rounds: int, vng: str) -> list[str]:
         bare_seconds.append(timed(lambda: ours(unconfined=True)))
         vng_seconds.append(timed(theirs))
     return [
-        ratio("boot to the first answer and away / vng running true", rig_seconds, vng_seconds),
+        ratio("boot, first answer, shutdown / vng running true", rig_seconds, vng_seconds),
         ratio("the same boot, in the sandbox / outside", rig_seconds, bare_seconds),
     ]
 
 
-def ratio(what: str, ours: list[float], theirs: list[float]) -> str:
-    mine, other = statistics.median(ours), statistics.median(theirs)
-    pairs = " ".join(f"{a:.2f}/{b:.2f}" for a, b in zip(ours, theirs, strict=True))
-    return f"{what}: {mine / other:.2f} (medians {mine:.2f} s / {other:.2f} s; {pairs})"
+def ratio(title: str, ours: list[float], theirs: list[float]) -> str:
+    our_median, their_median = statistics.median(ours), statistics.median(theirs)
+    pairs = " ".join(f"{our:.2f}/{their:.2f}" for our, their in zip(ours, theirs, strict=True))
+    medians = f"medians {our_median:.2f} s / {their_median:.2f} s"
+    return f"{title}: {our_median / their_median:.2f} ({medians}; {pairs})"
 
 
 def main() -> None:
@@ -153,14 +154,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", choices=["builds", "boots"])
     parser.add_argument("--vng", default=str(Path(sys.executable).parent / "vng"))
-    asked = parser.parse_args()
+    options = parser.parse_args()
     store = Store.default()
     lines: list[str] = []
     with reporter():
-        if asked.only != "boots":
-            lines += builds(store, asked.rounds)
-        if asked.only != "builds":
-            lines += boots(store, asked.rounds, asked.vng)
+        if options.only != "boots":
+            lines += builds(store, options.rounds)
+        if options.only != "builds":
+            lines += boots(store, options.rounds, options.vng)
     sys.stdout.write("\n".join(lines) + "\n")
 
 

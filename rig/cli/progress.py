@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is happening, for people: on a terminal live, into a pipe or a CI log line by line.
+"""Shows progress: live on a terminal, line by line in a pipe or a CI log.
 
 Everything goes to stderr; stdout is for results.
 """
@@ -24,13 +24,13 @@ from rich.text import Text
 from rig.log import Event, subscribed
 
 PLAIN_INTERVAL = 10.0
-"""Seconds between two lines of progress in a log."""
+"""Seconds between two progress lines of a step in a log."""
 RATE_WINDOW = 30.0
-"""Seconds over which the rate is taken, or the later half of the step where that is more: what
-went before says little (compiling drivers/ of compiling mm/), and less than a while is noise."""
+"""Seconds over which the rate is measured; in a long step, the second half of it. An earlier rate
+says little (drivers/ compiles faster than mm/), and the rate of a moment is noise."""
 BAR_WIDTH = 24
 REFRESH = 5.0
-"""Times a second that the running steps are drawn; 0 draws at events only."""
+"""Redraws of the running steps in a second; 0 redraws at events only."""
 
 Clock = Callable[[], float]
 
@@ -38,7 +38,7 @@ Clock = Callable[[], float]
 def reporter(
     *, verbose: bool = False, quiet: bool = False, stream: TextIO | None = None
 ) -> AbstractContextManager[None]:
-    """The reporter that suits `stream` (stderr), subscribed while the context lasts."""
+    """Subscribes the reporter for `stream` (default: stderr) within the context."""
     out = sys.stderr if stream is None else stream
     if quiet:
         return contextlib.nullcontext()
@@ -48,7 +48,7 @@ def reporter(
 
 
 def duration(seconds: float) -> str:
-    """As short as a person needs it: "0.4 s", "75 s", "12 min", "1 h 05 min"."""
+    """A short text: "0.4 s", "75 s", "12 min", "1 h 05 min"."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 120:
@@ -63,13 +63,13 @@ def _count(number: float) -> str:
 
 @dataclass(slots=True)
 class Running:
-    """A step and all that was said of it, until it is shown for good."""
+    """A step and its events, until its final lines are printed."""
 
     title: str
     clock: Clock
     began: float
     lines: list["Running | str"] = field(default_factory=list)
-    """Steps inside and notes, in the order in which they came."""
+    """Its steps and notes, in the order of their events."""
     done: float = 0
     total: float = 0
     text: str = ""
@@ -90,14 +90,14 @@ class Running:
             self.samples.popleft()
 
     def rate(self) -> float:
-        """Per second, lately; 0 where it cannot be told."""
+        """The recent rate per second; 0 if unknown."""
         if len(self.samples) < 2:
             return 0
         (then, before), (now, after) = self.samples[0], self.samples[-1]
         return max(0.0, (after - before) / (now - then)) if now > then else 0
 
     def left(self) -> float | None:
-        """Seconds to the end, if it goes on as it went."""
+        """Seconds to the end at this rate; None if unknown."""
         rate = self.rate()
         return (self.total - self.done) / rate if rate and self.total > self.done else None
 
@@ -116,13 +116,13 @@ class Running:
 
 
 class _Terminal:
-    """Steps that run, as a tree that is redrawn; a tree that has ended stays as it is.
+    """Shows running steps as trees that are redrawn. A tree that has ended is printed once.
 
-    Each outermost step is shown for good only at its end, whole: two architectures are driven side
-    by side, and their lines must not be mixed.
+    An outermost step is printed at its end, with all its lines: two architectures may run at the
+    same time, and their lines must not be mixed.
 
-    Two locks. `_output` orders what is printed and is taken first; `_state` guards the trees, is
-    held for moments and never while printing, because Rich's own thread takes it to redraw.
+    There are two locks. `_output` orders what is printed, and is taken first. `_state` protects the
+    trees. It is held only briefly and never while printing: Rich's thread takes it to redraw.
     """
 
     def __init__(self, console: Console, *, verbose: bool, clock: Clock, refresh: float) -> None:
@@ -151,14 +151,14 @@ class _Terminal:
             if not busy:
                 self._stop()
             elif finished is not None and self._live is not None:
-                self._live.refresh()  # or what has ended is drawn once more below its last line
+                self._live.refresh()  # or the ended step is drawn once more below its last line
             if finished is not None:
                 self._console.print(*self._rows([finished]), sep="\n", soft_wrap=True)
             if busy:
                 self._draw()
 
     def _change(self, event: Event) -> "Running | str | None":
-        """Bring the trees up to date; the tree or line that is to be printed for good, if any."""
+        """Update the trees; return the tree or line that is now final, if there is one."""
         step = self._steps.get(event.step)
         if event.kind == "begin":
             parent = self._steps.get(event.parent)
@@ -184,7 +184,7 @@ class _Terminal:
             if not self._rate:
                 self._live.refresh()
         else:
-            # stdout is not ours to redirect: results are printed there.
+            # Do not redirect stdout: results are printed there.
             self._live = Live(
                 console=self._console,
                 get_renderable=self._render,
@@ -202,22 +202,22 @@ class _Terminal:
             self._live = None
 
     def close(self) -> None:
-        """Leave the terminal as a command line wants it, with what had not ended."""
+        """Restore the terminal, and print the steps that have not ended."""
         with self._output:
             self._stop()
             with self._state:
-                left, self._roots, self._steps = self._roots, [], {}
-            if left:
-                self._console.print(*self._rows(left), sep="\n", soft_wrap=True)
+                unfinished, self._roots, self._steps = self._roots, [], {}
+            if unfinished:
+                self._console.print(*self._rows(unfinished), sep="\n", soft_wrap=True)
 
     def _render(self) -> ConsoleRenderable:
         with self._state:
             rows = [row for root in self._roots for row in _flat(root)]
-            # Running steps are what one watches: older lines make room for them.
+            # Running steps matter most: older lines make room for them.
             spare = self._console.height - 2 - sum(_runs(row) for row, _ in rows)
             old = [row for row, _ in rows if not _runs(row)]
             hidden = {id(row) for row in old[: max(0, len(old) - max(0, spare))]}
-            return Group(*(self._row(row, d) for row, d in rows if id(row) not in hidden))
+            return Group(*(self._row(row, depth) for row, depth in rows if id(row) not in hidden))
 
     def _rows(self, lines: "list[Running | str] | list[Running]") -> list[ConsoleRenderable]:
         return [self._row(row, depth) for line in lines for row, depth in _flat(line)]
@@ -263,19 +263,19 @@ def terminal(
     clock: Clock = time.monotonic,
     refresh: float = REFRESH,
 ) -> Iterator[None]:
-    """Live progress on a terminal; ended steps stay as one line each, their notes under them."""
-    shown = _Terminal(console, verbose=verbose, clock=clock, refresh=refresh)
+    """Live progress on a terminal. A step that ended stays as one line, with its notes below it."""
+    display = _Terminal(console, verbose=verbose, clock=clock, refresh=refresh)
     try:
-        with subscribed(shown):
+        with subscribed(display):
             yield
     finally:
-        shown.close()
+        display.close()
 
 
 class _Plain:
-    """One line for a step's begin and one for its end, and now and then one in between.
+    """Prints a line when a step begins and when it ends, and progress lines in between.
 
-    Every line names its step, because lines of two architectures come mixed.
+    Every line names its step, because lines of two architectures may be mixed.
     """
 
     def __init__(self, stream: TextIO, *, verbose: bool, clock: Clock) -> None:
@@ -284,13 +284,13 @@ class _Plain:
         self._clock = clock
         self._lock = threading.Lock()
         self._steps: dict[int, Running] = {}
-        self._said: dict[int, float] = {}
+        self._last_lines: dict[int, float] = {}
 
     def __call__(self, event: Event) -> None:
         with self._lock:
             line = self._line(event)
             if line is not None:
-                # Whoever read the log may be gone; that is no reason to stop the work.
+                # The reader of the log may have closed it. The work goes on.
                 with contextlib.suppress(OSError, ValueError):
                     self._stream.write(f"{line}\n")
                     self._stream.flush()
@@ -301,7 +301,7 @@ class _Plain:
             parent = self._steps.get(event.parent)
             title = f"{parent.title} > {event.title}" if parent else event.title
             self._steps[event.step] = Running(title, self._clock, now)
-            self._said[event.step] = now
+            self._last_lines[event.step] = now
             return f"{title} ..."
         step = self._steps.get(event.step)
         head = f"{step.title}: " if step else ""
@@ -312,16 +312,16 @@ class _Plain:
                 return f"{head}$ {event.text}" if self._verbose else None
             case "progress" if step:
                 step.progress(event)
-                if self._clock() - self._said[event.step] < PLAIN_INTERVAL:
+                if self._clock() - self._last_lines[event.step] < PLAIN_INTERVAL:
                     return None
-                self._said[event.step] = self._clock()
+                self._last_lines[event.step] = self._clock()
                 return f"{head}{step.numbers()}, {duration(event.seconds)} so far"
             case "end" | "fail" if step:
-                del self._steps[event.step], self._said[event.step]
+                del self._steps[event.step], self._last_lines[event.step]
                 if event.kind == "end":
                     return f"{head}done, {duration(event.seconds)}"
-                why = event.text.partition("\n")[0]
-                return f"{head}failed after {duration(event.seconds)}: {why}"
+                reason = event.text.partition("\n")[0]
+                return f"{head}failed after {duration(event.seconds)}: {reason}"
         return None
 
 
@@ -329,6 +329,6 @@ class _Plain:
 def plain(
     stream: TextIO, *, verbose: bool = False, clock: Clock = time.monotonic
 ) -> Iterator[None]:
-    """Lines for a log."""
+    """Progress as lines, for a log."""
     with subscribed(_Plain(stream, verbose=verbose, clock=clock)):
         yield

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the host must have, why, and how it gets there.
+"""The packages that the host must have, why, and how to install them.
 
-Looking is the same on every distribution: a program on the PATH, a file in its place. Installing
-is for Debian and Ubuntu, by apt; elsewhere the rig names what is missing and does not guess.
+The check is the same on every distribution: it looks for programs on the PATH, and for files. Only
+on Debian, Ubuntu and derivatives the rig installs packages, by apt; elsewhere it names them.
 """
 
 import os
+import platform
 import re
 import shutil
 import sys
@@ -19,24 +20,23 @@ from rig.arch import Arch
 from rig.errors import InfraError
 
 APT_LISTS = Path("/var/lib/apt/lists")
-OS_RELEASE = Path("/etc/os-release")
 LISTS_OLD = 3 * 86400
-"""Seconds after which a Debian mirror may have dropped versions that the lists still name."""
+"""Seconds. Mirrors may no longer have the versions that older package lists name."""
 
 STAGES = 3
-"""Lines apt has for each package: fetched, unpacked, set up."""
+"""Lines that apt prints for each package: fetched, unpacked, set up."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Need:
-    """A Debian package and the signs by which it is known to be there."""
+    """A Debian package, and the programs and files that show that it is installed."""
 
     package: str
     why: str
     programs: tuple[str, ...] = ()
     """All must be on the PATH."""
     files: tuple[str, ...] = ()
-    """Glob patterns of absolute paths; one must be there."""
+    """Glob patterns of absolute paths; one file must exist."""
     optional: bool = False
 
     def met(self, root: Path = Path("/")) -> bool:
@@ -67,25 +67,25 @@ KERNEL = (
     Need(package="bc", why="computes the kernel's time constants", programs=("bc",)),
     Need(
         package="libelf-dev",
-        why="objtool reads the kernel's object files with it",
+        why="objtool needs it to read the kernel's object files",
         files=("/usr/include/libelf.h", "/usr/include/libelf/libelf.h"),
     ),
     Need(
         package="libssl-dev",
-        why="the kernel's certificate tools are built with it",
+        why="the kernel's certificate tools need it",
         files=("/usr/include/openssl/ssl.h",),
     ),
     Need(package="xz-utils", why="unpacks the kernel source", programs=("xz",)),
-    Need(package="git", why="keeps kernel trees and applies series", programs=("git",)),
+    Need(package="git", why="stores kernel trees and applies series", programs=("git",)),
     Need(package="coccinelle", why="weaves mutants into the kernel", programs=("spatch",)),
     Need(
         package="bubblewrap",
-        why="building a series runs its Makefiles: they get a sandbox",
+        why="runs a stranger's Makefiles and kernels in a sandbox",
         programs=("bwrap",),
     ),
     Need(
         package="ccache",
-        why="makes the first build of a lane quick where its objects are known",
+        why="makes full kernel builds faster if they were compiled before",
         programs=("ccache",),
         optional=True,
     ),
@@ -100,63 +100,63 @@ IMAGES = (
     Need(package="dpkg", why="unpacks Debian's kernel source", programs=("dpkg-deb",)),
     Need(package="mmdebstrap", why="fetches the guest's packages", programs=("mmdebstrap",)),
     Need(
-        # Debian has it anyway; Ubuntu's apt knows only Ubuntu's keys, and would refuse Debian's
-        # kernel source and the guest's packages.
+        # Every Debian has it. Ubuntu's apt has only Ubuntu's keys, and would refuse the packages
+        # from Debian's archive.
         package="debian-archive-keyring",
         why="checks Debian's signatures on kernel source and guest packages",
         files=("/usr/share/keyrings/debian-archive-keyring.gpg",),
     ),
-    Need(package="gpg", why="mmdebstrap chooses among keyrings with it", programs=("gpg",)),
+    Need(package="gpg", why="mmdebstrap needs it to select keyrings", programs=("gpg",)),
     Need(
         package="ca-certificates",
-        why="kernel.org and Debian mirrors may be reached by TLS",
+        why="checks the certificates of kernel.org and Debian mirrors",
         files=("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"),
     ),
     Need(package="e2fsprogs", why="makes disk images without mounting", programs=("mke2fs",)),
     Need(
         package="util-linux",
-        why="ties the life of what the rig starts to the rig's, and limits what it may use",
+        why="ends and limits the programs that the rig starts",
         programs=("setpriv", "prlimit", "choom", "unshare"),
     ),
     Need(
         package="socat",
-        why="carries the guest's SSH port out of QEMU's sandbox",
+        why="forwards the guest's SSH port out of QEMU's sandbox",
         programs=("socat",),
     ),
     Need(
         package="gdb-multiarch",
-        why="looks at a guest that `rig replay --gdb` has stopped",
+        why="debugs a guest that `rig replay --gdb` has stopped",
         programs=("gdb-multiarch",),
         optional=True,
     ),
 )
 
 UNPRIVILEGED = (
-    Need(package="uidmap", why="mmdebstrap works without root with it", programs=("newuidmap",)),
+    Need(package="uidmap", why="mmdebstrap needs it to run without root", programs=("newuidmap",)),
 )
 
 TESTS = (
     Need(package="shellcheck", why="the tests check shell scripts", programs=("shellcheck",)),
-    Need(package="cpio", why="the tests read the guest's archives with it", programs=("cpio",)),
+    Need(package="cpio", why="the tests read initramfs archives", programs=("cpio",)),
     Need(
         package="public-inbox",
-        why="the tests fetch series from a mailing list's archive of their own",
+        why="the tests fetch series from a mailing list archive that they set up",
         programs=("public-inbox-httpd", "public-inbox-init", "public-inbox-mda"),
     ),
 )
 
 
 def needs(arches: Iterable[Arch]) -> tuple[Need, ...]:
-    """Everything needed on this host for guests of these architectures."""
-    chosen = tuple(arches)
+    """All needs of this host for guests of these architectures."""
+    targets = tuple(arches)
     return (
         *KERNEL,
         *IMAGES,
         *(UNPRIVILEGED if os.geteuid() else ()),
-        *(_emulator(arch) for arch in chosen),
+        *(_emulator(arch) for arch in targets),
         *(
             _cross(arch, package)
-            for arch in chosen
+            for arch in targets
             if not arch.is_host()
             for package in arch.packages
         ),
@@ -170,7 +170,7 @@ def _emulator(arch: Arch) -> Need:
 
 
 def _cross(arch: Arch, package: str) -> Need:
-    """Debian's names of cross packages say what is in them."""
+    """The need for a cross package. Its name in Debian tells its contents."""
     triplet = arch.cross.removesuffix("-")
     if package.startswith("libc"):
         return Need(
@@ -183,9 +183,9 @@ def _cross(arch: Arch, package: str) -> Need:
     return Need(package=package, why=why, programs=tuple(f"{arch.cross}{tool}" for tool in tools))
 
 
-def missing(wanted: Iterable[Need]) -> tuple[Need, ...]:
-    """Those that are not there, optional ones among them."""
-    return tuple(need for need in wanted if not need.met())
+def missing(candidates: Iterable[Need]) -> tuple[Need, ...]:
+    """The needs that are not met, including the optional ones."""
+    return tuple(need for need in candidates if not need.met())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -193,26 +193,23 @@ class Distribution:
     id: str
     """As in os-release(5): "debian", "ubuntu", "fedora"."""
     version: str
-    """"12"; empty where there are no versions."""
+    """"12"; empty for a distribution without versions."""
     name: str
-    """For people."""
+    """For messages."""
     like: tuple[str, ...]
 
     @property
     def has_apt(self) -> bool:
-        """Debian, Ubuntu, or made from them, so that the package names hold."""
+        """Debian, Ubuntu or a derivative, whose packages have the same names."""
         return not {self.id, *self.like}.isdisjoint({"debian", "ubuntu"})
 
 
-def distribution(text: str | None = None) -> Distribution:
-    """This host's, from /etc/os-release, or the one that `text` describes."""
-    if text is None:
-        text = OS_RELEASE.read_text() if OS_RELEASE.is_file() else ""
-    fields = {}
-    for line in text.splitlines():
-        key, equals, value = line.partition("=")
-        if equals:
-            fields[key.strip()] = value.strip().strip("\"'")
+def distribution() -> Distribution:
+    """The distribution of this host, from os-release(5)."""
+    try:
+        fields = platform.freedesktop_os_release()
+    except OSError:
+        fields = {}
     return Distribution(
         id=fields.get("ID", "linux"),
         version=fields.get("VERSION_ID", ""),
@@ -221,13 +218,13 @@ def distribution(text: str | None = None) -> Distribution:
     )
 
 
-def install(wanted: Iterable[Need]) -> None:
-    """Install these by apt, saying before which and why. Raises InfraError where that cannot be.
+def install(needs: Iterable[Need]) -> None:
+    """Install packages by apt, after a note on each. Raises InfraError if they cannot be installed.
 
-    Where sudo wants a password it asks on the terminal, so this is not to be called inside a step:
-    a live progress display would write over the question.
+    sudo may ask for a password on the terminal, so do not call this inside a log.step(): the live
+    progress display would overwrite the question.
     """
-    absent = tuple(wanted)
+    absent = tuple(needs)
     if not absent:
         return
     packages = sorted({need.package for need in absent})
@@ -235,8 +232,8 @@ def install(wanted: Iterable[Need]) -> None:
     if not here.has_apt or shutil.which("apt-get") is None:
         raise InfraError(
             f"missing on this host: {', '.join(packages)}",
-            hint=f"these are Debian's names; the rig installs nothing on {here.name}: use its own"
-            " package manager",
+            hint=f"these are Debian's package names; on {here.name} install the packages with its"
+            " own package manager",
             detail="\n".join(f"{need.package}: {need.why}" for need in absent),
         )
     for need in absent:
@@ -246,15 +243,15 @@ def install(wanted: Iterable[Need]) -> None:
     try:
         _install(packages)
     except proc.CommandFailed:
-        # The lists may name versions that the mirror has replaced, or the last time was cut short.
+        # The lists may name versions that the mirror has replaced, or dpkg was interrupted before.
         _as_root("Finishing an interrupted installation", "dpkg", "--configure", "-a")
         _apt("Fetching the package lists", "update")
         _install(packages)
-    if left := missing(absent):
+    if still_missing := missing(absent):
         raise InfraError(
-            f"installed, but not found: {', '.join(need.package for need in left)}",
+            f"installed, but not found: {', '.join(need.package for need in still_missing)}",
             hint="looked for: "
-            + ", ".join(sign for need in left for sign in (*need.programs, *need.files)),
+            + ", ".join(sign for need in still_missing for sign in (*need.programs, *need.files)),
         )
 
 
@@ -262,14 +259,14 @@ def _install(packages: list[str]) -> None:
     _apt(
         f"Installing {packages[0] if len(packages) == 1 else f'{len(packages)} packages'}",
         *("install", "--yes", "--no-install-recommends"),
-        *("-o", "DPkg::Lock::Timeout=300"),  # a fresh Ubuntu upgrades itself at first boot
+        *("-o", "DPkg::Lock::Timeout=300"),  # a new Ubuntu runs upgrades at its first boot
         *packages,
     )
 
 
 def _lists_are_old() -> bool:
     lists = [path.stat().st_mtime for path in APT_LISTS.glob("*_Packages*")]
-    # Release files keep the mirror's date; the directory's is that of the last update.
+    # The lists have the mirror's date. The directory's date is that of the last update.
     return not lists or time.time() - APT_LISTS.stat().st_mtime > LISTS_OLD
 
 
@@ -283,13 +280,13 @@ def _as_root(title: str, *command: str) -> None:
         _follow(title, argv)
     elif shutil.which("sudo") is None:
         raise InfraError(
-            "installing packages needs root, and there is no sudo",
-            hint=f"as root: {proc.paste(command)}",
+            "installing packages needs root, and sudo is not installed",
+            hint=f"run as root: {proc.paste(command)}",
         )
     elif sys.stdin and sys.stdin.isatty() and proc.run(["sudo", "-n", "true"], check=False).status:
-        # sudo asks on the terminal, which commands of proc.run() do not have.
+        # sudo asks on the terminal, and commands of proc.run() have no terminal.
         if proc.interactive(["sudo", "--", *argv]):
-            raise InfraError(f"{title} failed", hint=f"as root: {proc.paste(command)}")
+            raise InfraError(f"{title} failed", hint=f"run as root: {proc.paste(command)}")
     else:
         _follow(title, ["sudo", "-n", "--", *argv])
 

@@ -16,35 +16,35 @@ def test_the_architectures() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "found"),
+    ("name", "canonical"),
     [("x86_64", "x86_64"), ("amd64", "x86_64"), ("arm64", "arm64"), ("aarch64", "arm64")],
 )
-def test_names_and_what_else_people_say(name: str, found: str) -> None:
-    assert arch.pick(name).name == found
+def test_names_and_aliases(name: str, canonical: str) -> None:
+    assert arch.pick(name).name == canonical
 
 
-def test_a_name_that_is_none() -> None:
-    with pytest.raises(ConfigError, match="no architecture named 'x86_46'") as bad:
+def test_an_unknown_name() -> None:
+    with pytest.raises(ConfigError, match="no architecture named 'x86_46'") as error:
         arch.pick("x86_46")
-    assert bad.value.hint == "did you mean x86_64?"
+    assert error.value.hint == "did you mean x86_64?"
 
 
 def test_no_two_architectures_share_a_name() -> None:
-    names = [name for one in arch.known().values() for name in (one.name, *one.aliases)]
+    names = [name for each in arch.known().values() for name in (each.name, *each.aliases)]
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("one", arch.known().values(), ids=arch.known())
-def test_every_fact_is_there_and_of_its_form(one: Arch) -> None:
-    for field in fields(one):
+@pytest.mark.parametrize("target", arch.known().values(), ids=arch.known())
+def test_every_field_has_a_valid_value(target: Arch) -> None:
+    for field in fields(target):
         if field.name not in ("cmdline", "seeded_cmdline"):
-            assert getattr(one, field.name), field.name
-    assert one.cross.endswith("-linux-gnu-")
-    assert one.image == f"arch/{one.image.split('/')[1]}/boot/{one.target}"
-    assert re.search(r"\{cpus\}", one.smp)
-    assert sum("{}" in word for word in one.probe) == 1
+            assert getattr(target, field.name), field.name
+    assert target.cross.endswith("-linux-gnu-")
+    assert target.image == f"arch/{target.image.split('/')[1]}/boot/{target.target}"
+    assert re.search(r"\{cpus\}", target.smp)
+    assert sum("{}" in word for word in target.probe) == 1
     directory = Path(rig.arch.__file__).parent
-    assert (directory / f"{one.name}.S").is_file(), "its smallest guest"
+    assert (directory / f"{target.name}.S").is_file(), "its minimal guest"
 
 
 def test_the_hosts_own_tools_have_no_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +57,7 @@ def test_the_hosts_own_tools_have_no_prefix(monkeypatch: pytest.MonkeyPatch) -> 
     assert arm64.tool("gcc") == "gcc"
 
 
-def test_the_tsc_of_an_x86_host_is_said_to_a_tcg_guest() -> None:
+def test_a_tcg_guest_gets_the_frequency_of_an_x86_hosts_tsc() -> None:
     cpuinfo = "processor\t: 0\nbogomips\t: 5192.30\nprocessor\t: 1\nbogomips\t: 1.0\n"
     x86 = arch.pick("x86_64")
     assert x86.tcg_cmdline(cpuinfo) == ("tsc_early_khz=2596150", "lpj=10384600")

@@ -29,13 +29,13 @@ def probes(*broken: str) -> tuple[Probe, ...]:
     )
 
 
-def findings(**found: object) -> Findings:
-    given = {"missing": (), "probes": (), "unconfined": "", "store": "/s", **found}
-    return Findings(**given)  # type: ignore[arg-type]
+def findings(**fields: object) -> Findings:
+    defaults = {"missing": (), "probes": (), "unconfined": "", "store": "/s"}
+    return Findings(**(defaults | fields))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("missing", "found", "healthy"),
+    ("missing", "probed", "healthy"),
     [
         ((), probes(), True),
         ((CCACHE,), probes(), True),
@@ -45,69 +45,70 @@ def findings(**found: object) -> Findings:
         ((), (), False),
     ],
 )
-def test_health(missing: tuple[Need, ...], found: tuple[Probe, ...], healthy: bool) -> None:
-    assert findings(missing=missing, probes=found).healthy == healthy
+def test_health(missing: tuple[Need, ...], probed: tuple[Probe, ...], healthy: bool) -> None:
+    assert findings(missing=missing, probes=probed).healthy == healthy
 
 
-def test_what_is_said_of_a_healthy_host() -> None:
-    said = doctor.render(
+def test_the_report_on_a_healthy_host() -> None:
+    report = doctor.render(
         Findings(missing=(), probes=probes(), unconfined="", store="/s")
     ).splitlines()
-    assert said[:3] == [
+    assert report[:3] == [
         "store: /s",
-        "host: everything the rig needs is installed",
-        "sandbox: works: a series is built and booted in it",
+        "host: all that the rig needs is installed",
+        "sandbox: works; series are built and booted in it",
     ]
-    assert any(line.split()[:3] == ["arm64", "tcg", "yes"] for line in said)
-    assert any(line.split()[:3] == ["x86_64", "kvm", "no"] for line in said)
-    assert "why x86_64 kvm" in "\n".join(said)
-    assert not any("--fix" in line for line in said)
+    assert any(line.split()[:3] == ["arm64", "tcg", "yes"] for line in report)
+    assert any(line.split()[:3] == ["x86_64", "kvm", "no"] for line in report)
+    assert "why x86_64 kvm" in "\n".join(report)
+    assert not any("--fix" in line for line in report)
 
 
-def test_what_is_said_of_one_that_is_not() -> None:
-    said = doctor.render(
+def test_the_report_on_a_host_with_missing_packages() -> None:
+    report = doctor.render(
         Findings(missing=(BC, CCACHE), probes=(), unconfined="no bwrap", store="/s")
     ).splitlines()
-    assert said == [
+    assert report == [
         "store: /s",
         "MISSING: bc: the kernel's build asks it",
         "optional: ccache: quicker builds",
-        "sandbox: no: a series cannot be confined here: no bwrap",
+        "sandbox: does not work: a series cannot be confined here: no bwrap",
         f"  {sandbox.refusal('no bwrap').hint}",
         "`rig doctor --fix` installs what is missing",
     ]
 
 
-def test_what_cannot_be_installed_is_not_promised() -> None:
-    said = doctor.render(findings(probes=probes("arm64")))
-    assert "--fix" not in said
+def test_a_missing_accelerator_is_named_and_fix_is_not_suggested() -> None:
+    report = doctor.render(findings(probes=probes("arm64")))
+    assert "--fix" not in report
+    assert "no accelerator works for arm64: the rig cannot test there" in report
 
 
 @pytest.mark.parametrize("fix", [False, True])
-def test_nothing_is_installed_unless_it_is_wanted(
+def test_nothing_is_installed_without_fix(
     store: Store, monkeypatch: pytest.MonkeyPatch, fix: bool
 ) -> None:
     absent = [BC]
-    asked: list[tuple[str, Accel]] = []
-    monkeypatch.setattr(requirements, "missing", lambda wanted: tuple(absent))
-    monkeypatch.setattr(requirements, "install", lambda wanted: absent.clear())
+    probed: list[tuple[str, Accel]] = []
+    monkeypatch.setattr(requirements, "missing", lambda needs: tuple(absent))
+    monkeypatch.setattr(requirements, "install", lambda needs: absent.clear())
 
-    def looked(store: Store, one: arch.Arch, kind: Accel) -> Probe:
-        asked.append((one.name, kind))
-        return probe(one.name, kind, True)
+    def fake_probe(store: Store, target: arch.Arch, kind: Accel) -> Probe:
+        probed.append((target.name, kind))
+        return probe(target.name, kind, True)
 
-    monkeypatch.setattr(accel, "probe", looked)
-    found = doctor.examine(store, fix=fix)
-    assert found.missing == (() if fix else (BC,))
-    assert found.healthy == fix
-    assert found.store == str(store.root)
+    monkeypatch.setattr(accel, "probe", fake_probe)
+    result = doctor.examine(store, fix=fix)
+    assert result.missing == (() if fix else (BC,))
+    assert result.healthy == fix
+    assert result.store == str(store.root)
     everything = [(name, kind) for name in arch.known() for kind in Accel]
-    assert asked == (everything if fix else []), "without the host's programs nothing is booted"
+    assert probed == (everything if fix else []), "no probe runs while programs are missing"
 
 
-def test_an_optional_need_keeps_nothing_from_being_probed(
+def test_a_missing_optional_package_does_not_prevent_probes(
     store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(requirements, "missing", lambda wanted: (CCACHE,))
-    monkeypatch.setattr(accel, "probe", lambda store, one, kind: probe(one.name, kind, True))
+    monkeypatch.setattr(requirements, "missing", lambda needs: (CCACHE,))
+    monkeypatch.setattr(accel, "probe", lambda store, target, kind: probe(target.name, kind, True))
     assert doctor.examine(store, fix=False).healthy

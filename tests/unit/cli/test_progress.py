@@ -12,7 +12,7 @@ from rig.cli import progress
 
 
 class Clock:
-    """Time that passes when told to."""
+    """A clock that the tests set."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -23,7 +23,7 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or a busy host has steps of 0.1 s where the tests expect 0.0 s."""
+    """On a busy host steps would take 0.1 s where the tests expect 0.0 s."""
     monkeypatch.setattr(log, "_clock", Clock())
 
 
@@ -33,7 +33,7 @@ class Tty(io.StringIO):
 
 
 def on_terminal() -> tuple[io.StringIO, Console]:
-    """A terminal without colours or cursor movements, so that only what stays is written."""
+    """A terminal without colours and cursor movements: only the final lines are written."""
     out = io.StringIO()
     return out, Console(file=out, width=100, force_terminal=False, highlight=False)
 
@@ -51,7 +51,7 @@ def test_duration(seconds: float, text: str) -> None:
     assert progress.duration(seconds) == text
 
 
-def test_plain_says_begin_and_end_with_the_steps_title() -> None:
+def test_plain_names_the_step_in_every_line() -> None:
     out = io.StringIO()
     with progress.plain(out):
         with log.step("Building for arm64"), log.step("Compiling"):
@@ -75,7 +75,7 @@ def test_plain_shows_commands_when_verbose() -> None:
     assert out.getvalue() == "$ make -j2\n"
 
 
-def test_plain_says_why_a_step_failed_in_one_line() -> None:
+def test_plain_shows_why_a_step_failed_in_one_line() -> None:
     out = io.StringIO()
     with progress.plain(out):
         broken_step("Booting")
@@ -105,7 +105,7 @@ def test_progress_without_an_end_has_no_time_left() -> None:
 
 
 def paced(*paces: tuple[int, float]) -> progress.Running:
-    """A step of 1000 that has run for so many times ten seconds at so much a second each."""
+    """A step with a total of 1000 that ran ten seconds `times` times, at each `pace` per second."""
     clock = Clock()
     step = progress.Running("Compiling", clock, clock.now)
     done = 0.0
@@ -130,7 +130,7 @@ def test_the_rate_of_a_long_step_is_that_of_its_later_half() -> None:
     assert paced((1, 10), (1, 20), (1, 0)).rate() == pytest.approx(10)
 
 
-def test_a_rate_below_one_says_nothing_and_is_not_said() -> None:
+def test_a_rate_below_one_is_not_shown() -> None:
     assert paced((10, 0.5)).numbers() == "50/1,000, 32 min left"
 
 
@@ -141,7 +141,7 @@ def test_plain_does_not_stop_the_work_when_nobody_reads() -> None:
         log.note("still here")
 
 
-def test_terminal_leaves_one_line_a_step_and_notes_below_it() -> None:
+def test_terminal_leaves_a_line_for_each_step_and_notes_below_it() -> None:
     out, console = on_terminal()
     with progress.terminal(console):
         with log.step("Building for arm64"):
@@ -198,7 +198,7 @@ def test_terminal_draws_the_bar_and_the_numbers_while_it_runs() -> None:
     assert "100/300 objects, 10/s, 20 s left 10 s" in out.getvalue()
 
 
-def test_terminal_shows_what_runs_when_there_is_no_room_for_the_rest() -> None:
+def test_terminal_shows_running_steps_when_there_is_no_room_for_all_lines() -> None:
     out = Tty()
     console = Console(file=out, width=60, height=10, force_terminal=True, color_system=None)
     with progress.terminal(console, refresh=0):
@@ -213,7 +213,7 @@ def test_terminal_shows_what_runs_when_there_is_no_room_for_the_rest() -> None:
     assert all(f"note {number}." in out.getvalue() for number in range(50))
 
 
-def test_terminal_gives_back_the_cursor_when_it_is_left_by_an_error() -> None:
+def test_terminal_restores_the_cursor_after_an_error() -> None:
     out = Tty()
     console = Console(file=out, width=60, force_terminal=True, color_system=None)
     with pytest.raises(KeyboardInterrupt):
@@ -224,14 +224,14 @@ def test_terminal_gives_back_the_cursor_when_it_is_left_by_an_error() -> None:
     assert "✗ Building" in out.getvalue()
 
 
-def test_terminal_shows_what_had_not_ended_when_it_is_left() -> None:
+def test_terminal_shows_unfinished_steps_at_its_end() -> None:
     out = Tty()
     console = Console(file=out, width=60, force_terminal=True, color_system=None)
-    left_over = log.step("Draining the console")
+    unfinished = log.step("Draining the console")
     with progress.terminal(console, refresh=0, clock=Clock()):
-        left_over.__enter__()
+        unfinished.__enter__()
     assert out.getvalue().rstrip().endswith("· Draining the console  0.0 s")
-    left_over.__exit__(None, None, None)
+    unfinished.__exit__(None, None, None)
     assert "✓" not in out.getvalue()
 
 
@@ -239,7 +239,7 @@ def test_terminal_shows_what_had_not_ended_when_it_is_left() -> None:
     ("environment", "live"),
     [({"TERM": "xterm"}, True), ({"TERM": "xterm", "CI": "1"}, False), ({"TERM": "dumb"}, False)],
 )
-def test_reporter_is_live_where_a_person_looks(
+def test_reporter_is_live_on_a_terminal_only(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], live: bool
 ) -> None:
     monkeypatch.delenv("CI", raising=False)
@@ -264,7 +264,7 @@ def test_reporter_has_no_colours_when_asked_for_none(monkeypatch: pytest.MonkeyP
     assert coloured == [True, False]
 
 
-def test_reporter_writes_lines_into_a_pipe_and_nothing_when_quiet() -> None:
+def test_reporter_prints_lines_to_a_pipe_and_nothing_when_quiet() -> None:
     out = io.StringIO()
     with progress.reporter(stream=out), log.step("Building"):
         pass
@@ -276,7 +276,7 @@ def test_reporter_writes_lines_into_a_pipe_and_nothing_when_quiet() -> None:
 
 
 @pytest.mark.parametrize("verbose", [False, True])
-def test_a_strangers_words_are_no_markup_and_move_no_cursor(
+def test_text_of_a_stranger_is_not_interpreted_as_markup_or_control_codes(
     evil: str, harmless: Callable[..., None], verbose: bool
 ) -> None:
     def work() -> None:

@@ -13,10 +13,10 @@ from rig.cli.requirements import Need
 from rig.errors import InfraError
 from rig.log import Event
 
-DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_ID="12"\nID=debian\n'
-UBUNTU = "PRETTY_NAME='Ubuntu 24.04 LTS'\nVERSION_ID=24.04\nID=ubuntu\nID_LIKE=debian\n"
-FEDORA = "# a comment\n\nNAME=Fedora\nPRETTY_NAME=Fedora\nVERSION_ID=41\nID=fedora\n"
-MINT = 'ID=linuxmint\nID_LIKE="ubuntu debian"\n'
+DEBIAN = {"PRETTY_NAME": "Debian GNU/Linux 12 (bookworm)", "VERSION_ID": "12", "ID": "debian"}
+UBUNTU = {"ID": "ubuntu", "ID_LIKE": "debian", "VERSION_ID": "24.04"}
+FEDORA = {"PRETTY_NAME": "Fedora", "VERSION_ID": "41", "ID": "fedora"}
+MINT = {"ID": "linuxmint", "ID_LIKE": "ubuntu debian"}
 
 MOON = replace(
     arch.pick("arm64"),
@@ -31,7 +31,7 @@ MOON = replace(
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only directory programs are found in."""
+    """The only directory on the PATH."""
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setattr(proc, "SYSTEM_PATH", str(tmp_path / "sbin"))
     for name in ("bin", "sbin"):
@@ -44,7 +44,7 @@ def program(directory: Path, name: str) -> None:
     (directory / name).chmod(0o755)
 
 
-def test_a_need_is_met_when_all_its_programs_are_there(path: Path) -> None:
+def test_a_need_is_met_when_all_its_programs_exist(path: Path) -> None:
     need = Need(package="binutils", why="", programs=("ld", "addr2line"))
     program(path, "ld")
     assert not need.met()
@@ -58,7 +58,7 @@ def test_programs_of_the_system_are_found_without_its_path(path: Path) -> None:
     assert Need(package="e2fsprogs", why="", programs=("mke2fs",)).met()
 
 
-def test_a_need_is_met_when_one_of_its_files_is_there(path: Path, tmp_path: Path) -> None:
+def test_a_need_is_met_when_one_of_its_files_exists(path: Path, tmp_path: Path) -> None:
     need = Need(package="libc6-dev", why="", files=("/usr/lib/*/libc.a", "/usr/lib64/libc.a"))
     assert not need.met(tmp_path)
     (tmp_path / "usr/lib/moon-linux-gnu").mkdir(parents=True)
@@ -66,10 +66,10 @@ def test_a_need_is_met_when_one_of_its_files_is_there(path: Path, tmp_path: Path
     assert need.met(tmp_path)
 
 
-def test_every_need_says_why_and_how_it_is_seen() -> None:
-    wanted = requirements.needs(arch.known().values())
-    assert len({need.package for need in wanted}) == len(wanted)
-    for need in wanted:
+def test_every_need_has_a_reason_and_programs_or_files() -> None:
+    needs = requirements.needs(arch.known().values())
+    assert len({need.package for need in needs}) == len(needs)
+    for need in needs:
         assert need.why, need
         assert need.programs or need.files, need
 
@@ -89,36 +89,54 @@ def test_an_architecture_brings_its_own_needs(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(("user", "needed"), [(0, False), (1000, True)])
-def test_only_without_root_users_are_mapped(
+def test_uidmap_is_needed_without_root_only(
     monkeypatch: pytest.MonkeyPatch, user: int, needed: bool
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: user)
     assert ("uidmap" in {need.package for need in requirements.needs([])}) == needed
 
 
+def os_release(monkeypatch: pytest.MonkeyPatch, fields: dict[str, str] | None) -> None:
+    """Set the fields of this host's os-release; None is a host without the file."""
+
+    def read() -> dict[str, str]:
+        if fields is None:
+            raise FileNotFoundError("/etc/os-release")
+        return fields
+
+    monkeypatch.setattr("platform.freedesktop_os_release", read)
+
+
 @pytest.mark.parametrize(
-    ("text", "name", "version", "has_apt"),
+    ("fields", "name", "version", "has_apt"),
     [
         (DEBIAN, "debian", "12", True),
         (UBUNTU, "ubuntu", "24.04", True),
         (MINT, "linuxmint", "", True),
         (FEDORA, "fedora", "41", False),
-        ("", "linux", "", False),
+        (None, "linux", "", False),
     ],
 )
-def test_distribution(text: str, name: str, version: str, has_apt: bool) -> None:
-    here = requirements.distribution(text)
-    assert (here.id, here.version, here.has_apt) == (name, version, has_apt)
+def test_distribution(
+    fields: dict[str, str] | None,
+    name: str,
+    version: str,
+    has_apt: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    os_release(monkeypatch, fields)
+    host = requirements.distribution()
+    assert (host.id, host.version, host.has_apt) == (name, version, has_apt)
 
 
-def test_distribution_reads_this_hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requirements, "OS_RELEASE", tmp_path / "os-release")
+def test_the_name_of_the_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
+    os_release(monkeypatch, None)
     assert requirements.distribution().name == "an unknown distribution"
-    (tmp_path / "os-release").write_text(DEBIAN)
+    os_release(monkeypatch, DEBIAN)
     assert requirements.distribution().name == "Debian GNU/Linux 12 (bookworm)"
 
 
-# install() against an apt of our own, which writes down what it is asked.
+# install() with a fake apt, which logs its arguments.
 
 APT = """#!/bin/sh
 echo "$DEBIAN_FRONTEND apt-get $*" >>"{log}"
@@ -143,21 +161,20 @@ Apt = Callable[..., Path]
 
 @pytest.fixture
 def apt(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Apt:
-    """Puts an apt-get on the PATH; what it installs is the program `tool`, or nothing."""
+    """Puts a fake apt-get on the PATH, which installs the program `tool`, or nothing."""
     lists = tmp_path / "lists"
     lists.mkdir()
     log = tmp_path / "log"
     monkeypatch.setattr(requirements, "APT_LISTS", lists)
-    monkeypatch.setattr(requirements, "OS_RELEASE", tmp_path / "os-release")
+    os_release(monkeypatch, DEBIAN)
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr("sys.stdin", None)
     for name in ("sh", "env", "setpriv", "touch", "rm", "cp"):
-        found = shutil.which(name, path=os.defpath)
-        assert found
-        (path / name).symlink_to(found)
+        executable = shutil.which(name, path=os.defpath)
+        assert executable
+        (path / name).symlink_to(executable)
 
     def make(*, works: bool = True, fresh: bool = True, stale: bool = False) -> Path:
-        (tmp_path / "os-release").write_text(DEBIAN)
         installs = f'cp "{path}/apt-get" "{path}/tool"' if works else ":"
         for name, text in (("apt-get", APT), ("dpkg", DPKG), ("sudo", SUDO)):
             program(path, name)
@@ -180,15 +197,15 @@ REPAIR = "noninteractive dpkg --configure -a"
 UPDATE = "noninteractive apt-get --quiet update"
 
 
-def test_install_says_which_and_why_before(apt: Apt, events: list[Event]) -> None:
+def test_install_first_notes_each_package_and_why(apt: Apt, events: list[Event]) -> None:
     log = apt()
     requirements.install([TOOL])
     assert log.read_text().splitlines() == [INSTALL]
-    said = [e.text for e in events if e.kind in ("note", "command")]
-    assert said[0] == "installing tool-package: it is a test"
+    texts = [event.text for event in events if event.kind in ("note", "command")]
+    assert texts[0] == "installing tool-package: it is a test"
 
 
-def test_install_shows_how_far_it_is(apt: Apt, path: Path, events: list[Event]) -> None:
+def test_install_shows_its_progress(apt: Apt, path: Path, events: list[Event]) -> None:
     apt()
     program(path, "apt-get")
     (path / "apt-get").write_text(
@@ -197,11 +214,11 @@ def test_install_shows_how_far_it_is(apt: Apt, path: Path, events: list[Event]) 
         "echo 'Get:1 tool-package'; echo 'Unpacking tool-package'; echo 'Setting up tool-package'\n"
     )
     requirements.install([TOOL])
-    far = [(e.done, e.total) for e in events if e.kind == "progress"]
-    assert far == [(1, 3), (2, 3), (3, 3)]
+    progress = [(event.done, event.total) for event in events if event.kind == "progress"]
+    assert progress == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_nothing_missing_installs_nothing(apt: Apt) -> None:
+def test_install_without_needs_does_nothing(apt: Apt) -> None:
     log = apt()
     requirements.install([])
     assert not log.exists()
@@ -217,13 +234,13 @@ def test_lists_that_are_missing_or_old_are_fetched_first(apt: Apt, tmp_path: Pat
     assert log.read_text().splitlines() == [UPDATE, INSTALL]
 
 
-def test_a_failure_is_repaired_and_tried_once_more(apt: Apt) -> None:
+def test_a_failed_installation_is_repaired_and_tried_again(apt: Apt) -> None:
     log = apt(stale=True)
     requirements.install([TOOL])
     assert log.read_text().splitlines() == [INSTALL, REPAIR, UPDATE, INSTALL]
 
 
-def test_a_failure_that_stays_is_raised(apt: Apt, path: Path) -> None:
+def test_a_second_failure_is_raised(apt: Apt, path: Path) -> None:
     log = apt()
     (path / "apt-get").write_text(f'#!/bin/sh\necho "$2" >>"{log}"\n[ "$2" = update ]\n')
     with pytest.raises(proc.CommandFailed):
@@ -231,14 +248,14 @@ def test_a_failure_that_stays_is_raised(apt: Apt, path: Path) -> None:
     assert log.read_text().splitlines() == ["install", REPAIR, "update", "install"]
 
 
-def test_what_is_installed_and_still_not_there_is_said(apt: Apt) -> None:
+def test_a_package_without_the_expected_program_is_an_error(apt: Apt) -> None:
     apt(works=False)
-    with pytest.raises(InfraError, match="installed, but not found: tool-package") as caught:
+    with pytest.raises(InfraError, match="installed, but not found: tool-package") as error:
         requirements.install([TOOL])
-    assert caught.value.hint == "looked for: tool"
+    assert error.value.hint == "looked for: tool"
 
 
-def test_without_root_sudo_is_used_and_never_asks(
+def test_without_root_sudo_is_used_without_a_password(
     apt: Apt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = apt()
@@ -253,16 +270,18 @@ def test_without_root_and_sudo_the_command_is_shown(
     apt()
     (path / "sudo").unlink()
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    with pytest.raises(InfraError, match="needs root, and there is no sudo") as caught:
+    with pytest.raises(InfraError, match="needs root, and sudo is not installed") as error:
         requirements.install([TOOL])
-    assert "apt-get --quiet install --yes" in caught.value.hint
+    assert "apt-get --quiet install --yes" in error.value.hint
 
 
-def test_elsewhere_nothing_is_installed_but_all_is_named(apt: Apt, tmp_path: Path) -> None:
+def test_on_other_distributions_the_missing_packages_are_named(
+    apt: Apt, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = apt()
-    (tmp_path / "os-release").write_text(FEDORA)
-    with pytest.raises(InfraError, match="missing on this host: tool-package") as caught:
+    os_release(monkeypatch, FEDORA)
+    with pytest.raises(InfraError, match="missing on this host: tool-package") as error:
         requirements.install([TOOL])
-    assert "Fedora" in caught.value.hint
-    assert caught.value.detail == "tool-package: it is a test"
+    assert "Fedora" in error.value.hint
+    assert error.value.detail == "tool-package: it is a test"
     assert not log.exists()
