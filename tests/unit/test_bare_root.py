@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What `.ci/bare-root` takes from the host, and what it leaves there. Making and entering the root
-needs Debian's archive and root: `.ci/run` shows whether that works."""
+"""What `.ci/bare-root` takes from the host, and what it does not.
+
+Making and entering the root needs Debian's archive and root privileges; `.ci/run` tests that.
+"""
 
 import os
 import subprocess
@@ -19,9 +21,9 @@ echo 'Vendor nodistro http://v.example/'
 
 
 def call(line: str, tmp_path: Path, **environment: str) -> str:
-    """What a line of bash says after the script's functions."""
+    """The output of a line of bash that may call the script's functions."""
     path = f"{tmp_path / 'bin'}:{os.defpath}"
-    done = subprocess.run(
+    result = subprocess.run(
         ["bash", "-c", f'. "$1"; {line}', "bash", SCRIPT],
         env={"PATH": path, "HOME": str(tmp_path), **environment},
         stdin=subprocess.DEVNULL,
@@ -30,8 +32,8 @@ def call(line: str, tmp_path: Path, **environment: str) -> str:
         timeout=60,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 @pytest.fixture
@@ -43,16 +45,16 @@ def apt(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("release", ["bookworm", "trixie"])
 def test_a_release_comes_from_the_hosts_mirrors(release: str, apt: None, tmp_path: Path) -> None:
-    said = call("sources", tmp_path, RIG_CI_RELEASE=release).splitlines()
+    lines = call("sources", tmp_path, RIG_CI_RELEASE=release).splitlines()
     signed = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"
-    assert said == [
+    assert lines == [
         f"deb {signed} http://d.example/debian/ {release} main",
         f"deb {signed} http://d.example/debian/ {release}-updates main",
         f"deb {signed} http://s.example/debian-security/ {release}-security main",
     ]
 
 
-def test_pip_is_told_of_indexes_and_of_nothing_on_the_hosts_disk(tmp_path: Path) -> None:
+def test_pip_gets_the_indexes_and_no_path_of_the_hosts_disk(tmp_path: Path) -> None:
     (tmp_path / ".pip").mkdir()
     (tmp_path / ".pip" / "pip.conf").write_text(
         "[global]\nindex-url = https://i.example/simple\n"
@@ -68,10 +70,10 @@ def test_pip_is_told_of_indexes_and_of_nothing_on_the_hosts_disk(tmp_path: Path)
     assert not [line for line in lines if "/opt" in line or "/etc" in line]
 
 
-def test_of_the_environment_there_is_what_makes_sense_in_the_root(tmp_path: Path) -> None:
+def test_the_root_gets_the_variables_that_are_useful_there(tmp_path: Path) -> None:
     (tmp_path / "root" / "etc").mkdir(parents=True)
     (tmp_path / "root" / "etc" / "ca.crt").touch()
-    said = call(
+    variables = call(
         f"root={tmp_path}/root store=/s cache=/s/ci; choose_environment;"
         " printf '%s\\n' \"${environment[@]}\"",
         tmp_path,
@@ -87,10 +89,10 @@ def test_of_the_environment_there_is_what_makes_sense_in_the_root(tmp_path: Path
         SOME_TOKEN="secret",
         PYTHONPATH="/elsewhere",
     ).splitlines()
-    fixed = {name: value for name, _, value in (line.partition("=") for line in said[:6])}
+    fixed = {name: value for name, _, value in (line.partition("=") for line in variables[:6])}
     assert list(fixed) == ["PATH", "HOME", "LANG", "TERM", "RIG_STORE", "PIP_CACHE_DIR"]
     assert (fixed["HOME"], fixed["RIG_STORE"]) == ("/root", "/s")
-    assert sorted(said[6:]) == [
+    assert sorted(variables[6:]) == [
         "CI=true",
         "PIP_INDEX_URL=https://i.example/simple",
         "RIG_PATIENCE=2",
@@ -101,8 +103,8 @@ def test_of_the_environment_there_is_what_makes_sense_in_the_root(tmp_path: Path
 
 @pytest.mark.parametrize(("words", "status"), [(["--help"], 0), ([], 2), (["--"], 2)])
 def test_usage(words: list[str], status: int) -> None:
-    done = subprocess.run(
+    result = subprocess.run(
         [SCRIPT, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
-    assert done.returncode == status
-    assert "usage: .ci/bare-root" in (done.stderr if status else done.stdout)
+    assert result.returncode == status
+    assert "usage: .ci/bare-root" in (result.stderr if status else result.stdout)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`bootstrap` on machines of our own: a PATH with what we put there, and a Python that pretends."""
+"""`bootstrap` on fake machines: a PATH with a few programs, and a fake Python."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ import pytest
 
 TOP = Path(__file__).parent.parent.parent
 
-# What bash scripts and the fakes need of a minimal Debian.
+# Programs of a minimal Debian that bash scripts and the fakes need.
 ESSENTIAL = (
     "bash",
     "cat",
@@ -103,7 +103,7 @@ class Machine:
         )
 
     def log(self) -> list[str]:
-        """What was done since the last time this was asked."""
+        """The programs that were started since the last call."""
         path = self.root / "log"
         lines = path.read_text().splitlines() if path.exists() else []
         path.unlink(missing_ok=True)
@@ -119,12 +119,12 @@ def machine(tmp_path: Path) -> Machine:
     (tmp_path / "checkout" / "bootstrap").chmod(0o755)
     (tmp_path / "checkout" / "pyproject.toml").write_text("[project]\n")
     for name in ESSENTIAL:
-        found = shutil.which(name, path=os.defpath)
-        assert found, name
-        (tmp_path / "bin" / name).symlink_to(found)
-    made = Machine(tmp_path)
-    made.program("sudo", SUDO)
-    return made
+        executable = shutil.which(name, path=os.defpath)
+        assert executable, name
+        (tmp_path / "bin" / name).symlink_to(executable)
+    machine = Machine(tmp_path)
+    machine.program("sudo", SUDO)
+    return machine
 
 
 def test_demo_runs_the_main_job_and_is_quick_the_second_time(machine: Machine) -> None:
@@ -133,19 +133,19 @@ def test_demo_runs_the_main_job_and_is_quick_the_second_time(machine: Machine) -
     cases = "anon_lost_write,anon_roundtrip,old_or_zero_redirty_kept"
     job = f"rig run batch-dirty-tlb-flush@v2 --arch x86_64,arm64 --case {cases}"
     assert machine.log() == ["venv by python3", PIP_INSTALL, DOCTOR, job]
-    (machine.root / "bin" / "python3").unlink()  # not even looked for
+    (machine.root / "bin" / "python3").unlink()  # it is not needed any more
     assert machine.run("demo", "--json", "out").returncode == 0
     assert machine.log() == [DOCTOR, f"{job} --json out"]
 
 
-def test_of_what_works_there_is_a_line_of_its_own(machine: Machine) -> None:
+def test_each_step_that_works_prints_one_line(machine: Machine) -> None:
     machine.apt(offers="11")
     result = machine.run("test")
     assert result.returncode == 0
     assert result.stdout == ""
     assert result.stderr.splitlines() == [
         "bootstrap: fetching the package lists",
-        "bootstrap: python3 and its venv module are missing: the rig is written in Python",
+        "bootstrap: python3 and its venv module are missing; the rig needs them",
         "bootstrap: installing python3 python3-venv by apt",
         "bootstrap: making .venv with Python 3.11.1",
         "bootstrap: installing the rig and its Python dependencies into .venv",
@@ -167,7 +167,7 @@ def test_a_changed_pyproject_is_installed_into_the_same_venv(machine: Machine) -
     assert machine.log() == [PIP_INSTALL, DOCTOR, "tox"]
 
 
-def test_an_installation_that_failed_is_not_taken_for_done(machine: Machine) -> None:
+def test_an_installation_that_failed_is_done_again(machine: Machine) -> None:
     machine.python()
     failed = machine.run("test", PIP_FAILS="1")
     assert failed.returncode == 3
@@ -178,7 +178,7 @@ def test_an_installation_that_failed_is_not_taken_for_done(machine: Machine) -> 
     assert machine.log() == [PIP_INSTALL, DOCTOR, "tox"]
 
 
-def test_a_change_that_failed_and_was_taken_back_is_installed_over(machine: Machine) -> None:
+def test_a_failed_change_that_was_reverted_is_installed_again(machine: Machine) -> None:
     machine.python()
     machine.run("test")
     pyproject = machine.checkout / "pyproject.toml"
@@ -191,7 +191,7 @@ def test_a_change_that_failed_and_was_taken_back_is_installed_over(machine: Mach
     assert machine.log() == [PIP_INSTALL, DOCTOR, "tox"]
 
 
-def test_a_checkout_that_moved_gets_its_venv_again(machine: Machine) -> None:
+def test_a_checkout_that_moved_gets_a_new_venv(machine: Machine) -> None:
     machine.python()
     machine.run("test")
     moved = machine.root / "elsewhere"
@@ -202,7 +202,7 @@ def test_a_checkout_that_moved_gets_its_venv_again(machine: Machine) -> None:
     assert machine.log() == ["venv by python3", PIP_INSTALL, DOCTOR, "tox"]
 
 
-def test_a_doctor_that_fails_stops_it_with_the_doctors_status(machine: Machine) -> None:
+def test_bootstrap_stops_with_the_status_of_a_failed_doctor(machine: Machine) -> None:
     machine.python()
     machine.run("test")
     (machine.checkout / ".venv/bin/rig").write_text("#!/bin/sh\nexit 3\n")
@@ -213,24 +213,24 @@ def test_a_doctor_that_fails_stops_it_with_the_doctors_status(machine: Machine) 
 
 def test_a_newer_python_beside_an_old_one_is_found(machine: Machine) -> None:
     machine.python(version="9")
-    machine.python("python3.13", version="none")  # pyenv's shim of a version that is not chosen
+    machine.python("python3.13", version="none")  # pyenv's shim of a version that is not installed
     machine.python("python3.12", version="12")
     assert machine.run("test").returncode == 0
     assert machine.log()[0] == "venv by python3.12"
 
 
-def test_a_python_with_venv_goes_before_one_without(machine: Machine) -> None:
+def test_a_python_with_venv_is_preferred(machine: Machine) -> None:
     machine.python(venv="no")
     machine.python("python3.12", version="12")
     assert machine.run("test").returncode == 0
     assert machine.log()[0] == "venv by python3.12"
 
 
-def test_too_old_a_python_is_said_clearly(machine: Machine) -> None:
+def test_a_python_that_is_too_old_is_an_error(machine: Machine) -> None:
     machine.python(version="10")
     result = machine.run("test")
     assert result.returncode == 3
-    assert "needs python3 >= 3.11; here is Python 3.10.1" in result.stderr
+    assert "needs python3 >= 3.11; found: Python 3.10.1" in result.stderr
     assert machine.log() == []
 
 
@@ -255,21 +255,21 @@ def test_a_missing_venv_module_is_installed_by_apt(machine: Machine) -> None:
     assert log[1].startswith("apt-get install") and log[1].endswith(" python3.11-venv")
 
 
-def test_an_apt_with_too_old_a_python_installs_nothing(machine: Machine) -> None:
+def test_a_python_package_that_is_too_old_is_not_installed(machine: Machine) -> None:
     machine.apt(offers="10")
     result = machine.run("test")
     assert result.returncode == 3
-    assert "needs python3 >= 3.11; here is python3 3.10.2-1+b1" in result.stderr
+    assert "needs python3 >= 3.11; found: python3 3.10.2-1+b1" in result.stderr
     assert not [line for line in machine.log() if "install" in line]
 
 
-def test_where_there_is_no_apt_nothing_is_guessed(machine: Machine) -> None:
+def test_without_apt_the_requirement_is_named(machine: Machine) -> None:
     result = machine.run("test")
     assert result.returncode == 3
-    assert "there is no python3 >= 3.11 with its venv module" in result.stderr
+    assert "python3 >= 3.11 or its venv module is not installed" in result.stderr
 
 
-def test_sudo_does_not_ask_where_nobody_can_answer(machine: Machine) -> None:
+def test_sudo_does_not_ask_without_a_terminal(machine: Machine) -> None:
     bootstrap = machine.checkout / "bootstrap"
     assert "((EUID == 0))" in bootstrap.read_text()
     bootstrap.write_text(bootstrap.read_text().replace("((EUID == 0))", "false"))
@@ -281,7 +281,7 @@ def test_sudo_does_not_ask_where_nobody_can_answer(machine: Machine) -> None:
     shutil.rmtree(machine.checkout / ".venv")
     result = machine.run("test")
     assert result.returncode == 3
-    assert "this needs root: apt-get update" in result.stderr
+    assert "this command needs root: apt-get update" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -294,10 +294,10 @@ def test_usage(machine: Machine, arguments: tuple[str, ...], status: int) -> Non
     assert machine.log() == []
 
 
-def test_what_took_long_is_said(machine: Machine) -> None:
+def test_a_long_time_is_reported(machine: Machine) -> None:
     machine.python()
-    said = machine.run("test", SECONDS="70").stderr.splitlines()
-    assert said[-1].startswith("bootstrap: ready after 7")
+    lines = machine.run("test", SECONDS="70").stderr.splitlines()
+    assert lines[-1].startswith("bootstrap: ready after 7")
     assert machine.run("test").stderr == ""
 
 
@@ -316,5 +316,5 @@ def test_ci_calls_exactly_bootstrap_test_in_a_bare_root(machine: Machine) -> Non
         check=False,
     )
     assert result.returncode == 4
-    (called,) = machine.log()
-    assert called.endswith("/.ci/bare-root -- ./bootstrap test")
+    (command,) = machine.log()
+    assert command.endswith("/.ci/bare-root -- ./bootstrap test")
