@@ -44,7 +44,7 @@ def edited(store: Store, commit: str, number: int) -> str:
 
 
 def build_spec(store: Store, kernel_tree: KernelTree, flavour: str = "base") -> BuildSpec:
-    extra = tuple(each.config for each in suite.known().values())
+    extra = tuple(declared.config for declared in suite.known().values())
     config = kbuild.fragments(Shelves.default().kconfigs, arch.pick(ARCH), flavour, extra)
     return BuildSpec(tree=kernel_tree, config=config)
 

@@ -339,15 +339,15 @@ def boot(machine: Machine, software: Software, directory: Path) -> Iterator[Gues
     logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
     with ExitStack() as stack:
         scratch = stack.enter_context(sandbox.scratch())
-        own = scratch / "qemu"
-        own.mkdir()
+        qemu_directory = scratch / "qemu"
+        qemu_directory.mkdir()
         host, user = sshkeys.make(), sshkeys.make()
         files = Files(
             kernel=software.kernel,
             initrd=write_initrd(scratch / "initrd", (*software.initrd, sshkeys.pack(host, user))),
-            qmp=own / "qmp",
+            qmp=qemu_directory / "qmp",
             port=0 if sandbox.broken() else PORT,
-            swap_disk=_swap_disk(own, machine.swap.disk),
+            swap_disk=_swap_disk(qemu_directory, machine.swap.disk),
             data_disk=software.data_disk,
         )
         command = live_command(machine, software, files, directory / "qemu.cmd")
@@ -379,7 +379,7 @@ def _await_ready(guest: Guest, began: float) -> None:
         if time.monotonic() > deadline:
             guest.diagnose()
             raise guest._boot_failed(
-                f"the kernel hangs at boot: not up within {deadline - began:.0f} s"
+                f"the kernel hangs at boot: not ready within {deadline - began:.0f} s"
             )
     check_setup(console.path.read_bytes())
 

@@ -5,8 +5,8 @@
  * 1. The main loop. Each virtual timer that expires wakes QEMU's main loop
  *    (icount_notify_aio_contexts(), accel/tcg/tcg-accel-ops-icount.c). The main loop then runs the
  *    timers that are due. So does the thread of the CPUs, and the host decides which is first. If
- *    the main loop is first, all CPUs lose the rest of their turns (qemu_cpu_kick()). It usually
- *    finds no timer, because the next one is far away. With a near timer one run in twenty differed.
+ *    the main loop is first, all CPUs lose the rest of their turns (qemu_cpu_kick()). Usually no
+ *    timer is due, because the next one is far away. With a near one, one run in twenty differed.
  *    So the main loop waits here until no CPU executes: all are idle, or one is stopped, by gdb or
  *    at the end of the run.
  *

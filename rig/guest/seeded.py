@@ -117,26 +117,30 @@ def started(
     Its files are moved to `directory` afterwards. QEMU may write to the directories in `share` too.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    with sandbox.scratch(directory) as own:
-        argv = _command(machine, software, command, directory, own)
+    with sandbox.scratch(directory) as qemu_directory:
+        argv = _command(machine, software, command, directory, qemu_directory)
         initrd = directory / INITRD
         read = (software.kernel.with_name(arches.pick(machine.arch).seeded_kernel), initrd)
-        box = software.box(machine, read=read, write=(own, *share))
-        boxed = replace(box, env=environment(software), cwd=own)
+        box = software.box(machine, read=read, write=(qemu_directory, *share))
+        boxed = replace(box, env=environment(software), cwd=qemu_directory)
         try:
             yield (
                 sandbox.command([*argv, *options], boxed, unconfined=software.unconfined),
-                own,
+                qemu_directory,
             )
         finally:
             initrd.unlink(missing_ok=True)
             for leaf in (CONSOLE, ANSWER, *leaves):
-                if os.path.lexists(own / leaf):
-                    sandbox.take(own, leaf, directory / leaf, MOST.get(leaf, TRACE_MAX))
+                if os.path.lexists(qemu_directory / leaf):
+                    sandbox.take(qemu_directory, leaf, directory / leaf, MOST.get(leaf, TRACE_MAX))
 
 
 def _command(
-    machine: Machine, software: Software, command: Sequence[str], directory: Path, own: Path
+    machine: Machine,
+    software: Software,
+    command: Sequence[str],
+    directory: Path,
+    qemu_directory: Path,
 ) -> list[str]:
     """QEMU's command line without the sandbox. Writes it and the initrd to `directory`."""
     schedule = machine.schedule
@@ -152,8 +156,8 @@ def _command(
     files = SeededFiles(
         kernel=software.kernel.with_name(arch.seeded_kernel),
         initrd=write_initrd(directory / INITRD, software.initrd),
-        console=own / CONSOLE,
-        answer=own / ANSWER,
+        console=qemu_directory / CONSOLE,
+        answer=qemu_directory / ANSWER,
     )
     argv = qemu.seeded_argv(replace(machine, cmdline=(*machine.cmdline, *words)), schedule, files)
     (directory / "qemu.cmd").write_text(proc.paste(argv, env=environment(software)) + "\n")

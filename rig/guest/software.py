@@ -56,9 +56,10 @@ def live_command(machine: Machine, software: Software, files: Files, note: Path)
     """QEMU's command line in the sandbox. The one without the sandbox is written to `note`."""
     argv = qemu.argv(machine, files)
     note.write_text(proc.paste(argv) + "\n")
-    own, program = files.qmp.parent, proc.find(argv[0])
+    qemu_directory, program = files.qmp.parent, proc.find(argv[0])
     read = (files.kernel, files.initrd, *sandbox.foreign(program))
-    box = software.box(machine, read=read, write=(own,))
+    box = software.box(machine, read=read, write=(qemu_directory,))
     if files.port:
-        argv = ["sh", "-c", RELAY, str(own / SSH), str(files.port), str(program), *argv[1:]]
+        socket, port = str(qemu_directory / SSH), str(files.port)
+        argv = ["sh", "-c", RELAY, socket, port, str(program), *argv[1:]]
     return sandbox.command(argv, box, unconfined=software.unconfined)

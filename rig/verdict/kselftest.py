@@ -92,7 +92,9 @@ def judge(
     failures = [*_not_ok(tests), *_ended_badly(report, case, exit_status, tests)]
     new = [failure for failure in failures if not _is_known(failure.name, known)]
     passed = [test for test in tests if test.ok and test.directive is None]
-    fixed = [each for each in known if not each.sometimes and _passes(each, passed, failures)]
+    fixed = [
+        failure for failure in known if not failure.sometimes and _passes(failure, passed, failures)
+    ]
     counters = {
         PASSED: len(passed),
         "skipped": sum(test.directive is Directive.SKIP for test in tests),
@@ -104,7 +106,7 @@ def judge(
     killed_by = signal_of(exit_status)
     if killed_by and killed_by not in CRASHES and outcome is not Outcome.FAIL:
         outcome, reason = Outcome.BROKEN, f"killed by {signal_name(killed_by)} from outside"
-    remarks = tuple(f"known failure passes: {each.result} ({each.why})" for each in fixed)
+    remarks = tuple(f"known failure passes: {failure.result} ({failure.why})" for failure in fixed)
     return CaseResult(
         name=case,
         outcome=outcome,
@@ -190,7 +192,7 @@ def _tail(report: KtapReport, lines: int = 20) -> tuple[str, ...]:
 
 
 def _is_known(name: str, known: tuple[Known, ...]) -> bool:
-    return any(fnmatchcase(name, each.result) for each in known)
+    return any(fnmatchcase(name, failure.result) for failure in known)
 
 
 def _passes(known: Known, passed: list[KtapTest], failures: list[_Failure]) -> bool:

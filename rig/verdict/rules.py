@@ -325,7 +325,7 @@ def _of_splats(splats: list[Splat]) -> str:
 
 def _of_cases(outcome: Outcome, cases: list[tuple[str, CaseResult]]) -> str:
     """The first case with this outcome, and the number of others."""
-    (suite, case), *others = [each for each in cases if each[1].outcome is outcome]
+    (suite, case), *others = [pair for pair in cases if pair[1].outcome is outcome]
     more = f" (and {len(others)} more {outcome})" if others else ""
     return f"{suite}/{case.name}: {case.reason}{more}"
 

@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 TOP = HERE.parent.parent
 
 PYTHON = re.compile(r"python3?(\.\d+)?")
-"""`bootstrap` installs it: without it there is no list."""
+"""`bootstrap` installs it, because the rig itself needs it."""
 
 DISPENSABLE = ("fc-list",)
 """matplotlib asks it for fonts if it is installed; matplotlib has its own fonts, too."""
@@ -72,7 +72,7 @@ def complaints(
     callers: dict[Path, set[str]] = {}
     for program, place in executed:
         callers.setdefault(program, set()).add(place)
-    bad = [
+    unlisted = [
         program
         for program in callers
         if program.name not in (*listed, *DISPENSABLE)
@@ -85,7 +85,7 @@ def complaints(
         f" `rig doctor --fix` does not install it: add a Need with programs=({program.name!r},),"
         " or do not use the program.\n"
         + "".join(f"    by {place}\n" for place in sorted(callers[program])[:5])
-        for program in bad
+        for program in unlisted
     ]
 
 
@@ -113,13 +113,13 @@ class Watch:
             return
         executed = list(records(self.directory))
         shutil.rmtree(self.directory)
-        bad = complaints(executed, listed_programs(), own_places())
+        errors = complaints(executed, listed_programs(), own_places())
         reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-        if bad and session.exitstatus == pytest.ExitCode.OK:
+        if errors and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        if bad and reporter is not None:
+        if errors and reporter is not None:
             name = "the programs that were executed"
             report = pytest.TestReport(
-                name, (name, None, name), {}, "failed", "\n".join(bad), "teardown"
+                name, (name, None, name), {}, "failed", "\n".join(errors), "teardown"
             )
             reporter.stats.setdefault("error", []).append(report)

@@ -30,7 +30,7 @@ def test_an_unknown_name() -> None:
 
 
 def test_no_two_architectures_share_a_name() -> None:
-    names = [name for each in arch.known().values() for name in (each.name, *each.aliases)]
+    names = [name for target in arch.known().values() for name in (target.name, *target.aliases)]
     assert len(names) == len(set(names))
 
 

@@ -16,8 +16,8 @@ from rig.log import Event
 from rig.store import Store
 
 Program = Callable[[str, str], Path]
-HOST = next(each for each in arch.known().values() if each.is_host())
-FOREIGN = next(each for each in arch.known().values() if not each.is_host())
+HOST = next(target for target in arch.known().values() if target.is_host())
+FOREIGN = next(target for target in arch.known().values() if not target.is_host())
 WORKS = "echo; echo 'rig: this accelerator works'"
 
 

@@ -12,7 +12,7 @@ from rig import arch, proc
 from rig.errors import InfraError
 from rig.guest import gdbstub
 
-HOST = next(each for each in arch.known().values() if each.is_host())
+HOST = next(target for target in arch.known().values() if target.is_host())
 OURS, THEIRS = bytes(range(16)), bytes(16)
 Server = Callable[[list[bytes]], tuple[Path, list[bytes]]]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Images archives with a fake mmdebstrap, which packs a directory."""
+"""Images made with a fake mmdebstrap, which packs a directory."""
 
 import stat
 import subprocess
@@ -15,7 +15,7 @@ from rig.kernel import debian
 from rig.store import Store
 
 TOP = Path(__file__).parents[3]
-HOST = next(each for each in arch.known().values() if each.is_host())
+HOST = next(target for target in arch.known().values() if target.is_host())
 SPEC = """\
 release = "bookworm"
 packages = ["busybox-static", "dropbear-bin"]
@@ -120,7 +120,7 @@ def test_an_image_is_made_once_and_again_when_it_changes(
     assert image.build(store, images, "test", HOST) == archives[0]
     assert len(mmdebstrap_calls.read_text().splitlines()) == 1
     tree = images / "test" / "tree"
-    other = next(each for each in arch.known().values() if each is not HOST)
+    other = next(target for target in arch.known().values() if target is not HOST)
     archives.append(image.build(store, images, "test", other))
     (tree / "etc" / "rig" / "setup").chmod(0o644)
     archives.append(image.build(store, images, "test", HOST))

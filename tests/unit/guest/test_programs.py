@@ -12,7 +12,7 @@ from rig.guest import programs
 from rig.log import Event
 from rig.store import Store
 
-HOST = next(each for each in arch.known().values() if each.is_host())
+HOST = next(target for target in arch.known().values() if target.is_host())
 
 
 @pytest.fixture(autouse=True)

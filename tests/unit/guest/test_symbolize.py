@@ -9,7 +9,7 @@ from rig import arch
 from rig.guest import symbolize
 from rig.guest.console import scan
 
-HOST = next(each for each in arch.known().values() if each.is_host())
+HOST = next(target for target in arch.known().values() if target.is_host())
 
 SOURCE = """\
 int outer(int n);
