@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Kernel versions, and ranges of them as mutants and suites write them."""
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import Self
@@ -16,6 +17,7 @@ VERSION = re.compile(
 _Key = tuple[int, int, int, bool, int]
 
 
+@functools.total_ordering
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KernelVersion:
     """What `uname -r` or a git tag says. Ordered: rc before release before stable updates.
@@ -74,15 +76,6 @@ class KernelVersion:
 
     def __lt__(self, other: Self) -> bool:
         return (self.key, self.extra) < (other.key, other.extra)
-
-    def __le__(self, other: Self) -> bool:
-        return (self.key, self.extra) <= (other.key, other.extra)
-
-    def __gt__(self, other: Self) -> bool:
-        return (self.key, self.extra) > (other.key, other.extra)
-
-    def __ge__(self, other: Self) -> bool:
-        return (self.key, self.extra) >= (other.key, other.extra)
 
 
 def _side(version: KernelVersion, bound: KernelVersion) -> int:
