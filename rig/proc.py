@@ -67,6 +67,12 @@ class TooMuchOutput(InfraError):
     """A command was killed because it said too much."""
 
 
+def cpus() -> int:
+    """CPUs the rig may use: taskset(1), a container or a batch system may leave it fewer than the
+    host has."""
+    return len(os.sched_getaffinity(0))
+
+
 def which(program: str) -> Path | None:
     found = shutil.which(program)
     return Path(found) if found else None

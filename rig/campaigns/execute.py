@@ -4,7 +4,6 @@
 import contextvars
 import json
 import math
-import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -126,7 +125,7 @@ def side_by_side(specs: Sequence[RunSpec]) -> int:
     available = re.search(r"^MemAvailable: +(\d+) kB$", meminfo, re.MULTILINE)
     free = int(available[1]) >> 10 if available else 0
     largest = max(spec.machine.memory + 256 for spec in specs)
-    return max(1, min(os.cpu_count() or 1, free * 3 // 4 // largest, len(specs)))
+    return max(1, min(proc.cpus(), free * 3 // 4 // largest, len(specs)))
 
 
 def _prepare_or_verdict(context: Context, spec: RunSpec) -> Prepared | RunResult:

@@ -6,7 +6,6 @@ differ. A series gets a copy of the O= directory: what its Makefiles put there r
 series' kernel.
 """
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -184,7 +183,7 @@ def _worktree_of(admin: Path) -> Path:
 
 
 def jobs() -> int:
-    return (os.cpu_count() or 1) + 1
+    return proc.cpus() + 1
 
 
 def make_command(arch: Arch, lane: Path, *targets: str) -> list[str]:

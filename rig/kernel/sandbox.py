@@ -59,7 +59,7 @@ class Limits:
 
     memory: int = 8 * GIB
     """Address space of each process; the host's OOM killer looks for the box's first."""
-    processes: int = 1024 + 64 * (os.cpu_count() or 1)
+    processes: int = field(default_factory=lambda: 1024 + 64 * proc.cpus())
     file: int = 4 * GIB
     """The largest file."""
 
@@ -85,7 +85,7 @@ class Box:
     device: Path | None = None
     cwd: Path = Path("/tmp")
     env: Mapping[str, str] = field(default_factory=dict)
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     terminal: bool = False
     """A person is at it: it has a terminal of its own, which script(1) leads to that person's."""
 

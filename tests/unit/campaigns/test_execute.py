@@ -189,7 +189,7 @@ def test_guests_runside_by_side(
         return results["pass"][0]
 
     monkeypatch.setattr(pipeline, "execute", execute)
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1})
     monkeypatch.setattr(executing, "side_by_side", lambda specs: 2)
     executing.execute(Context(store, SHELVES), [spec("x86_64"), spec("arm64")], tmp_path)
     assert not together.broken
@@ -204,7 +204,7 @@ def test_only_as_many_guests_as_the_host_has_room_for(
 ) -> None:
     """In three quarters of the memory that is available, 1024 MiB and QEMU's own for each."""
     meminfo = f"MemTotal: 1 kB\nMemFree: 2 kB\nMemAvailable:   {available << 10} kB\n"
-    monkeypatch.setattr("os.cpu_count", lambda: cpus)
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(cpus)))
     monkeypatch.setattr(Path, "read_text", lambda path: meminfo)
     assert executing.side_by_side([spec()] * wanted) == guests
 

@@ -95,3 +95,11 @@ def test_a_compiler_cache_is_the_boxs(
         monkeypatch.setattr(sandbox, "PATH", path)
         command = builddir.make_command(arch.pick("x86_64"), Path("/lane"), "vmlinux")
         assert any(word.startswith("CC=ccache ") for word in command) == there
+
+
+def test_as_many_jobs_as_the_rig_has_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under taskset(1) that is fewer than the host has."""
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {3})
+    assert builddir.jobs() == 2
+    assert sandbox.Limits().processes == 1024 + 64
