@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Debian's archive, as this machine is set up to reach it, without touching its configuration."""
 
+import platform
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,6 @@ from rig.errors import InfraError
 from rig.store import Store
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-OS_RELEASE = Path("/etc/os-release")
 
 
 class Unreachable(InfraError):
@@ -48,12 +48,14 @@ def _mirror(options: list[str]) -> Mirror | None:
         tuple(line.split()[1:]) for line in done.stdout.splitlines() if line.startswith("Packages ")
     }
     debian = {row[1]: row[2] for row in sorted(rows) if len(row) == 3 and row[0] == "Debian"}
-    release = OS_RELEASE.read_text() if OS_RELEASE.is_file() else ""
-    named = re.search(r"^VERSION_CODENAME=\"?(\w+)", release, re.MULTILINE)
     codenames = [codename for codename in debian if "-" not in codename]
     if not codenames:
         return None
-    own = named[1] if named and named[1] in codenames else codenames[0]
+    try:
+        release = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+    except OSError:  # a container may have no os-release(5)
+        release = ""
+    own = release if release in codenames else codenames[0]
     return Mirror(codename=own, uri=debian[own], security=debian.get(f"{own}-security", ""))
 
 

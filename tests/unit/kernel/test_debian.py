@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Against an apt of the test's own, which says what it is told to."""
 
+import platform
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,9 +28,10 @@ Program = Callable[[str, str], Path]
 @pytest.fixture(autouse=True)
 def _debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "keyring.gpg").touch()
-    (tmp_path / "os-release").write_text("ID=debian\nVERSION_CODENAME=bookworm\n")
     monkeypatch.setattr(debian, "KEYRING", tmp_path / "keyring.gpg")
-    monkeypatch.setattr(debian, "OS_RELEASE", tmp_path / "os-release")
+    monkeypatch.setattr(
+        platform, "freedesktop_os_release", lambda: {"VERSION_CODENAME": "bookworm"}
+    )
 
 
 def says(tmp_path: Path, rows: str) -> str:
@@ -53,16 +55,26 @@ def test_the_archive_apt_is_set_up_with(store: Store, tmp_path: Path, program: P
 @pytest.mark.parametrize(
     ("release", "own"),
     [
-        ("VERSION_CODENAME=trixie\n", "trixie"),
-        ('VERSION_CODENAME="trixie"\n', "trixie"),
-        ("VERSION_CODENAME=forky\n", "sid"),
-        ("", "sid"),
+        ({"VERSION_CODENAME": "trixie"}, "trixie"),
+        ({"VERSION_CODENAME": "forky"}, "sid"),
+        ({}, "sid"),
+        (None, "sid"),
     ],
 )
 def test_the_machines_own_release_is_what_it_says(
-    store: Store, tmp_path: Path, program: Program, release: str, own: str
+    store: Store,
+    tmp_path: Path,
+    program: Program,
+    monkeypatch: pytest.MonkeyPatch,
+    release: dict[str, str] | None,
+    own: str,
 ) -> None:
-    (tmp_path / "os-release").write_text(release)
+    def os_release() -> dict[str, str]:
+        if release is None:
+            raise OSError("no os-release file")
+        return release
+
+    monkeypatch.setattr(platform, "freedesktop_os_release", os_release)
     rows = "".join(f"Packages Debian {name} http://{name}.example/\n" for name in ("trixie", "sid"))
     program("apt-get", says(tmp_path, rows))
     found = debian.mirror(store)
