@@ -18,20 +18,8 @@ DEADLINE = 300.0
 NO_SEARCH = "Server returned an error."
 """What b4 says of a search that failed; of a thread it says with which status."""
 
-# b4 has no word for looking back from a revision, but knows how: `b4 diff` does it.
-OLDER = """\
-import logging, sys
-import b4, b4.command, b4.mbox
-logging.basicConfig(format="%(message)s", level=logging.INFO)
-known, wanted, out = sys.argv[1:]
-b4.setup_config(b4.command.setup_parser().parse_args(["-n", "mbox", "x@y"]))
-mails = b4.get_msgs_from_mailbox_or_maildir(known)
-there = len(mails)
-revisions = [int(number) for number in wanted.split(",")]
-found = b4.mbox.get_extra_series(mails, direction=-1, wantvers=revisions, nocache=True)
-if len(found) > there:
-    b4.mbox.save_msgs_as_mbox(out, found[there:])
-"""
+OLDER_REVISIONS = Path(__file__).with_name("older_revisions.py")
+"""The program that looks for older revisions; see there why it is one."""
 
 
 def thread(
@@ -87,7 +75,8 @@ def older(source: str, mails: Path, revisions: list[int], out: Path) -> Path | N
     """Mails of these older revisions, by the change-id or by subject and author, if there are."""
     path = out / "older"
     wanted = ",".join(str(number) for number in revisions)
-    argv = [sys.executable, "-P", "-c", OLDER, str(mails), wanted, str(path)]
+    # -P: this directory is not on the program's path, or `import b4` would find this module.
+    argv: list[str | Path] = [sys.executable, "-P", OLDER_REVISIONS, mails, wanted, path]
     done = proc.run(argv, check=False, deadline=DEADLINE)
     if done.status:
         raise InfraError(
