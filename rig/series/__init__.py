@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Mails, until they are a revision of a series on the shelf: read, fetched, checked."""
+"""Patch series: fetching mails, checking them, and reading `patches/<series>/vN.mbx`."""

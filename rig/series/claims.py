@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a cover letter says its series gains: patches/<series>/claims.toml."""
+"""Performance claims of a cover letter, as numbers: patches/<series>/claims.toml."""
 
 import tomllib
 from collections.abc import Collection, Mapping
@@ -13,48 +13,49 @@ FILE = "claims.toml"
 
 
 class Claim(pydantic.BaseModel, extra="forbid", frozen=True):
-    """One number of a cover letter's."""
+    """One number from a cover letter."""
 
     bench: tuple[str, ...] = pydantic.Field(min_length=1)
-    """Of the rig's: what was run there, or the nearest to it."""
+    """The rig's benchmarks that are the same as, or nearest to, the one in the cover letter."""
     metric: str
-    """Of each of these benchmarks."""
+    """A metric that each of these benchmarks has."""
     change: float
-    """In percent of what it was; -100 is `goes to 0`."""
+    """In percent of the value before the series; -100 means that it becomes 0."""
     said: str
-    """Where, in which words."""
+    """The place and the words of the claim."""
     machine: str
-    """On what."""
+    """The machine that the author measured on."""
 
 
 class _File(pydantic.BaseModel, extra="forbid", frozen=True):
     claim: tuple[Claim, ...]
 
 
-def load(shelf: Path, series: str, known: Mapping[str, Collection[str]]) -> tuple[Claim, ...]:
-    """The claims of a series, none where nobody wrote them down; `known` are the metrics of each
-    benchmark.
+def load(shelf: Path, series: str, metrics: Mapping[str, Collection[str]]) -> tuple[Claim, ...]:
+    """The claims of a series; none if it has no claims.toml. `metrics` are those of each benchmark.
 
-    Raises ConfigError, naming the file, for one that cannot be read, or is of what nobody measures.
+    Raises ConfigError, naming the file, if it cannot be read, or if a claim names a benchmark or a
+    metric that does not exist.
     """
-    # A series of no shelf is called after its file, which may be called anything.
-    path = next((one for one in shelf.glob(f"*/{FILE}") if one.parent.name == series), None)
+    # A series outside patches/ is named after its file, whose name may hold anything: no path is
+    # made of it.
+    path = next((path for path in shelf.glob(f"*/{FILE}") if path.parent.name == series), None)
     if path is None:
         return ()
     try:
-        found = _File.model_validate(tomllib.loads(path.read_text())).claim
-        for claim in found:
-            _check(claim, known)
-    except ValueError as error:  # TOML's and pydantic's are all of them
+        claims = _File.model_validate(tomllib.loads(path.read_text())).claim
+        for claim in claims:
+            _check(claim, metrics)
+    except ValueError as error:  # the errors of tomllib and of pydantic are ValueErrors
         raise ConfigError(f"{path}: {error}") from error
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}", hint=error.hint) from error
-    return found
+    return claims
 
 
-def _check(claim: Claim, known: Mapping[str, Collection[str]]) -> None:
+def _check(claim: Claim, metrics: Mapping[str, Collection[str]]) -> None:
     for name in claim.bench:
-        if name not in known:
-            raise unknown("benchmark", name, known)
-        if claim.metric not in known[name]:
-            raise unknown(f"metric of {name}", claim.metric, known[name])
+        if name not in metrics:
+            raise unknown("benchmark", name, metrics)
+        if claim.metric not in metrics[name]:
+            raise unknown(f"metric of {name}", claim.metric, metrics[name])

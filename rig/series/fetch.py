@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Series in: mail, mailbox, patch directory or git range -> `patches/<series>/vN.mbx`.
+"""`rig fetch`: a mail, mailbox, patch directory or git range -> `patches/<series>/vN.mbx`.
 
-Beside vN.mbx, which is what `b4 am` wrote, byte for byte, are b4's vN.cover and vN.thread.mbx, the
-thread it was taken from. What is on the shelf is never written again; all of a fetch is there in
-the end, or nothing of it.
+vN.mbx is the output of `b4 am`, byte for byte. Beside it are b4's vN.cover, and vN.thread.mbx, the
+thread it was made from. Files in patches/ are never overwritten. A fetch adds all of its revisions,
+or none.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ CHANGE_ID = re.compile(r"\d{8}-(?P<slug>.+)-[0-9a-f]{6,}")
 SCRATCH = ".fetch~"
 MUTANTS = "mutants"
 NAME_MAX = 100
-"""Bytes: a file's name has 255, and there is more in some than this."""
+"""Bytes. A file's name has 255, and some are longer than the series' name in it."""
 NO_PATCH = "there is no patch in it"
 A_PATCH = "a patch is a mail with [PATCH] in its subject and a diff in its text"
 
@@ -33,11 +33,11 @@ A_PATCH = "a patch is a mail with [PATCH] in its subject and a diff in its text"
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fetched:
     series: tuple[SeriesVersion, ...]
-    """The oldest first."""
+    """Oldest first."""
     fresh: tuple[int, ...]
-    """The revisions that were not on the shelf yet."""
+    """The revisions that were not in patches/ before."""
     said: str
-    """b4's words."""
+    """b4's output."""
 
 
 def fetch(
@@ -48,42 +48,44 @@ def fetch(
     all_revisions: bool = False,
     with_trailers: bool = False,
 ) -> Fetched:
-    """Put a series on the shelf.
+    """Add a series to patches/, which is `shelf`.
 
-    Raises ConfigError for what is no series, InfraError where the server or the host fails.
+    Raises ConfigError if the source is not a series, InfraError if the server or the host fails.
     """
     if name:
         check_name(name)
     with log.step(f"Fetching {source}") as step, _scratch(shelf) as scratch:
-        found = sources.gather(shelf, source, name, scratch, all_revisions=all_revisions)
-        mails = [mail for thread in found for mail in thread.mails]
+        threads = sources.gather(shelf, source, name, scratch, all_revisions=all_revisions)
+        mails = [mail for thread in threads for mail in thread.mails]
         everything = scratch / "mails"
-        everything.write_bytes(b"".join(thread.path.read_bytes() for thread in found))
-        wanted = _wanted(source, mails, found[0].named, all_revisions=all_revisions)
+        everything.write_bytes(b"".join(thread.path.read_bytes() for thread in threads))
+        revisions = _wanted(source, mails, threads[0].named, all_revisions=all_revisions)
         work = scratch / "work"
         work.mkdir()
-        said, made = "", []
-        for revision in wanted:
+        output, series = "", []
+        for revision in revisions:
             step.note(f"b4 am v{revision}")
             _check_plain(source, mails, revision)
-            own = next(one for one in found if revision in sources.revisions_of(one.mails))
-            (work / f"v{revision}.thread.mbx").write_bytes(own.path.read_bytes())
-            said += b4.am(everything, revision, work, with_trailers=with_trailers)
-            made.append(_read(work / f"v{revision}.mbx", source, said))
-        name = name or found[0].name or _name_of(shelf, made[-1])
+            thread = next(
+                thread for thread in threads if revision in sources.revisions_of(thread.mails)
+            )
+            (work / f"v{revision}.thread.mbx").write_bytes(thread.path.read_bytes())
+            output += b4.am(everything, revision, work, with_trailers=with_trailers)
+            series.append(_read(work / f"v{revision}.mbx", source, output))
+        name = name or threads[0].name or _name_of(shelf, series[-1])
         check_name(name)
-        fresh = _place(shelf, name, work, made)
+        fresh = _place(shelf, name, work, series)
     return Fetched(
-        series=tuple(model.load(shelf, name, revision) for revision in wanted),
+        series=tuple(model.load(shelf, name, revision) for revision in revisions),
         fresh=fresh,
-        said=said,
+        said=output,
     )
 
 
-def _read(path: Path, source: str, said: str) -> SeriesVersion:
-    """What b4 made, read as it will be; complaints name what the user named."""
+def _read(path: Path, source: str, output: str) -> SeriesVersion:
+    """Read b4's vN.mbx as it will be read from patches/. Errors name the source, not this file."""
     if not path.is_file():
-        raise ConfigError(f"{source}: {NO_PATCH}", hint=A_PATCH, detail=said.strip()[-2000:])
+        raise ConfigError(f"{source}: {NO_PATCH}", hint=A_PATCH, detail=output.strip()[-2000:])
     try:
         return model.read(path)
     except RigError as error:
@@ -94,9 +96,9 @@ def _read(path: Path, source: str, said: str) -> SeriesVersion:
 
 @contextlib.contextmanager
 def _scratch(shelf: Path) -> Iterator[Path]:
-    """On the shelf's own file system, where a rename is whole or not at all.
+    """A directory in patches/: a rename is atomic only within one file system.
 
-    What a killed rig left goes: the name holds its pid.
+    Its name holds our pid, so that directories of killed rigs are found and removed.
     """
     with host_trouble(f"writing to {shelf}"):
         shelf.mkdir(parents=True, exist_ok=True)
@@ -108,31 +110,32 @@ def _scratch(shelf: Path) -> Iterator[Path]:
             yield Path(path)
 
 
-# --- what is in them ----------------------------------------------------------------------------
+# --- revisions and their mails ------------------------------------------------------------------
 
 
 def _wanted(source: str, mails: Sequence[bytes], named: str, *, all_revisions: bool) -> list[int]:
-    """All revisions, or that of the mail that was named, or the newest."""
-    known = sorted(sources.revisions_of(mails))
-    if not known:
+    """The revisions to fetch: all; or that of the mail whose id was given; or the newest."""
+    revisions = sorted(sources.revisions_of(mails))
+    if not revisions:
         raise ConfigError(f"{source}: {NO_PATCH}", hint=A_PATCH)
     if all_revisions:
-        if absent := [str(n) for n in range(1, known[-1]) if n not in known]:
-            log.note(f"not found: v{', v'.join(absent)}")
-        return known
-    own = (
-        sources.revision_in(one)
-        for one in mails
-        if rfc822.header(one, "Message-ID") == f"<{named}>"
+        if absent := [str(n) for n in range(1, revisions[-1]) if n not in revisions]:
+            log.note(f"not found on the server: v{', v'.join(absent)}")
+        return revisions
+    named_revisions = (
+        sources.revision_in(mail)
+        for mail in mails
+        if rfc822.header(mail, "Message-ID") == f"<{named}>"
     )
-    chosen = next(own, 0) or known[-1]
-    if others := [f"v{number}" for number in known if number != chosen]:
-        log.note(f"{', '.join(others)} is there as well: --all-revisions")
-    return [chosen]
+    revision = next(named_revisions, 0) or revisions[-1]
+    if others := [f"v{number}" for number in revisions if number != revision]:
+        log.note(f"only v{revision} is fetched; --all-revisions fetches {', '.join(others)} too")
+    return [revision]
 
 
 def _check_plain(source: str, mails: Sequence[bytes], revision: int) -> None:
-    """b4 leaves out what is HTML only, and then finds that something is missing."""
+    """Raise ConfigError for a mail without plain text: b4 would skip it, and then say that a patch
+    is missing."""
     for mail in mails:
         if sources.revision_in(mail) != revision:
             continue
@@ -142,99 +145,107 @@ def _check_plain(source: str, mails: Sequence[bytes], revision: int) -> None:
             )
 
 
-# --- the shelf ----------------------------------------------------------------------------------
+# --- names and files in patches/ ----------------------------------------------------------------
 
 
 def check_name(name: str) -> None:
     match = target.SERIES.fullmatch(name)
     if len(name.encode(errors="replace")) > NAME_MAX:
-        raise ConfigError(f"{name[:32]!r}… is too long a name", hint=f"{NAME_MAX} bytes at most")
+        raise ConfigError(
+            f"the name {name[:32]!r}… is too long",
+            hint=f"choose a name of at most {NAME_MAX} bytes: --name NAME",
+        )
     if not match or match["name"] != name or target.BASE.fullmatch(name) or target.message(name):
         raise ConfigError(
-            f"{name!r} is no name for a series", hint="letters, digits, dots, dashes: batch-tlb"
+            f"{name!r} cannot be the name of a series",
+            hint="a name has letters, digits, dots and dashes, like batch-tlb: --name NAME",
         )
     if name == MUTANTS:
         raise ConfigError(
-            f"patches/{name} is where the mutants are",
+            f"a series cannot be named {name!r}: patches/{name} holds the mutants",
             hint="give this series another name: --name NAME",
         )
 
 
-def _name_of(shelf: Path, found: SeriesVersion) -> str:
-    """That of its other revisions, else after its change-id, else after its subject."""
-    if found.change_id:
-        for known in model.names(shelf):
-            if model.load(shelf, known).change_id == found.change_id:
-                return known
-        if match := CHANGE_ID.fullmatch(found.change_id):
+def _name_of(shelf: Path, series: SeriesVersion) -> str:
+    """The name of its other revisions in patches/; else from its change-id; else its subject."""
+    if series.change_id:
+        for name in model.names(shelf):
+            if model.load(shelf, name).change_id == series.change_id:
+                return name
+        if match := CHANGE_ID.fullmatch(series.change_id):
             return sources.slug(match["slug"])
-    return sources.name_of(found.top)
+    return sources.name_of(series.top)
 
 
 def _check_kin(
-    name: str, there: Sequence[SeriesVersion], fresh: Sequence[SeriesVersion], *, together: bool
+    name: str, present: Sequence[SeriesVersion], fresh: Sequence[SeriesVersion], *, together: bool
 ) -> None:
-    """Names are taken twice: `fix`, or a branch's. `together`: a revision came that is there."""
-    change_id = there[-1].change_id
-    hint = "give this one another name: --name OTHER"
-    ids = {one.change_id for one in (there[-1], *fresh) if one.change_id}
+    """Raise ConfigError if `fresh` are revisions of another series than `present` are.
+
+    Two series may get the same name, such as `fix` or that of a branch. `together`: one of the
+    revisions in patches/ was fetched again with these.
+    """
+    change_id = present[-1].change_id
+    hint = "give this series another name: --name OTHER"
+    ids = {series.change_id for series in (present[-1], *fresh) if series.change_id}
     if len(ids) > 1:
         raise ConfigError(
             f"{name} is the name of another series: its change-id is {change_id}", hint=hint
         )
-    known = change_id and any(one.change_id == change_id for one in fresh)
-    if not (known or together or any(_kin(old, new) for old in there for new in fresh)):
+    same_id = change_id and any(series.change_id == change_id for series in fresh)
+    if not (same_id or together or any(_kin(old, new) for old in present for new in fresh)):
         raise ConfigError(
-            f"{name} is the name of another series: v{fresh[-1].revision} has no title and no diff"
-            f" of it, and no link to it",
+            f"{name} is the name of another series: v{fresh[-1].revision} shares no title and no"
+            f" diff with it, and has no link to it",
             hint=hint,
         )
 
 
 def _kin(old: SeriesVersion, new: SeriesVersion) -> bool:
-    """Whether they share a title or a diff, or a mail of the one is named in the other."""
-    marks, mails, words = [], [], []
-    for one in (old, new):
-        every = (one.top, *(patch.mail for patch in one.patches))
-        titles = {sources.title(rfc822.header(mail, "Subject")).casefold() for mail in every}
-        texts = [f"\n{rfc822.body_of(mail)}".partition("\ndiff --git ") for mail in every]
-        marks.append(titles | {_changed(diff) for _, _, diff in texts if diff})
-        mails.append({rfc822.header(mail, "Message-ID").strip("<> ") for mail in every} - {""})
-        said = [text for text, _, _ in texts]
-        said += [rfc822.header(one.top, name) for name in ("In-Reply-To", "References")]
-        words.append({word.strip(".") for word in re.split(r"[\s<>/()\[\],;]+", " ".join(said))})
-    shared = marks[0] & marks[1] or mails[0] & words[1] or mails[1] & words[0]
+    """Whether two revisions share a title or a diff, or one has a message-id of the other."""
+    contents, ids, words = [], [], []
+    for series in (old, new):
+        mails = (series.top, *(patch.mail for patch in series.patches))
+        titles = {sources.title(rfc822.header(mail, "Subject")).casefold() for mail in mails}
+        bodies = [f"\n{rfc822.body_of(mail)}".partition("\ndiff --git ") for mail in mails]
+        contents.append(titles | {_changed(diff) for _, _, diff in bodies if diff})
+        ids.append({rfc822.header(mail, "Message-ID").strip("<> ") for mail in mails} - {""})
+        texts = [text for text, _, _ in bodies]
+        texts += [rfc822.header(series.top, name) for name in ("In-Reply-To", "References")]
+        words.append({word.strip(".") for word in re.split(r"[\s<>/()\[\],;]+", " ".join(texts))})
+    shared = contents[0] & contents[1] or ids[0] & words[1] or ids[1] & words[0]
     return bool(shared)
 
 
 def _changed(diff: str) -> str:
-    """The files and the lines that a diff changes, wherever they are."""
+    """The files that a diff changes and its + and - lines, without line numbers and context."""
     lines = diff.partition("\n-- \n")[0].splitlines()
     return "\n".join([lines[0], *(line for line in lines if line.startswith(("+", "-", "diff ")))])
 
 
-def _place(shelf: Path, name: str, work: Path, found: Sequence[SeriesVersion]) -> tuple[int, ...]:
-    """Everything that is new, or an error and nothing; returns the new revisions."""
+def _place(shelf: Path, name: str, work: Path, series: Sequence[SeriesVersion]) -> tuple[int, ...]:
+    """Add all revisions that are new, or raise and add none; returns the new revisions."""
     home = shelf / name
-    known = model.revisions(shelf, name) if name in model.names(shelf) else ()
-    fresh = tuple(one for one in found if one.revision not in known)
-    for one in found:
-        if one.revision in known:
-            there = (home / f"v{one.revision}.mbx").read_bytes()
-            if there != (work / f"v{one.revision}.mbx").read_bytes():
+    present = model.revisions(shelf, name) if name in model.names(shelf) else ()
+    new = tuple(version for version in series if version.revision not in present)
+    for version in series:
+        if version.revision in present:
+            file = f"v{version.revision}.mbx"
+            if (home / file).read_bytes() != (work / file).read_bytes():
                 raise ConfigError(
-                    f"{home / f'v{one.revision}.mbx'} is there already and is not the same",
-                    hint="it is never written again; give this one another name: --name NAME",
+                    f"{home / file} exists and differs from what was fetched",
+                    hint="it is never overwritten; give this series another name: --name NAME",
                 )
-    if known and fresh:
-        older = [model.load(shelf, name, number) for number in known]
-        _check_kin(name, older, fresh, together=len(fresh) < len(found))
-    # vN.mbx last: it is what makes a revision.
+    if present and new:
+        older = [model.load(shelf, name, number) for number in present]
+        _check_kin(name, older, new, together=len(new) < len(series))
+    # vN.mbx last: a revision exists once it is there.
     names = [
-        f"v{one.revision}{suffix}"
+        f"v{version.revision}{suffix}"
         for suffix in (".thread.mbx", ".cover", ".mbx")
-        for one in fresh
-        if (work / f"v{one.revision}{suffix}").is_file()
+        for version in new
+        if (work / f"v{version.revision}{suffix}").is_file()
     ]
     if not home.exists():
         staged = work / "staged"
@@ -242,14 +253,14 @@ def _place(shelf: Path, name: str, work: Path, found: Sequence[SeriesVersion]) -
         for file in names:
             (work / file).rename(staged / file)
         staged.rename(home)
-        return tuple(one.revision for one in fresh)
+        return tuple(version.revision for version in new)
     placed: list[Path] = []
     try:
         for file in names:
-            (home / file).hardlink_to(work / file)  # which fails if it is there
+            (home / file).hardlink_to(work / file)  # fails if the file exists
             placed.append(home / file)
     except BaseException:
         for path in reversed(placed):
             path.unlink(missing_ok=True)
         raise
-    return tuple(one.revision for one in fresh)
+    return tuple(version.revision for version in new)

@@ -15,21 +15,21 @@ from rig import printable
 from rig.errors import ConfigError, unknown
 from rig.series import rfc822, vetting
 
-# What git takes from a mail's header.
+# The fields that git reads in a mail's header.
 FIELD = re.compile(rb"^(?:From|Date|Subject):.*\n(?:[ \t].*\n)*", re.I | re.M)
-# All brackets before the subject: [RESEND][PATCH v3 1/2], which git-mailinfo(1) takes away too.
+# All brackets before the subject, which git-mailinfo(1) removes too: [RESEND][PATCH v3 1/2].
 SUBJECT = re.compile(r"\s*(?:Re:\s*)?(?P<tags>(?:\[[^\]]*\]\s*)+)(?P<subject>.*)", re.I)
 A_PATCH = re.compile(r"\b(?:PATCH|RFC)(?:v\d+)?\b", re.I)
-# [PATCHv2] is one; v6.12, the kernel a patch is for, is none.
+# [PATCHv2] names a revision; v6.12, the kernel that a patch is for, does not.
 REVISION = re.compile(r"(?:\b|(?<=PATCH)|(?<=RFC))v(\d+)(?![\w.])", re.I | re.A)
 DIGITS_MAX = 4
-"""Of a revision, and of how many patches there are: more is nobody's series."""
+"""Of a revision and of a number of patches: no real series has more."""
 TRAILER = re.compile(r"^(base-commit|change-id):\s*(\S+)\s*$", re.MULTILINE)
-# As `b4 prep --edit-deps` has it.
-# What a kernel with the series on top is held to, beyond what its version is: SUITE/CASE.
+# SUITE/CASE: a case that must pass with the series, though not on every kernel of that version.
 PROMISES = re.compile(r"^Promises:\s*(\S+)\s*$", re.MULTILINE)
+# As `b4 prep --edit-deps` writes it.
 NEEDS = re.compile(r"^prerequisite-change-id:\s*(\S+):v([0-9]{1,4})\s*$", re.MULTILINE)
-PLAIN = "a patch is plain text: ask its author to send it again (b4 send, git send-email)"
+PLAIN = "a patch must be plain text: ask its author to send it again (b4 send, git send-email)"
 FILE_NAME = re.compile(r"^v(?P<revision>[0-9]{1,4})(?:\.on-(?P<base>.+))?\.mbx$")
 
 
@@ -48,8 +48,11 @@ class Patch:
 
     @property
     def as_read(self) -> bytes:
-        """For git am, which reads every part of a mail, and more From lines than FROM_LINE: who
-        wrote it, and the text that has been looked at here, encoded."""
+        """An mbox for `git am`: the author's fields, and only the text that the rig has checked.
+
+        git reads every part of a mail, and takes more lines for From lines than FROM_LINE does.
+        Text in base64 has neither.
+        """
         head = re.split(rb"\r?\n\r?\n", self.mail, maxsplit=1)[0] + b"\n"
         text, charset = rfc822.part_of(self.mail)
         kind = f"Content-Type: text/plain; charset={charset}\n" if charset else ""
@@ -58,21 +61,21 @@ class Patch:
             (rfc822.FROM, *FIELD.findall(head), kind.encode(), base64.encodebytes(text))
         )
 
-    def hunk(self, file: str, line: int) -> str:
-        """The hunk of `file` whose old side begins at `line`, or nothing."""
-        found: list[str] = []
-        here = ""
-        for text in vetting.lines(rfc822.body_of(self.mail).split("\n-- \n")[0]):
-            if text.startswith("diff --git "):
-                here, found = vetting.named(text), []
-            elif here == file and (match := vetting.HUNK.match(text)):
-                if found:
+    def hunk(self, file: str, start: int) -> str:
+        """The hunk of `file` whose old side begins at line `start`; empty if there is none."""
+        hunk: list[str] = []
+        current = ""
+        for line in vetting.lines(rfc822.body_of(self.mail).split("\n-- \n")[0]):
+            if line.startswith("diff --git "):
+                current, hunk = vetting.named(line), []
+            elif current == file and (match := vetting.HUNK.match(line)):
+                if hunk:
                     break
-                if int(match[1]) == line:
-                    found = [text]
-            elif found:
-                found.append(text)
-        return "\n".join(found).rstrip("\n")
+                if int(match[1]) == start:
+                    hunk = [line]
+            elif hunk:
+                hunk.append(line)
+        return "\n".join(hunk).rstrip("\n")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,16 +84,16 @@ class SeriesVersion:
     revision: int
     change_id: str
     base: str
-    """A base of the rig (from the file's name), or a base-commit; empty where none is named."""
+    """A base of the rig (from the file's name) or a base-commit; empty if the series has none."""
     cover: str
     patches: tuple[Patch, ...]
     needs: tuple[tuple[str, int], ...] = ()
-    """Change-id and revision of the series this one goes on top of."""
+    """Change-id and revision of each series that this one goes on top of."""
     promises: tuple[str, ...] = ()
-    """Cases that run only where a kernel promises what they test."""
+    """Cases that run only on a kernel that promises to pass them."""
     top: bytes = b""
-    """The mail an answer goes to: the cover letter, or the first patch; with all the headers that
-    are known."""
+    """The mail that a reply answers: the cover letter, or the first patch. It has all headers that
+    are available."""
 
     @property
     def message_id(self) -> str:
@@ -98,9 +101,9 @@ class SeriesVersion:
 
     @property
     def date(self) -> str:
-        """Of the top mail, like 2026-03-17; empty where it says none."""
-        said = email.utils.parsedate_tz(rfc822.header(self.top, "Date"))
-        return f"{said[0]:04}-{said[1]:02}-{said[2]:02}" if said else ""
+        """The top mail's date, like 2026-03-17; empty if it has none."""
+        fields = email.utils.parsedate_tz(rfc822.header(self.top, "Date"))
+        return f"{fields[0]:04}-{fields[1]:02}-{fields[2]:02}" if fields else ""
 
     @property
     def label(self) -> str:
@@ -126,24 +129,24 @@ def parse(
     revision: int = 0,
     base: str = "",
     where: str = "",
-    beside: bytes = b"",
+    cover_mail: bytes = b"",
     thread: Sequence[bytes] = (),
 ) -> SeriesVersion:
-    """Read an mbox. `revision` and `base`, where given, are what the file's name promised.
+    """Read an mbox. `revision` and `base`, if given, are from the file's name.
 
-    `beside` is a cover letter that is not in the mbox, as `b4 am` writes it; in the mails of
-    `thread` are headers that b4 leaves out.
+    `cover_mail` is the cover letter, if it is not in the mbox: `b4 am` writes it to another file.
+    The mails of `thread` have headers that b4 leaves out.
 
-    Raises ConfigError for what is not a whole series: no mail, a mail without a patch, a hunk cut
-    short, a number missing.
+    Raises ConfigError if the series is not complete: no mail, a mail without a patch, a truncated
+    hunk, a missing number.
     """
     where = where or name
-    if data.count(b"\r\n") == data.count(b"\n"):  # a mailer's, not the patch's
+    if data.count(b"\r\n") == data.count(b"\n"):  # the CRs are from a mailer, not from the patch
         data = data.replace(b"\r\n", b"\n")
-    mails = [*([beside] if beside else []), *rfc822.split(data, where)]
+    mails = [*([cover_mail] if cover_mail else []), *rfc822.split(data, where)]
     cover, top, revisions, patches = _collect(mails, where)
     _check_revision(revisions, revision, where)
-    wanted = rfc822.header(top, "Message-ID")
+    identifier = rfc822.header(top, "Message-ID")
     texts = [cover, *(rfc822.body_of(patch.mail) for patch in patches)]
     trailers: Mapping[str, str] = dict(m for text in reversed(texts) for m in TRAILER.findall(text))
     return SeriesVersion(
@@ -156,13 +159,18 @@ def parse(
         needs=tuple((name, int(number)) for name, number in NEEDS.findall(cover)),
         promises=tuple(PROMISES.findall(cover)),
         top=next(
-            (one for one in thread if wanted and rfc822.header(one, "Message-ID") == wanted), top
+            (
+                mail
+                for mail in thread
+                if identifier and rfc822.header(mail, "Message-ID") == identifier
+            ),
+            top,
         ),
     )
 
 
 def _collect(mails: Sequence[bytes], where: str) -> tuple[str, bytes, set[int], tuple[Patch, ...]]:
-    """Cover letter, top mail, revisions that are named, patches."""
+    """The cover letter, the top mail, the revisions in subjects, and the patches."""
     cover, top = "", b""
     patches: dict[int, Patch] = {}
     revisions: set[int] = set()
@@ -176,24 +184,30 @@ def _collect(mails: Sequence[bytes], where: str) -> tuple[str, bytes, set[int], 
         body = rfc822.body_of(mail)
         revisions.add(mail_revision)
         if count and total and count != total:
-            raise ConfigError(f"{where}: one mail says {total} patches, another {count}")
+            raise ConfigError(
+                f"{where}: one subject says {total} patches, another says {count}",
+                hint="these mails are not of one series: fetch the series again",
+            )
         total = count or total
         if number == 0 and count:
             cover, top = f"{subject}\n\n{body.strip()}\n", mail
             continue
         if not count and patches:
             raise ConfigError(
-                f"{where}: more than one patch, and they are not numbered",
-                hint="`git format-patch --numbered` numbers them",
+                f"{where}: there is more than one patch, and the patches have no numbers",
+                hint="`git format-patch --numbered` writes numbers like [PATCH 1/2]",
             )
         number = number or 1
         if number in patches:
-            raise ConfigError(f"{where}: patch {number} is there twice")
+            raise ConfigError(
+                f"{where}: there are two patches with the number {number}",
+                hint="remove one of the two mails, or fetch the series again",
+            )
         patches[number] = Patch(
             number=number,
             subject=subject,
             author=author,
-            # A file that is cut short is cut in its last mail.
+            # If a file is truncated, then in its last mail.
             files=vetting.whole(body, f"{where}: patch {number} ({subject})", mail is mails[-1]),
             mail=mail,
         )
@@ -203,17 +217,21 @@ def _collect(mails: Sequence[bytes], where: str) -> tuple[str, bytes, set[int], 
 
 
 def _headers(mail: bytes, where: str) -> tuple[int, int, int, str, str]:
-    """Number, count, revision, subject, author of a mail."""
+    """Number, number of patches, revision, subject and author of a mail."""
     message = rfc822.parsed(mail)
     try:
         subject = " ".join(str(message.get("Subject", "")).split())
         author = str(message.get("From", ""))
-    except Exception as error:  # email's parser raises whatever comes (IndexError, for one)
+    except Exception as error:  # email's parser raises many types, such as IndexError
         raise ConfigError(
-            f"{where}: the header of a mail cannot be read: it is damaged, or no mail"
+            f"{where}: the header of a mail cannot be read: it is damaged, or this is not a mail",
+            hint="fetch the series again",
         ) from error
     if not subject:
-        raise ConfigError(f"{where}: a mail has no Subject: it is truncated, or no mail")
+        raise ConfigError(
+            f"{where}: a mail has no Subject: it is truncated, or this is not a mail",
+            hint="fetch the series again",
+        )
     match = SUBJECT.fullmatch(subject)
     if not match or not A_PATCH.search(match["tags"]):
         raise ConfigError(
@@ -221,23 +239,31 @@ def _headers(mail: bytes, where: str) -> tuple[int, int, int, str, str]:
         )
     number = count = 0
     if numbering := re.search(r"([0-9]+)/([0-9]+)", match["tags"]):
-        number, count = (_number(said, where) for said in numbering.groups())
+        number, count = (_number(digits, where) for digits in numbering.groups())
     revision = REVISION.search(match["tags"])
     return number, count, _number(revision[1], where) if revision else 1, match["subject"], author
 
 
-def _number(said: str, where: str) -> int:
-    if len(said) > DIGITS_MAX:
-        raise ConfigError(f"{where}: no series has a number like {said[:12]}…", hint=vetting.HINT)
-    return int(said)
+def _number(digits: str, where: str) -> int:
+    if len(digits) > DIGITS_MAX:
+        raise ConfigError(
+            f"{where}: {digits[:12]}… is too large for the number of a patch or revision",
+            hint=vetting.HINT,
+        )
+    return int(digits)
 
 
 def _check_numbers(patches: Mapping[int, Patch], total: int, where: str) -> None:
     if not patches:
-        raise ConfigError(f"{where}: a cover letter, but no patch")
+        raise ConfigError(
+            f"{where}: there is a cover letter, but no patch", hint="fetch the series again"
+        )
     last = total or max(patches)
     if max(patches) > last:
-        raise ConfigError(f"{where}: patch {max(patches)} of {last}: there is no such number")
+        raise ConfigError(
+            f"{where}: a subject says patch {max(patches)} of {last}",
+            hint="correct the number in its Subject, or fetch the series again",
+        )
     absent = [str(n) for n in range(1, last + 1) if n not in patches]
     if absent:
         raise ConfigError(
@@ -246,18 +272,26 @@ def _check_numbers(patches: Mapping[int, Patch], total: int, where: str) -> None
         )
 
 
-def _check_revision(found: set[int], promised: int, where: str) -> None:
-    if len(found) > 1:
-        raise ConfigError(f"{where}: mails of more than one revision: {sorted(found)}")
-    if promised and found != {promised}:
-        raise ConfigError(f"{where}: the file's name says v{promised}, its mails v{found.pop()}")
+def _check_revision(revisions: set[int], promised: int, where: str) -> None:
+    if len(revisions) > 1:
+        raise ConfigError(
+            f"{where}: there are mails of more than one revision:"
+            f" {', '.join(f'v{number}' for number in sorted(revisions))}",
+            hint="keep the mails of one revision: `b4 am -v N` takes those of vN",
+        )
+    if promised and revisions != {promised}:
+        actual = revisions.pop()
+        raise ConfigError(
+            f"{where}: the file's name says v{promised}, the subjects in it say v{actual}",
+            hint=f"rename the file to v{actual}.mbx",
+        )
 
 
-# --- the shelf: patches/<series>/vN.mbx and vN.on-<base>.mbx -----------------------------------
+# --- patches/<series>/vN.mbx and vN.on-<base>.mbx ----------------------------------------------
 
 
 def names(shelf: Path) -> tuple[str, ...]:
-    """The series there are, those directories that hold a revision."""
+    """The series in patches/, which is `shelf`: its directories that hold a revision."""
     paths = shelf.glob("*/v*.mbx")
     return tuple(sorted({path.parent.name for path in paths if FILE_NAME.match(path.name)}))
 
@@ -270,74 +304,80 @@ def revisions(shelf: Path, name: str) -> tuple[int, ...]:
 
 
 def load(shelf: Path, name: str, revision: int | None = None, base: str = "") -> SeriesVersion:
-    """A revision from the shelf, the newest by default, in its variant for `base` if it has one."""
-    known = revisions(shelf, name)
-    revision = revision if revision is not None else known[-1]
-    if revision not in known:
-        raise unknown(f"revision of {name}", f"v{revision}", (f"v{number}" for number in known))
+    """A revision from patches/, by default the newest; its variant for `base` if there is one."""
+    numbers = revisions(shelf, name)
+    revision = revision if revision is not None else numbers[-1]
+    if revision not in numbers:
+        raise unknown(f"revision of {name}", f"v{revision}", (f"v{number}" for number in numbers))
     variant = shelf / name / f"v{revision}.on-{base}.mbx"
     path = variant if base and variant.is_file() else shelf / name / f"v{revision}.mbx"
     return read(path, name)
 
 
-def by_message_id(shelf: Path, wanted: str) -> tuple[SeriesVersion, str] | None:
-    """The revision on the shelf that this mail is of, its top or a patch; and the base that it is
-    of the variant for, if it is of no other."""
+def by_message_id(shelf: Path, identifier: str) -> tuple[SeriesVersion, str] | None:
+    """The revision in patches/ that has this mail as its top or as a patch.
+
+    With it comes the base, if the mail is only in the variant for that base; else "".
+    """
     for name in names(shelf):
         matches = [
             match for path in (shelf / name).iterdir() if (match := FILE_NAME.match(path.name))
         ]
-        # A variant has the cover letter that lies beside its revision's own mbox.
-        for match in sorted(matches, key=lambda one: (int(one["revision"]), one["base"] or "")):
-            found = read(shelf / name / match[0], name)
-            own = (rfc822.header(patch.mail, "Message-ID").strip("<> ") for patch in found.patches)
-            if wanted in (found.message_id, *own):
-                return found, match["base"] or ""
+        # vN.mbx comes before its variants, which share its cover letter.
+        for match in sorted(matches, key=lambda name: (int(name["revision"]), name["base"] or "")):
+            series = read(shelf / name / match[0], name)
+            ids = (rfc822.header(patch.mail, "Message-ID").strip("<> ") for patch in series.patches)
+            if identifier in (series.message_id, *ids):
+                return series, match["base"] or ""
     return None
 
 
 def beneath(
-    shelf: Path, found: SeriesVersion, base: str = "", above: tuple[str, ...] = ()
+    shelf: Path, series: SeriesVersion, base: str = "", above: tuple[str, ...] = ()
 ) -> tuple[SeriesVersion, ...]:
-    """What a series goes on top of, lowest first, from the shelf; `above` are those on top of it.
+    """The series in patches/ that a series goes on top of, lowest first.
 
-    Raises ConfigError for one that is not there, or is on top of itself.
+    `above` are the labels of the series on top of it. Raises ConfigError if one is not in patches/,
+    or if one would be on top of itself.
     """
-    above = (*above, found.label)
-    newest = {load(shelf, name).change_id: name for name in names(shelf)} if found.needs else {}
+    above = (*above, series.label)
+    newest = {load(shelf, name).change_id: name for name in names(shelf)} if series.needs else {}
     below: list[SeriesVersion] = []
-    for change_id, revision in dict.fromkeys(found.needs):
+    for change_id, revision in dict.fromkeys(series.needs):
         if change_id not in newest:
             raise ConfigError(
-                f"{found.label} goes on top of {change_id}, v{revision}, which is not in patches/",
-                hint="fetch that series first: rig fetch MESSAGE-ID",
+                f"{series.label} goes on top of {change_id}, v{revision}, which is not in patches/",
+                hint="fetch that series too: rig fetch MESSAGE-ID",
             )
-        one = load(shelf, newest[change_id], revision, base)
-        if one.label in above:
-            raise ConfigError(f"a series on top of itself: {' on '.join((*above, one.label))}")
-        below += [*beneath(shelf, one, base, above), one]
+        lower = load(shelf, newest[change_id], revision, base)
+        if lower.label in above:
+            raise ConfigError(
+                f"a series is on top of itself: {' on '.join((*above, lower.label))}",
+                hint="correct prerequisite-change-id in one of their cover letters",
+            )
+        below += [*beneath(shelf, lower, base, above), lower]
     return tuple(dict.fromkeys(below))
 
 
 def called(path: Path) -> str:
-    """What a series that is on no shelf is called: never an option, nor another directory's."""
+    """The name of a series outside patches/. It cannot look like an option or like a path."""
     return " ".join(printable.line(path.stem).split()).lstrip("-.") or "series"
 
 
 def read(path: Path, name: str = "") -> SeriesVersion:
-    """A series from any mbox; on the shelf the file's name says revision and base.
+    """Read a series from any mbox. A name like vN.mbx or vN.on-BASE.mbx gives revision and base.
 
-    vN.cover and vN.thread.mbx, which `rig fetch` leaves beside vN.mbx, are read with it.
+    vN.cover and vN.thread.mbx, which `rig fetch` writes beside vN.mbx, are read with it.
     """
     match = FILE_NAME.match(path.name)
-    beside = thread = b""
+    cover_mail = thread = b""
     try:
         data = path.read_bytes()
         if match:
             cover = path.with_name(f"v{match['revision']}.cover")
-            whole = path.with_name(f"v{match['revision']}.thread.mbx")
-            beside = cover.read_bytes() if cover.is_file() else b""
-            thread = whole.read_bytes() if whole.is_file() else b""
+            thread_file = path.with_name(f"v{match['revision']}.thread.mbx")
+            cover_mail = cover.read_bytes() if cover.is_file() else b""
+            thread = thread_file.read_bytes() if thread_file.is_file() else b""
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     return parse(
@@ -346,6 +386,6 @@ def read(path: Path, name: str = "") -> SeriesVersion:
         revision=int(match["revision"]) if match else 0,
         base=(match["base"] or "") if match else "",
         where=str(path),
-        beside=beside,
+        cover_mail=cover_mail,
         thread=rfc822.split(thread, str(path)) if thread else (),
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Mails as bytes: headers, the one text that is read, and the mails of an mbox."""
+"""Mails as bytes: their headers, the text part that the rig reads, and the mails of an mbox."""
 
 import codecs
 import email
@@ -12,14 +12,15 @@ from rig.errors import ConfigError
 # What git and b4 put before each mail of an mbox (git-mailsplit(1)).
 FROM_LINE = re.compile(rb"^From \S+ .*\d{1,2}:\d{2}:\d{2} \d{4}\r?$", re.MULTILINE)
 FROM = b"From rig Thu Jan  1 00:00:00 1970\n"
+# All of ASCII, and an escape sequence of HZ, a charset that is ASCII but for such sequences.
 PROBE = bytes(range(128)) + b"~{AB~}"
 
 
 def header(mail: bytes, name: str) -> str:
-    """A header of a mail on one line, decoded; empty where there is none or it is damaged."""
+    """A header of a mail, decoded and on one line; empty if it is absent or damaged."""
     try:
         return " ".join(str(parsed(mail).get(name, "")).split())
-    except Exception:  # email's parser raises whatever comes (IndexError, for one)
+    except Exception:  # email's parser raises many types for a damaged header, such as IndexError
         return ""
 
 
@@ -28,14 +29,14 @@ def parsed(mail: bytes) -> EmailMessage:
 
 
 def body_of(mail: bytes) -> str:
-    """The text of a mail, its transfer encoding undone, and its mailer's line ends with it."""
+    """The text of a mail, with transfer encoding and the mailer's CRs removed."""
     text = text_of(mail)
     return text.replace("\r\n", "\n") if has_mailers_ends(mail) else text
 
 
 def has_mailers_ends(mail: bytes) -> bool:
-    """Whether the CRs in the text of a mail are its mailer's: all lines end in one, which a patch
-    to a file with CRs has not."""
+    """Whether a mailer added the CRs in the text: then all lines end in one. In a patch to a file
+    with CRs only some lines do."""
     text = text_of(mail)
     return "\n" in text and text.count("\r\n") == text.count("\n")
 
@@ -46,7 +47,8 @@ def is_html_only(mail: bytes) -> bool:
 
 
 def part_of(mail: bytes) -> tuple[bytes, str]:
-    """The one part of a mail that is read, and what it says its charset is."""
+    """The part of a mail that the rig reads, and its charset; "" for a charset that is unknown, or
+    in which ASCII bytes are not ASCII."""
     part = parsed(mail).get_body(preferencelist=("plain",))
     payload = part.get_payload(decode=True) if part is not None else b""
     charset = part.get_content_charset("") if part is not None else ""
@@ -54,7 +56,10 @@ def part_of(mail: bytes) -> tuple[bytes, str]:
 
 
 def _is_ascii(charset: str) -> bool:
-    """Whether ASCII is itself in it. git does not decode a diff, so another would hide lines."""
+    """Whether ASCII bytes are ASCII in this charset.
+
+    git does not decode a diff. In another charset the rig would see other lines than git does.
+    """
     try:
         return PROBE.decode(charset or "ascii") == PROBE.decode("ascii")
     except (LookupError, ValueError):
@@ -63,20 +68,20 @@ def _is_ascii(charset: str) -> bool:
 
 def text_of(mail: bytes) -> str:
     payload, charset = part_of(mail)
-    # A mail that names no charset, or only ASCII, may hold UTF-8 all the same, as source code does.
-    text = charset and codecs.lookup(charset).name
-    return payload.decode("utf-8" if text in ("", "ascii") else text, "replace")
+    # A mail that names no charset, or ASCII, may still hold UTF-8, as source code does.
+    codec = charset and codecs.lookup(charset).name
+    return payload.decode("utf-8" if codec in ("", "ascii") else codec, "replace")
 
 
 def split(data: bytes, where: str) -> list[bytes]:
     """The mails of an mbox, without their From lines."""
     if not data.strip():
-        raise ConfigError(f"{where} is empty", hint="write it with `b4 am -o - MESSAGE-ID`")
+        raise ConfigError(f"{where} is empty", hint="write it again: `b4 am -o - MESSAGE-ID`")
     starts = [match.start() for match in FROM_LINE.finditer(data)]
     if not starts or data[: starts[0]].strip():
         raise ConfigError(
             f"{where} is not an mbox: it does not begin with a From line",
-            hint="write it with `b4 am` or `git format-patch --stdout`",
+            hint="write it by `b4 am` or `git format-patch --stdout`",
         )
     parts = [data[a:b] for a, b in zip(starts, [*starts[1:], len(data)], strict=True)]
     return [part.split(b"\n", 1)[1] if b"\n" in part else b"" for part in parts]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Mails of a series, wherever they are: a thread on a server, a mailbox, a directory, commits.
+"""Gets the mails of a series: from a thread on a server, a mailbox, a directory, or commits.
 
-Whatever it was, b4 has read and written it, so that what follows knows one kind.
+All of them go through b4, so that the result is an mbox as b4 writes it.
 """
 
 import email.utils
@@ -22,12 +22,12 @@ TAG = re.compile(r"^\s*\[(?P<tag>[^\]]*)\]\s*(?P<rest>.*)$", re.DOTALL)
 EARLIER = re.compile(
     r"\bv([0-9]{1,4})\b[^\n]*?(?:\n[ \t>*-]*)?(https?://[^\s<>]+@[^\s<>,;)\]]+)", re.I
 )
-"""`Link to v1: https://lore.kernel.org/r/ID`, and the link on the line after `v1:`."""
+"""`Link to v1: https://lore.kernel.org/r/ID`, or a link on the line after `v1:`."""
 HEADER = re.compile(rb"[A-Za-z][A-Za-z-]*: ")
 BEGINS = re.compile(rb"^From ", re.MULTILINE)
 NAME_MAX = 48
 FROM = b"From rig@z Thu Jan  1 00:00:00 1970\n"
-# The tree's own .git/config has a say in what a patch looks like; git.ENV keeps out the user's.
+# The tree's own .git/config could change how a patch looks. git.ENV excludes the user's.
 PLAIN = (
     *("--numbered", "--no-cover-letter", "--no-signoff", "--signature=", "--no-notes"),
     *("--no-to", "--no-cc", "--no-add-header", "--no-attach", "--no-thread", "--no-from"),
@@ -46,48 +46,48 @@ KINDS = "a message-id, a lore link, an mbox, a maildir, a patch directory, or 'g
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Thread:
-    """An mbox as b4 made it."""
+    """An mbox that b4 wrote."""
 
     path: Path
     mails: tuple[bytes, ...]
     named: str = ""
-    """The message-id that was asked for."""
+    """The message-id that was given."""
     name: str = ""
-    """What a git range is called after: its branch, if it is one, or the first patch."""
+    """For a git range: a name from its branch, or from its first patch."""
 
 
 def gather(
     shelf: Path, source: str, name: str, scratch: Path, *, all_revisions: bool
 ) -> list[Thread]:
-    """The thread that was asked for, and those of other revisions if they are wanted."""
-    local = _there(source)
+    """The thread of `source`; with `all_revisions`, those of the other revisions too."""
+    path = _existing(source)
     if match := RANGE.fullmatch(source):
-        path, base, tip = match["path"], match["base"], match["tip"]
-        mails = _range(path, base, tip, out=scratch / "range")
-        name = name or _branch(path, tip) or name_of(mails[0])
+        tree, base, tip = match["path"], match["base"], match["tip"]
+        mails = _range(tree, base, tip, out=scratch / "range")
+        name = name or _branch(tree, tip) or name_of(mails[0])
         if number := _newest(shelf, name):
             number += not _same(mails, model.load(shelf, name, number))
-            mails = _range(path, base, tip, out=scratch / "again", revision=number)
+            mails = _range(tree, base, tip, out=scratch / "again", revision=number)
         threads = [replace(_local(source, scratch, mails), name=name)]
-    elif local and local.is_dir() and not (local / "cur").is_dir():
-        threads = [_local(source, scratch, _directory(local))]
-    elif local and local.is_dir():
-        threads = [_local(source, scratch, _maildir(local))]
-    elif local:
-        threads = [_local(source, scratch, _file(local, source))]
-    elif named := target.message(source):
+    elif path and path.is_dir() and not (path / "cur").is_dir():
+        threads = [_local(source, scratch, _directory(path))]
+    elif path and path.is_dir():
+        threads = [_local(source, scratch, _maildir(path))]
+    elif path:
+        threads = [_local(source, scratch, _file(path, source))]
+    elif identifier := target.message(source):
         out = scratch / "0"
         out.mkdir()
-        threads = [_thread(b4.thread(source, out, newer=all_revisions), named)]
+        threads = [_thread(b4.thread(source, out, newer=all_revisions), identifier)]
     else:
-        raise ConfigError(f"{source!r} is nothing to fetch", hint=f"a source is {KINDS}")
+        raise ConfigError(f"{source!r} cannot be fetched", hint=f"a source is {KINDS}")
     if all_revisions:
         _follow(source, threads, scratch)
     return threads
 
 
-def _there(source: str) -> Path | None:
-    """What is there by that name; nothing of a name that is too long, or in nobody's home."""
+def _existing(source: str) -> Path | None:
+    """The file or directory of this name, or None, also for a name that no file can have."""
     try:
         path = Path(source).expanduser()
         return path if path.exists() else None
@@ -100,34 +100,35 @@ def _thread(path: Path, named: str = "") -> Thread:
 
 
 def _local(source: str, scratch: Path, mails: Sequence[bytes]) -> Thread:
-    """Mails through b4, which then reads every kind as it reads a thread.
+    """Let b4 read local mails as it reads a thread.
 
-    For its Python any "From " begins the next mail of a mailbox, and no quoting is undone, so a
-    commit's message has ">From " in the end. So it has whatever way a mail comes to `b4 am`, which
-    quotes it itself.
+    Python's mailbox module, which b4 uses, takes every line that begins with "From " for the start
+    of a mail, so these lines are quoted here. Nothing removes the quotes, and the commit message
+    has ">From ". The same happens to a mail from a server, because `b4 am` quotes.
     """
     path = scratch / "source.mbox"
-    path.write_bytes(b"".join(FROM + BEGINS.sub(b">From ", _readable(one)) for one in mails))
+    path.write_bytes(b"".join(FROM + BEGINS.sub(b">From ", _readable(mail)) for mail in mails))
     out = scratch / "0"
     out.mkdir()
     return _thread(b4.thread(source, out, local=path))
 
 
 def _file(path: Path, source: str) -> list[bytes]:
-    """A mailbox, or one mail, as `git am` takes both."""
+    """The mails of a file, which is an mbox or one mail: `git am` takes both."""
     data = path.read_bytes()
     return [data] if HEADER.match(data) else rfc822.split(data, source)
 
 
 def _readable(mail: bytes) -> bytes:
-    """As b4 wants it: a message-id, which git's mails have not; [PATCH v2 1/3], not [v2,1/3]."""
+    """The mail as b4 needs it: with a message-id, which `git format-patch` does not write, and with
+    [PATCH v2 1/3] where patchwork wrote [v2,1/3]."""
     head, blank, body = mail.partition(b"\n\n")
     if not re.search(rb"^message-id:", head, re.I | re.M):
         name = hashlib.sha256(mail).hexdigest()[:32]
         head += f"\nMessage-Id: <{name}@rig.invalid>".encode()
     subject = rfc822.header(mail, "Subject")
     match = TAG.match(subject)
-    if match and "," in match["tag"] and "PATCH" not in match["tag"].upper():  # patchwork's
+    if match and "," in match["tag"] and "PATCH" not in match["tag"].upper():  # from patchwork
         fresh = f"[PATCH {' '.join(match['tag'].split(','))}] {match['rest']}"
         value = fresh if fresh.isascii() else Header(fresh, "utf-8").encode()
         line = b"Subject: " + value.encode()
@@ -136,20 +137,21 @@ def _readable(mail: bytes) -> bytes:
 
 
 def _maildir(path: Path) -> list[bytes]:
-    """maildir(5): a file for each mail; the time is what its name begins with."""
+    """The mails of a maildir(5), oldest first: a file's name begins with the time of delivery."""
     files = [*(path / "cur").glob("[!.]*"), *(path / "new").glob("[!.]*")]
-    mails = (one.read_bytes() for one in sorted(files, key=lambda file: file.name))
+    mails = (file.read_bytes() for file in sorted(files, key=lambda file: file.name))
     return [mail.partition(b"\n")[2] if mail.startswith(b"From ") else mail for mail in mails]
 
 
 def _directory(path: Path) -> list[bytes]:
-    """Patches and mails, in the order of their names."""
+    """The patches and mails in a directory, in the order of their file names."""
     files = sorted(
-        one for one in path.iterdir() if one.suffix in (".patch", ".eml") and one.is_file()
+        file for file in path.iterdir() if file.suffix in (".patch", ".eml") and file.is_file()
     )
     if not files:
         raise ConfigError(
-            f"{path}: there is no *.patch and no *.eml in it", hint=f"a source is {KINDS}"
+            f"{path}: there is no *.patch and no *.eml in this directory",
+            hint=f"a source is {KINDS}",
         )
     mails: list[bytes] = []
     for file in files:
@@ -159,23 +161,21 @@ def _directory(path: Path) -> list[bytes]:
 
 
 def slug(text: str) -> str:
-    """A name for a series made from what it is about."""
+    """A name for a series, from a title."""
     words = re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower()
     return (words[:NAME_MAX].rpartition("-")[0] if len(words) > NAME_MAX else words) or "series"
 
 
 def name_of(mail: bytes) -> str:
-    """A name for a series after the title of its first mail, without the subsystem."""
+    """A name for a series, from the title of its first mail without the subsystem."""
     text = title(rfc822.header(mail, "Subject"))
     return slug(text.rpartition(": ")[2] or text)
 
 
 def _branch(path: str, tip: str) -> str:
-    """The branch that `tip` is, or that HEAD is on; empty for any other commit."""
-    said = git.text("rev-parse", "--symbolic-full-name", tip, cwd=Path(path).expanduser())
-    return (
-        slug(said.rpartition("/")[2]) if said.startswith(("refs/heads/", "refs/remotes/")) else ""
-    )
+    """A name from the branch that `tip` is, or that HEAD is on; empty for any other commit."""
+    ref = git.text("rev-parse", "--symbolic-full-name", tip, cwd=Path(path).expanduser())
+    return slug(ref.rpartition("/")[2]) if ref.startswith(("refs/heads/", "refs/remotes/")) else ""
 
 
 def _newest(shelf: Path, name: str) -> int:
@@ -183,34 +183,42 @@ def _newest(shelf: Path, name: str) -> int:
 
 
 def _range(path: str, base: str, tip: str, *, out: Path, revision: int = 1) -> list[bytes]:
-    """Commits as mails of a revision."""
+    """The commits of base..tip as mails of a revision."""
     tree = Path(path).expanduser()
     if not tree.is_dir() or git.git("rev-parse", "--git-dir", cwd=tree, check=False).status:
-        raise ConfigError(f"{path} is no git tree")
-    for one in (base, tip):
-        verify = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{one}^{{commit}}")
+        raise ConfigError(f"{path} is not a git tree", hint="write git:PATH BASE..TIP")
+    for name in (base, tip):
+        verify = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
         if git.git(*verify, cwd=tree, check=False).status:
-            raise ConfigError(f"{path} has no revision named {one!r}")
+            raise ConfigError(
+                f"{path} has no revision named {name!r}", hint=f"git -C {path} branch --list --all"
+            )
     fork = git.text("merge-base", base, tip, cwd=tree)
     if not int(git.text("rev-list", "--count", "--no-merges", f"{fork}..{tip}", cwd=tree)):
-        raise ConfigError(f"{base}..{tip}: there is no commit in between")
+        raise ConfigError(
+            f"{base}..{tip}: there is no commit in this range", hint=f"is it {tip}..{base}?"
+        )
     number = [f"-v{revision}"] if revision > 1 else []
-    settings = [word for one in SETTINGS for word in ("-c", one)]
+    settings = [word for setting in SETTINGS for word in ("-c", setting)]
     words = ("format-patch", *PLAIN, "-o", str(out), f"--base={fork}", *number)
-    # With a path, an empty commit (b4 prep's cover letter is one) is not counted for a patch.
+    # With a path git skips empty commits, such as the cover letter of `b4 prep`, and does not count
+    # them as patches.
     git.git(*settings, *words, "--full-history", f"{fork}..{tip}", "--", ":/", cwd=tree)
     if not out.is_dir() or not any(out.iterdir()):
-        raise ConfigError(f"{base}..{tip}: there is no patch in between, only empty commits")
-    # One mail a file: a commit's message may quote another's "From SHA DATE".
+        raise ConfigError(
+            f"{base}..{tip}: all commits in this range are empty",
+            hint=f"git -C {path} log --stat {base}..{tip} shows what they change",
+        )
+    # Each file is one mail. It is not split: a commit message may quote a line "From SHA DATE".
     files = (file.read_bytes().rstrip(b"\n") for file in sorted(out.iterdir()))
     return [data.partition(b"\n")[2] + b"\n\n" for data in files]
 
 
-def _same(mails: Sequence[bytes], there: SeriesVersion) -> bool:
-    """Whether these commits are that revision, but for what b4 and `git mailinfo` change.
+def _same(mails: Sequence[bytes], revision: SeriesVersion) -> bool:
+    """Whether these commits are that revision, apart from what b4 and `git mailinfo` change.
 
-    Those change blank lines, quote From, and take quotes from a name, and from a subject whatever
-    may be a prefix.
+    They change blank lines, quote "From ", remove quotes from a name, and remove everything from a
+    subject that may be a prefix.
     """
 
     def content(mail: bytes) -> tuple[str, str, str, list[str]]:
@@ -223,53 +231,57 @@ def _same(mails: Sequence[bytes], there: SeriesVersion) -> bool:
             [line[1:] if line.startswith(">From ") else line for line in lines],
         )
 
-    return [content(mail) for mail in mails] == [content(patch.mail) for patch in there.patches]
+    return [content(mail) for mail in mails] == [content(patch.mail) for patch in revision.patches]
 
 
 def _follow(source: str, threads: list[Thread], scratch: Path) -> None:
-    """Back to v1: by the links of the cover letters, then by change-id or subject."""
-    asked = {threads[0].named}
-    for thread in threads:  # which grows
+    """Add the threads of older revisions, back to v1: first by the links in cover letters, then by
+    change-id or subject."""
+    followed = {threads[0].named}
+    for thread in threads:  # threads that are found are appended, and followed too
         for identifier in _links(thread.mails):
-            known = revisions_of(mail for one in threads for mail in one.mails)
-            there = {rfc822.header(mail, "Message-ID") for one in threads for mail in one.mails}
-            if identifier in asked or f"<{identifier}>" in there:
+            mails = [mail for known in threads for mail in known.mails]
+            revisions = revisions_of(mails)
+            ids = {rfc822.header(mail, "Message-ID") for mail in mails}
+            if identifier in followed or f"<{identifier}>" in ids:
                 continue
-            asked.add(identifier)
-            out = scratch / str(len(asked))
+            followed.add(identifier)
+            out = scratch / str(len(followed))
             out.mkdir()
             try:
-                found = _thread(b4.thread(identifier, out))
+                older = _thread(b4.thread(identifier, out))
             except ConfigError as error:
                 log.note(error.message)
                 continue
-            if revisions_of(found.mails) - known:
-                threads.append(found)
-    known = revisions_of(mail for one in threads for mail in one.mails)
-    if absent := [number for number in range(1, max(known, default=1)) if number not in known]:
+            if revisions_of(older.mails) - revisions:
+                threads.append(older)
+    revisions = revisions_of(mail for thread in threads for mail in thread.mails)
+    if absent := [
+        number for number in range(1, max(revisions, default=1)) if number not in revisions
+    ]:
         path = b4.older(source, threads[0].path, absent, scratch)
         if path:
             threads.append(_thread(path))
 
 
 def _links(mails: Sequence[bytes]) -> list[str]:
-    """Message-ids of what the revisions in these mails call their earlier ones."""
-    found = []
+    """The message-ids of earlier revisions that these mails link to."""
+    identifiers = []
     for mail in mails:
-        if not (own := revision_in(mail)):
+        if not (revision := revision_in(mail)):
             continue
         text = rfc822.body_of(mail).split("\ndiff --git ", 1)[0]
         for number, link in EARLIER.findall(text):
-            if int(number) < own and (identifier := target.message(link)):
-                found.append(identifier)
-    return list(dict.fromkeys(found))
+            if int(number) < revision and (identifier := target.message(link)):
+                identifiers.append(identifier)
+    return list(dict.fromkeys(identifiers))
 
 
 def revision_of(subject: str) -> int:
-    """Of a cover letter or a patch, by the words that b4 looks for; 0 for another mail.
+    """The revision of a cover letter or a patch, found as b4 finds it; 0 for another mail.
 
-    [PATCHv2 1/3] and [RESEND][PATCH v2 1/3] are v2, [PATCH v6.12 1/3] is v1; an answer begins
-    with Re:.
+    [PATCHv2 1/3] and [RESEND][PATCH v2 1/3] are v2; [PATCH v6.12 1/3] is v1; a subject that begins
+    with Re: is 0.
     """
     tags = _tags(subject)[0]
     if "PATCH" not in tags.upper() and not re.search(r"\d+/\d+", tags):
@@ -280,12 +292,12 @@ def revision_of(subject: str) -> int:
 
 
 def title(subject: str) -> str:
-    """What a mail is about, without [PATCH v2 1/3]."""
+    """A subject without [PATCH v2 1/3]."""
     return _tags(subject)[1]
 
 
 def _tags(subject: str) -> tuple[str, str]:
-    """What is in the brackets a subject begins with, and what is after them."""
+    """The text in the brackets at the start of a subject, and the text after them."""
     flat, tags = "", ""
     while flat != subject:  # brackets in brackets
         flat, subject = subject, re.sub(r"\[([^]]*)\[([^\[\]]*)]", r"[\1\2]", subject)

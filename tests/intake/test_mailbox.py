@@ -188,11 +188,11 @@ HTML = mail("h@x.org", "[PATCH] mm: x", "<p>x</p>\n", header="Content-Type: text
         (revision(1, stem="m", title="x")[:2], "patch 2 of 2 is missing"),
         (
             [mail("c@x.org", "[PATCH] mm: x", diff("a", "b").replace(" +1 @@", " +1,9 @@"))],
-            "is truncated: the last hunk of mm/x.c",
+            "is truncated: lines missing in the last hunk of mm/x.c",
         ),
         (
             [mail("u@x.org", "[PATCH] mm: x", "a\u202eb\n---\n" + diff("a", "b"))],
-            "b4 does not take v1: WARNING: Message contains suspicious unicode",
+            "`b4 am` failed for v1: WARNING: Message contains suspicious unicode",
         ),
     ],
     ids=[

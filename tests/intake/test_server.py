@@ -102,7 +102,7 @@ def test_two_revisions_under_one_name(server: Server, user: Knows, shelf: Path) 
     user(server.url)
     fetch.fetch(shelf, "unmap-v2-0@example.org", name="mine")
     before = (shelf / "mine" / "v2.mbx").read_bytes()
-    with pytest.raises(ConfigError, match=r"mine/v2\.mbx is there already and is not the same"):
+    with pytest.raises(ConfigError, match=r"mine/v2\.mbx exists and differs from what was fetched"):
         fetch.fetch(shelf, "linked-v3-0@example.org", name="mine", all_revisions=True)
     assert (shelf / "mine" / "v2.mbx").read_bytes() == before
     assert model.revisions(shelf, "mine") == (2,), "nor v1 and v3"
@@ -157,7 +157,7 @@ def test_a_server_that_does_not_search(
 ) -> None:
     """b4 goes on with what it has; a revision would be missing, and nobody told."""
     user(faulty("search").url)
-    with pytest.raises(InfraError, match="does not answer the search for its other revisions"):
+    with pytest.raises(InfraError, match="did not answer the search for other revisions"):
         fetch.fetch(shelf, asked, all_revisions=True)
     assert left(shelf) == []
     assert fetch.fetch(shelf, asked).fresh
@@ -169,10 +169,10 @@ def test_the_search_back_may_fail_too(
     user(server.url)
     path = b4.thread("unmap-v2-0@example.org", tmp_path)
     user(faulty("search").url)
-    with pytest.raises(InfraError, match="x: the server does not answer the search"):
+    with pytest.raises(InfraError, match="x: the server did not answer the search"):
         b4.older("x", path, [1], tmp_path)
     path.unlink()
-    with pytest.raises(InfraError, match="x: b4 fails to look for older revisions"):
+    with pytest.raises(InfraError, match="x: the search for older revisions failed in b4"):
         b4.older("x", tmp_path, [1], tmp_path / "gone" / "gone")
 
 

@@ -73,7 +73,7 @@ def resolved(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path | None]]:
         ({"target": "unmap-batch@v2:0"}, "has patches 1 to 3, not 0", "@v2:3"),
         ({"target": "unmap-batch@two"}, "no revision of unmap-batch named 'two'", "v1, v2"),
         ({"target": "unmap-batch@latest:1"}, "no revision of unmap-batch named 'latest'", "v1, v2"),
-        ({"target": "unmap-batch@v2:x"}, "'unmap-batch@v2:x' is no target", "SERIES@v2"),
+        ({"target": "unmap-batch@v2:x"}, "'unmap-batch@v2:x' is not a target", "SERIES@v2"),
         ({"target": "v6.12:2"}, "v6.12 is a base", "v6.12"),
         ({"target": "./gone.mbx"}, "gone.mbx: No such file", ""),
         ({"target": "some/where"}, "some/where: No such file", ""),

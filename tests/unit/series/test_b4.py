@@ -102,6 +102,6 @@ def test_am(says: Says, tmp_path: Path, with_trailers: bool, there: bool) -> Non
 
 def test_am_that_refuses(says: Says, tmp_path: Path) -> None:
     says("printf 'hm\\n---\\nWARNING: suspicious\\n  Line: x\\n' >&2; exit 1")
-    with pytest.raises(ConfigError, match="b4 does not take v3: WARNING: suspicious") as bad:
+    with pytest.raises(ConfigError, match="`b4 am` failed for v3: WARNING: suspicious") as bad:
         b4.am(tmp_path / "x", 3, tmp_path, with_trailers=False)
     assert "Line: x" in bad.value.detail

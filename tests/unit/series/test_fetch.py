@@ -108,7 +108,7 @@ def test_what_is_there_is_never_written_again(archive: Archive, shelf: Path) -> 
     fetch.fetch(shelf, "c2@example.org")
     before = (shelf / "mine" / "v2.mbx").read_bytes()
     archive.data = revision(1) + revision(2, "other")
-    with pytest.raises(ConfigError, match=r"v2\.mbx is there already and is not the same") as bad:
+    with pytest.raises(ConfigError, match=r"v2\.mbx exists and differs from") as bad:
         fetch.fetch(shelf, "c2@example.org", all_revisions=True)
     assert "--name" in bad.value.hint
     assert (shelf / "mine" / "v2.mbx").read_bytes() == before
@@ -156,7 +156,7 @@ def test_a_further_revision_has_something_of_its_series(
     end = f"---\nchange-id: {ids[1]}\n" if ids[1] else ""
     archive.data = other(2, title="fs: mine", body=f"Why.\n{end}")
     with pytest.raises(
-        ConfigError, match="mine is the name of another series: v2 has no ti"
+        ConfigError, match="mine is the name of another series: v2 shares no ti"
     ) as bad:
         fetch.fetch(shelf, "o2@example.org", name=name)
     assert "--name OTHER" in bad.value.hint
@@ -193,7 +193,7 @@ def test_an_older_revision_may_be_the_one_that_is_linked(archive: Archive, shelf
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "v6.12", "s@v2", "-x", "a b", "."])
 def test_names_that_are_none(shelf: Path, name: str) -> None:
-    with pytest.raises(ConfigError, match="is no name for a series"):
+    with pytest.raises(ConfigError, match="cannot be the name of a series"):
         fetch.fetch(shelf, "c1@example.org", name=name)
     assert not shelf.exists()
 
@@ -205,7 +205,7 @@ def test_the_mutants_are_no_series(
     archive: Archive, shelf: Path, name: str, change_id: str
 ) -> None:
     archive.data = revision(1, change_id=change_id)
-    with pytest.raises(ConfigError, match="patches/mutants is where the mutants are") as bad:
+    with pytest.raises(ConfigError, match="patches/mutants holds the mutants") as bad:
         fetch.fetch(shelf, "c1@example.org", name=name)
     assert "--name" in bad.value.hint
     assert not shelf.exists() or left(shelf) == []

@@ -216,7 +216,7 @@ IGNORED: dict[str, Callable[[], object]] = {
 def test_a_number_is_not_endless(what: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as bad:
         NUMBERS[what](tmp_path)
-    assert len(bad.value.message) < 100 or "is no target" in bad.value.message
+    assert len(bad.value.message) < 100 or "is not a target" in bad.value.message
 
 
 @pytest.mark.parametrize("what", IGNORED)
@@ -233,7 +233,7 @@ def test_a_series_on_top_of_itself(tmp_path: Path) -> None:
         head = mail("[PATCH 0/1] x", cover).partition(b"---\n")[0]
         (tmp_path / name / "v1.mbx").write_bytes(mbox(head, mail("[PATCH 1/1] x")))
     for name, said in (("a", "a@v1 on b@v1 on a@v1"), ("c", "c@v1 on c@v1")):
-        with pytest.raises(ConfigError, match=f"^a series on top of itself: {said}$"):
+        with pytest.raises(ConfigError, match=f"^a series is on top of itself: {said}$"):
             model.beneath(tmp_path, model.load(tmp_path, name))
 
 
@@ -255,5 +255,5 @@ def test_what_a_series_below_promises_is_looked_at(
 def test_a_source_that_is_no_path() -> None:
     """Nor is a message-id that is too long for one the host's trouble."""
     assert [target.message(source) for source in EVIL] == [""] * len(EVIL)
-    nobody = [source for source in EVIL if sources._there(source) is None]
+    nobody = [source for source in EVIL if sources._existing(source) is None]
     assert {"~nobody-at-all/x", "a" * 300, "a\0b"} <= set(nobody)

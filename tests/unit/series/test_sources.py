@@ -279,15 +279,15 @@ def test_an_empty_commit_is_no_patch(tree: Path, tmp_path: Path, given: list[Any
 @pytest.mark.parametrize(
     ("source", "complaint"),
     [
-        ("git:{} base..base", "there is no commit in between"),
+        ("git:{} base..base", "there is no commit in this range"),
         (
             "git:{} fix/topic..empty",
-            r"topic\.\.empty: there is no patch in between, only empty commits",
+            r"topic\.\.empty: all commits in this range are empty",
         ),
         ("git:{} base..nope", "has no revision named 'nope'"),
         ("git:{} --all..base", "has no revision named '--all'"),
-        ("git:{}/gone base..HEAD", "gone is no git tree"),
-        ("git:/ base..HEAD", "/ is no git tree"),
+        ("git:{}/gone base..HEAD", "gone is not a git tree"),
+        ("git:/ base..HEAD", "/ is not a git tree"),
     ],
 )
 def test_commits_that_are_not_there(
@@ -305,7 +305,7 @@ def test_commits_that_are_not_there(
 
 @pytest.mark.parametrize("source", ["nothing", "./gone.mbox", "git:/tree", "git:/tree base", ""])
 def test_what_is_no_source(tmp_path: Path, given: list[Any], source: str) -> None:
-    with pytest.raises(ConfigError, match=r"is nothing to fetch|there is no \*\.patch") as bad:
+    with pytest.raises(ConfigError, match=r"cannot be fetched|there is no \*\.patch") as bad:
         gather(tmp_path, source)
     assert "a source is a message-id" in bad.value.hint
 

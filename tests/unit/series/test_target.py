@@ -57,7 +57,7 @@ def test_targets(text: str, target: Target) -> None:
     ],
 )
 def test_no_targets(text: str) -> None:
-    with pytest.raises(ConfigError, match="is no target") as bad:
+    with pytest.raises(ConfigError, match="is not a target") as bad:
         parse(text)
     assert repr(text) in bad.value.message
     assert "SERIES@v2:3" in bad.value.hint
@@ -65,7 +65,7 @@ def test_no_targets(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["v6.12:3", "v6.12@v2", "v7.3-rc7@v2:1"])
 def test_a_base_has_neither_revisions_nor_patches(text: str) -> None:
-    with pytest.raises(ConfigError, match="is a base, which has neither revisions nor patches"):
+    with pytest.raises(ConfigError, match="is a base: it has no revisions and no patches"):
         parse(text)
 
 
