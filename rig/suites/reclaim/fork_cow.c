@@ -20,7 +20,7 @@
  * round has nothing in swap.
  */
 #include "reclaim.h"
-#include "book.h"
+#include "expected.h"
 #include "pressure.h"
 
 #include <errno.h>

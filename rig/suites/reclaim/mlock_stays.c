@@ -19,7 +19,7 @@
  * which says that it was the lock that kept it.
  */
 #include "reclaim.h"
-#include "book.h"
+#include "expected.h"
 #include "pressure.h"
 
 #include <errno.h>

@@ -23,7 +23,7 @@
  * ones, is filled, reclaimed until at least half of it went out, and read back.
  */
 #include "reclaim.h"
-#include "book.h"
+#include "expected.h"
 #include "pressure.h"
 
 #include <errno.h>

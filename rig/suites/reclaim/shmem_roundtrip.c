@@ -18,7 +18,7 @@
  * those read as zeroes (mm/shmem.c, shmem_undo_range()), their neighbours as ever.
  */
 #include "reclaim.h"
-#include "book.h"
+#include "expected.h"
 #include "pressure.h"
 
 #include <errno.h>

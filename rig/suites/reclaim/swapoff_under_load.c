@@ -20,7 +20,7 @@
  * write to it afterwards.
  */
 #include "reclaim.h"
-#include "book.h"
+#include "expected.h"
 #include "pressure.h"
 
 #include <errno.h>

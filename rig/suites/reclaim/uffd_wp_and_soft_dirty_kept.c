@@ -22,7 +22,7 @@
  * kernel notes a write by clearing the page's bit, and pagemap shows the bits.
  */
 #include "reclaim.h"
-#include "book.h"
+#include "expected.h"
 #include "pressure.h"
 
 #include <errno.h>

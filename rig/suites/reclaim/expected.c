@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "book.h"
+#include "expected.h"
 #include "guest.h"
 
 #include <inttypes.h>
