@@ -28,11 +28,11 @@ static const char *promises = "";
 bool promised(const char *name)
 {
 	size_t length = strlen(name);
-	const char *found;
+	const char *match;
 
-	for (found = promises; (found = strstr(found, name)); found += length)
-		if ((found == promises || found[-1] == '+') &&
-		    (!found[length] || found[length] == '+'))
+	for (match = promises; (match = strstr(match, name)); match += length)
+		if ((match == promises || match[-1] == '+') &&
+		    (!match[length] || match[length] == '+'))
 			return true;
 	return false;
 }
@@ -113,7 +113,7 @@ static int child(const struct guest_case *c, const struct guest_args *args)
 }
 
 /* A child that did not end by itself met a kernel that corrupts or kills. */
-static int judge(int status, const struct guest_case *c)
+static int child_status(int status, const struct guest_case *c)
 {
 	if (WIFEXITED(status) && WEXITSTATUS(status) <= STATUS_BAIL)
 		return WEXITSTATUS(status);
@@ -151,7 +151,7 @@ static int supervise(const struct guest_case *c, const struct guest_args *args)
 	undo_all();
 	if (stopped_by)
 		bail("stopped by signal %d (%s)", (int)stopped_by, strsignal(stopped_by));
-	return judge(status, c);
+	return child_status(status, c);
 }
 
 int guest_main(int argc, char **argv, const struct guest_case *cases, size_t count)

@@ -36,12 +36,12 @@ size_t pagemap_count(const void *address, size_t pages, uint64_t bits)
 {
 	uint64_t entries[ENTRIES_AT_ONCE];
 	const char *next = address;
-	size_t i, some, count = 0;
+	size_t i, chunk, count = 0;
 
-	for (; pages; pages -= some, next += some * page_size()) {
-		some = pages < ENTRIES_AT_ONCE ? pages : ENTRIES_AT_ONCE;
-		pagemap_read(next, some, entries);
-		for (i = 0; i < some; i++)
+	for (; pages; pages -= chunk, next += chunk * page_size()) {
+		chunk = pages < ENTRIES_AT_ONCE ? pages : ENTRIES_AT_ONCE;
+		pagemap_read(next, chunk, entries);
+		for (i = 0; i < chunk; i++)
 			count += (entries[i] & bits) != 0;
 	}
 	return count;

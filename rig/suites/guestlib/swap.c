@@ -104,19 +104,19 @@ void swap_require(uint64_t bytes)
 bool swap_only(const char *kind)
 {
 	unsigned int k;
-	bool found = false;
+	bool has_kind = false;
 
 	if (!area_count)
 		read_areas();
 	for (k = 0; k < area_count; k++) {
 		if (strcmp(kind_of(areas[k].device), kind))
 			continue;
-		found = true;
+		has_kind = true;
 		if (!turn_on(areas[k].device, kind))
 			bail("swapon %s: %s", areas[k].device, strerror(errno));
 	}
-	for (k = 0; found && k < area_count; k++)
+	for (k = 0; has_kind && k < area_count; k++)
 		if (strcmp(kind_of(areas[k].device), kind))
 			turn_off(&areas[k]);
-	return found;
+	return has_kind;
 }

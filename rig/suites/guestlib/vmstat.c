@@ -33,25 +33,25 @@ uint64_t vmstat(const char *name)
 bool interrupt_count(const char *description, uint64_t *count)
 {
 	char text[16384], *end;
-	const char *line, *found;
-	uint64_t of_one;
+	const char *line, *match;
+	uint64_t cpu_count;
 
 	if (read_file("/proc/interrupts", text, sizeof(text)) < 0)
 		bail("cannot read /proc/interrupts: %s", strerror(errno));
-	found = strstr(text, description);
-	if (!found)
+	match = strstr(text, description);
+	if (!match)
 		return false;
-	for (line = found; line > text && line[-1] != '\n'; line--)
+	for (line = match; line > text && line[-1] != '\n'; line--)
 		;
 	line = strchr(line, ':');
-	if (!line || line > found)
+	if (!line || line > match)
 		return false;
 	*count = 0;
 	for (line++; ; line = end) {
-		of_one = strtoull(line, &end, 10);
+		cpu_count = strtoull(line, &end, 10);
 		if (end == line)
 			return true;
-		*count += of_one;
+		*count += cpu_count;
 	}
 }
 

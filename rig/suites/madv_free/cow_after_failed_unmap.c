@@ -96,7 +96,7 @@ static bool one_round(struct cow *c, unsigned int size_kb, size_t bytes)
 
 	c->folio = folio_pages(size_kb);
 	refill_whole(&c->l, bytes, size_kb);
-	lazyfree_give_up(&c->l);
+	lazyfree_madv_free(&c->l);
 	advise_first_pages(c, MADV_DONTFORK);
 	twin_start(&t, child, c);
 	advise_first_pages(c, MADV_DOFORK);

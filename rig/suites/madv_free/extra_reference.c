@@ -51,11 +51,11 @@ static void check_pinned(struct extra *e, size_t first, size_t end)
 		if (e->l.page[page].rest != REST_ZERO)
 			continue;
 		evidence("page %zu was dropped though it was pinned", page);
-		lazyfree_bad(&e->l, page);
+		lazyfree_mark_bad(&e->l, page);
 	}
 }
 
-static void look_where_they_went(struct extra *e, size_t first, size_t end)
+static void check_unpinned(struct extra *e, size_t first, size_t end)
 {
 	uint64_t swapped = e->swapped;
 	size_t page;
@@ -72,7 +72,7 @@ static void look_where_they_went(struct extra *e, size_t first, size_t end)
 		if (place.swapped && e->must_drop) {
 			evidence("page %zu, lazyfree and clean, went to swap once it was not "
 				 "pinned any more", page);
-			lazyfree_bad(&e->l, page);
+			lazyfree_mark_bad(&e->l, page);
 		}
 	}
 	if (e->swapped != swapped && e->must_drop)
@@ -88,7 +88,7 @@ static void one_round(struct extra *e, unsigned int size_kb)
 
 	e->rounds++;
 	refill_whole(&e->l, ROUND_BYTES, size_kb);
-	lazyfree_give_up(&e->l);
+	lazyfree_madv_free(&e->l);
 	pinned = lazyfree_at(&e->l, first);
 	gup_pin(pinned, half * page_size(), rng_below(&e->rng, 2));
 	region_pageout(e->l.region, ROUND_BYTES);
@@ -97,7 +97,7 @@ static void one_round(struct extra *e, unsigned int size_kb)
 	if (e->l.bad)
 		return;
 	region_pageout(pinned, half * page_size());
-	look_where_they_went(e, first, first + half);
+	check_unpinned(e, first, first + half);
 	lazyfree_verify(&e->l, "once not pinned any more");
 }
 

@@ -47,14 +47,14 @@
 #define HEAD_BYTES	(128UL << 10)
 #define HEAD_BYTES_MAX	(READ_BYTES / 2)
 
-enum how { IN_THE_MOMENT, ALL_THE_TIME, AFTERWARDS, HOWS };
+enum method { WHILE_REFERENCED, DURING_READ, AFTER_READ, METHODS };
 
 struct dio {
 	struct lazyfree l;
-	int file, faults;
+	int file, uffd;
 	_Atomic uint32_t go;
 	atomic_bool reading;
-	uint64_t read, reclaims, reclaims_raced, in_the_moment, verified, bad;
+	uint64_t read, reclaims, reclaims_raced, pages_referenced, verified, bad;
 };
 
 static uint64_t file_key(const struct dio *d, size_t page)
@@ -99,7 +99,7 @@ static void *read_file_directly(void *arg)
 	return NULL;
 }
 
-static void reclaim_while_reading(struct dio *d, size_t folio_bytes)
+static void reclaim_during_read(struct dio *d, size_t folio_bytes)
 {
 	size_t bytes = d->l.pages * page_size(), offset = 0;
 	size_t step = folio_bytes > RECLAIM_BYTES ? folio_bytes : RECLAIM_BYTES;
@@ -131,15 +131,15 @@ static void verify(struct dio *d, const char *when)
 	}
 }
 
-static bool make_faults(struct dio *d)
+static bool open_uffd(struct dio *d)
 {
 	struct uffdio_api api = { .api = UFFD_API };
 
-	d->faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
-	return d->faults >= 0 && !ioctl(d->faults, UFFDIO_API, &api);
+	d->uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	return d->uffd >= 0 && !ioctl(d->uffd, UFFDIO_API, &api);
 }
 
-static void wait_at(struct dio *d, char *page)
+static void register_missing(struct dio *d, char *page)
 {
 	struct uffdio_register wanted = {
 		.range = { .start = (uintptr_t)page, .len = page_size() },
@@ -147,62 +147,62 @@ static void wait_at(struct dio *d, char *page)
 	};
 
 	if (!region_advise(page, page_size(), MADV_DONTNEED) ||
-	    ioctl(d->faults, UFFDIO_REGISTER, &wanted))
+	    ioctl(d->uffd, UFFDIO_REGISTER, &wanted))
 		bail("cannot have the faults of a page: %s", strerror(errno));
 }
 
-static void reclaim_in_the_moment(struct dio *d, size_t head)
+static void reclaim_while_referenced(struct dio *d, size_t head)
 {
 	struct uffdio_zeropage zero = {
 		.range = { .start = (uintptr_t)d->l.region + head, .len = page_size() },
 	};
 	struct uffd_msg message;
 
-	if (read(d->faults, &message, sizeof(message)) != sizeof(message))
+	if (read(d->uffd, &message, sizeof(message)) != sizeof(message))
 		bail("no fault to read: %s", strerror(errno));
 	region_pageout(d->l.region, head);
-	if (ioctl(d->faults, UFFDIO_ZEROPAGE, &zero))
+	if (ioctl(d->uffd, UFFDIO_ZEROPAGE, &zero))
 		bail("cannot give a page: %s", strerror(errno));
 	d->reclaims++;
-	d->in_the_moment += head / page_size();
+	d->pages_referenced += head / page_size();
 }
 
-static void read_and_reclaim(struct dio *d, size_t folio_bytes, enum how how)
+static void read_and_reclaim(struct dio *d, size_t folio_bytes, enum method method)
 {
 	size_t head = folio_bytes > HEAD_BYTES ? folio_bytes : HEAD_BYTES;
 	pthread_t reader;
 
-	if (how == IN_THE_MOMENT && head > HEAD_BYTES_MAX)
-		how = ALL_THE_TIME;
-	if (how == IN_THE_MOMENT)
-		wait_at(d, d->l.region + head);
+	if (method == WHILE_REFERENCED && head > HEAD_BYTES_MAX)
+		method = DURING_READ;
+	if (method == WHILE_REFERENCED)
+		register_missing(d, d->l.region + head);
 	atomic_store(&d->reading, true);
 	atomic_store(&d->go, 0);
 	reader = thread_on(1, read_file_directly, d);
 	atomic_store(&d->go, 1);
 	futex_wake_all(&d->go);
-	if (how == IN_THE_MOMENT)
-		reclaim_in_the_moment(d, head);
-	else if (how == ALL_THE_TIME)
-		reclaim_while_reading(d, folio_bytes);
+	if (method == WHILE_REFERENCED)
+		reclaim_while_referenced(d, head);
+	else if (method == DURING_READ)
+		reclaim_during_read(d, folio_bytes);
 	thread_join(reader);
 }
 
-static void one_round(struct dio *d, unsigned int size_kb, enum how how)
+static void one_round(struct dio *d, unsigned int size_kb, enum method method)
 {
-	static const char *const when[HOWS] = {
-		[IN_THE_MOMENT] = "reclaimed while referenced and not yet dirty",
-		[ALL_THE_TIME] = "read and reclaimed at once",
-		[AFTERWARDS] = "read, then reclaimed",
+	static const char *const when[METHODS] = {
+		[WHILE_REFERENCED] = "reclaimed while referenced and not yet dirty",
+		[DURING_READ] = "read and reclaimed at once",
+		[AFTER_READ] = "read, then reclaimed",
 	};
 	size_t bytes = (size_t)size_kb << 10 > READ_BYTES ? FILE_BYTES : READ_BYTES;
 
 	refill_whole(&d->l, bytes, size_kb);
-	lazyfree_give_up(&d->l);
-	read_and_reclaim(d, (size_t)size_kb << 10, how);
+	lazyfree_madv_free(&d->l);
+	read_and_reclaim(d, (size_t)size_kb << 10, method);
 	/* Before anybody touches a page: the PTEs are clean. */
 	region_pageout(d->l.region, bytes);
-	verify(d, when[how]);
+	verify(d, when[method]);
 	if (d->bad)
 		return;
 	region_pageout(d->l.region, bytes);
@@ -219,7 +219,7 @@ enum outcome gup_redirty(const struct guest_args *args)
 
 	if (args->cpus < 2)
 		return skip("the reader needs a CPU besides the reclaimer's");
-	if (!make_faults(&d))
+	if (!open_uffd(&d))
 		return skip("no userfaultfd: %s", strerror(errno));
 	swap_require(2 * ROUND_BYTES);
 	pin_self(0);
@@ -233,12 +233,12 @@ enum outcome gup_redirty(const struct guest_args *args)
 		size = round % sizes;
 		lru_gen_set(round / sizes % 2);
 		one_round(&d, size ? sizes_kb[size - 1] : 0,
-			  (enum how)((round + round / sizes) % HOWS));
+			  (enum method)((round + round / sizes) % METHODS));
 	}
 	counter("pages_read", d.read);
 	counter("reclaims", d.reclaims);
 	counter("reclaims_raced", d.reclaims_raced);
-	counter("pages_in_the_moment", d.in_the_moment);
+	counter("pages_in_the_moment", d.pages_referenced);
 	counter("pages_verified", d.verified);
 	counter("pglazyfreed", vmstat_since(deltas, 2, "pglazyfreed"));
 	counter("pswpout", vmstat_since(deltas, 2, "pswpout"));

@@ -77,7 +77,7 @@ static void check_folio(struct partial *p, size_t i, const char *when)
 		} else if (rest == REST_ZERO) {
 			evidence("page %zu of a folio of %u kB is zero, page %zu was written after "
 				 "MADV_FREE (%s)", k, p->size_kb, p->written[i], when);
-			lazyfree_bad(&p->l, page);
+			lazyfree_mark_bad(&p->l, page);
 		}
 	}
 }
@@ -98,7 +98,7 @@ static void check(struct partial *p, const char *when)
 static void one_round(struct partial *p, bool pageout)
 {
 	p->whole = refill_whole(&p->l, ROUND_BYTES, p->size_kb);
-	lazyfree_give_up(&p->l);
+	lazyfree_madv_free(&p->l);
 	write_every_second(p);
 	if (!lru_make_idle())
 		bail("no /proc/self/clear_refs: %s", strerror(errno));

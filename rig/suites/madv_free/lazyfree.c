@@ -40,7 +40,7 @@ void lazyfree_refill(struct lazyfree *l, size_t bytes, unsigned int size_kb)
 	memset(l->page, 0, l->pages * sizeof(*l->page));
 }
 
-void lazyfree_give_up(struct lazyfree *l)
+void lazyfree_madv_free(struct lazyfree *l)
 {
 	/* Once to have them on an LRU, once more from the batch MADV_FREE moves them by. */
 	lru_drain_local();
@@ -61,7 +61,7 @@ void lazyfree_write(struct lazyfree *l, size_t page, struct rng *rng)
 	p->written = true;
 }
 
-struct seen {
+struct word_counts {
 	size_t old;
 	size_t zero;
 	size_t foreign;
@@ -69,48 +69,48 @@ struct seen {
 	size_t zero_word;
 };
 
-static struct seen look_at(const struct lazyfree *l, size_t page)
+static struct word_counts count_words(const struct lazyfree *l, size_t page)
 {
 	const volatile uint64_t *words = page_words(l, page);
 	size_t i, count = page_size() / sizeof(*words);
 	uint64_t key = page_key(l, page), word;
-	struct seen seen = { };
+	struct word_counts counts = { };
 
 	for (i = 0; i < count; i++, key += GOLDEN_RATIO) {
 		if (l->page[page].written && i == l->page[page].word)
 			continue;
 		word = words[i];
 		if (word == key) {
-			seen.old++;
+			counts.old++;
 		} else if (!word) {
-			seen.zero++;
-			seen.zero_word = i;
+			counts.zero++;
+			counts.zero_word = i;
 		} else {
-			seen.foreign++;
-			seen.foreign_word = i;
+			counts.foreign++;
+			counts.foreign_word = i;
 		}
 	}
-	return seen;
+	return counts;
 }
 
-static enum rest judge(const struct lazyfree *l, size_t page, const char *when)
+static enum rest classify(const struct lazyfree *l, size_t page, const char *when)
 {
 	const struct lazy_page *p = &l->page[page];
-	struct seen seen = look_at(l, page);
+	struct word_counts counts = count_words(l, page);
 	const char *what = p->written ? "written after MADV_FREE" : "lazyfree";
 
-	if (seen.foreign) {
+	if (counts.foreign) {
 		evidence("page %zu, %s: %zu foreign words, word %zu read back 0x%" PRIx64 " (%s)",
-			 page, what, seen.foreign, seen.foreign_word,
-			 page_words(l, page)[seen.foreign_word], when);
+			 page, what, counts.foreign, counts.foreign_word,
+			 page_words(l, page)[counts.foreign_word], when);
 		return REST_BAD;
 	}
-	if (seen.old && seen.zero) {
+	if (counts.old && counts.zero) {
 		evidence("page %zu, %s: %zu words old, %zu zero, of which word %zu (%s)",
-			 page, what, seen.old, seen.zero, seen.zero_word, when);
+			 page, what, counts.old, counts.zero, counts.zero_word, when);
 		return REST_BAD;
 	}
-	return seen.old ? REST_OLD : REST_ZERO;
+	return counts.old ? REST_OLD : REST_ZERO;
 }
 
 static bool rest_may_become(const struct lazy_page *p, enum rest now)
@@ -124,7 +124,7 @@ static bool page_ok(struct lazyfree *l, size_t page, const char *when)
 {
 	struct lazy_page *p = &l->page[page];
 	uint64_t read = p->written ? *(volatile uint64_t *)(page_words(l, page) + p->word) : 0;
-	enum rest before = p->rest, now = judge(l, page, when);
+	enum rest before = p->rest, now = classify(l, page, when);
 	bool ok = now != REST_BAD;
 
 	if (p->written && read != p->value) {
@@ -159,7 +159,7 @@ void lazyfree_verify(struct lazyfree *l, const char *when)
 		lazyfree_verify_page(l, page, when);
 }
 
-void lazyfree_bad(struct lazyfree *l, size_t page)
+void lazyfree_mark_bad(struct lazyfree *l, size_t page)
 {
 	l->bad += l->page[page].rest != REST_BAD;
 	l->page[page].rest = REST_BAD;

@@ -44,7 +44,7 @@ void lazyfree_init(struct lazyfree *l, size_t bytes_max, uint64_t seed);
 void lazyfree_refill(struct lazyfree *l, size_t bytes, unsigned int size_kb);
 
 /* MADV_FREE of all that was filled, every page of it on the LRU reclaim takes them from. */
-void lazyfree_give_up(struct lazyfree *l);
+void lazyfree_madv_free(struct lazyfree *l);
 
 /* Write one word of a page, which by that is not lazyfree any more. */
 void lazyfree_write(struct lazyfree *l, size_t page, struct rng *rng);
@@ -58,7 +58,7 @@ void lazyfree_verify(struct lazyfree *l, const char *when);
 void lazyfree_verify_page(struct lazyfree *l, size_t page, const char *when);
 
 /* One more broken page, of which the caller has told. */
-void lazyfree_bad(struct lazyfree *l, size_t page);
+void lazyfree_mark_bad(struct lazyfree *l, size_t page);
 
 static inline char *lazyfree_at(const struct lazyfree *l, size_t page)
 {

@@ -74,7 +74,7 @@ static size_t folio_pages(const struct race *r)
 }
 
 /* The first of a folio's pages at least, so that each such folio counts. */
-static bool chosen(struct race *r, size_t page)
+static bool is_written(struct race *r, size_t page)
 {
 	return page % folio_pages(r) == 0 || !rng_below(&r->rng, PAGES_PER_WRITE);
 }
@@ -99,10 +99,10 @@ static void write_before_and_choose_racing(struct race *r)
 	for (page = 0; page < r->l.pages; page++) {
 		size_t quarter = (page / folio_pages(r) + turn) % QUARTERS;
 
-		if (quarter == QUARTER_BEFORE && chosen(r, page)) {
+		if (quarter == QUARTER_BEFORE && is_written(r, page)) {
 			lazyfree_write(&r->l, page, &r->rng);
 			r->before++;
-		} else if (quarter == QUARTER_RACING && chosen(r, page)) {
+		} else if (quarter == QUARTER_RACING && is_written(r, page)) {
 			r->racing[r->racing_count++] = page;
 		}
 	}

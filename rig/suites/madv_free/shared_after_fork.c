@@ -30,14 +30,14 @@
 /* Of a folio that is written to, one page in so many is. */
 #define PAGES_PER_WRITE	8
 
-enum step { WRITE, LOOK };
+enum step { WRITE, VERIFY };
 
 struct shared {
 	struct lazyfree l;
 	struct rng rng;
 	unsigned int size_kb;
 	size_t turn;
-	bool all_is_the_childs;		/* who never gave it up */
+	bool forked_before_madv_free;	/* the child keeps all of it */
 	uint64_t rounds, writes;
 	uint64_t parent_zero, child_zero, child_old;
 };
@@ -58,7 +58,7 @@ static void write_quarter(struct shared *s, size_t quarter)
 		bail("no /proc/self/clear_refs: %s", strerror(errno));
 }
 
-static void child_looks(struct shared *s, struct twin_answer *answer)
+static void child_verify(struct shared *s, struct twin_answer *answer)
 {
 	size_t page;
 
@@ -66,10 +66,10 @@ static void child_looks(struct shared *s, struct twin_answer *answer)
 		lazyfree_verify_page(&s->l, page, "in the child");
 		answer->old += s->l.page[page].rest == REST_OLD;
 		answer->zero += s->l.page[page].rest == REST_ZERO;
-		if (!s->all_is_the_childs || s->l.page[page].rest != REST_ZERO)
+		if (!s->forked_before_madv_free || s->l.page[page].rest != REST_ZERO)
 			continue;
 		evidence("page %zu is zero in the child, which never gave it up", page);
-		lazyfree_bad(&s->l, page);
+		lazyfree_mark_bad(&s->l, page);
 	}
 	answer->bad = s->l.bad;
 }
@@ -81,15 +81,15 @@ static void child(void *arg, unsigned int step, struct twin_answer *answer)
 	if (step == WRITE)
 		write_quarter(s, QUARTER_CHILD);
 	else
-		child_looks(s, answer);
+		child_verify(s, answer);
 }
 
-static bool both_look(struct shared *s, struct twin *t, const char *when)
+static bool verify_both(struct shared *s, struct twin *t, const char *when)
 {
 	struct twin_answer answer = { };
 	size_t page;
 
-	if (!twin_tell(t, LOOK, &answer))
+	if (!twin_tell(t, VERIFY, &answer))
 		return false;
 	s->child_old += answer.old;
 	s->child_zero += answer.zero;
@@ -107,20 +107,20 @@ static bool one_round(struct shared *s)
 
 	refill_whole(&s->l, ROUND_BYTES / 2, s->size_kb);
 	s->turn = rng_below(&s->rng, QUARTERS);
-	if (!s->all_is_the_childs)
-		lazyfree_give_up(&s->l);
+	if (!s->forked_before_madv_free)
+		lazyfree_madv_free(&s->l);
 	twin_start(&t, child, s);
-	if (s->all_is_the_childs)
-		lazyfree_give_up(&s->l);
+	if (s->forked_before_madv_free)
+		lazyfree_madv_free(&s->l);
 	write_quarter(s, QUARTER_PARENT);
 	good = twin_tell(&t, WRITE, &answer);
 	if (good) {
 		memcg_reclaim_file(ROUND_BYTES / 2);
-		good = both_look(s, &t, "in the parent, after memory.reclaim of files");
+		good = verify_both(s, &t, "in the parent, after memory.reclaim of files");
 	}
 	if (good) {
 		memcg_reclaim(ROUND_BYTES / 2);
-		good = both_look(s, &t, "in the parent, after memory.reclaim");
+		good = verify_both(s, &t, "in the parent, after memory.reclaim");
 	}
 	twin_end(&t);
 	s->rounds++;
@@ -146,7 +146,7 @@ enum outcome shared_after_fork(const struct guest_args *args)
 	for (round = 0; round < args->iterations && good; round++) {
 		size = round % sizes;
 		s.size_kb = size ? sizes_kb[size - 1] : 0;
-		s.all_is_the_childs = (round + round / sizes) % 2;
+		s.forked_before_madv_free = (round + round / sizes) % 2;
 		lru_gen_set(round / 2 % 2);
 		good = one_round(&s);
 	}

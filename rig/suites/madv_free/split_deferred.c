@@ -28,7 +28,7 @@ static void one_round(struct deferred *d, unsigned int size_kb, bool pageout)
 	uint64_t before, queued;
 	size_t page;
 
-	lazyfree_give_up(&d->l);
+	lazyfree_madv_free(&d->l);
 	before = thp_stat(size_kb, "split_deferred");
 	if (pageout)
 		region_pageout(d->l.region, ROUND_BYTES);

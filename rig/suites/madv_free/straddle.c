@@ -34,7 +34,7 @@
 
 #define LANES		8U
 #define TABLES		2
-#define DECOYS		2
+#define DECOYS_PER_PIPE	2
 #define LARGEST_KB	1024U
 #define REDIRTIED	(~0ULL)		/* turns a page's key into that of its second filling */
 
@@ -42,17 +42,18 @@ struct lane {
 	char *space;		/* what TABLES page tables map */
 	char *folio;		/* where it is now */
 	size_t redirtied;	/* page, or SIZE_MAX */
-	int decoys[2];		/* a pipe */
+	int pipe[2];		/* holds the decoys */
 };
 
 struct straddle {
 	struct lane lane[LANES];
 	struct rng rng;
-	uint64_t *decoy, *seen;		/* a page each */
+	uint64_t *fake_ptes;		/* a page: what a decoy holds */
+	uint64_t *read_back;		/* a page: what was read from the pipe */
 	uint64_t seed, round;
 	size_t pages;			/* of a folio */
 	size_t head;			/* of these in the first table */
-	uint64_t moved, whole, dropped, kept, redirtied, decoys, neighbours, bad;
+	uint64_t moved, whole, dropped, kept, redirtied, decoys_checked, neighbours, bad;
 };
 
 static uint64_t page_key(const struct straddle *s, unsigned int lane, size_t page)
@@ -72,9 +73,9 @@ static char *neighbour(const struct straddle *s, const struct lane *l, bool behi
 				     : -(s->head + 1) * page_size());
 }
 
-static void put_decoy(struct straddle *s, struct lane *l)
+static void write_decoy(struct straddle *s, struct lane *l)
 {
-	if (write(l->decoys[1], s->decoy, page_size()) != (ssize_t)page_size())
+	if (write(l->pipe[1], s->fake_ptes, page_size()) != (ssize_t)page_size())
 		bail("cannot write to a pipe: %s", strerror(errno));
 }
 
@@ -87,7 +88,7 @@ static void fill(struct straddle *s, unsigned int lane, char *start)
 }
 
 /* Of one folio, then what follows in the table is as foretold. */
-static bool in_one_piece(const struct straddle *s, const char *start)
+static bool is_contiguous(const struct straddle *s, const char *start)
 {
 	uint64_t first = place_of(start).pfn;
 	size_t page;
@@ -98,26 +99,26 @@ static bool in_one_piece(const struct straddle *s, const char *start)
 	return true;
 }
 
-static void make_decoy(struct straddle *s, const char *start)
+static void make_fake_ptes(struct straddle *s, const char *start)
 {
 	uint64_t pfn = place_of(start + s->head * page_size()).pfn;
 	size_t i;
 
-	memset(s->decoy, 0, page_size());
+	memset(s->fake_ptes, 0, page_size());
 	for (i = 0; i < s->pages - s->head; i++)
-		s->decoy[i] = fake_pte(pfn + i);
+		s->fake_ptes[i] = fake_pte(pfn + i);
 }
 
-static void move(struct straddle *s, unsigned int lane, char *start)
+static void move_folio(struct straddle *s, unsigned int lane, char *start)
 {
 	struct lane *l = &s->lane[lane];
 	size_t size = s->pages * page_size();
 
-	s->whole += in_one_piece(s, start);
-	make_decoy(s, start);
-	put_decoy(s, l);
+	s->whole += is_contiguous(s, start);
+	make_fake_ptes(s, start);
+	write_decoy(s, l);
 	pattern_fill(neighbour(s, l, false), page_size(), page_key(s, lane, s->pages));
-	put_decoy(s, l);
+	write_decoy(s, l);
 	pattern_fill(neighbour(s, l, true), page_size(), page_key(s, lane, s->pages + 1));
 	l->folio = boundary(l) - s->head * page_size();
 	if (mremap(start, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, l->folio) != l->folio)
@@ -137,19 +138,21 @@ static void check_decoys(struct straddle *s, struct lane *l)
 	unsigned int k;
 	size_t i;
 
-	for (k = 0; k < DECOYS; k++) {
-		if (read(l->decoys[0], s->seen, page_size()) != (ssize_t)page_size())
+	for (k = 0; k < DECOYS_PER_PIPE; k++) {
+		if (read(l->pipe[0], s->read_back, page_size()) != (ssize_t)page_size())
 			bail("cannot read a pipe: %s", strerror(errno));
-		s->decoys++;
+		s->decoys_checked++;
 		if (!k)
-			memcpy(s->decoy, s->seen, page_size());
-		for (i = 0; i < page_size() / sizeof(*s->seen); i++) {
-			uint64_t told = i < s->pages - s->head ? s->decoy[0] + (i << 12) : 0;
+			memcpy(s->fake_ptes, s->read_back, page_size());
+		for (i = 0; i < page_size() / sizeof(*s->read_back); i++) {
+			uint64_t expected = i < s->pages - s->head ?
+					    s->fake_ptes[0] + (i << 12) : 0;
 
-			if (s->seen[i] == told && s->seen[i] == s->decoy[i])
+			if (s->read_back[i] == expected && s->read_back[i] == s->fake_ptes[i])
 				continue;
 			evidence("a page in a pipe, made beside the page table of a folio of %zu "
-				 "pages: word %zu reads back 0x%" PRIx64, s->pages, i, s->seen[i]);
+				 "pages: word %zu reads back 0x%" PRIx64, s->pages, i,
+				 s->read_back[i]);
 			s->bad++;
 			break;
 		}
@@ -212,7 +215,7 @@ static void one_round(struct straddle *s, unsigned int size_kb)
 		/* Page tables that were not there before: they come beside the decoys. */
 		s->lane[k].space = region_map(TABLES * PMD_BYTES, PMD_BYTES);
 		thp_choose(s->lane[k].space, TABLES * PMD_BYTES, 0);
-		move(s, k, start + k * bytes);
+		move_folio(s, k, start + k * bytes);
 	}
 	memcg_reclaim_file(LANES * bytes);
 	for (k = 0; k < LANES; k++)
@@ -232,7 +235,7 @@ static void report(const struct straddle *s, struct vmstat_delta *deltas, size_t
 	counter("folios_redirtied", s->redirtied);
 	counter("pages_dropped", s->dropped);
 	counter("pages_kept", s->kept);
-	counter("decoys_read_back", s->decoys);
+	counter("decoys_read_back", s->decoys_checked);
 	counter("neighbours_verified", s->neighbours);
 	counter("pglazyfreed", vmstat_since(deltas, count, "pglazyfreed"));
 	counter("pages_bad", s->bad);
@@ -250,10 +253,10 @@ enum outcome straddle_page_table(const struct guest_args *args)
 		return skip("this kernel has no large anonymous folios below the PMD's");
 	s.seed = args->seed;
 	s.rng = rng_fork(args->seed, 0);
-	s.decoy = locked_alloc(page_size());
-	s.seen = locked_alloc(page_size());
+	s.fake_ptes = locked_alloc(page_size());
+	s.read_back = locked_alloc(page_size());
 	for (k = 0; k < LANES; k++)
-		if (pipe(s.lane[k].decoys))
+		if (pipe(s.lane[k].pipe))
 			bail("pipe: %s", strerror(errno));
 	pin_self(0);
 	lock_present();

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void obey(int from, int to, twin_step run, void *arg)
+static void run_steps(int from, int to, twin_step run, void *arg)
 {
 	struct twin_answer answer;
 	unsigned char step;
@@ -36,7 +36,7 @@ void twin_start(struct twin *t, twin_step run, void *arg)
 	if (!t->pid) {
 		close(to[1]);
 		close(from[0]);
-		obey(to[0], from[1], run, arg);
+		run_steps(to[0], from[1], run, arg);
 	}
 	close(to[0]);
 	close(from[1]);

@@ -29,7 +29,7 @@ struct split {
 	struct lazyfree l;
 	struct rng rng;
 	enum kind *kind;	/* of each page */
-	int bytes[2];		/* a pipe that always has some */
+	int pipe[2];		/* never empty */
 	uint64_t cuts[CUTS];
 	uint64_t locked, read_only, written, zero, old;
 };
@@ -97,10 +97,10 @@ static void cut_and_write(struct split *s, size_t folio)
 static void check_read_only(struct split *s, size_t page)
 {
 	s->read_only++;
-	if (read(s->bytes[0], lazyfree_at(&s->l, page), 1) < 0 && errno == EFAULT)
+	if (read(s->pipe[0], lazyfree_at(&s->l, page), 1) < 0 && errno == EFAULT)
 		return;
 	evidence("page %zu was made read-only, and can be written to after reclaim", page);
-	lazyfree_bad(&s->l, page);
+	lazyfree_mark_bad(&s->l, page);
 }
 
 static void verify(struct split *s, const char *when)
@@ -118,7 +118,7 @@ static void verify(struct split *s, const char *when)
 		if (s->kind[page] != LOCKED || s->l.page[page].rest != REST_ZERO)
 			continue;
 		evidence("page %zu was locked, and is zero (%s)", page, when);
-		lazyfree_bad(&s->l, page);
+		lazyfree_mark_bad(&s->l, page);
 	}
 }
 
@@ -128,7 +128,7 @@ static void one_round(struct split *s, unsigned int size_kb)
 
 	memset(s->kind, 0, ROUND_BYTES / page_size() * sizeof(*s->kind));
 	refill_whole(&s->l, bytes, size_kb);
-	lazyfree_give_up(&s->l);
+	lazyfree_madv_free(&s->l);
 	cut_and_write(s, folio_pages(size_kb));
 	memcg_reclaim_file(bytes);
 	verify(s, "after memory.reclaim of files");
@@ -148,7 +148,7 @@ enum outcome vma_split(const struct guest_args *args)
 
 	if (!sizes)
 		return skip("this kernel has no large anonymous folios of up to %u kB", PMD_KB);
-	if (pipe(s.bytes) || write(s.bytes[1], "rig", 3) != 3)
+	if (pipe(s.pipe) || write(s.pipe[1], "rig", 3) != 3)
 		bail("pipe: %s", strerror(errno));
 	swap_require(2 * ROUND_BYTES);
 	s.rng = rng_fork(args->seed, 0);

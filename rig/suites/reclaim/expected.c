@@ -5,44 +5,44 @@
 #include <inttypes.h>
 #include <string.h>
 
-void book_open(struct book *b, const char *what, char *region, size_t bytes, uint64_t seed)
+void expected_init(struct expected *e, const char *what, char *region, size_t bytes, uint64_t seed)
 {
-	*b = (struct book){
+	*e = (struct expected){
 		.what = what, .region = region, .pages = bytes / page_size(), .seed = seed,
 	};
-	b->key = locked_alloc(b->pages * sizeof(*b->key));
-	b->before = locked_alloc(b->pages * sizeof(*b->before));
+	e->key = locked_alloc(e->pages * sizeof(*e->key));
+	e->before = locked_alloc(e->pages * sizeof(*e->before));
 }
 
-void book_reopen(struct book *b, const char *what, char *region, size_t bytes)
+void expected_reset(struct expected *e, const char *what, char *region, size_t bytes)
 {
-	b->pages = bytes / page_size();
-	b->what = what;
-	b->region = region;
-	memset(b->key, 0, b->pages * sizeof(*b->key));
-	memset(b->before, 0, b->pages * sizeof(*b->before));
+	e->pages = bytes / page_size();
+	e->what = what;
+	e->region = region;
+	memset(e->key, 0, e->pages * sizeof(*e->key));
+	memset(e->before, 0, e->pages * sizeof(*e->before));
 }
 
-char *book_page(const struct book *b, size_t page)
+char *expected_page(const struct expected *e, size_t page)
 {
-	return b->region + page * page_size();
+	return e->region + page * page_size();
 }
 
-uint64_t book_next(struct book *b, size_t page)
+uint64_t expected_next(struct expected *e, size_t page)
 {
-	b->before[page] = b->key[page];
-	return b->key[page] = pattern_key(b->seed, ++b->writes, page);
+	e->before[page] = e->key[page];
+	return e->key[page] = pattern_key(e->seed, ++e->writes, page);
 }
 
-void book_zero(struct book *b, size_t page)
+void expected_zero(struct expected *e, size_t page)
 {
-	b->before[page] = b->key[page];
-	b->key[page] = 0;
+	e->before[page] = e->key[page];
+	e->key[page] = 0;
 }
 
-void book_write(struct book *b, size_t page)
+void expected_write(struct expected *e, size_t page)
 {
-	pattern_fill(book_page(b, page), page_size(), book_next(b, page));
+	pattern_fill(expected_page(e, page), page_size(), expected_next(e, page));
 }
 
 /* Word i of a page with this key. */
@@ -67,67 +67,67 @@ static bool zero_fault(const void *page, struct pattern_fault *fault)
 	return false;
 }
 
-static const char *origin(const struct book *b, size_t page, const struct pattern_fault *fault)
+static const char *origin(const struct expected *e, size_t page, const struct pattern_fault *fault)
 {
 	size_t i, word = fault->offset / sizeof(uint64_t);
 
-	if (fault->read == word_of(b->before[page], word))
+	if (fault->read == word_of(e->before[page], word))
 		return "as before it was last written";
 	if (!fault->read)
 		return "zero";
-	for (i = 0; i < b->pages; i++)
-		if (fault->read == word_of(b->key[i], word))
+	for (i = 0; i < e->pages; i++)
+		if (fault->read == word_of(e->key[i], word))
 			return "another page of it";
 	return "foreign";
 }
 
-bool book_verify_copy(struct book *b, size_t page, const void *copy, const char *how)
+bool expected_verify_copy(struct expected *e, size_t page, const void *copy, const char *how)
 {
 	struct pattern_fault fault;
-	uint64_t key = b->key[page];
+	uint64_t key = e->key[page];
 
-	b->verified++;
+	e->verified++;
 	if (key ? !pattern_first_fault(copy, page_size(), key, &fault) : !zero_fault(copy, &fault))
 		return true;
 	evidence("%s, page %zu, offset %zu, %s: wrote 0x%" PRIx64 ", read back 0x%" PRIx64 " (%s)",
-		 b->what, page, fault.offset, how, fault.wrote, fault.read,
-		 origin(b, page, &fault));
-	b->bad++;
+		 e->what, page, fault.offset, how, fault.wrote, fault.read,
+		 origin(e, page, &fault));
+	e->bad++;
 	if (key)
-		b->bad_bytes += pattern_bad_bytes(copy, page_size(), key);
+		e->bad_bytes += pattern_bad_bytes(copy, page_size(), key);
 	return false;
 }
 
-bool book_verify(struct book *b, size_t page)
+bool expected_verify(struct expected *e, size_t page)
 {
-	return book_verify_copy(b, page, book_page(b, page), "mapped");
+	return expected_verify_copy(e, page, expected_page(e, page), "mapped");
 }
 
-bool book_is_hopeless(const struct book *b)
+bool expected_many_bad(const struct expected *e)
 {
-	return b->bad >= BOOK_BAD_MAX;
+	return e->bad >= EXPECTED_BAD_MAX;
 }
 
-void book_verify_last(struct book *b, size_t from, size_t folio_pages)
+void expected_verify_last(struct expected *e, size_t from, size_t folio_pages)
 {
 	size_t page;
 
-	for (page = from + folio_pages - 1; page < b->pages && !book_is_hopeless(b);
+	for (page = from + folio_pages - 1; page < e->pages && !expected_many_bad(e);
 	     page += folio_pages)
-		book_verify(b, page);
+		expected_verify(e, page);
 }
 
-void book_verify_all(struct book *b)
+void expected_verify_all(struct expected *e)
 {
 	size_t page;
 
-	for (page = 0; page < b->pages && !book_is_hopeless(b); page++)
-		book_verify(b, page);
+	for (page = 0; page < e->pages && !expected_many_bad(e); page++)
+		expected_verify(e, page);
 }
 
-void book_report(const struct book *b)
+void expected_report(const struct expected *e)
 {
-	counter("pages_verified", b->verified);
-	counter("pages_bad", b->bad);
-	counter("bytes_bad", b->bad_bytes);
+	counter("pages_verified", e->verified);
+	counter("pages_bad", e->bad);
+	counter("bytes_bad", e->bad_bytes);
 }

@@ -39,11 +39,11 @@
 #define CLASS_AFTER	1
 
 struct dirty_file {
-	struct book b;		/* of what the first CPU writes */
-	struct book other;	/* of what the other one does */
+	struct expected expected;		/* of what the first CPU writes */
+	struct expected other;	/* of what the other one does */
 	struct rng rng;
 	int fd;
-	int direct;
+	int direct_fd;
 	char *copy;
 	unsigned int cpus;
 	bool *begun;		/* pages of which the first half is written already */
@@ -68,34 +68,34 @@ static void write_at(struct dirty_file *f, size_t page, size_t from, size_t to)
 		bail("pwrite: %s", strerror(errno));
 }
 
-static void write_some(struct dirty_file *f, size_t page)
+static void write_page(struct dirty_file *f, size_t page)
 {
 	switch (rng_below(&f->rng, 4)) {
 	case 0:
-		pattern_fill(f->copy, page_size(), book_next(&f->b, page));
+		pattern_fill(f->copy, page_size(), expected_next(&f->expected, page));
 		write_at(f, page, 0, page_size());
 		f->pwrites++;
 		break;
 	case 1:
-		pattern_fill(f->copy, page_size(), book_next(&f->b, page));
+		pattern_fill(f->copy, page_size(), expected_next(&f->expected, page));
 		write_at(f, page, 0, page_size() / 4);
 		f->begun[page] = true;
 		break;
 	case 2:
-		book_write(&f->b, page);
+		expected_write(&f->expected, page);
 		f->stores++;
 		break;
 	}
 }
 
 /* The rest of a page that has perhaps been written out and reclaimed half new. */
-static void finish(struct dirty_file *f, size_t page)
+static void finish_page(struct dirty_file *f, size_t page)
 {
-	pattern_fill(f->copy, page_size(), f->b.key[page]);
+	pattern_fill(f->copy, page_size(), f->expected.key[page]);
 	if (page & CLASSES)
 		write_at(f, page, page_size() / 4, page_size());
 	else
-		memcpy(book_page(&f->b, page) + page_size() / 4, f->copy + page_size() / 4,
+		memcpy(expected_page(&f->expected, page) + page_size() / 4, f->copy + page_size() / 4,
 		       page_size() - page_size() / 4);
 	f->begun[page] = false;
 	f->finished_late++;
@@ -105,21 +105,21 @@ static void write_before(struct dirty_file *f)
 {
 	size_t page;
 
-	for (page = 0; page < f->b.pages; page++)
+	for (page = 0; page < f->expected.pages; page++)
 		if (class_of(page) != CLASS_OTHER_CPU)
-			write_some(f, page);
+			write_page(f, page);
 }
 
 static void write_after(struct dirty_file *f)
 {
 	size_t page;
 
-	for (page = 0; page < f->b.pages; page++) {
+	for (page = 0; page < f->expected.pages; page++) {
 		if (f->begun[page])
-			finish(f, page);
+			finish_page(f, page);
 		if (class_of(page) != CLASS_AFTER)
 			continue;
-		book_write(&f->b, page);
+		expected_write(&f->expected, page);
 		f->stores++;
 	}
 }
@@ -130,7 +130,7 @@ static void *store_on(void *arg)
 	size_t page;
 
 	for (page = CLASS_OTHER_CPU; page < f->other.pages; page += CLASSES) {
-		book_write(&f->other, page);
+		expected_write(&f->other, page);
 		f->stores_beside_reclaim += atomic_load(&f->storing);
 	}
 	return NULL;
@@ -145,7 +145,7 @@ static void reclaim_some(struct dirty_file *f, uint64_t round)
 		bail("sync_file_range: %s", strerror(errno));
 	pressure_prepare();
 	if (round % 3)
-		region_pageout(f->b.region, FILE_BYTES);
+		region_pageout(f->expected.region, FILE_BYTES);
 	else
 		memcg_reclaim(FILE_BYTES);
 }
@@ -154,13 +154,14 @@ static void verify_on_disk(struct dirty_file *f, int fd, const char *how)
 {
 	size_t page, i, bytes = CHUNK_PAGES * page_size();
 
-	for (page = 0; page < f->b.pages && !book_is_hopeless(&f->b); page += CHUNK_PAGES) {
+	for (page = 0; page < f->expected.pages && !expected_many_bad(&f->expected);
+	     page += CHUNK_PAGES) {
 		if (pread(fd, f->copy, bytes, (off_t)(page * page_size())) != (ssize_t)bytes)
 			bail("pread %s: %s", how, strerror(errno));
 		for (i = 0; i < CHUNK_PAGES; i++)
-			book_verify_copy(class_of(page + i) == CLASS_OTHER_CPU ?
-					 &f->other : &f->b, page + i,
-					 f->copy + i * page_size(), how);
+			expected_verify_copy(class_of(page + i) == CLASS_OTHER_CPU ?
+					     &f->other : &f->expected, page + i,
+					     f->copy + i * page_size(), how);
 		f->from_disk += CHUNK_PAGES;
 	}
 }
@@ -177,9 +178,9 @@ static void one_round(struct dirty_file *f, uint64_t round)
 	atomic_store(&f->storing, false);
 	thread_join(thread);
 	write_after(f);
-	if (round & 1 ? msync(f->b.region, FILE_BYTES, MS_SYNC) : fdatasync(f->fd))
+	if (round & 1 ? msync(f->expected.region, FILE_BYTES, MS_SYNC) : fdatasync(f->fd))
 		bail("sync: %s", strerror(errno));
-	verify_on_disk(f, f->direct, "from the disk");
+	verify_on_disk(f, f->direct_fd, "from the disk");
 }
 
 static void prepare(struct dirty_file *f, const struct guest_args *args)
@@ -192,8 +193,8 @@ static void prepare(struct dirty_file *f, const struct guest_args *args)
 	f->begun = locked_alloc(FILE_BYTES / page_size());
 	snprintf(path, sizeof(path), "%s/file_dirty", data_dir());
 	f->fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	f->direct = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
-	if (f->fd < 0 || f->direct < 0 || ftruncate(f->fd, FILE_BYTES))
+	f->direct_fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	if (f->fd < 0 || f->direct_fd < 0 || ftruncate(f->fd, FILE_BYTES))
 		bail("%s: %s", path, strerror(errno));
 	unlink(path);
 	lock_present();
@@ -201,19 +202,19 @@ static void prepare(struct dirty_file *f, const struct guest_args *args)
 	region = mmap(NULL, FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, f->fd, 0);
 	if (region == MAP_FAILED)
 		bail("cannot map %s: %s", path, strerror(errno));
-	book_open(&f->b, "file", region, FILE_BYTES, args->seed);
-	book_open(&f->other, "file", region, FILE_BYTES, ~args->seed);
+	expected_init(&f->expected, "file", region, FILE_BYTES, args->seed);
+	expected_init(&f->other, "file", region, FILE_BYTES, ~args->seed);
 	pin_self(0);
 }
 
-static void verify_at_last(struct dirty_file *f)
+static void verify_at_end(struct dirty_file *f)
 {
-	region_unmap(f->b.region, FILE_BYTES);
+	region_unmap(f->expected.region, FILE_BYTES);
 	if (fsync(f->fd))
 		bail("fsync: %s", strerror(errno));
 	if (!write_file("/proc/sys/vm/drop_caches", "3"))
 		bail("drop_caches: %s", strerror(errno));
-	verify_on_disk(f, f->direct, "from the disk at last");
+	verify_on_disk(f, f->direct_fd, "from the disk at last");
 	verify_on_disk(f, f->fd, "read again at last");
 }
 
@@ -229,13 +230,13 @@ enum outcome file_dirty(const struct guest_args *args)
 
 	prepare(&f, args);
 	vmstat_start(deltas, count);
-	for (round = 0; round < args->iterations && !f.b.bad && !f.other.bad; round++)
+	for (round = 0; round < args->iterations && !f.expected.bad && !f.other.bad; round++)
 		one_round(&f, round);
-	if (!f.b.bad && !f.other.bad)
-		verify_at_last(&f);
-	f.b.verified += f.other.verified;
-	f.b.bad += f.other.bad;
-	f.b.bad_bytes += f.other.bad_bytes;
+	if (!f.expected.bad && !f.other.bad)
+		verify_at_end(&f);
+	f.expected.verified += f.other.verified;
+	f.expected.bad += f.other.bad;
+	f.expected.bad_bytes += f.other.bad_bytes;
 	counter("rounds", round);
 	counter("stores", f.stores);
 	counter("pwrites", f.pwrites);
@@ -245,6 +246,6 @@ enum outcome file_dirty(const struct guest_args *args)
 	counter("pages_written_back", vmstat_since(deltas, count, "nr_written"));
 	counter("refaults", vmstat_since(deltas, count, "workingset_refault_file"));
 	counter("pages_from_disk", f.from_disk);
-	book_report(&f.b);
-	return f.b.bad ? NOT_OK : OK;
+	expected_report(&f.expected);
+	return f.expected.bad ? NOT_OK : OK;
 }

@@ -39,7 +39,7 @@
 enum { PARENT, CHILD, SIDES };
 
 /* What one process tells: in shared memory, each its own. */
-struct account {
+struct totals {
 	uint64_t writes_from_swap;
 	uint64_t writes_from_memory;
 	uint64_t verified;
@@ -48,11 +48,11 @@ struct account {
 } CACHE_ALIGNED;
 
 struct cow {
-	struct book b;
-	struct account *account;	/* of SIDES */
+	struct expected expected;
+	struct totals *totals;	/* of SIDES */
 	size_t bytes;
 	unsigned int side;
-	uint64_t dice;
+	uint64_t random;
 	bool in_memory;		/* nothing goes to swap this time */
 	int to_other;
 	int from_other;
@@ -60,15 +60,15 @@ struct cow {
 	uint64_t in_memory_at_fork;
 };
 
-/* If the other process has ended, await() is the one to notice. */
-static void tell(int fd)
+/* If the other process has ended, receive_byte() is the one to notice. */
+static void send_byte(int fd)
 {
 	if (write(fd, "", 1) != 1 && errno != EPIPE)
 		bail("cannot write to a pipe: %s", strerror(errno));
 }
 
 /* False when the other process has ended. */
-static bool await(int fd)
+static bool receive_byte(int fd)
 {
 	char byte;
 
@@ -77,27 +77,27 @@ static bool await(int fd)
 
 static bool is_my_write(const struct cow *c, unsigned int turn, size_t page)
 {
-	uint64_t dice = mix64(c->dice + page);
+	uint64_t random = mix64(c->random + page);
 
 	/* One page in four is nobody's; else it is written by one or by both. */
-	return page % TURNS == turn && (dice & 3) && (dice >> 2 & 3) != 1 + c->side;
+	return page % TURNS == turn && (random & 3) && (random >> 2 & 3) != 1 + c->side;
 }
 
 static void write_share(struct cow *c, unsigned int turn)
 {
-	struct account *a = &c->account[c->side];
+	struct totals *a = &c->totals[c->side];
 	size_t page;
 
-	for (page = 0; page < c->b.pages; page++) {
+	for (page = 0; page < c->expected.pages; page++) {
 		if (!is_my_write(c, turn, page))
 			continue;
-		if (pagemap_entry(book_page(&c->b, page)) & PAGEMAP_SWAPPED)
+		if (pagemap_entry(expected_page(&c->expected, page)) & PAGEMAP_SWAPPED)
 			a->writes_from_swap++;
 		else
 			a->writes_from_memory++;
 		if (page / TURNS & 1)
-			book_verify(&c->b, page);
-		book_write(&c->b, page);
+			expected_verify(&c->expected, page);
+		expected_write(&c->expected, page);
 	}
 	lru_drain_local();
 }
@@ -111,7 +111,7 @@ static void reclaim_between(const struct cow *c, unsigned int turn)
 	if (turn != TURNS - 1)
 		memcg_reclaim(c->bytes);
 	if (turn & 1)
-		region_pageout(c->b.region, c->bytes);
+		region_pageout(c->expected.region, c->bytes);
 }
 
 static void take_turns(struct cow *c)
@@ -119,31 +119,31 @@ static void take_turns(struct cow *c)
 	unsigned int turn;
 
 	for (turn = 0; turn < TURNS; turn++) {
-		if (c->side == CHILD && !await(c->from_other))
+		if (c->side == CHILD && !receive_byte(c->from_other))
 			return;
 		write_share(c, turn);
 		reclaim_between(c, turn);
-		book_verify_all(&c->b);
-		if (c->b.bad)
+		expected_verify_all(&c->expected);
+		if (c->expected.bad)
 			return;
 		if (c->side == PARENT) {
-			tell(c->to_other);
-			if (!await(c->from_other))
+			send_byte(c->to_other);
+			if (!receive_byte(c->from_other))
 				return;
 		} else {
-			tell(c->to_other);
+			send_byte(c->to_other);
 		}
 	}
 }
 
-static void settle(struct cow *c)
+static void add_to_totals(struct cow *c)
 {
-	struct account *a = &c->account[c->side];
+	struct totals *a = &c->totals[c->side];
 
-	a->verified += c->b.verified;
-	a->bad += c->b.bad;
-	a->bad_bytes += c->b.bad_bytes;
-	c->b.verified = c->b.bad = c->b.bad_bytes = 0;
+	a->verified += c->expected.verified;
+	a->bad += c->expected.bad;
+	a->bad_bytes += c->expected.bad_bytes;
+	c->expected.verified = c->expected.bad = c->expected.bad_bytes = 0;
 }
 
 static void be_child(struct cow *c, const int to_parent[2], const int to_child[2])
@@ -154,16 +154,16 @@ static void be_child(struct cow *c, const int to_parent[2], const int to_child[2
 	c->to_other = to_parent[1];
 	c->from_other = to_child[0];
 	/* From here on its patterns are not those of the parent's next writes. */
-	c->b.seed = mix64(c->b.seed);
-	c->b.verified = c->b.bad = c->b.bad_bytes = 0;
-	c->b.what = "child's region";
+	c->expected.seed = mix64(c->expected.seed);
+	c->expected.verified = c->expected.bad = c->expected.bad_bytes = 0;
+	c->expected.what = "child's region";
 	pin_self(1);
 	take_turns(c);
-	settle(c);
+	add_to_totals(c);
 	_exit(0);
 }
 
-static void await_child(pid_t pid)
+static void wait_for_child(pid_t pid)
 {
 	int status;
 
@@ -178,7 +178,7 @@ static void await_child(pid_t pid)
 		_exit(WEXITSTATUS(status));
 }
 
-static void share(struct cow *c)
+static void fork_and_take_turns(struct cow *c)
 {
 	int to_child[2], to_parent[2];
 	pid_t pid;
@@ -197,7 +197,7 @@ static void share(struct cow *c)
 	take_turns(c);
 	close(c->to_other);
 	close(c->from_other);
-	await_child(pid);
+	wait_for_child(pid);
 }
 
 /* The first half, or every second 64 KiB. */
@@ -206,9 +206,9 @@ static void page_out_half(const struct cow *c, bool scattered)
 	size_t page;
 
 	if (!scattered)
-		region_pageout(c->b.region, c->bytes / 2);
-	for (page = 0; scattered && page < c->b.pages; page += 32)
-		region_pageout(book_page(&c->b, page), 16 * page_size());
+		region_pageout(c->expected.region, c->bytes / 2);
+	for (page = 0; scattered && page < c->expected.pages; page += 32)
+		region_pageout(expected_page(&c->expected, page), 16 * page_size());
 }
 
 static void one_size(struct cow *c, unsigned int size_kb, bool scattered)
@@ -219,29 +219,29 @@ static void one_size(struct cow *c, unsigned int size_kb, bool scattered)
 	c->bytes = (size_t)size_kb << 10 > REGION_BYTES ? REGION_MAX : REGION_BYTES;
 	snprintf(what, sizeof(what), "parent's region of %u kB folios", size_kb ? size_kb : 4);
 	thp_choose(region, REGION_MAX, size_kb);
-	book_reopen(&c->b, what, region, c->bytes);
+	expected_reset(&c->expected, what, region, c->bytes);
 	c->side = PARENT;
-	c->dice = mix64(c->b.seed + c->b.writes);
-	for (page = 0; page < c->b.pages; page++)
-		book_write(&c->b, page);
+	c->random = mix64(c->expected.seed + c->expected.writes);
+	for (page = 0; page < c->expected.pages; page++)
+		expected_write(&c->expected, page);
 	lru_drain_local();
 	if (!c->in_memory)
 		page_out_half(c, scattered);
-	c->in_swap_at_fork += pagemap_count(region, c->b.pages, PAGEMAP_SWAPPED);
-	c->in_memory_at_fork += pagemap_count(region, c->b.pages, PAGEMAP_PRESENT);
-	share(c);
+	c->in_swap_at_fork += pagemap_count(region, c->expected.pages, PAGEMAP_SWAPPED);
+	c->in_memory_at_fork += pagemap_count(region, c->expected.pages, PAGEMAP_PRESENT);
+	fork_and_take_turns(c);
 	/* Alone with pages that may still say they are shared. */
-	if (!c->b.bad)
-		for (page = 0; page < c->b.pages; page += 3)
-			book_write(&c->b, page);
-	book_verify_all(&c->b);
-	settle(c);
+	if (!c->expected.bad)
+		for (page = 0; page < c->expected.pages; page += 3)
+			expected_write(&c->expected, page);
+	expected_verify_all(&c->expected);
+	add_to_totals(c);
 	region_unmap(region, REGION_MAX);
 }
 
 static enum outcome report(const struct cow *c)
 {
-	const struct account *p = &c->account[PARENT], *k = &c->account[CHILD];
+	const struct totals *p = &c->totals[PARENT], *k = &c->totals[CHILD];
 
 	counter("in_swap_at_fork", c->in_swap_at_fork);
 	counter("in_memory_at_fork", c->in_memory_at_fork);
@@ -266,11 +266,11 @@ enum outcome fork_cow(const struct guest_args *args)
 	if (args->cpus < 2)
 		return skip("parent and child need a CPU each");
 	swap_require(4 * REGION_MAX);
-	c.account = mmap(NULL, SIDES * sizeof(*c.account), PROT_READ | PROT_WRITE,
-			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (c.account == MAP_FAILED)
+	c.totals = mmap(NULL, SIDES * sizeof(*c.totals), PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (c.totals == MAP_FAILED)
 		bail("no shared memory: %s", strerror(errno));
-	book_open(&c.b, "region", NULL, REGION_MAX, args->seed);
+	expected_init(&c.expected, "region", NULL, REGION_MAX, args->seed);
 	signal(SIGPIPE, SIG_IGN);
 	lock_present();
 	memcg_enter();
@@ -282,7 +282,7 @@ enum outcome fork_cow(const struct guest_args *args)
 	c.in_memory = false;
 	for (round = 0; round < args->iterations; round++)
 		for (i = 0; i < sizeof(sizes_kb) / sizeof(*sizes_kb); i++)
-			if (!c.account[PARENT].bad && !c.account[CHILD].bad)
+			if (!c.totals[PARENT].bad && !c.totals[CHILD].bad)
 				one_size(&c, sizes_kb[i], (round + i) & 1);
 	counter("pswpout", vmstat_since(deltas, 2, "pswpout"));
 	counter("pswpin", vmstat_since(deltas, 2, "pswpin"));

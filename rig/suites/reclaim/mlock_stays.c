@@ -37,16 +37,16 @@
 #define LOCKED_TO	11
 
 struct locked {
-	struct book b;
+	struct expected expected;
 	size_t bytes;
 	uint64_t *entries;
 	bool large;
 	uint64_t present;
-	uint64_t squeezed_out;
+	uint64_t unlocked_out;
 	uint64_t out_after_munlock;
-	uint64_t gone;
+	uint64_t locked_out;
 	uint64_t large_folios;
-	uint64_t torn;		/* pages taken out of large folios with locked ones in them */
+	uint64_t unlocked_out_of_large;	/* from large folios that are locked in part */
 	uint64_t major_faults;
 };
 
@@ -55,21 +55,21 @@ static bool is_locked(size_t page)
 	return page % RUN_PAGES >= LOCKED_FROM && page % RUN_PAGES < LOCKED_TO;
 }
 
-static void look(struct locked *l, const char *after)
+static void check_page_table(struct locked *l, const char *after)
 {
 	size_t page;
 
-	pagemap_read(l->b.region, l->b.pages, l->entries);
-	for (page = 0; page < l->b.pages; page++) {
+	pagemap_read(l->expected.region, l->expected.pages, l->entries);
+	for (page = 0; page < l->expected.pages; page++) {
 		bool present = l->entries[page] & PAGEMAP_PRESENT;
 
 		l->present += is_locked(page) && present;
-		l->squeezed_out += !is_locked(page) && !present;
+		l->unlocked_out += !is_locked(page) && !present;
 		if (!is_locked(page) || present)
 			continue;
-		evidence("%s, page %zu is locked, and not in memory after %s%s", l->b.what, page,
-			 after, l->entries[page] & PAGEMAP_SWAPPED ? ": it is in swap" : "");
-		l->gone++;
+		evidence("%s, page %zu is locked, and not in memory after %s%s", l->expected.what,
+			 page, after, l->entries[page] & PAGEMAP_SWAPPED ? ": it is in swap" : "");
+		l->locked_out++;
 	}
 }
 
@@ -78,9 +78,9 @@ static void read_locked(struct locked *l)
 	uint64_t before = thread_major_faults();
 	size_t page;
 
-	for (page = 0; page < l->b.pages; page++)
+	for (page = 0; page < l->expected.pages; page++)
 		if (is_locked(page))
-			book_verify(&l->b, page);
+			expected_verify(&l->expected, page);
 	l->major_faults += thread_major_faults() - before;
 }
 
@@ -88,9 +88,9 @@ static void page_out_between(struct locked *l)
 {
 	size_t run;
 
-	for (run = 0; run < l->b.pages; run += RUN_PAGES) {
-		region_pageout(book_page(&l->b, run), LOCKED_FROM * page_size());
-		region_pageout(book_page(&l->b, run + LOCKED_TO),
+	for (run = 0; run < l->expected.pages; run += RUN_PAGES) {
+		region_pageout(expected_page(&l->expected, run), LOCKED_FROM * page_size());
+		region_pageout(expected_page(&l->expected, run + LOCKED_TO),
 			       (RUN_PAGES - LOCKED_TO) * page_size());
 	}
 }
@@ -100,48 +100,48 @@ static void one_round(struct locked *l)
 	uint64_t before;
 	size_t page;
 
-	for (page = 0; page < l->b.pages; page++)
-		book_write(&l->b, page);
+	for (page = 0; page < l->expected.pages; page++)
+		expected_write(&l->expected, page);
 	pressure_prepare();
-	before = l->squeezed_out;
+	before = l->unlocked_out;
 	memcg_reclaim(l->bytes);
-	look(l, "memory.reclaim");
+	check_page_table(l, "memory.reclaim");
 	if (l->large)
-		l->torn += l->squeezed_out - before;
+		l->unlocked_out_of_large += l->unlocked_out - before;
 	read_locked(l);
-	book_verify_all(&l->b);
+	expected_verify_all(&l->expected);
 	pressure_prepare();
 	page_out_between(l);
-	look(l, "MADV_PAGEOUT of its neighbours");
+	check_page_table(l, "MADV_PAGEOUT of its neighbours");
 	read_locked(l);
-	book_verify_all(&l->b);
+	expected_verify_all(&l->expected);
 }
 
 static void lock_runs(const struct locked *l)
 {
 	size_t run;
 
-	for (run = 0; run < l->b.pages; run += RUN_PAGES)
-		if (mlock(book_page(&l->b, run + LOCKED_FROM),
+	for (run = 0; run < l->expected.pages; run += RUN_PAGES)
+		if (mlock(expected_page(&l->expected, run + LOCKED_FROM),
 			  (LOCKED_TO - LOCKED_FROM) * page_size()))
 			bail("mlock: %s", strerror(errno));
 }
 
 static void unlock_all(struct locked *l)
 {
-	if (munlock(l->b.region, l->bytes))
+	if (munlock(l->expected.region, l->bytes))
 		bail("munlock: %s", strerror(errno));
 	pressure_prepare();
-	region_pageout(l->b.region, l->bytes);
+	region_pageout(l->expected.region, l->bytes);
 	memcg_reclaim(l->bytes);
-	l->out_after_munlock += l->b.pages -
-		pagemap_count(l->b.region, l->b.pages, PAGEMAP_PRESENT);
-	book_verify_all(&l->b);
+	l->out_after_munlock += l->expected.pages -
+		pagemap_count(l->expected.region, l->expected.pages, PAGEMAP_PRESENT);
+	expected_verify_all(&l->expected);
 }
 
-static bool is_lost(const struct locked *l)
+static bool has_failed(const struct locked *l)
 {
-	return l->gone || l->b.bad || l->major_faults;
+	return l->locked_out || l->expected.bad || l->major_faults;
 }
 
 static void one_region(struct locked *l, const char *what, char *region, uint64_t rounds)
@@ -149,15 +149,15 @@ static void one_region(struct locked *l, const char *what, char *region, uint64_
 	uint64_t round;
 	size_t page;
 
-	book_reopen(&l->b, what, region, l->bytes);
+	expected_reset(&l->expected, what, region, l->bytes);
 	/* Before they are locked, for the runs are areas of their own, too small for a folio. */
-	for (page = 0; page < l->b.pages; page++)
-		book_write(&l->b, page);
+	for (page = 0; page < l->expected.pages; page++)
+		expected_write(&l->expected, page);
 	lru_drain_local();
 	lock_runs(l);
-	for (round = 0; round < rounds && !is_lost(l); round++)
+	for (round = 0; round < rounds && !has_failed(l); round++)
 		one_round(l);
-	if (!is_lost(l))
+	if (!has_failed(l))
 		unlock_all(l);
 	region_unmap(region, l->bytes);
 }
@@ -177,7 +177,7 @@ static void one_size(struct locked *l, unsigned int size_kb, uint64_t rounds)
 		l->large_folios += thp_stat(size_kb, "anon_fault_alloc") - before;
 }
 
-static void shared(struct locked *l, uint64_t rounds)
+static void shared_memory(struct locked *l, uint64_t rounds)
 {
 	char *region = mmap(NULL, REGION_BYTES, PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -197,27 +197,27 @@ enum outcome mlock_stays(const struct guest_args *args)
 	size_t i;
 
 	swap_require(2 * REGION_MAX);
-	book_open(&l.b, "region", NULL, REGION_MAX, args->seed);
+	expected_init(&l.expected, "region", NULL, REGION_MAX, args->seed);
 	l.entries = locked_alloc(REGION_MAX / page_size() * sizeof(*l.entries));
 	lock_present();
 	memcg_enter();
 	pin_self(0);
 	vmstat_start(&pswpout, 1);
-	for (i = 0; i < sizeof(sizes_kb) / sizeof(*sizes_kb) && !is_lost(&l); i++)
+	for (i = 0; i < sizeof(sizes_kb) / sizeof(*sizes_kb) && !has_failed(&l); i++)
 		one_size(&l, sizes_kb[i], args->iterations);
-	if (!is_lost(&l))
-		shared(&l, args->iterations);
+	if (!has_failed(&l))
+		shared_memory(&l, args->iterations);
 	if (l.major_faults)
 		evidence("reading locked pages took %lu major faults",
 			 (unsigned long)l.major_faults);
 	counter("locked_present", l.present);
-	counter("unlocked_gone", l.squeezed_out);
+	counter("unlocked_gone", l.unlocked_out);
 	counter("out_after_munlock", l.out_after_munlock);
 	counter("large_folios", l.large_folios);
-	counter("unlocked_gone_of_large", l.torn);
+	counter("unlocked_gone_of_large", l.unlocked_out_of_large);
 	counter("pswpout", vmstat_since(&pswpout, 1, "pswpout"));
-	counter("locked_gone", l.gone);
+	counter("locked_gone", l.locked_out);
 	counter("major_faults_on_locked", l.major_faults);
-	book_report(&l.b);
-	return is_lost(&l) ? NOT_OK : OK;
+	expected_report(&l.expected);
+	return has_failed(&l) ? NOT_OK : OK;
 }

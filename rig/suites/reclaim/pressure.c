@@ -28,7 +28,7 @@ struct zones {
 };
 
 /* More changes than the kernel lets go uncounted. */
-static void make_it_count(void)
+static void force_stat_update(void)
 {
 	size_t size = 128UL * threads_online() * page_size(), offset;
 	char *page = region_map(size, page_size());
@@ -42,7 +42,7 @@ static void make_it_count(void)
 void pressure_prepare(void)
 {
 	lru_drain_local();
-	make_it_count();
+	force_stat_update();
 	/* Whoever reads the counts has them brought up to date, reclaim itself has not. */
 	memcg_stat("anon");
 	if (!lru_make_idle())

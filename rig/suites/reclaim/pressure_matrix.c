@@ -53,7 +53,7 @@ static const char * const swap_kind[] = { "zram", "disk" };
 #define SWAP_KINDS	(sizeof(swap_kind) / sizeof(*swap_kind))
 
 struct matrix {
-	struct book b;
+	struct expected expected;
 	bool asynchronous;	/* what is swapped out is not free yet */
 	unsigned int cpus;
 	unsigned int cpu;
@@ -72,7 +72,8 @@ static void next_cpu(struct matrix *m)
 
 static size_t pages_out(const struct matrix *m)
 {
-	return m->b.pages - pagemap_count(m->b.region, m->b.pages, PAGEMAP_PRESENT);
+	return m->expected.pages -
+	       pagemap_count(m->expected.region, m->expected.pages, PAGEMAP_PRESENT);
 }
 
 static void by_kswapd(struct matrix *m)
@@ -109,7 +110,7 @@ static void reclaim_once(struct matrix *m, enum method method)
 		memcg_set_max(MEMCG_NO_LIMIT);
 		break;
 	case BY_PAGEOUT:
-		region_pageout(m->b.region, REGION_BYTES);
+		region_pageout(m->expected.region, REGION_BYTES);
 		break;
 	case BY_KSWAPD:
 		by_kswapd(m);
@@ -124,8 +125,8 @@ static void fill(struct matrix *m)
 	size_t page;
 
 	next_cpu(m);
-	for (page = 0; page < m->b.pages; page++)
-		book_write(&m->b, page);
+	for (page = 0; page < m->expected.pages; page++)
+		expected_write(&m->expected, page);
 	pressure_prepare();
 }
 
@@ -142,9 +143,9 @@ static uint64_t cell(struct matrix *m, enum method method)
 	if (method == BY_KSWAPD)
 		m->by_kswapd += vmstat("pgsteal_kswapd") - steals;
 	next_cpu(m);
-	book_verify_last(&m->b, m->b.pages / 2, (LARGE_KB << 10) / page_size());
-	if (!m->b.bad)
-		book_verify_all(&m->b);
+	expected_verify_last(&m->expected, m->expected.pages / 2, (LARGE_KB << 10) / page_size());
+	if (!m->expected.bad)
+		expected_verify_all(&m->expected);
 	m->cells++;
 	return out;
 }
@@ -156,7 +157,7 @@ static void map_region(struct matrix *m)
 	pressure_bind(region, REGION_BYTES);
 	thp_choose(region, REGION_BYTES / 2, 0);
 	thp_choose(region + REGION_BYTES / 2, REGION_BYTES / 2, LARGE_KB);
-	book_reopen(&m->b, "region", region, REGION_BYTES);
+	expected_reset(&m->expected, "region", region, REGION_BYTES);
 }
 
 static void report(const struct matrix *m)
@@ -175,7 +176,7 @@ static void report(const struct matrix *m)
 	counter("cells", m->cells);
 	counter("stolen_by_kswapd", m->by_kswapd);
 	counter("waits_for_kswapd", m->kswapd_waits);
-	book_report(&m->b);
+	expected_report(&m->expected);
 }
 
 static void one_lru(struct matrix *m, unsigned int kind, bool mglru)
@@ -184,11 +185,11 @@ static void one_lru(struct matrix *m, unsigned int kind, bool mglru)
 
 	if (!lru_gen_set(mglru))
 		return;
-	for (method = 0; method < METHODS && !m->b.bad; method++) {
+	for (method = 0; method < METHODS && !m->expected.bad; method++) {
 		/* A new one each time, because large folios go back as small ones. */
 		map_region(m);
 		m->out[kind][mglru][method] += cell(m, method);
-		region_unmap(m->b.region, REGION_BYTES);
+		region_unmap(m->expected.region, REGION_BYTES);
 	}
 }
 
@@ -200,11 +201,11 @@ enum outcome pressure_matrix(const struct guest_args *args)
 
 	m.cpus = args->cpus;
 	swap_require(2 * REGION_BYTES);
-	book_open(&m.b, "region", NULL, REGION_BYTES, args->seed);
+	expected_init(&m.expected, "region", NULL, REGION_BYTES, args->seed);
 	lock_present();
 	memcg_enter();
 	for (round = 0; round < args->iterations; round++)
-		for (kind = 0; kind < SWAP_KINDS && !m.b.bad; kind++) {
+		for (kind = 0; kind < SWAP_KINDS && !m.expected.bad; kind++) {
 			if (!swap_only(swap_kind[kind]))
 				bail("there is no swap on %s", swap_kind[kind]);
 			m.asynchronous = kind > 0;
@@ -212,5 +213,5 @@ enum outcome pressure_matrix(const struct guest_args *args)
 			one_lru(&m, kind, true);
 		}
 	report(&m);
-	return m.b.bad ? NOT_OK : OK;
+	return m.expected.bad ? NOT_OK : OK;
 }

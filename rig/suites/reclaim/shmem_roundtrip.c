@@ -40,7 +40,7 @@
 enum how { STORE, STORE_AFTER_READ, PWRITE, HOWS };
 
 struct shm {
-	struct book b;
+	struct expected expected;
 	size_t bytes;
 	struct rng rng;
 	int fd;
@@ -74,7 +74,7 @@ static void next_cpu(struct shm *s)
 
 static enum how how_of(const struct shm *s, size_t page)
 {
-	return (page / RUN_PAGES + s->b.writes) % HOWS;
+	return (page / RUN_PAGES + s->expected.writes) % HOWS;
 }
 
 static void write_page(struct shm *s, size_t page, enum how how)
@@ -83,10 +83,10 @@ static void write_page(struct shm *s, size_t page, enum how how)
 
 	s->written[how]++;
 	if (how != PWRITE) {
-		book_write(&s->b, page);
+		expected_write(&s->expected, page);
 		return;
 	}
-	pattern_fill(s->copy, page_size(), book_next(&s->b, page));
+	pattern_fill(s->copy, page_size(), expected_next(&s->expected, page));
 	if (pwrite(s->fd, s->copy, page_size(), offset) != (ssize_t)page_size())
 		bail("pwrite: %s", strerror(errno));
 }
@@ -96,12 +96,12 @@ static void write_all(struct shm *s)
 	size_t page;
 
 	next_cpu(s);
-	for (page = 0; page < s->b.pages; page++) {
+	for (page = 0; page < s->expected.pages; page++) {
 		s->plan[page] = how_of(s, page);
 		if (s->plan[page] == STORE_AFTER_READ)
-			(void)*(volatile char *)book_page(&s->b, page);
+			(void)*(volatile char *)expected_page(&s->expected, page);
 	}
-	for (page = 0; page < s->b.pages; page++)
+	for (page = 0; page < s->expected.pages; page++)
 		write_page(s, page, s->plan[page]);
 	lru_drain_local();
 }
@@ -113,7 +113,7 @@ static uint64_t send_out(struct shm *s, bool pageout)
 	next_cpu(s);
 	pressure_prepare();
 	if (pageout)
-		region_pageout(s->b.region, s->bytes);
+		region_pageout(s->expected.region, s->bytes);
 	else
 		memcg_reclaim(s->bytes);
 	return vmstat("pswpout") - before;
@@ -124,11 +124,13 @@ static void verify_by_pread(struct shm *s)
 	size_t page, i, bytes = CHUNK_PAGES * page_size();
 
 	next_cpu(s);
-	for (page = 0; page < s->b.pages && !book_is_hopeless(&s->b); page += CHUNK_PAGES) {
+	for (page = 0; page < s->expected.pages && !expected_many_bad(&s->expected);
+	     page += CHUNK_PAGES) {
 		if (pread(s->fd, s->copy, bytes, (off_t)(page * page_size())) != (ssize_t)bytes)
 			bail("pread: %s", strerror(errno));
 		for (i = 0; i < CHUNK_PAGES; i++)
-			book_verify_copy(&s->b, page + i, s->copy + i * page_size(), "by pread");
+			expected_verify_copy(&s->expected, page + i, s->copy + i * page_size(),
+					     "by pread");
 	}
 	lru_drain_local();
 }
@@ -136,7 +138,7 @@ static void verify_by_pread(struct shm *s)
 static void verify_mapped(struct shm *s)
 {
 	next_cpu(s);
-	book_verify_all(&s->b);
+	expected_verify_all(&s->expected);
 	lru_drain_local();
 }
 
@@ -145,11 +147,11 @@ static void punch(struct shm *s)
 	size_t i, page;
 
 	for (i = 0; i < PUNCHED; i++) {
-		page = rng_below(&s->rng, (uint32_t)s->b.pages);
+		page = rng_below(&s->rng, (uint32_t)s->expected.pages);
 		if (fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			      (off_t)(page * page_size()), (off_t)page_size()))
 			bail("fallocate: %s", strerror(errno));
-		book_zero(&s->b, page);
+		expected_zero(&s->expected, page);
 	}
 	s->punched += PUNCHED;
 }
@@ -180,8 +182,8 @@ static void one_size(struct shm *s, unsigned int size_kb, uint64_t rounds)
 		 s->fd, 0) == MAP_FAILED)
 		bail("cannot map the memfd: %s", strerror(errno));
 	thp_choose(region, s->bytes, size_kb);
-	book_reopen(&s->b, what, region, s->bytes);
-	for (round = 0; round < rounds && !s->b.bad; round++)
+	expected_reset(&s->expected, what, region, s->bytes);
+	for (round = 0; round < rounds && !s->expected.bad; round++)
 		one_round(s, round & 1);
 	if (size_kb)
 		s->large_folios += thp_stat(size_kb, "shmem_alloc") - before;
@@ -198,7 +200,7 @@ static void report(const struct shm *s)
 	counter("pswpout_unwritten", s->went_out_clean);
 	counter("pages_punched", s->punched);
 	counter("large_folios", s->large_folios);
-	book_report(&s->b);
+	expected_report(&s->expected);
 }
 
 enum outcome shmem_roundtrip(const struct guest_args *args)
@@ -213,14 +215,14 @@ enum outcome shmem_roundtrip(const struct guest_args *args)
 	swap_require(4 * REGION_MAX);
 	s.copy = locked_alloc(CHUNK_PAGES * page_size());
 	s.plan = locked_alloc(REGION_MAX / page_size() * sizeof(*s.plan));
-	book_open(&s.b, "shmem", NULL, REGION_MAX, args->seed);
+	expected_init(&s.expected, "shmem", NULL, REGION_MAX, args->seed);
 	lock_present();
 	memcg_enter();
 	vmstat_start(&pswpin, 1);
-	for (i = 0; i < sizeof(sizes_kb) / sizeof(*sizes_kb) && !s.b.bad; i++)
+	for (i = 0; i < sizeof(sizes_kb) / sizeof(*sizes_kb) && !s.expected.bad; i++)
 		if (choose_size(sizes_kb[i]))
 			one_size(&s, sizes_kb[i], args->iterations);
 	counter("pswpin", vmstat_since(&pswpin, 1, "pswpin"));
 	report(&s);
-	return s.b.bad ? NOT_OK : OK;
+	return s.expected.bad ? NOT_OK : OK;
 }

@@ -46,8 +46,8 @@
 struct load;
 
 struct user {
-	struct book private;
-	struct book shared;
+	struct expected private;
+	struct expected shared;
 	struct rng rng;
 	pthread_t thread;
 	struct load *load;
@@ -59,8 +59,8 @@ struct user {
 struct load {
 	struct user user[USERS];
 	bool stop;
-	atomic_bool *child_bad;	/* shared with the child */
-	struct book forked;
+	atomic_bool *child_found_bad;	/* shared with the child */
+	struct expected forked;
 	uint64_t seed;
 	uint64_t swapoffs;
 	uint64_t in_swap_before;
@@ -75,33 +75,33 @@ static bool any_bad(const struct load *l)
 	for (k = 0; k < USERS; k++)
 		if (l->user[k].found_bad)
 			return true;
-	return l->forked.bad || atomic_load(l->child_bad);
+	return l->forked.bad || atomic_load(l->child_found_bad);
 }
 
 static void use_page(struct user *u)
 {
-	uint64_t dice = rng_next(&u->rng);
-	struct book *b = dice & 1 ? &u->shared : &u->private;
-	size_t page = (dice >> 8) % b->pages;
+	uint64_t random = rng_next(&u->rng);
+	struct expected *e = random & 1 ? &u->shared : &u->private;
+	size_t page = (random >> 8) % e->pages;
 
-	if (!book_verify(b, page))
+	if (!expected_verify(e, page))
 		u->found_bad = true;
 	/* Most are only read: what was swapped in must go out again as it came. */
-	if (!(dice & 6))
-		book_write(b, page);
+	if (!(random & 6))
+		expected_write(e, page);
 }
 
-static void send_some_out(struct user *u)
+static void page_out_some(struct user *u)
 {
-	struct book *b = rng_next(&u->rng) & 1 ? &u->shared : &u->private;
-	size_t page = rng_below(&u->rng, (uint32_t)(b->pages - OUT_PAGES));
+	struct expected *e = rng_next(&u->rng) & 1 ? &u->shared : &u->private;
+	size_t page = rng_below(&u->rng, (uint32_t)(e->pages - OUT_PAGES));
 
 	lru_drain_local();
-	region_pageout(book_page(b, page), OUT_PAGES * page_size());
+	region_pageout(expected_page(e, page), OUT_PAGES * page_size());
 }
 
 /* Rests between the changes: each page reclaimed there would cost an interrupt here. */
-static void *use(void *arg)
+static void *run_user(void *arg)
 {
 	struct user *u = arg;
 	uint32_t until;
@@ -113,7 +113,7 @@ static void *use(void *arg)
 			return NULL;
 		use_page(u);
 		if (atomic_fetch_add(&u->pages, 1) % STRETCH == STRETCH - 1)
-			send_some_out(u);
+			page_out_some(u);
 		futex_wake_all(&u->pages);
 	}
 	futex_wake_all(&u->pages);
@@ -164,7 +164,7 @@ static char *shared_region(size_t size)
 	return region;
 }
 
-static void open_user(struct load *l, unsigned int k)
+static void init_user(struct load *l, unsigned int k)
 {
 	struct user *u = &l->user[k];
 	char *region = region_map(USER_BYTES, USER_BYTES);
@@ -173,27 +173,27 @@ static void open_user(struct load *l, unsigned int k)
 	thp_choose(region, USER_BYTES, 0);
 	u->load = l;
 	u->rng = rng_fork(l->seed, k);
-	book_open(&u->private, "private memory", region, USER_BYTES, l->seed + 2 * k);
-	book_open(&u->shared, "shared memory", shared_region(USER_BYTES), USER_BYTES,
-		  l->seed + 2 * k + 1);
+	expected_init(&u->private, "private memory", region, USER_BYTES, l->seed + 2 * k);
+	expected_init(&u->shared, "shared memory", shared_region(USER_BYTES), USER_BYTES,
+		      l->seed + 2 * k + 1);
 	for (page = 0; page < u->private.pages; page++) {
-		book_write(&u->private, page);
-		book_write(&u->shared, page);
+		expected_write(&u->private, page);
+		expected_write(&u->shared, page);
 	}
 }
 
-static void write_half(struct book *b, size_t from)
+static void write_half(struct expected *e, size_t from)
 {
 	size_t page;
 
-	for (page = from; page < b->pages; page += 2)
-		book_write(b, page);
+	for (page = from; page < e->pages; page += 2)
+		expected_write(e, page);
 }
 
 /* A child that has what we have, in swap; it writes its half when it is told. */
-static pid_t fork_sharer(struct load *l, int *go)
+static pid_t fork_child(struct load *l, int *go)
 {
-	struct book *b = &l->forked;
+	struct expected *e = &l->forked;
 	int pipe_fd[2];
 	pid_t pid;
 	char byte;
@@ -209,27 +209,27 @@ static pid_t fork_sharer(struct load *l, int *go)
 		return pid;
 	}
 	close(pipe_fd[1]);
-	b->what = "child's memory";
-	b->seed = mix64(b->seed);
+	e->what = "child's memory";
+	e->seed = mix64(e->seed);
 	if (read(pipe_fd[0], &byte, 1) == 1) {
-		write_half(b, 0);
+		write_half(e, 0);
 		/* Until the parent has written its half. */
 		if (read(pipe_fd[0], &byte, 1) == 1)
-			book_verify_all(b);
+			expected_verify_all(e);
 	}
-	if (b->bad)
-		atomic_store(l->child_bad, true);
+	if (e->bad)
+		atomic_store(l->child_found_bad, true);
 	_exit(0);
 }
 
-/* If the child is gone, await_sharer() is the one to notice. */
+/* If the child is gone, wait_for_child() is the one to notice. */
 static void next_step(int go)
 {
 	if (write(go, "", 1) != 1 && errno != EPIPE)
 		bail("cannot write to a pipe: %s", strerror(errno));
 }
 
-static void await_sharer(pid_t pid)
+static void wait_for_child(pid_t pid)
 {
 	int status;
 
@@ -250,18 +250,18 @@ static uint64_t pages_in_swap(void)
 
 static void change_swap(struct load *l, const char *kind)
 {
-	struct book *b = &l->forked;
+	struct expected *e = &l->forked;
 	pid_t pid;
 	size_t page;
 	int go;
 
-	for (page = 0; page < b->pages; page++)
-		book_write(b, page);
+	for (page = 0; page < e->pages; page++)
+		expected_write(e, page);
 	pressure_prepare();
 	memcg_reclaim(USERS * 2 * USER_BYTES + FORKED_BYTES);
-	region_pageout(b->region, FORKED_BYTES);
-	pid = fork_sharer(l, &go);
-	l->forked_in_swap += pagemap_count(b->region, b->pages, PAGEMAP_SWAPPED);
+	region_pageout(e->region, FORKED_BYTES);
+	pid = fork_child(l, &go);
+	l->forked_in_swap += pagemap_count(e->region, e->pages, PAGEMAP_SWAPPED);
 	l->in_swap_before += pages_in_swap();
 	let_users_run(l, EACH_CHANGE);
 	wait_for_users(l, EACH_CHANGE - BEFORE_SWAPOFF);
@@ -273,11 +273,11 @@ static void change_swap(struct load *l, const char *kind)
 	l->swapoffs++;
 	/* The child writes every other page, then we the rest, and neither sees the other's. */
 	next_step(go);
-	write_half(b, 1);
+	write_half(e, 1);
 	next_step(go);
 	close(go);
-	await_sharer(pid);
-	book_verify_all(b);
+	wait_for_child(pid);
+	expected_verify_all(e);
 }
 
 static void start_users(struct load *l)
@@ -285,7 +285,7 @@ static void start_users(struct load *l)
 	unsigned int k;
 
 	for (k = 0; k < USERS; k++)
-		l->user[k].thread = thread_on(k + 1, use, &l->user[k]);
+		l->user[k].thread = thread_on(k + 1, run_user, &l->user[k]);
 }
 
 static void join_users(struct load *l)
@@ -298,15 +298,15 @@ static void join_users(struct load *l)
 		thread_join(l->user[k].thread);
 		if (any_bad(l))
 			continue;
-		book_verify_all(&l->user[k].private);
-		book_verify_all(&l->user[k].shared);
+		expected_verify_all(&l->user[k].private);
+		expected_verify_all(&l->user[k].shared);
 		l->user[k].found_bad = l->user[k].private.bad || l->user[k].shared.bad;
 	}
 }
 
 static enum outcome report(const struct load *l)
 {
-	struct book sum = l->forked;
+	struct expected sum = l->forked;
 	unsigned int k;
 
 	for (k = 0; k < USERS; k++) {
@@ -320,7 +320,7 @@ static enum outcome report(const struct load *l)
 	counter("pages_in_swap_before", l->in_swap_before);
 	counter("forked_in_swap", l->forked_in_swap);
 	counter("pages_used_meanwhile", l->used_meanwhile);
-	book_report(&sum);
+	expected_report(&sum);
 	return any_bad(l) || evidence_count() ? NOT_OK : OK;
 }
 
@@ -330,11 +330,11 @@ static void prepare(struct load *l, const struct guest_args *args)
 	unsigned int k;
 
 	l->seed = args->seed;
-	l->child_bad = mmap(NULL, page_size(), PROT_READ | PROT_WRITE,
-			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (l->child_bad == MAP_FAILED)
+	l->child_found_bad = mmap(NULL, page_size(), PROT_READ | PROT_WRITE,
+				  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (l->child_found_bad == MAP_FAILED)
 		bail("no shared memory: %s", strerror(errno));
-	book_open(&l->forked, "parent's memory", region, FORKED_BYTES, ~args->seed);
+	expected_init(&l->forked, "parent's memory", region, FORKED_BYTES, ~args->seed);
 	lock_present();
 	if (munlock(region, FORKED_BYTES))
 		bail("munlock: %s", strerror(errno));
@@ -342,7 +342,7 @@ static void prepare(struct load *l, const struct guest_args *args)
 	signal(SIGPIPE, SIG_IGN);
 	memcg_enter();
 	for (k = 0; k < USERS; k++)
-		open_user(l, k);
+		init_user(l, k);
 }
 
 enum outcome swapoff_under_load(const struct guest_args *args)

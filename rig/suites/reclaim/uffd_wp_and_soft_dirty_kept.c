@@ -40,13 +40,13 @@
 #define REGION_BYTES	(1UL << 20)
 
 /* A page's dice: what happens to it in a round. */
-enum fate { WRITTEN_FIRST, WRITTEN_LATER, READ, LEFT, FATES };
+enum action { WRITTEN_FIRST, WRITTEN_LATER, READ_BACK, UNTOUCHED, ACTIONS };
 
 struct tracked {
-	struct book b;
+	struct expected expected;
 	struct rng rng;
 	uint64_t *entries;
-	enum fate *fate;
+	enum action *action;
 	bool *written;
 	int uffd;
 	bool soft_dirty;	/* this round is about those bits, not userfaultfd's */
@@ -75,7 +75,7 @@ static void open_uffd(struct tracked *t)
 static void protect(const struct tracked *t)
 {
 	struct uffdio_writeprotect wp = {
-		.range = { .start = (uintptr_t)t->b.region, .len = REGION_BYTES },
+		.range = { .start = (uintptr_t)t->expected.region, .len = REGION_BYTES },
 		.mode = UFFDIO_WRITEPROTECT_MODE_WP,
 	};
 
@@ -83,10 +83,10 @@ static void protect(const struct tracked *t)
 		bail("UFFDIO_WRITEPROTECT: %s", strerror(errno));
 }
 
-static void follow(const struct tracked *t)
+static void register_wp(const struct tracked *t)
 {
 	struct uffdio_register r = {
-		.range = { .start = (uintptr_t)t->b.region, .len = REGION_BYTES },
+		.range = { .start = (uintptr_t)t->expected.region, .len = REGION_BYTES },
 		.mode = UFFDIO_REGISTER_MODE_WP,
 	};
 
@@ -94,9 +94,9 @@ static void follow(const struct tracked *t)
 		bail("UFFDIO_REGISTER: %s", strerror(errno));
 }
 
-static void track(struct tracked *t)
+static void start_tracking(struct tracked *t)
 {
-	memset(t->written, 0, t->b.pages * sizeof(*t->written));
+	memset(t->written, 0, t->expected.pages * sizeof(*t->written));
 	if (!t->soft_dirty)
 		protect(t);
 	else if (!write_file("/proc/self/clear_refs", "4"))
@@ -105,18 +105,18 @@ static void track(struct tracked *t)
 
 static void write_tracked(struct tracked *t, size_t page)
 {
-	book_write(&t->b, page);
+	expected_write(&t->expected, page);
 	t->written[page] = true;
 }
 
-static void lost(struct tracked *t, size_t page, bool out, const char *what)
+static void report_lost(struct tracked *t, size_t page, bool out, const char *what)
 {
-	evidence("%s, page %zu: %s (%s, pagemap 0x%llx)", t->b.what, page, what,
+	evidence("%s, page %zu: %s (%s, pagemap 0x%llx)", t->expected.what, page, what,
 		 out ? "not in memory" : "in memory", (unsigned long long)t->entries[page]);
 	t->lost++;
 }
 
-static void look_at(struct tracked *t, size_t page)
+static void check_page_bits(struct tracked *t, size_t page)
 {
 	bool out = !(t->entries[page] & PAGEMAP_PRESENT), wrote = t->written[page];
 
@@ -126,36 +126,36 @@ static void look_at(struct tracked *t, size_t page)
 		/* More dirty than was written loses nothing. */
 		t->dirty_unwritten += dirty && !wrote;
 		if (wrote && !dirty)
-			lost(t, page, out, "was written, and is not soft-dirty");
+			report_lost(t, page, out, "was written, and is not soft-dirty");
 		else if (wrote)
 			(*(out ? &t->dirty_kept_out : &t->dirty_kept_in))++;
 	} else {
 		bool protected = t->entries[page] & PAGEMAP_UFFD_WP;
 
 		if (protected && wrote)
-			lost(t, page, out, "was written, and userfaultfd was not told");
+			report_lost(t, page, out, "was written, and userfaultfd was not told");
 		else if (!protected && !wrote)
-			lost(t, page, out, "was not written, and is no longer write-protected");
+			report_lost(t, page, out, "was not written, and is no longer write-protected");
 		else if (protected)
 			(*(out ? &t->wp_kept_out : &t->wp_kept_in))++;
 		t->noticed += wrote && !protected;
 	}
 }
 
-static void look(struct tracked *t)
+static void check_bits(struct tracked *t)
 {
 	size_t page;
 
-	pagemap_read(t->b.region, t->b.pages, t->entries);
-	for (page = 0; page < t->b.pages; page++)
-		look_at(t, page);
+	pagemap_read(t->expected.region, t->expected.pages, t->entries);
+	for (page = 0; page < t->expected.pages; page++)
+		check_page_bits(t, page);
 }
 
 static void send_out(struct tracked *t, bool pageout)
 {
 	pressure_prepare();
 	if (pageout)
-		region_pageout(t->b.region, REGION_BYTES);
+		region_pageout(t->expected.region, REGION_BYTES);
 	else
 		memcg_reclaim(REGION_BYTES);
 }
@@ -164,28 +164,29 @@ static void one_round(struct tracked *t, bool pageout)
 {
 	size_t page;
 
-	track(t);
-	for (page = 0; page < t->b.pages; page++) {
-		t->fate[page] = rng_below(&t->rng, FATES);
-		if (t->fate[page] == WRITTEN_FIRST)
+	start_tracking(t);
+	for (page = 0; page < t->expected.pages; page++) {
+		t->action[page] = rng_below(&t->rng, ACTIONS);
+		if (t->action[page] == WRITTEN_FIRST)
 			write_tracked(t, page);
 	}
-	look(t);
+	check_bits(t);
 	send_out(t, pageout);
-	look(t);
+	check_bits(t);
 	/* Of those to be written later every second one is still out when it is. */
-	for (page = 0; page < t->b.pages; page++)
-		if (t->fate[page] == READ || (t->fate[page] == WRITTEN_LATER && page & 1))
-			book_verify(&t->b, page);
-	look(t);
-	for (page = 0; page < t->b.pages; page++)
-		if (t->fate[page] == WRITTEN_LATER)
+	for (page = 0; page < t->expected.pages; page++)
+		if (t->action[page] == READ_BACK ||
+		    (t->action[page] == WRITTEN_LATER && page & 1))
+			expected_verify(&t->expected, page);
+	check_bits(t);
+	for (page = 0; page < t->expected.pages; page++)
+		if (t->action[page] == WRITTEN_LATER)
 			write_tracked(t, page);
-	look(t);
+	check_bits(t);
 	send_out(t, !pageout);
-	look(t);
-	book_verify_all(&t->b);
-	look(t);
+	check_bits(t);
+	expected_verify_all(&t->expected);
+	check_bits(t);
 }
 
 static void all_rounds(struct tracked *t, const char *what, char *region, bool soft_dirty,
@@ -194,13 +195,13 @@ static void all_rounds(struct tracked *t, const char *what, char *region, bool s
 	uint64_t round;
 	size_t page;
 
-	book_reopen(&t->b, what, region, REGION_BYTES);
+	expected_reset(&t->expected, what, region, REGION_BYTES);
 	t->soft_dirty = soft_dirty;
-	for (page = 0; page < t->b.pages; page++)
-		book_write(&t->b, page);
+	for (page = 0; page < t->expected.pages; page++)
+		expected_write(&t->expected, page);
 	if (!soft_dirty)
-		follow(t);
-	for (round = 0; round < rounds && !t->lost && !t->b.bad; round++)
+		register_wp(t);
+	for (round = 0; round < rounds && !t->lost && !t->expected.bad; round++)
 		one_round(t, round & 1);
 	region_unmap(region, REGION_BYTES);
 }
@@ -244,7 +245,7 @@ static void report(const struct tracked *t, bool soft_dirty)
 	counter("soft_dirty_kept_in", t->dirty_kept_in);
 	counter("soft_dirty_unwritten", t->dirty_unwritten);
 	counter("lost", t->lost);
-	book_report(&t->b);
+	expected_report(&t->expected);
 }
 
 enum outcome uffd_wp_and_soft_dirty_kept(const struct guest_args *args)
@@ -258,9 +259,9 @@ enum outcome uffd_wp_and_soft_dirty_kept(const struct guest_args *args)
 	if (t.uffd < 0)
 		return skip("no userfaultfd with asynchronous write protection (in v6.7)");
 	t.rng = rng_fork(args->seed, 0);
-	book_open(&t.b, "region", NULL, REGION_BYTES, args->seed);
+	expected_init(&t.expected, "region", NULL, REGION_BYTES, args->seed);
 	t.entries = locked_alloc(pages * sizeof(*t.entries));
-	t.fate = locked_alloc(pages * sizeof(*t.fate));
+	t.action = locked_alloc(pages * sizeof(*t.action));
 	t.written = locked_alloc(pages * sizeof(*t.written));
 	swap_require(4 * REGION_BYTES);
 	lock_present();
@@ -278,5 +279,5 @@ enum outcome uffd_wp_and_soft_dirty_kept(const struct guest_args *args)
 	}
 	counter("pswpout", vmstat_since(&pswpout, 1, "pswpout"));
 	report(&t, soft_dirty);
-	return t.lost || t.b.bad ? NOT_OK : OK;
+	return t.lost || t.expected.bad ? NOT_OK : OK;
 }

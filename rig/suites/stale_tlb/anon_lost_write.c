@@ -77,7 +77,7 @@ static void one_round(struct reclaimer *r, uint64_t round)
 	unsigned int pages = round < GENTLE_ROUNDS ? FIRST_PAGES << round : w->window_pages;
 
 	atomic_store(&w->window, rng_below(&r->rng, windows) * w->window_pages);
-	atomic_store(&w->restless, 1 + rng_below(&r->rng, w->count));
+	atomic_store(&w->busy_cpu, 1 + rng_below(&r->rng, w->count));
 	writers_wait(w);
 	if (previous != atomic_load(&w->window))
 		page_out_idle(r, previous);
@@ -86,7 +86,7 @@ static void one_round(struct reclaimer *r, uint64_t round)
 		writers_reclaim(w, atomic_load(&w->window), pages * page_size(), !(round % 2));
 	if (round % 8 >= 6)
 		writers_wait(w);
-	flush_what_is_pending(r->other_page);
+	flush_pending_batch(r->other_page);
 	writers_wait(w);
 }
 

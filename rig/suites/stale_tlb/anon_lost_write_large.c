@@ -88,14 +88,14 @@ static void one_round(struct large *l, uint64_t round)
 	writers_set(w, PARKED);
 	renew(l, window);
 	atomic_store(&w->window, window);
-	atomic_store(&w->restless, 1 + rng_below(&l->rng, w->count));
+	atomic_store(&w->busy_cpu, 1 + rng_below(&l->rng, w->count));
 	writers_set(w, WRITE_ALWAYS);
 	writers_wait(w);
 	*(pageout ? &l->by_pageout : &l->by_memory_reclaim) +=
 		writers_reclaim(w, window, bytes, pageout);
 	if (round % 4 >= 2)
 		writers_wait(w);
-	flush_what_is_pending(l->other_page);
+	flush_pending_batch(l->other_page);
 	writers_wait(w);
 }
 

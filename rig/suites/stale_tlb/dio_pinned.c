@@ -60,12 +60,12 @@
 struct dio;
 
 struct reader {
-	struct dio *all;
+	struct dio *dio;
 	pthread_t thread;
 	unsigned int cpu;
 	char *slice;
 	char *other_page;
-	uint16_t *book;			/* per page: which block it holds */
+	uint16_t *blocks;		/* per page: which block it holds */
 	uint64_t reads;
 	uint64_t pages_read;
 	uint64_t pages_verified;
@@ -100,25 +100,25 @@ static uint64_t block_key(const struct dio *d, unsigned int block)
 
 static void verify(struct reader *me, unsigned int page, const char *when)
 {
-	struct dio *d = me->all;
+	struct dio *d = me->dio;
 	const char *start = me->slice + page * page_size();
 	struct pattern_fault fault;
 
 	me->pages_verified++;
-	if (!pattern_first_fault(start, page_size(), block_key(d, me->book[page]), &fault))
+	if (!pattern_first_fault(start, page_size(), block_key(d, me->blocks[page]), &fault))
 		return;
 	/*
 	 * Not this case's: where reclaim has unmapped and freed a clean page, and the read has
 	 * brought it back before reclaim's flush, this CPU's TLB still has the page that was.
 	 */
-	flush_what_is_pending(me->other_page);
-	if (!pattern_first_fault(start, page_size(), block_key(d, me->book[page]), &fault)) {
+	flush_pending_batch(me->other_page);
+	if (!pattern_first_fault(start, page_size(), block_key(d, me->blocks[page]), &fault)) {
 		me->stale++;
 		return;
 	}
 	evidence("page %u of CPU %u, offset %zu %s: block %u of the disk has 0x%" PRIx64
 		 ", the buffer 0x%" PRIx64, page, me->cpu, fault.offset, when,
-		 me->book[page], fault.wrote, fault.read);
+		 me->blocks[page], fault.wrote, fault.read);
 	if (atomic_fetch_add(&d->bad, 1) + 1 >= BAD_MAX)
 		atomic_store(&d->stop, true);
 }
@@ -133,14 +133,14 @@ static void read_blocks(struct reader *me, unsigned int page, unsigned int pages
 	atomic_store(&me->first, page);
 	atomic_store(&me->pages, pages);
 	atomic_fetch_add(&me->number, 1);
-	got = pread(me->all->file, me->slice + page * page_size(), size,
+	got = pread(me->dio->file, me->slice + page * page_size(), size,
 		    (off_t)(block * page_size()));
 	atomic_fetch_add(&me->number, 1);
 	if (got != (ssize_t)size)
 		bail("O_DIRECT read of %zu KiB: %s", size >> 10,
 		     got < 0 ? strerror(errno) : "short");
 	for (i = 0; i < pages; i++)
-		me->book[page + i] = (uint16_t)(block + i);
+		me->blocks[page + i] = (uint16_t)(block + i);
 	me->reads++;
 	me->pages_read += pages;
 }
@@ -162,7 +162,7 @@ static void one_read(struct reader *me, struct rng *rng)
 static void *read_on(void *arg)
 {
 	struct reader *me = arg;
-	struct dio *d = me->all;
+	struct dio *d = me->dio;
 	struct rng rng = rng_fork(d->seed, me->cpu);
 	struct timespec time = { 0 };
 
@@ -178,7 +178,7 @@ static void *read_on(void *arg)
 }
 
 /* The pages of a read under way, so that pins and reclaim do meet. */
-static void reclaim_a_read(struct dio *d, struct reader *r)
+static void reclaim_pages_of_read(struct dio *d, struct reader *r)
 {
 	uint64_t before = vmstat("pswpout");
 	unsigned int first, pages, look;
@@ -196,7 +196,7 @@ static void reclaim_a_read(struct dio *d, struct reader *r)
 }
 
 /* A whole slice: what was read before, and is not pinned any more, nor dirty by hand. */
-static void reclaim_a_slice(struct dio *d, const struct reader *r)
+static void reclaim_slice(struct dio *d, const struct reader *r)
 {
 	uint64_t before = vmstat("pswpout");
 
@@ -205,28 +205,28 @@ static void reclaim_a_slice(struct dio *d, const struct reader *r)
 }
 
 /* One of them may be starved, all of them must not be. */
-static void wait_for_a_read(struct dio *d, uint32_t done)
+static void wait_for_read(struct dio *d, uint32_t done)
 {
 	while (atomic_load(&d->reads_done) == done && !atomic_load(&d->stop))
 		futex_wait(&d->reads_done, done);
 }
 
-static struct reader *any_reader(struct dio *d)
+static struct reader *random_reader(struct dio *d)
 {
 	return &d->reader[rng_below(&d->rng, d->count)];
 }
 
-static void one_read_reclaimed(struct dio *d)
+static void one_reclaim(struct dio *d)
 {
 	uint32_t done = atomic_load(&d->reads_done);
 
-	reclaim_a_read(d, any_reader(d));
-	wait_for_a_read(d, done);
+	reclaim_pages_of_read(d, random_reader(d));
+	wait_for_read(d, done);
 }
 
 static void one_round(struct dio *d, uint64_t round)
 {
-	struct reader *r = any_reader(d);
+	struct reader *r = random_reader(d);
 	uint32_t done = atomic_load(&d->reads_done);
 	uint64_t before;
 
@@ -237,11 +237,11 @@ static void one_round(struct dio *d, uint64_t round)
 		memcg_reclaim(RUN_PAGES_MAX * page_size());
 		d->by_memory_reclaim += vmstat("pswpout") - before;
 	} else if (round % 4 == 1) {
-		reclaim_a_slice(d, r);
+		reclaim_slice(d, r);
 	} else {
-		reclaim_a_read(d, r);
+		reclaim_pages_of_read(d, r);
 	}
-	wait_for_a_read(d, done);
+	wait_for_read(d, done);
 }
 
 static void one_phase(struct dio *d, unsigned int phase, uint64_t rounds)
@@ -256,7 +256,7 @@ static void one_phase(struct dio *d, unsigned int phase, uint64_t rounds)
 		one_round(d, round);
 	for (; round < ROUNDS_FACTOR * rounds && !atomic_load(&d->bad) &&
 	       d->calls_in_reads < (phase + 1) * CALLS_IN_READS; round++)
-		one_read_reclaimed(d);
+		one_reclaim(d);
 }
 
 static void write_file_of_blocks(struct dio *d)
@@ -286,11 +286,11 @@ static void readers_start(struct dio *d)
 	for (k = 0; k < d->count; k++) {
 		struct reader *r = &d->reader[k];
 
-		r->all = d;
+		r->dio = d;
 		r->cpu = k + 1;
 		r->slice = d->region + k * SLICE_PAGES * page_size();
 		r->other_page = locked_alloc(page_size());
-		r->book = locked_alloc(SLICE_PAGES * sizeof(*r->book));
+		r->blocks = locked_alloc(SLICE_PAGES * sizeof(*r->blocks));
 		for (page = 0; page < SLICE_PAGES; page += RUN_PAGES_MAX)
 			read_blocks(r, page, RUN_PAGES_MAX, page);
 	}

@@ -72,7 +72,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }
 
-static void go_to(struct clean *c, unsigned int window)
+static void move_to_window(struct clean *c, unsigned int window)
 {
 	struct writers *w = &c->w;
 	unsigned int previous = atomic_load(&w->window);
@@ -80,7 +80,7 @@ static void go_to(struct clean *c, unsigned int window)
 	writers_set(w, PARKED);
 	region_pageout(w->region + previous * page_size(), WINDOW_PAGES * page_size());
 	atomic_store(&w->window, window);
-	atomic_store(&w->restless, 1 + rng_below(&c->rng, w->count));
+	atomic_store(&w->busy_cpu, 1 + rng_below(&c->rng, w->count));
 	writers_set(w, READ_ONLY);
 	writers_wait(w);
 }
@@ -129,7 +129,7 @@ static void one_round(struct clean *c, uint64_t round)
 	struct writers *w = &c->w;
 	uint64_t in, out;
 
-	go_to(c, window);
+	move_to_window(c, window);
 	vmstat_start(deltas, count);
 	race(c, round, window);
 	atomic_store(&w->front, UINT32_MAX);
@@ -137,7 +137,7 @@ static void one_round(struct clean *c, uint64_t round)
 		writers_set(w, READ_ONLY);
 	if (round % 8 >= 6)
 		writers_wait(w);
-	flush_what_is_pending(c->other_page);
+	flush_pending_batch(c->other_page);
 	writers_set(w, READ_ONLY);
 	writers_wait(w);
 	in = vmstat_since(deltas, count, "pswpin");

@@ -114,7 +114,7 @@ static void one_round(struct migration *m, uint64_t round)
 	if (round < GENTLE_ROUNDS && !m->size_kb)
 		pages = FIRST_PAGES << round;
 	atomic_store(&w->window, rng_below(&m->rng, windows) * w->window_pages);
-	atomic_store(&w->restless, 1 + rng_below(&m->rng, w->count));
+	atomic_store(&w->busy_cpu, 1 + rng_below(&m->rng, w->count));
 	writers_wait(w);
 	*(compaction ? &m->by_compaction : &m->by_move_pages) += migrate(m, pages, round);
 	if (round % 8 >= 6)

@@ -80,13 +80,13 @@ static void read_frames(uint64_t *frames, const void *start)
 }
 
 /* A byte the other side waits for. */
-static void say(int fd)
+static void send_byte(int fd)
 {
 	if (write(fd, "", 1) != 1)
 		bail("cannot write to a pipe: %s", strerror(errno));
 }
 
-static bool hear(int fd)
+static bool receive_byte(int fd)
 {
 	char byte;
 	ssize_t got;
@@ -96,30 +96,30 @@ static bool hear(int fd)
 	return got == 1;
 }
 
-static void live_next_door(struct neighbour *n)
+static void run_neighbour(struct neighbour *n)
 {
 	uint64_t *pages;
 	size_t i;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	pin_self(0);
-	while (hear(n->ask[0])) {
+	while (receive_byte(n->ask[0])) {
 		pages = region_map(WINDOW_PAGES * page_size(), page_size());
 		thp_choose(pages, WINDOW_PAGES * page_size(), 0);
 		for (i = 0; i < WINDOW_PAGES * page_size() / sizeof(*pages); i++)
 			pages[i] = NEIGHBOURS_WORD;
 		read_frames(n->frames, pages);
-		say(n->answer[1]);
-		if (!hear(n->ask[0]))
+		send_byte(n->answer[1]);
+		if (!receive_byte(n->ask[0]))
 			break;
 		region_unmap(pages, WINDOW_PAGES * page_size());
-		say(n->answer[1]);
+		send_byte(n->answer[1]);
 	}
 	_exit(0);
 }
 
 /* Before there is a memory cgroup to be in, or a thread. */
-static void neighbour_moves_in(struct neighbour *n)
+static void start_neighbour(struct neighbour *n)
 {
 	pid_t pid;
 
@@ -132,28 +132,28 @@ static void neighbour_moves_in(struct neighbour *n)
 		bail("fork: %s", strerror(errno));
 	if (!pid) {
 		close(n->ask[1]);
-		live_next_door(n);
+		run_neighbour(n);
 	}
 	close(n->ask[0]);
 	close(n->answer[1]);
 }
 
-static void neighbour_does(struct neighbour *n)
+static void neighbour_next_step(struct neighbour *n)
 {
-	say(n->ask[1]);
-	if (!hear(n->answer[0]))
+	send_byte(n->ask[1]);
+	if (!receive_byte(n->answer[0]))
 		bail("the neighbour is gone");
 }
 
-static uint64_t in_both(const uint64_t *a, const uint64_t *b)
+static uint64_t count_common(const uint64_t *a, const uint64_t *b)
 {
-	uint64_t both = 0;
+	uint64_t common = 0;
 	size_t i, k;
 
 	for (i = 0; i < WINDOW_PAGES; i++)
 		for (k = 0; a[i] && k < WINDOW_PAGES; k++)
-			both += a[i] == b[k];
-	return both;
+			common += a[i] == b[k];
+	return common;
 }
 
 static void one_round(struct after_free *a, uint64_t round)
@@ -166,22 +166,22 @@ static void one_round(struct after_free *a, uint64_t round)
 	writers_set(w, PARKED);
 	region_pageout(w->region + previous * page_size(), WINDOW_PAGES * page_size());
 	atomic_store(&w->window, window);
-	atomic_store(&w->restless, 1 + rng_below(&a->rng, w->count));
+	atomic_store(&w->busy_cpu, 1 + rng_below(&a->rng, w->count));
 	writers_set(w, READ_ONLY);
 	writers_wait(w);
-	atomic_store(&w->awake, true);
+	atomic_store(&w->no_rest, true);
 	writers_wait(w);
 	read_frames(a->frames, w->region + window * page_size());
 	*(pageout ? &a->by_pageout : &a->by_memory_reclaim) +=
 		writers_reclaim(w, window, WINDOW_PAGES * page_size(), pageout);
 	atomic_store(&w->reclaiming, true);
-	neighbour_does(&a->neighbour);
-	a->frames_reused += in_both(a->frames, a->neighbour.frames);
+	neighbour_next_step(&a->neighbour);
+	a->frames_reused += count_common(a->frames, a->neighbour.frames);
 	writers_wait(w);
 	atomic_store(&w->reclaiming, false);
-	atomic_store(&w->awake, false);
-	flush_what_is_pending(a->other_page);
-	neighbour_does(&a->neighbour);
+	atomic_store(&w->no_rest, false);
+	flush_pending_batch(a->other_page);
+	neighbour_next_step(&a->neighbour);
 }
 
 static void all_rounds(struct after_free *a, uint64_t rounds)
@@ -213,7 +213,7 @@ static void prepare(struct after_free *a, const struct guest_args *args)
 	w->window_pages = WINDOW_PAGES;
 	writers_set(w, READ_ONLY);
 	swap_require(2 * args->pages * page_size());
-	neighbour_moves_in(&a->neighbour);
+	start_neighbour(&a->neighbour);
 	pin_self(0);
 	lock_present();
 	memcg_enter();

@@ -46,7 +46,7 @@ static bool find_unmapped(struct revoke *r)
 	unsigned int page, run = 0;
 
 	r->taken_pages = 0;
-	if (r->way != RECLAIM_ANON && (present(r, 0) || !present(r, REVOKE_PAGES - 1)))
+	if (r->method != RECLAIM_ANON && (present(r, 0) || !present(r, REVOKE_PAGES - 1)))
 		return false;
 	for (page = 0; page < HOT_PAGES; page++) {
 		run = present(r, page) ? 0 : run + 1;
@@ -62,36 +62,36 @@ static bool find_unmapped(struct revoke *r)
  * In time: only what is unmapped is taken, for a present page among it would have the
  * call flush the neighbours, too. Otherwise all pages.
  */
-static void take_some(struct revoke *r, bool in_time)
+static void call_and_wait(struct revoke *r, bool in_time)
 {
 	if (in_time) {
-		r->in_time[r->way]++;
-		r->unmapped[r->way] += r->taken_pages;
+		r->in_time[r->method]++;
+		r->unmapped[r->method] += r->taken_pages;
 	} else {
 		r->taken_first = 0;
 		r->taken_pages = HOT_PAGES;
 	}
-	r->take(r, r->window + r->taken_first * page_size(), r->taken_pages * page_size());
+	r->call(r, r->window + r->taken_first * page_size(), r->taken_pages * page_size());
 	atomic_store(&r->arrived, 0);
 	revoke_next_state(r);
 	revoke_wait_for_arrival(r, SPIN_NS_MAX);
 }
 
 /* True when it has done what it came for. */
-static bool look(struct revoke *r, uint32_t round, struct rng *rng)
+static bool try_call(struct revoke *r, uint32_t round, struct rng *rng)
 {
-	bool owing = atomic_load(&r->owing), pending, patient = round % 3;
+	bool in_kernel = atomic_load(&r->in_kernel), pending, patient = round % 3;
 
-	if (r->way == UNMAP_ANON)
-		return scavenge_look(r, round, rng);
+	if (r->method == UNMAP_ANON)
+		return scavenge_try(r, round, rng);
 	/*
 	 * Every third time at once, whatever there is: the call's own flush is missed only where
 	 * none is owed, for what is owed has the call flush everything.
 	 */
 	pending = find_unmapped(r);
-	if (owing && patient && (!pending || (r->way == RECLAIM_ANON && rng_below(rng, 2))))
+	if (in_kernel && patient && (!pending || (r->method == RECLAIM_ANON && rng_below(rng, 2))))
 		return false;
-	take_some(r, owing && patient);
+	call_and_wait(r, in_kernel && patient);
 	return true;
 }
 
@@ -102,7 +102,7 @@ static void *interrupt(void *arg)
 	struct rng rng = rng_fork(r->seed, THREADS_MAX);
 	uint32_t done = 0, armed, ns, took;
 	uint64_t began;
-	bool enough;
+	bool finished;
 
 	if (sched_setscheduler(0, SCHED_FIFO, &param))
 		bail("no SCHED_FIFO: %s", strerror(errno));
@@ -115,11 +115,11 @@ static void *interrupt(void *arg)
 		do {
 			revoke_sleep_ns(1 + rng_below(&rng, 2 * ns));
 			began = revoke_now_ns();
-			enough = look(r, armed, &rng);
+			finished = try_call(r, armed, &rng);
 			took = (uint32_t)(revoke_now_ns() - began);
 			ns = (took > ns ? took : ns) + LOOK_NS / 64;
-		} while (!enough);
-		r->rounds[r->way]++;
+		} while (!finished);
+		r->rounds[r->method]++;
 		atomic_store(&r->interrupted, armed);
 		futex_wake_all(&r->interrupted);
 	}
@@ -139,12 +139,12 @@ static void map_window(struct revoke *r)
 	map_at(r->window, HOT_PAGES + BALLAST_PAGES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	/* What moves there later finds nothing to be unmapped first. */
 	map_at(r->spare, REVOKE_PAGES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-	if (r->way == MIGRATE_FILE)
+	if (r->method == MIGRATE_FILE)
 		map_at(r->window, REVOKE_PAGES, rw, MAP_SHARED, r->file);
 	else
 		map_at(r->window, REVOKE_PAGES, rw, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	thp_choose(r->window, REVOKE_PAGES * page_size(), 0);
-	if (r->way == UNMAP_ANON)
+	if (r->method == UNMAP_ANON)
 		map_at(r->window + HOT_PAGES * page_size(), BALLAST_PAGES, PROT_READ,
 		       MAP_SHARED | MAP_POPULATE, r->ballast);
 	r->shared = scavenge_shared_pages(r);
@@ -154,7 +154,7 @@ static void map_window(struct revoke *r)
 /* By this CPU, so that all come from one node, and go to this CPU's when they are freed. */
 static void touch_all(struct revoke *r)
 {
-	bool all = r->way == MIGRATE_ANON || r->way == MIGRATE_FILE;
+	bool all = r->method == MIGRATE_ANON || r->method == MIGRATE_FILE;
 	unsigned int page;
 
 	for (page = 0; page < (all ? REVOKE_PAGES : HOT_PAGES); page++)
@@ -193,11 +193,11 @@ static void prepare_move(struct revoke *r, struct move *move)
 	}
 }
 
-static void take_away(struct revoke *r, struct move *move)
+static void run_method(struct revoke *r, struct move *move)
 {
-	switch (r->way) {
+	switch (r->method) {
 	case UNMAP_ANON:
-		r->take(r, r->window, (HOT_PAGES + BALLAST_PAGES) * page_size());
+		r->call(r, r->window, (HOT_PAGES + BALLAST_PAGES) * page_size());
 		break;
 	case RECLAIM_ANON:
 		memcg_reclaim(HOT_PAGES / 2 * page_size());
@@ -207,11 +207,11 @@ static void take_away(struct revoke *r, struct move *move)
 		if (move_pages(move->count, move->pages, move->nodes, move->status) < 0)
 			bail("move_pages: %s", strerror(errno));
 	}
-	atomic_store(&r->owing, false);
+	atomic_store(&r->in_kernel, false);
 }
 
 /* Until the interrupter has done its part; what CPU 0 does meanwhile can be interrupted. */
-static void be_interrupted(struct revoke *r, uint32_t round)
+static void run_interrupted(struct revoke *r, uint32_t round)
 {
 	static struct move move;
 	uint64_t before = vmstat("pswpout");
@@ -219,15 +219,15 @@ static void be_interrupted(struct revoke *r, uint32_t round)
 	unsigned int k;
 
 	move.count = 0;
-	if (r->way == RECLAIM_ANON && !lru_make_idle())
+	if (r->method == RECLAIM_ANON && !lru_make_idle())
 		bail("no /proc/self/clear_refs: %s", strerror(errno));
-	if (r->way == MIGRATE_ANON || r->way == MIGRATE_FILE)
+	if (r->method == MIGRATE_ANON || r->method == MIGRATE_FILE)
 		prepare_move(r, &move);
 	/* Before it is told: it may look at once, and CPU 0 is not to owe nothing by then. */
-	atomic_store(&r->owing, true);
+	atomic_store(&r->in_kernel, true);
 	atomic_store(&r->armed, round);
 	futex_wake_all(&r->armed);
-	take_away(r, &move);
+	run_method(r, &move);
 	while ((interrupted = atomic_load(&r->interrupted)) != round)
 		futex_wait(&r->interrupted, interrupted);
 	r->reclaimed += vmstat("pswpout") - before;
@@ -238,14 +238,14 @@ static void be_interrupted(struct revoke *r, uint32_t round)
 static void one_round(struct revoke *r, uint32_t round)
 {
 	map_window(r);
-	if (r->way == UNMAP_ANON)
+	if (r->method == UNMAP_ANON)
 		region_advise(r->scavenged, SCAVENGE_PAGES * page_size(), MADV_DONTNEED);
 	touch_all(r);
 	r->active = 1 + rng_below(&r->rng, r->count);
 	revoke_next_state(r);
 	revoke_wait_for_passes(r);
-	be_interrupted(r, round);
-	if (r->way != UNMAP_ANON)
+	run_interrupted(r, round);
+	if (r->method != UNMAP_ANON)
 		return;
 	r->taken_first = 0;
 	r->taken_pages = HOT_PAGES;
@@ -290,7 +290,7 @@ static void prepare(struct revoke *r, const struct guest_args *args)
 static void report(const struct revoke *r)
 {
 	uint64_t stores = 0, stores_refused = 0, in_time = 0;
-	unsigned int k, way;
+	unsigned int k, method;
 	char name[64];
 
 	for (k = 0; k < r->count; k++) {
@@ -299,18 +299,18 @@ static void report(const struct revoke *r)
 	}
 	counter("stores", stores);
 	counter("stores_refused", stores_refused);
-	for (way = 0; way < REVOKE_WAYS; way++) {
-		if (!r->rounds[way])
+	for (method = 0; method < REVOKE_METHODS; method++) {
+		if (!r->rounds[method])
 			continue;
-		snprintf(name, sizeof(name), "rounds_%s", revoke_ways[way]);
-		counter(name, r->rounds[way]);
-		snprintf(name, sizeof(name), "in_time_%s", revoke_ways[way]);
-		counter(name, r->in_time[way]);
-		snprintf(name, sizeof(name), "unmapped_%s", revoke_ways[way]);
-		if (way == UNMAP_ANON)
+		snprintf(name, sizeof(name), "rounds_%s", revoke_method_names[method]);
+		counter(name, r->rounds[method]);
+		snprintf(name, sizeof(name), "in_time_%s", revoke_method_names[method]);
+		counter(name, r->in_time[method]);
+		snprintf(name, sizeof(name), "unmapped_%s", revoke_method_names[method]);
+		if (method == UNMAP_ANON)
 			continue;
-		counter(name, r->unmapped[way]);
-		in_time += r->in_time[way];
+		counter(name, r->unmapped[method]);
+		in_time += r->in_time[method];
 	}
 	counter("calls_in_time", in_time);
 	counter("reclaimed", r->reclaimed);
@@ -319,17 +319,17 @@ static void report(const struct revoke *r)
 }
 
 /* What CPU 0 does in a round; false when there have been enough of them. */
-static bool choose_way(struct revoke *r, const struct guest_args *args, uint32_t round,
-		       bool scavenging)
+static bool choose_method(struct revoke *r, const struct guest_args *args, uint32_t round,
+			  bool scavenging)
 {
-	static const enum revoke_way ways[] = {
+	static const enum revoke_method methods[] = {
 		MIGRATE_FILE, MIGRATE_ANON, RECLAIM_ANON, MIGRATE_ANON,
 	};
 
-	r->way = scavenging && round % 2 ? UNMAP_ANON : ways[round / (1 + scavenging) % 4];
+	r->method = scavenging && round % 2 ? UNMAP_ANON : methods[round / (1 + scavenging) % 4];
 	if (round <= args->iterations)
 		return true;
-	r->way = UNMAP_ANON;
+	r->method = UNMAP_ANON;
 	return scavenging && r->in_time[UNMAP_ANON] < UNMAPS_IN_TIME &&
 	       round <= ROUNDS_FACTOR * args->iterations;
 }
@@ -345,7 +345,7 @@ enum outcome revoke_run(struct revoke *r, const struct guest_args *args, bool sc
 	prepare(r, args);
 	revoke_writers_start(r);
 	r->interrupter = thread_on(0, interrupt, r);
-	for (round = 1; choose_way(r, args, round, scavenging); round++) {
+	for (round = 1; choose_method(r, args, round, scavenging); round++) {
 		if (round == 1 || round == half + 1)
 			lru_gen_set(round > half);
 		one_round(r, round);

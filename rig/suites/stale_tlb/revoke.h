@@ -54,35 +54,35 @@
 #define LANDED_MAX	32
 
 /* What CPU 0 does to which memory when it is interrupted. */
-enum revoke_way {
+enum revoke_method {
 	RECLAIM_ANON,
 	MIGRATE_ANON,
 	MIGRATE_FILE,
 	UNMAP_ANON,	/* munmap of all of it, and the interrupter wants its pages */
-	REVOKE_WAYS,
+	REVOKE_METHODS,
 };
 
-struct revoker {
-	struct revoke *all;
+struct revoke_writer {
+	struct revoke *revoke;
 	pthread_t thread;
 	unsigned int cpu;
 	uint64_t stores;		/* that landed while they might */
-	uint32_t gone;			/* pages that have refused a store this round */
+	uint32_t refused_mask;		/* pages that have refused a store this round */
 	uint64_t refused;		/* after the call had returned, as it has to be */
 	_Atomic uint64_t passes;	/* whole passes over the window */
 	_Atomic uint64_t passes_wanted;	/* tell CPU 0 when there are so many; 0: do not */
 } CACHE_ALIGNED;
 
 struct revoke {
-	const char *call;
+	const char *call_name;
 	/* The call; what it takes from the writers is [address, address + size). */
-	void (*take)(struct revoke *r, char *address, size_t size);
+	void (*call)(struct revoke *r, char *address, size_t size);
 	uint64_t seed;
 	unsigned int count;
 
 	/* CPU 0's. */
 	struct rng rng;
-	enum revoke_way way;		/* of this round */
+	enum revoke_method method;		/* of this round */
 	char *window;			/* a multiple of a page table's */
 	char *spare;			/* as many addresses, nothing there */
 	char *scavenged;		/* the interrupter's own pages */
@@ -99,9 +99,9 @@ struct revoke {
 	pthread_t interrupter;
 	_Atomic uint32_t armed;		/* the round it is to interrupt */
 	_Atomic uint32_t interrupted;	/* the round it is done with */
-	uint64_t rounds[REVOKE_WAYS];
-	uint64_t in_time[REVOKE_WAYS];	/* it came while a flush may have been owed */
-	uint64_t unmapped[REVOKE_WAYS];	/* pages without a translation, taken then */
+	uint64_t rounds[REVOKE_METHODS];
+	uint64_t in_time[REVOKE_METHODS];	/* it came while a flush may have been owed */
+	uint64_t unmapped[REVOKE_METHODS];	/* pages without a translation, taken then */
 
 	/* Odd: the call has returned. */
 	_Atomic uint32_t state CACHE_ALIGNED;
@@ -109,17 +109,17 @@ struct revoke {
 	/* What the call took: */
 	unsigned int taken_first;
 	unsigned int taken_pages;
-	atomic_bool owing;		/* CPU 0 is in the kernel, or was when interrupted */
+	atomic_bool in_kernel;		/* CPU 0 is in the kernel, or was when interrupted */
 	atomic_bool stop;
 
 	_Atomic uint32_t landed CACHE_ALIGNED;	/* stores that must not */
 	_Atomic uint32_t arrived CACHE_ALIGNED;	/* the writer has done what CPU 0 wants */
 
-	struct revoker writer[THREADS_MAX];
+	struct revoke_writer writer[THREADS_MAX];
 };
 
 /* For evidence() and counter(). */
-extern const char *const revoke_ways[REVOKE_WAYS];
+extern const char *const revoke_method_names[REVOKE_METHODS];
 
 void revoke_writers_start(struct revoke *r);
 void revoke_writers_stop(struct revoke *r);
@@ -146,7 +146,7 @@ void revoke_sleep_ns(uint32_t ns);
 unsigned long scavenge_shared_pages(const struct revoke *r);
 
 /* UNMAP_ANON's interrupter looks, and takes; true when it has what it came for. */
-bool scavenge_look(struct revoke *r, uint32_t round, struct rng *rng);
+bool scavenge_try(struct revoke *r, uint32_t round, struct rng *rng);
 
 /* A store of a writer's in what was taken has landed where it must not. */
 void scavenge_verify(struct revoke *r, uint32_t round);

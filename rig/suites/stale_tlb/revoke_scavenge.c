@@ -30,7 +30,7 @@ unsigned long scavenge_shared_pages(const struct revoke *r)
 /* Get what this CPU has freed last, make it ours, and let the writer go on for a while. */
 static void scavenge(struct revoke *r, uint32_t round)
 {
-	struct revoker *writer = &r->writer[r->active - 1];
+	struct revoke_writer *writer = &r->writer[r->active - 1];
 	uint64_t end, passes;
 	unsigned int page = r->scavenged_pages;
 
@@ -44,19 +44,19 @@ static void scavenge(struct revoke *r, uint32_t round)
 		;
 }
 
-bool scavenge_look(struct revoke *r, uint32_t round, struct rng *rng)
+bool scavenge_try(struct revoke *r, uint32_t round, struct rng *rng)
 {
-	bool owing = atomic_load(&r->owing);
+	bool in_kernel = atomic_load(&r->in_kernel);
 
 	/* Half a page table's are not told from all. */
-	if (owing && scavenge_shared_pages(r) + BALLAST_PAGES - 256 > r->shared)
+	if (in_kernel && scavenge_shared_pages(r) + BALLAST_PAGES - 256 > r->shared)
 		return false;
 	/* All is unmapped. Some time to free the first pages. */
 	revoke_sleep_ns(1 + rng_below(rng, 2 * LOOK_NS));
-	owing = atomic_load(&r->owing);
-	r->in_time[r->way] += owing && !r->scavenged_pages;
+	in_kernel = atomic_load(&r->in_kernel);
+	r->in_time[r->method] += in_kernel && !r->scavenged_pages;
 	scavenge(r, round);
-	return !owing || r->scavenged_pages == SCAVENGE_PAGES;
+	return !in_kernel || r->scavenged_pages == SCAVENGE_PAGES;
 }
 
 void scavenge_verify(struct revoke *r, uint32_t round)
@@ -69,7 +69,7 @@ void scavenge_verify(struct revoke *r, uint32_t round)
 					 pattern_key(r->seed, round, page), &fault))
 			continue;
 		evidence("a page %s has freed, and CPU 0 got: at %zu wrote 0x%" PRIx64
-			 ", read back 0x%" PRIx64 "%s", r->call, fault.offset, fault.wrote,
+			 ", read back 0x%" PRIx64 "%s", r->call_name, fault.offset, fault.wrote,
 			 fault.read, revoke_is_writers(fault.read) ? ", a writer's" : "");
 		revoke_note_landed(r);
 	}

@@ -17,7 +17,7 @@
 #define MAGIC			0x5afe00
 #define MAGIC_MASK		0xffff00
 
-const char *const revoke_ways[REVOKE_WAYS] = {
+const char *const revoke_method_names[REVOKE_METHODS] = {
 	[RECLAIM_ANON] = "reclaim_anon",
 	[MIGRATE_ANON] = "migrate_anon",
 	[MIGRATE_FILE] = "migrate_file",
@@ -62,13 +62,13 @@ void revoke_sleep_ns(uint32_t ns)
 	nanosleep(&time, NULL);
 }
 
-static volatile uint64_t *word_at(const struct revoke *r, const struct revoker *me,
+static volatile uint64_t *word_at(const struct revoke *r, const struct revoke_writer *me,
 				  unsigned int page)
 {
 	return (volatile uint64_t *)(r->window + page * page_size() + me->cpu * WORD_STRIDE);
 }
 
-static uint64_t value_of(const struct revoker *me)
+static uint64_t value_of(const struct revoke_writer *me)
 {
 	return (uint64_t)MAGIC + me->cpu + (me->stores << 24);
 }
@@ -78,7 +78,7 @@ bool revoke_is_writers(uint64_t value)
 	return (value & MAGIC_MASK) == MAGIC;
 }
 
-static void arrive(struct revoke *r)
+static void signal_arrival(struct revoke *r)
 {
 	atomic_fetch_add(&r->arrived, 1);
 	futex_wake_all(&r->arrived);
@@ -91,7 +91,7 @@ void revoke_note_landed(struct revoke *r)
 }
 
 /* The call has returned: whatever is stored now has to fault. */
-static void try_taken(struct revoke *r, struct revoker *me, struct rng *rng)
+static void store_to_taken(struct revoke *r, struct revoke_writer *me, struct rng *rng)
 {
 	unsigned int tries = r->taken_pages, k, page;
 
@@ -104,8 +104,8 @@ static void try_taken(struct revoke *r, struct revoker *me, struct rng *rng)
 			continue;
 		}
 		evidence("page %u: CPU %u stored to it after %s had returned (%s %s)", page, me->cpu,
-			 r->call, revoke_ways[r->way],
-			 atomic_load(&r->owing) ? "under way" : "done");
+			 r->call_name, revoke_method_names[r->method],
+			 atomic_load(&r->in_kernel) ? "under way" : "done");
 		revoke_note_landed(r);
 	}
 }
@@ -114,28 +114,28 @@ static void try_taken(struct revoke *r, struct revoker *me, struct rng *rng)
  * One pass over the writers' part. A page that refuses a store is gone, the others may
  * not be, or their translations may not; false when there is none left.
  */
-static bool walk(struct revoke *r, struct revoker *me, uint32_t state)
+static bool walk_pages(struct revoke *r, struct revoke_writer *me, uint32_t state)
 {
 	unsigned int page;
 
 	for (page = 0; page < HOT_PAGES; page++) {
 		if (atomic_load(&r->state) != state)
 			return true;
-		if (me->gone >> page & 1)
+		if (me->refused_mask >> page & 1)
 			continue;
 		if (store(word_at(r, me, page), value_of(me)))
 			me->stores++;
 		else
-			me->gone |= 1U << page;
+			me->refused_mask |= 1U << page;
 	}
 	atomic_fetch_add(&me->passes, 1);
-	return me->gone != UINT32_MAX;
+	return me->refused_mask != UINT32_MAX;
 }
 
 _Static_assert(HOT_PAGES == 32, "a bit of `gone` for each");
 
 /* False while CPU 0 wants more passes. */
-static bool passes_done(struct revoke *r, struct revoker *me)
+static bool passes_done(struct revoke *r, struct revoke_writer *me)
 {
 	uint64_t wanted = atomic_load(&me->passes_wanted);
 
@@ -144,7 +144,7 @@ static bool passes_done(struct revoke *r, struct revoker *me)
 	/* What this CPU has faulted in must get to the LRU to be reclaimed. */
 	lru_drain_local();
 	atomic_store(&me->passes_wanted, 0);
-	arrive(r);
+	signal_arrival(r);
 	return true;
 }
 
@@ -162,29 +162,29 @@ static long times_preempted(void)
  * waits for it in the kernel, holding a lock which the call needs. But once more after
  * somebody else was on this CPU, as migration is at its start, to drain LRU batches.
  */
-static void hold(struct revoke *r, struct revoker *me, uint32_t state)
+static void keep_warm(struct revoke *r, struct revoke_writer *me, uint32_t state)
 {
 	long preempted = times_preempted(), now;
 
 	while (atomic_load(&r->state) == state && !atomic_load(&r->stop)) {
 		now = times_preempted();
-		if (now != preempted && !walk(r, me, state))
+		if (now != preempted && !walk_pages(r, me, state))
 			return;
 		preempted = now;
 	}
 }
 
-static void sleep_until_next(struct revoke *r, struct revoker *me, uint32_t state)
+static void sleep_until_next(struct revoke *r, struct revoke_writer *me, uint32_t state)
 {
 	while (atomic_load(&r->state) == state && !atomic_load(&r->stop))
 		futex_wait(&r->state, state);
-	me->gone = 0;
+	me->refused_mask = 0;
 }
 
 static void *write_on(void *arg)
 {
-	struct revoker *me = arg;
-	struct revoke *r = me->all;
+	struct revoke_writer *me = arg;
+	struct revoke *r = me->revoke;
 	struct rng rng = rng_fork(r->seed, me->cpu);
 	uint32_t state;
 
@@ -193,18 +193,18 @@ static void *write_on(void *arg)
 		if (r->active != me->cpu) {
 			sleep_until_next(r, me, state);
 		} else if (state % 2) {
-			try_taken(r, me, &rng);
-			arrive(r);
+			store_to_taken(r, me, &rng);
+			signal_arrival(r);
 			sleep_until_next(r, me, state);
-		} else if (!walk(r, me, state)) {
+		} else if (!walk_pages(r, me, state)) {
 			/* The call is under way, and soon has returned. */
 			sleep_until_next(r, me, state);
-		} else if (passes_done(r, me) && r->way != UNMAP_ANON) {
-			hold(r, me, state);
+		} else if (passes_done(r, me) && r->method != UNMAP_ANON) {
+			keep_warm(r, me, state);
 		}
 	}
 	/* CPU 0 may be waiting for a pass that will not come. */
-	arrive(r);
+	signal_arrival(r);
 	return NULL;
 }
 
@@ -220,7 +220,7 @@ void revoke_wait_for_arrival(struct revoke *r, uint64_t spin_ns)
 
 void revoke_wait_for_passes(struct revoke *r)
 {
-	struct revoker *writer = &r->writer[r->active - 1];
+	struct revoke_writer *writer = &r->writer[r->active - 1];
 
 	atomic_store(&r->arrived, 0);
 	atomic_store(&writer->passes_wanted, atomic_load(&writer->passes) + 2);
@@ -241,7 +241,7 @@ void revoke_writers_start(struct revoke *r)
 	sigaction(SIGSEGV, &action, NULL);
 	atomic_store(&r->state, 1);
 	for (k = 0; k < r->count; k++) {
-		r->writer[k].all = r;
+		r->writer[k].revoke = r;
 		r->writer[k].cpu = k + 1;
 		r->writer[k].thread = thread_on(k + 1, write_on, &r->writer[k]);
 	}

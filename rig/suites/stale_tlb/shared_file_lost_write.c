@@ -134,7 +134,7 @@ static void one_round(struct shared_file *s, uint64_t round)
 	struct writers *w = s->w;
 
 	atomic_store(&w->window, rng_below(&s->rng, w->pages / w->window_pages) * w->window_pages);
-	atomic_store(&w->restless, 1 + rng_below(&s->rng, w->count));
+	atomic_store(&w->busy_cpu, 1 + rng_below(&s->rng, w->count));
 	/*
 	 * A CPU that changes to another process for a moment has no stale entries after it,
 	 * and with its next write the page is dirty, for all who wrote to it.

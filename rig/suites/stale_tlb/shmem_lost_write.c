@@ -58,7 +58,7 @@ struct shmem {
 };
 
 /* A hole where nobody is, and the writers, who only look, into it. */
-static void read_a_hole(struct shmem *s, unsigned int window)
+static void read_hole(struct shmem *s, unsigned int window)
 {
 	struct writers *w = s->w;
 
@@ -68,7 +68,7 @@ static void read_a_hole(struct shmem *s, unsigned int window)
 	/* Not thp_choose(), which speaks of anonymous memory. */
 	region_advise(w->region + window * page_size(), w->window_pages * page_size(),
 		      s->large && s->rounds_holes % 3 ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-	writers_forget(w, window, w->window_pages);
+	writers_expect_zero(w, window, w->window_pages);
 	writers_set(w, READ_ONLY);
 	writers_wait(w);
 	atomic_store(&w->window, window);
@@ -86,9 +86,9 @@ static void one_round(struct shmem *s, uint64_t round)
 
 	while (window == previous)
 		window = rng_below(&s->rng, w->pages / w->window_pages) * w->window_pages;
-	atomic_store(&w->restless, 1 + rng_below(&s->rng, w->count));
+	atomic_store(&w->busy_cpu, 1 + rng_below(&s->rng, w->count));
 	if (round % 2 == 0)
-		read_a_hole(s, window);
+		read_hole(s, window);
 	atomic_store(&w->window, window);
 	writers_wait(w);
 	region_pageout(w->region + previous * page_size(), w->window_pages * page_size());
@@ -97,7 +97,7 @@ static void one_round(struct shmem *s, uint64_t round)
 		writers_reclaim(w, window, pages * page_size(), pageout);
 	if (round % 8 >= 6)
 		writers_wait(w);
-	flush_what_is_pending(s->other_page);
+	flush_pending_batch(s->other_page);
 	writers_wait(w);
 }
 

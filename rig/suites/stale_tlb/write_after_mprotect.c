@@ -28,7 +28,7 @@ static void make_read_only(struct revoke *r, char *address, size_t size)
 
 enum outcome write_after_mprotect(const struct guest_args *args)
 {
-	static struct revoke r = { .call = "mprotect", .take = make_read_only };
+	static struct revoke r = { .call_name = "mprotect", .call = make_read_only };
 
 	return revoke_run(&r, args, false);
 }

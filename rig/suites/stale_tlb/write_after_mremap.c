@@ -27,7 +27,7 @@ static void move_away(struct revoke *r, char *address, size_t size)
 
 enum outcome write_after_mremap(const struct guest_args *args)
 {
-	static struct revoke r = { .call = "mremap", .take = move_away };
+	static struct revoke r = { .call_name = "mremap", .call = move_away };
 
 	return revoke_run(&r, args, false);
 }

@@ -25,7 +25,7 @@ static void unmap(struct revoke *r, char *address, size_t size)
 
 enum outcome write_after_munmap(const struct guest_args *args)
 {
-	static struct revoke r = { .call = "munmap", .take = unmap };
+	static struct revoke r = { .call_name = "munmap", .call = unmap };
 
 	return revoke_run(&r, args, true);
 }

@@ -34,7 +34,7 @@
  * none, and runs the timers for those after it (7.2, accel/tcg/tcg-accel-ops-icount.c:
  * icount_prepare_for_run()). If it is the next to have a lock, all wait for it, each giving its turn away.
  */
-#define RESTLESS_MAX		64
+#define RESTS_SKIPPED_MAX	64
 
 #define WAIT_FOR_FRONT_NS	20000
 
@@ -70,21 +70,21 @@ static void report_lost(struct writers *w, struct writer *me, unsigned int page,
 		evidence("page %u: CPU %u wrote %u, read back foreign 0x%" PRIx64 " (%s %s)",
 			 page, me->cpu, (uint32_t)wrote, read, when, what);
 	/* Count on from what is there: one lost write is reported once. */
-	me->book[page] = (uint32_t)(wrote >> 32 == read >> 32 ? read : wrote);
+	me->counts[page] = (uint32_t)(wrote >> 32 == read >> 32 ? read : wrote);
 	if (atomic_fetch_add(&w->lost, 1) + 1 >= LOST_MAX)
 		atomic_store(&w->stop, true);
 }
 
-static void visit(struct writers *w, struct writer *me, unsigned int page, bool write)
+static void check_word(struct writers *w, struct writer *me, unsigned int page, bool write)
 {
 	volatile uint64_t *word = word_at(w, me->cpu, page);
-	uint64_t wrote = word_value(w, me->cpu, page, me->book[page]);
+	uint64_t wrote = word_value(w, me->cpu, page, me->counts[page]);
 	uint64_t read = *word;
 
 	if (read != wrote)
 		report_lost(w, me, page, wrote, read);
 	if (write)
-		*word = word_value(w, me->cpu, page, ++me->book[page]);
+		*word = word_value(w, me->cpu, page, ++me->counts[page]);
 }
 
 /*
@@ -112,7 +112,7 @@ static void walk_window(struct writers *w, struct writer *me, enum writers_mode 
 		write = mode == WRITE_ALWAYS || (mode != READ_ONLY && own);
 		if (write && mode == WRITE_PACED)
 			wait_for_front(w, page, rng);
-		visit(w, me, page, write);
+		check_word(w, me, page, write);
 		*(write ? &me->writes : &me->reads) += 1;
 		me->raced += atomic_load_explicit(&w->reclaiming, memory_order_relaxed);
 	}
@@ -135,12 +135,12 @@ static void pass_done(struct writers *w, struct writer *me)
 static void rest(struct writers *w, struct writer *me, struct rng *rng)
 {
 	struct timespec time = { .tv_nsec = rng_below(rng, REST_NS_MAX) };
-	bool busy = atomic_load(&w->reclaiming) || atomic_load(&w->awake);
+	bool busy = atomic_load(&w->reclaiming) || atomic_load(&w->no_rest);
 
 	if (atomic_load(&w->mode) == WRITE_PACED)
 		return;	/* it sleeps before each write */
-	if (busy && atomic_load(&w->restless) == me->cpu) {
-		if (++me->restless_for % RESTLESS_MAX)
+	if (busy && atomic_load(&w->busy_cpu) == me->cpu) {
+		if (++me->rests_skipped % RESTS_SKIPPED_MAX)
 			return;
 		time.tv_nsec = 1;
 	}
@@ -150,7 +150,7 @@ static void rest(struct writers *w, struct writer *me, struct rng *rng)
 static void *write_on(void *arg)
 {
 	struct writer *me = arg;
-	struct writers *w = me->all;
+	struct writers *w = me->writers;
 	struct rng rng = rng_fork(w->seed, me->cpu);
 	enum writers_mode mode;
 	unsigned int pass = 0;
@@ -179,7 +179,7 @@ void writers_rewrite(struct writers *w, unsigned int first, unsigned int pages)
 	for (page = first; page < first + pages; page++)
 		for (k = 0; k < w->count; k++)
 			*word_at(w, w->writer[k].cpu, page) =
-				word_value(w, w->writer[k].cpu, page, w->writer[k].book[page]);
+				word_value(w, w->writer[k].cpu, page, w->writer[k].counts[page]);
 	lru_drain_local();
 }
 
@@ -201,9 +201,9 @@ void writers_start(struct writers *w)
 		w->walked = w->window_pages;
 	atomic_store(&w->stop, false);
 	for (k = 0; k < w->count; k++) {
-		w->writer[k].all = w;
+		w->writer[k].writers = w;
 		w->writer[k].cpu = k + 1;
-		w->writer[k].book = locked_alloc(w->pages * sizeof(*w->writer[k].book));
+		w->writer[k].counts = locked_alloc(w->pages * sizeof(*w->writer[k].counts));
 	}
 	if (!w->holes)
 		write_first(w);
@@ -257,7 +257,7 @@ uint64_t writers_verify_pages(struct writers *w, unsigned int first, unsigned in
 	for (page = first; page < first + pages; page++) {
 		for (k = 0; k < w->count; k++, words++) {
 			struct writer *writer = &w->writer[k];
-			uint64_t wrote = word_value(w, writer->cpu, page, writer->book[page]);
+			uint64_t wrote = word_value(w, writer->cpu, page, writer->counts[page]);
 			uint64_t read = *word_at(w, writer->cpu, page);
 
 			if (read != wrote)
@@ -277,7 +277,7 @@ uint64_t writers_verify_copy(struct writers *w, unsigned int first, unsigned int
 		for (k = 0; k < w->count; k++, words++) {
 			struct writer *writer = &w->writer[k];
 
-			wrote = word_value(w, writer->cpu, first + page, writer->book[first + page]);
+			wrote = word_value(w, writer->cpu, first + page, writer->counts[first + page]);
 			read = *(const uint64_t *)(copy + page * page_size() +
 						   writer->cpu * WORD_STRIDE);
 			if (read == wrote)
@@ -292,13 +292,13 @@ uint64_t writers_verify_copy(struct writers *w, unsigned int first, unsigned int
 	return words;
 }
 
-void writers_forget(struct writers *w, unsigned int first, unsigned int pages)
+void writers_expect_zero(struct writers *w, unsigned int first, unsigned int pages)
 {
 	unsigned int page, k;
 
 	for (k = 0; k < w->count; k++)
 		for (page = first; page < first + pages; page++)
-			w->writer[k].book[page] = 0;
+			w->writer[k].counts[page] = 0;
 }
 
 uint64_t writers_verify(struct writers *w)
@@ -321,7 +321,7 @@ uint64_t writers_reclaim(struct writers *w, unsigned int page, size_t bytes, boo
 	return vmstat("pswpout") - before;
 }
 
-void flush_what_is_pending(char *other_page)
+void flush_pending_batch(char *other_page)
 {
 	if (mprotect(other_page, page_size(), PROT_READ) ||
 	    mprotect(other_page, page_size(), PROT_READ | PROT_WRITE))

@@ -26,15 +26,15 @@ enum writers_mode {
 #define LOST_MAX	32
 
 struct writer {
-	struct writers *all;
+	struct writers *writers;
 	pthread_t thread;
 	unsigned int cpu;
-	uint32_t *book;			/* per page: the last count written */
+	uint32_t *counts;		/* per page: the last count written */
 	uint64_t writes;
 	uint64_t reads;			/* of words left as they were */
 	uint64_t raced;			/* of both, while pages were being taken */
 	uint64_t swap_ins;
-	uint32_t restless_for;		/* rests not taken */
+	uint32_t rests_skipped;		/* rests not taken */
 	_Atomic uint64_t passes;	/* whole passes over a window */
 	_Atomic uint64_t passes_wanted;	/* tell CPU 0 when there are so many; 0: do not */
 } CACHE_ALIGNED;
@@ -53,8 +53,8 @@ struct writers {
 	/* Written by CPU 0. */
 	_Atomic uint32_t window CACHE_ALIGNED;	/* its first page */
 	atomic_bool reclaiming;			/* pages are being taken */
-	atomic_bool awake;			/* as if they were, for the restless */
-	_Atomic uint32_t restless;		/* the CPU that does not rest meanwhile */
+	atomic_bool no_rest;			/* busy_cpu does not rest either */
+	_Atomic uint32_t busy_cpu;		/* does not rest while pages are taken */
 	atomic_bool stop;
 	_Atomic uint32_t mode;			/* enum writers_mode; writers_set() */
 	_Atomic uint32_t front;			/* WRITE_PACED leaves pages from here on */
@@ -97,7 +97,7 @@ void writers_report(struct writers *w);
  * entries are gone: mprotect() of `other_page`, which nobody uses, flushes this mm
  * on all CPUs if a batched flush may be pending (flush_tlb_batched_pending()).
  */
-void flush_what_is_pending(char *other_page);
+void flush_pending_batch(char *other_page);
 
 /* Words of pages [first, first + pages) against the books; the words read. */
 uint64_t writers_verify_pages(struct writers *w, unsigned int first, unsigned int pages);
@@ -116,7 +116,7 @@ uint64_t writers_verify_copy(struct writers *w, unsigned int first, unsigned int
 			     const char *copy, const char *where);
 
 /* A hole was punched into pages [first, first + pages), the writers being elsewhere. */
-void writers_forget(struct writers *w, unsigned int first, unsigned int pages);
+void writers_expect_zero(struct writers *w, unsigned int first, unsigned int pages);
 
 /* Every word of the region against the books, from this CPU; the words read. */
 uint64_t writers_verify(struct writers *w);
