@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "clock.h"
 #include "disk.h"
 #include "ktap.h"
 #include "lru.h"

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define PAGEMAP_PFN		((1ULL << 55) - 1)
 #define PAGEMAP_SOFT_DIRTY	(1ULL << 55)
 #define PAGEMAP_UFFD_WP		(1ULL << 57)
 #define PAGEMAP_SWAPPED		(1ULL << 62)

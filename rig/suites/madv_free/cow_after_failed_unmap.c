@@ -114,20 +114,15 @@ static bool one_round(struct cow *c, unsigned int size_kb, size_t bytes)
 enum outcome cow_after_failed_unmap(const struct guest_args *args)
 {
 	static struct cow c;
-	struct vmstat_delta deltas[] = { { .name = "pglazyfreed" }, { .name = "pswpout" } };
 	unsigned int sizes_kb[THP_SIZES_MAX];
 	size_t bytes, sizes = sizes_large(PMD_KB, sizes_kb);
 	bool good = true;
 	uint64_t round;
 
 	if (!sizes)
-		return skip("this kernel has no large anonymous folios of up to %u kB", PMD_KB);
+		return skip_no_large_folios();
 	c.rng = rng_fork(args->seed, 0);
-	pin_self(0);
-	lock_present();
-	memcg_enter();
 	lazyfree_init(&c.l, ROUND_BYTES, args->seed);
-	vmstat_start(deltas, 2);
 	for (round = 0; round < args->iterations && good; round++) {
 		unsigned int size_kb = sizes_kb[round % sizes];
 
@@ -136,14 +131,10 @@ enum outcome cow_after_failed_unmap(const struct guest_args *args)
 		lru_gen_set(round / 2 % 2);
 		good = one_round(&c, size_kb, bytes);
 	}
-	counter("pages_verified", c.l.verified);
 	counter("folios", c.folios);
 	counter("folios_put_back", c.put_back);
 	counter("pages_copied", c.copied);
 	counter("child_old", c.child_old);
 	counter("child_zero", c.child_zero);
-	counter("pglazyfreed", vmstat_since(deltas, 2, "pglazyfreed"));
-	counter("pswpout", vmstat_since(deltas, 2, "pswpout"));
-	counter("pages_bad", c.l.bad);
-	return good ? OK : NOT_OK;
+	return lazyfree_report(&c.l) == OK && good ? OK : NOT_OK;
 }

@@ -104,7 +104,6 @@ static void one_round(struct extra *e, unsigned int size_kb)
 static enum outcome extra_reference(const struct guest_args *args, bool must_drop)
 {
 	static struct extra e;
-	struct vmstat_delta deltas[] = { { .name = "pglazyfreed" }, { .name = "pswpout" } };
 	unsigned int sizes_kb[THP_SIZES_MAX];
 	size_t size, sizes = sizes_large(PMD_KB, sizes_kb) + 1;
 	uint64_t round;
@@ -114,27 +113,19 @@ static enum outcome extra_reference(const struct guest_args *args, bool must_dro
 	swap_require(2 * ROUND_BYTES);
 	e.must_drop = must_drop;
 	e.rng = rng_fork(args->seed, 0);
-	pin_self(0);
-	lock_present();
-	memcg_enter();
 	lazyfree_init(&e.l, ROUND_BYTES, args->seed);
-	vmstat_start(deltas, 2);
 	for (round = 0; round < args->iterations && !e.l.bad; round++) {
 		size = round % sizes;
 		lru_gen_set(round / 2 % 2);
 		one_round(&e, size ? sizes_kb[sizes - 1 - size] : 0);
 	}
 	counter("rounds", e.rounds);
-	counter("pages_verified", e.l.verified);
 	counter("pages_pinned", e.pinned);
 	counter("others_dropped", e.other_dropped);
 	counter("unpinned_dropped", e.dropped);
 	counter("unpinned_swapped", e.swapped);
 	counter("unpinned_kept", e.kept);
-	counter("pglazyfreed", vmstat_since(deltas, 2, "pglazyfreed"));
-	counter("pswpout", vmstat_since(deltas, 2, "pswpout"));
-	counter("pages_bad", e.l.bad);
-	return e.l.bad ? NOT_OK : OK;
+	return lazyfree_report(&e.l);
 }
 
 enum outcome extra_reference_keeps_page(const struct guest_args *args)

@@ -54,7 +54,7 @@ struct dio {
 	int file, uffd;
 	_Atomic uint32_t go;
 	atomic_bool reading;
-	uint64_t read, reclaims, reclaims_raced, pages_referenced, verified, bad;
+	uint64_t read, reclaims, reclaims_raced, pages_referenced;
 };
 
 static uint64_t file_key(const struct dio *d, size_t page)
@@ -118,8 +118,8 @@ static void verify(struct dio *d, const char *when)
 	struct pattern_fault fault;
 	size_t page;
 
-	for (page = 0; page < d->l.pages && d->bad < BAD_PAGES_MAX; page++) {
-		d->verified++;
+	for (page = 0; page < d->l.pages && d->l.bad < BAD_PAGES_MAX; page++) {
+		d->l.verified++;
 		if (!pattern_first_fault(lazyfree_at(&d->l, page), page_size(),
 					 file_key(d, page), &fault))
 			continue;
@@ -127,7 +127,7 @@ static void verify(struct dio *d, const char *when)
 			 ", the page %s (%s)", page, fault.offset, fault.wrote, fault.read,
 			 page_is_zero(lazyfree_at(&d->l, page), page_size()) ? "is zero" :
 			 "is not zero", when);
-		d->bad++;
+		d->l.bad++;
 	}
 }
 
@@ -203,7 +203,7 @@ static void one_round(struct dio *d, unsigned int size_kb, enum method method)
 	/* Before anybody touches a page: the PTEs are clean. */
 	region_pageout(d->l.region, bytes);
 	verify(d, when[method]);
-	if (d->bad)
+	if (d->l.bad)
 		return;
 	region_pageout(d->l.region, bytes);
 	verify(d, "after a second reclaim");
@@ -212,7 +212,6 @@ static void one_round(struct dio *d, unsigned int size_kb, enum method method)
 enum outcome gup_redirty(const struct guest_args *args)
 {
 	static struct dio d;
-	struct vmstat_delta deltas[] = { { .name = "pglazyfreed" }, { .name = "pswpout" } };
 	unsigned int sizes_kb[THP_SIZES_MAX];
 	size_t size, sizes = sizes_large(PMD_KB, sizes_kb) + 1;
 	uint64_t round;
@@ -222,14 +221,10 @@ enum outcome gup_redirty(const struct guest_args *args)
 	if (!open_uffd(&d))
 		return skip("no userfaultfd: %s", strerror(errno));
 	swap_require(2 * ROUND_BYTES);
-	pin_self(0);
 	d.l.seed = args->seed;
 	make_file(&d);
-	lock_present();
-	memcg_enter();
 	lazyfree_init(&d.l, FILE_BYTES, args->seed);
-	vmstat_start(deltas, 2);
-	for (round = 0; round < args->iterations && !d.bad; round++) {
+	for (round = 0; round < args->iterations && !d.l.bad; round++) {
 		size = round % sizes;
 		lru_gen_set(round / sizes % 2);
 		one_round(&d, size ? sizes_kb[size - 1] : 0,
@@ -239,9 +234,5 @@ enum outcome gup_redirty(const struct guest_args *args)
 	counter("reclaims", d.reclaims);
 	counter("reclaims_raced", d.reclaims_raced);
 	counter("pages_in_the_moment", d.pages_referenced);
-	counter("pages_verified", d.verified);
-	counter("pglazyfreed", vmstat_since(deltas, 2, "pglazyfreed"));
-	counter("pswpout", vmstat_since(deltas, 2, "pswpout"));
-	counter("pages_bad", d.bad);
-	return d.bad ? NOT_OK : OK;
+	return lazyfree_report(&d.l);
 }

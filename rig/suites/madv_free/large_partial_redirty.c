@@ -113,44 +113,35 @@ static void one_round(struct partial *p, bool pageout)
 	check(p, "after a second reclaim");
 }
 
-static void report(const struct partial *p, struct vmstat_delta *deltas, size_t count)
+static enum outcome report(const struct partial *p)
 {
-	counter("pages_verified", p->l.verified);
 	counter("folios_written", p->folios_written);
 	counter("folios_left", p->folios_left);
 	counter("folios_smaller", p->folios_small);
 	counter("pages_kept", p->pages_kept);
 	counter("pages_in_front_zero", p->pages_front_zero);
 	counter("pages_left_zero", p->pages_left_zero);
-	counter("pglazyfreed", vmstat_since(deltas, count, "pglazyfreed"));
-	counter("pswpout", vmstat_since(deltas, count, "pswpout"));
-	counter("pages_bad", p->l.bad);
+	return lazyfree_report(&p->l);
 }
 
 enum outcome large_partial_redirty(const struct guest_args *args)
 {
 	static struct partial p;
-	struct vmstat_delta deltas[] = { { .name = "pglazyfreed" }, { .name = "pswpout" } };
 	unsigned int sizes_kb[THP_SIZES_MAX];
 	size_t sizes = sizes_large(PMD_KB, sizes_kb);
 	uint64_t round;
 
 	if (!sizes)
-		return skip("this kernel has no large anonymous folios of up to %u kB", PMD_KB);
+		return skip_no_large_folios();
 	swap_require(2 * ROUND_BYTES);
-	pin_self(0);
 	p.rng = rng_fork(args->seed, 0);
-	lock_present();
-	memcg_enter();
 	lazyfree_init(&p.l, ROUND_BYTES, args->seed);
 	p.written = locked_alloc(FOLIOS_MAX * sizeof(*p.written));
-	vmstat_start(deltas, 2);
 	for (round = 0; round < args->iterations && !p.l.bad; round++) {
 		/* The PMD's first: it is the one that has a path of its own. */
 		p.size_kb = sizes_kb[sizes - 1 - round % sizes];
 		lru_gen_set(round / 2 % 2);
 		one_round(&p, (round + round / sizes) % 2);
 	}
-	report(&p, deltas, 2);
-	return p.l.bad ? NOT_OK : OK;
+	return report(&p);
 }

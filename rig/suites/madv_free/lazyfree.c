@@ -18,10 +18,16 @@ static uint64_t page_key(const struct lazyfree *l, size_t page)
 
 void lazyfree_init(struct lazyfree *l, size_t bytes_max, uint64_t seed)
 {
+	pin_self(0);
+	lock_present();
+	memcg_enter();
 	l->bytes_max = bytes_max;
 	l->seed = seed;
 	l->page = locked_alloc(bytes_max / page_size() * sizeof(*l->page));
 	l->region = region_map(bytes_max, bytes_max);
+	l->deltas[0].name = "pglazyfreed";
+	l->deltas[1].name = "pswpout";
+	vmstat_start(l->deltas, 2);
 }
 
 void lazyfree_refill(struct lazyfree *l, size_t bytes, unsigned int size_kb)
@@ -163,4 +169,13 @@ void lazyfree_mark_bad(struct lazyfree *l, size_t page)
 {
 	l->bad += l->page[page].rest != REST_BAD;
 	l->page[page].rest = REST_BAD;
+}
+
+enum outcome lazyfree_report(const struct lazyfree *l)
+{
+	counter("pages_verified", l->verified);
+	counter("pglazyfreed", vmstat_since(l->deltas, 2, "pglazyfreed"));
+	counter("pswpout", vmstat_since(l->deltas, 2, "pswpout"));
+	counter("pages_bad", l->bad);
+	return l->bad ? NOT_OK : OK;
 }

@@ -33,11 +33,16 @@ struct lazyfree {
 	/* All generations together. */
 	uint64_t verified;
 	uint64_t bad;
+	struct vmstat_delta deltas[2];
 };
 
 /* More broken pages than that tell nothing new. */
 #define BAD_PAGES_MAX	64
 
+/*
+ * This thread on CPU 0, in a memory cgroup of its own, with what is mapped so far locked;
+ * the region; and a start to count what lazyfree_report() reports.
+ */
 void lazyfree_init(struct lazyfree *l, size_t bytes_max, uint64_t seed);
 
 /* Map the region anew, and fill `bytes` of it anew with folios of `size_kb` (0: order 0). */
@@ -59,6 +64,9 @@ void lazyfree_verify_page(struct lazyfree *l, size_t page, const char *when);
 
 /* One more broken page, of which the caller has told. */
 void lazyfree_mark_bad(struct lazyfree *l, size_t page);
+
+/* Counters pages_verified, pglazyfreed, pswpout and pages_bad; the case's outcome. */
+enum outcome lazyfree_report(const struct lazyfree *l);
 
 static inline char *lazyfree_at(const struct lazyfree *l, size_t page)
 {

@@ -17,13 +17,12 @@
  * other CPUs during reclaim, through TLB entries warmed by reading, by which they
  * are clean and writable. Then all is read, sent through swap, and read again.
  */
-#include "lazyfree.h"
 #include "madv_free.h"
+#include "sizes.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #define QUARTERS	4
 
@@ -68,15 +67,10 @@ struct race {
 	uint64_t folios;
 };
 
-static size_t folio_pages(const struct race *r)
-{
-	return r->size_kb ? ((size_t)r->size_kb << 10) / page_size() : 1;
-}
-
 /* The first of a folio's pages at least, so that each such folio counts. */
 static bool is_written(struct race *r, size_t page)
 {
-	return page % folio_pages(r) == 0 || !rng_below(&r->rng, PAGES_PER_WRITE);
+	return page % folio_pages(r->size_kb) == 0 || !rng_below(&r->rng, PAGES_PER_WRITE);
 }
 
 static void shuffle(struct race *r)
@@ -97,7 +91,7 @@ static void write_before_and_choose_racing(struct race *r)
 
 	r->racing_count = 0;
 	for (page = 0; page < r->l.pages; page++) {
-		size_t quarter = (page / folio_pages(r) + turn) % QUARTERS;
+		size_t quarter = (page / folio_pages(r->size_kb) + turn) % QUARTERS;
 
 		if (quarter == QUARTER_BEFORE && is_written(r, page)) {
 			lazyfree_write(&r->l, page, &r->rng);
@@ -122,12 +116,12 @@ static void write_own(struct race *r, struct racer *me, struct rng *rng)
 	size_t i;
 
 	for (i = me->cpu - 1; i < r->racing_count; i += r->racers) {
-		struct timespec time = { .tv_nsec = rng_below(rng, REST_NS_MAX) };
+		uint32_t ns = rng_below(rng, REST_NS_MAX);
 
 		me->raced += atomic_load(&r->reclaiming);
 		lazyfree_write(&r->l, r->racing[i], rng);
 		me->writes++;
-		nanosleep(&time, NULL);
+		sleep_ns(ns);
 	}
 }
 
@@ -170,8 +164,8 @@ static void reclaim_by_pageout(struct race *r)
 	size_t offset, bytes = r->l.pages * page_size(), step = bytes / RECLAIM_STEPS;
 
 	/* Part of a large folio would split it. */
-	if (step < folio_pages(r) * page_size())
-		step = folio_pages(r) * page_size();
+	if (step < folio_pages(r->size_kb) * page_size())
+		step = folio_pages(r->size_kb) * page_size();
 	for (offset = 0; offset < bytes; offset += step)
 		region_pageout(r->l.region + offset, step);
 }
@@ -259,7 +253,7 @@ static void one_round(struct race *r, unsigned int size_kb, enum method method)
 	lazyfree_verify(&r->l, "after a second reclaim");
 }
 
-static void report(struct race *r, struct vmstat_delta *deltas, size_t count)
+static enum outcome report(struct race *r)
 {
 	unsigned int k;
 
@@ -267,7 +261,6 @@ static void report(struct race *r, struct vmstat_delta *deltas, size_t count)
 		r->writes += r->racer[k].writes;
 		r->raced += r->racer[k].raced;
 	}
-	counter("pages_verified", r->l.verified);
 	counter("pages_freed_zero", r->freed_zero);
 	counter("pages_kept_old", r->kept_old);
 	counter("pages_redirtied", r->before);
@@ -276,9 +269,7 @@ static void report(struct race *r, struct vmstat_delta *deltas, size_t count)
 	counter("redirtied_on_old", r->written_old);
 	counter("redirtied_on_zero", r->written_zero);
 	counter("mthp_folios", r->folios);
-	counter("pglazyfreed", vmstat_since(deltas, count, "pglazyfreed"));
-	counter("pswpout", vmstat_since(deltas, count, "pswpout"));
-	counter("pages_bad", r->l.bad);
+	return lazyfree_report(&r->l);
 }
 
 /*
@@ -307,23 +298,16 @@ static void all_rounds(struct race *r, uint64_t rounds)
 enum outcome old_or_zero_redirty_kept(const struct guest_args *args)
 {
 	static struct race r;
-	struct vmstat_delta deltas[] = { { .name = "pglazyfreed" }, { .name = "pswpout" } };
-	const size_t count = sizeof(deltas) / sizeof(*deltas);
 
 	if (args->cpus < 2)
 		return skip("a racing writer needs a CPU besides the reclaimer's");
 	swap_require(2 * REGION_BYTES);
 	r.racers = args->cpus - 1;
 	r.rng = rng_fork(args->seed, 0);
-	pin_self(0);
-	lock_present();
-	memcg_enter();
 	lazyfree_init(&r.l, REGION_BYTES, args->seed);
 	r.racing = locked_alloc(REGION_BYTES / page_size() * sizeof(*r.racing));
 	r.hog = region_map(REGION_BYTES, page_size());
 	thp_choose(r.hog, REGION_BYTES, 0);
-	vmstat_start(deltas, count);
 	all_rounds(&r, args->iterations);
-	report(&r, deltas, count);
-	return r.l.bad ? NOT_OK : OK;
+	return report(&r);
 }

@@ -2,8 +2,6 @@
 #include "place.h"
 #include "pagemap.h"
 
-#define PFN_BITS	55
-
 struct place place_of(const void *address)
 {
 	uint64_t entry = pagemap_entry(address);
@@ -11,6 +9,6 @@ struct place place_of(const void *address)
 	return (struct place){
 		.present = entry & PAGEMAP_PRESENT,
 		.swapped = entry & PAGEMAP_SWAPPED,
-		.pfn = entry & PAGEMAP_PRESENT ? entry & ((1ULL << PFN_BITS) - 1) : 0,
+		.pfn = entry & PAGEMAP_PRESENT ? entry & PAGEMAP_PFN : 0,
 	};
 }

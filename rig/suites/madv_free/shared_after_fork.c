@@ -130,7 +130,6 @@ static bool one_round(struct shared *s)
 enum outcome shared_after_fork(const struct guest_args *args)
 {
 	static struct shared s;
-	struct vmstat_delta deltas[] = { { .name = "pglazyfreed" }, { .name = "pswpout" } };
 	unsigned int sizes_kb[THP_SIZES_MAX];
 	size_t size, sizes = sizes_large(PMD_KB, sizes_kb) + 1;
 	bool good = true;
@@ -138,11 +137,7 @@ enum outcome shared_after_fork(const struct guest_args *args)
 
 	swap_require(4 * ROUND_BYTES);
 	s.rng = rng_fork(args->seed, 0);
-	pin_self(0);
-	lock_present();
-	memcg_enter();
 	lazyfree_init(&s.l, ROUND_BYTES, args->seed);
-	vmstat_start(deltas, 2);
 	for (round = 0; round < args->iterations && good; round++) {
 		size = round % sizes;
 		s.size_kb = size ? sizes_kb[size - 1] : 0;
@@ -151,13 +146,9 @@ enum outcome shared_after_fork(const struct guest_args *args)
 		good = one_round(&s);
 	}
 	counter("rounds", s.rounds);
-	counter("pages_verified", s.l.verified);
 	counter("pages_written", s.writes);
 	counter("parent_zero", s.parent_zero);
 	counter("child_zero", s.child_zero);
 	counter("child_old", s.child_old);
-	counter("pglazyfreed", vmstat_since(deltas, 2, "pglazyfreed"));
-	counter("pswpout", vmstat_since(deltas, 2, "pswpout"));
-	counter("pages_bad", s.l.bad);
-	return good ? OK : NOT_OK;
+	return lazyfree_report(&s.l) == OK && good ? OK : NOT_OK;
 }

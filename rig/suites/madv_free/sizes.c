@@ -18,6 +18,11 @@ size_t sizes_large(unsigned int most_kb, unsigned int sizes_kb[THP_SIZES_MAX])
 	return count;
 }
 
+enum outcome skip_no_large_folios(void)
+{
+	return skip("this kernel has no large anonymous folios of up to %u kB", PMD_KB);
+}
+
 bool refill_whole(struct lazyfree *l, size_t bytes, unsigned int size_kb)
 {
 	uint64_t before = size_kb ? thp_stat(size_kb, "anon_fault_alloc") : 0;

@@ -18,6 +18,9 @@ size_t folio_pages(unsigned int size_kb);
 /* Large folios of up to `most_kb`, ascending. */
 size_t sizes_large(unsigned int most_kb, unsigned int sizes_kb[THP_SIZES_MAX]);
 
+/* skip() for a kernel that offers no such folios. */
+enum outcome skip_no_large_folios(void);
+
 /*
  * lazyfree_refill(); true when every folio is of that size, by the kernel's own
  * count. What the kernel made smaller is still a page of a lazyfree region.

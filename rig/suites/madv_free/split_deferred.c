@@ -50,18 +50,13 @@ static void one_round(struct deferred *d, unsigned int size_kb, bool pageout)
 enum outcome split_deferred_zero(const struct guest_args *args)
 {
 	static struct deferred d;
-	struct vmstat_delta deltas[] = { { .name = "pglazyfreed" } };
 	unsigned int sizes_kb[THP_SIZES_MAX];
 	size_t sizes = sizes_large(PMD_KB, sizes_kb);
 	uint64_t round;
 
 	if (!sizes)
-		return skip("this kernel has no large anonymous folios of up to %u kB", PMD_KB);
-	pin_self(0);
-	lock_present();
-	memcg_enter();
+		return skip_no_large_folios();
 	lazyfree_init(&d.l, ROUND_BYTES, args->seed);
-	vmstat_start(deltas, 1);
 	for (round = 0; round < args->iterations && !d.l.bad && !evidence_count(); round++) {
 		lru_gen_set(round / 2 % 2);
 		one_round(&d, sizes_kb[round % sizes], (round + round / sizes) % 2);
@@ -70,9 +65,7 @@ enum outcome split_deferred_zero(const struct guest_args *args)
 	counter("rounds_with_smaller_folios", d.smaller);
 	counter("pages_zero", d.zero);
 	counter("split_deferred", d.queued);
-	counter("pglazyfreed", vmstat_since(deltas, 1, "pglazyfreed"));
-	counter("pages_bad", d.l.bad);
-	if (evidence_count())
+	if (lazyfree_report(&d.l) != OK || evidence_count())
 		return NOT_OK;
 	if (!kernel_batches())
 		return skip("before v6.16 a lazyfree folio is unmapped page by page: %" PRIu64

@@ -141,28 +141,22 @@ static void one_round(struct split *s, unsigned int size_kb)
 enum outcome vma_split(const struct guest_args *args)
 {
 	static struct split s;
-	struct vmstat_delta deltas[] = { { .name = "pglazyfreed" }, { .name = "pswpout" } };
 	unsigned int sizes_kb[THP_SIZES_MAX];
 	size_t sizes = sizes_large(PMD_KB, sizes_kb);
 	uint64_t round;
 
 	if (!sizes)
-		return skip("this kernel has no large anonymous folios of up to %u kB", PMD_KB);
+		return skip_no_large_folios();
 	if (pipe(s.pipe) || write(s.pipe[1], "rig", 3) != 3)
 		bail("pipe: %s", strerror(errno));
 	swap_require(2 * ROUND_BYTES);
 	s.rng = rng_fork(args->seed, 0);
-	pin_self(0);
-	lock_present();
-	memcg_enter();
 	lazyfree_init(&s.l, ROUND_BYTES, args->seed);
 	s.kind = locked_alloc(ROUND_BYTES / page_size() * sizeof(*s.kind));
-	vmstat_start(deltas, 2);
 	for (round = 0; round < args->iterations && !s.l.bad; round++) {
 		lru_gen_set(round / 2 % 2);
 		one_round(&s, sizes_kb[round % sizes]);
 	}
-	counter("pages_verified", s.l.verified);
 	counter("folios_part_unmapped", s.cuts[UNMAP_HEAD] + s.cuts[UNMAP_MIDDLE]);
 	counter("folios_part_read_only", s.cuts[READ_ONLY_TAIL]);
 	counter("folios_part_locked", s.cuts[LOCK_HEAD] + s.cuts[LOCK_TAIL]);
@@ -171,8 +165,5 @@ enum outcome vma_split(const struct guest_args *args)
 	counter("pages_written", s.written);
 	counter("pages_zero", s.zero);
 	counter("pages_old", s.old);
-	counter("pglazyfreed", vmstat_since(deltas, 2, "pglazyfreed"));
-	counter("pswpout", vmstat_since(deltas, 2, "pswpout"));
-	counter("pages_bad", s.l.bad);
-	return s.l.bad ? NOT_OK : OK;
+	return lazyfree_report(&s.l);
 }

@@ -29,7 +29,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define REGION_BYTES	(1UL << 20)
 #define LARGE_KB	64
@@ -78,7 +77,6 @@ static size_t pages_out(const struct matrix *m)
 
 static void by_kswapd(struct matrix *m)
 {
-	const struct timespec millisecond = { .tv_nsec = 1000000 };
 	char *page = region_map(KSWAPD_TRIES * page_size(), page_size());
 	unsigned int try;
 
@@ -88,7 +86,7 @@ static void by_kswapd(struct matrix *m)
 		bail("the watermarks cannot be raised: %s", strerror(errno));
 	for (try = 0; try < KSWAPD_TRIES && pages_out(m) < ENOUGH; try++) {
 		page[try * page_size()] = 1;
-		nanosleep(&millisecond, NULL);
+		sleep_ns(1000000);
 	}
 	m->kswapd_waits += try;
 	pressure_off();

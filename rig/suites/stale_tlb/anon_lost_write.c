@@ -39,25 +39,11 @@
  */
 #define WINDOW_PAGES	128
 
-/*
- * A kernel that loses writes lets them land in memory given to somebody else, and
- * the more pages it has freed the sooner it dies of it. So the first rounds take
- * few pages: a kernel as broken as that is found out while it can still be told.
- */
-#define GENTLE_ROUNDS	4
-#define FIRST_PAGES		8U
-
 /* The LRU changes this many times in a run. */
 #define LRU_PHASES	4
 
 struct reclaimer {
 	struct writers *w;
-	struct rng rng;
-	char *other_page;
-	uint64_t rounds_classic;
-	uint64_t rounds_mglru;
-	uint64_t by_pageout;
-	uint64_t by_memory_reclaim;
 	uint64_t idle_by_pageout;
 	uint64_t shootdowns;		/* before */
 };
@@ -70,93 +56,46 @@ static void page_out_idle(struct reclaimer *r, unsigned int window)
 	r->idle_by_pageout += vmstat("pswpout") - before;
 }
 
-static void one_round(struct reclaimer *r, uint64_t round)
+static void one_round(void *arg, uint64_t round)
 {
+	struct reclaimer *r = arg;
 	struct writers *w = r->w;
 	unsigned int previous = atomic_load(&w->window), windows = w->pages / w->window_pages;
-	unsigned int pages = round < GENTLE_ROUNDS ? FIRST_PAGES << round : w->window_pages;
+	size_t bytes = writers_gentle_pages(w, round) * page_size();
 
-	atomic_store(&w->window, rng_below(&r->rng, windows) * w->window_pages);
-	atomic_store(&w->busy_cpu, 1 + rng_below(&r->rng, w->count));
+	atomic_store(&w->window, rng_below(&w->rng, windows) * w->window_pages);
+	writers_choose_busy_cpu(w);
 	writers_wait(w);
 	if (previous != atomic_load(&w->window))
 		page_out_idle(r, previous);
 	writers_wait(w);
-	*(round % 2 ? &r->by_memory_reclaim : &r->by_pageout) +=
-		writers_reclaim(w, atomic_load(&w->window), pages * page_size(), !(round % 2));
-	if (round % 8 >= 6)
-		writers_wait(w);
-	flush_pending_batch(r->other_page);
-	writers_wait(w);
+	writers_reclaim(w, atomic_load(&w->window), bytes, !(round % 2));
+	writers_end_round(w, round);
 }
 
-static void all_rounds(struct reclaimer *r, uint64_t rounds)
-{
-	uint64_t round, phase_rounds = (rounds + LRU_PHASES - 1) / LRU_PHASES;
-
-	for (round = 0; round < rounds && !atomic_load(&r->w->lost); round++) {
-		if (round % phase_rounds == 0)
-			lru_gen_set(round / phase_rounds % 2);
-		if (lru_gen_is_on())
-			r->rounds_mglru++;
-		else
-			r->rounds_classic++;
-		one_round(r, round);
-	}
-}
-
-static void report(const struct reclaimer *r, struct vmstat_delta *deltas, size_t count,
-		   uint64_t words)
+static enum outcome report(const struct reclaimer *r, uint64_t words)
 {
 	uint64_t shootdowns;
 
-	counter("rounds_classic", r->rounds_classic);
-	counter("rounds_mglru", r->rounds_mglru);
-	counter("pswpout", vmstat_since(deltas, count, "pswpout"));
-	counter("pswpin", vmstat_since(deltas, count, "pswpin"));
-	counter("reclaimed_by_memory_reclaim", r->by_memory_reclaim);
-	counter("reclaimed_by_pageout", r->by_pageout);
+	writers_report_rounds(r->w);
 	counter("reclaimed_idle", r->idle_by_pageout);
-	counter("words_verified", words);
 	if (tlb_shootdowns(&shootdowns))
 		counter("tlb_shootdowns", shootdowns - r->shootdowns);
-	writers_report(r->w);
-}
-
-static void prepare(struct reclaimer *r)
-{
-	lock_present();
-	memcg_enter();
-	r->other_page = locked_alloc(page_size());
-	r->w->region = region_map(r->w->pages * page_size(), page_size());
-	thp_choose(r->w->region, r->w->pages * page_size(), 0);
+	return writers_report_swap(r->w, words);
 }
 
 enum outcome anon_lost_write(const struct guest_args *args)
 {
 	static struct writers w = { .window_pages = WINDOW_PAGES };
-	struct reclaimer r = { .w = &w, .rng = rng_fork(args->seed, 0) };
-	struct vmstat_delta deltas[] = { { .name = "pswpout" }, { .name = "pswpin" } };
-	uint64_t words = 0;
+	struct reclaimer r = { .w = &w };
 
-	if (args->cpus < 2)
-		return skip("a writer needs a CPU besides the reclaimer's");
-	w.seed = args->seed;
-	w.pages = args->pages;
-	w.count = args->cpus - 1;
-	swap_require(2 * args->pages * page_size());
-	pin_self(0);
-	prepare(&r);
-	vmstat_start(deltas, sizeof(deltas) / sizeof(*deltas));
+	if (!writers_init(&w, args))
+		return SKIPPED;
+	writers_map_anon(&w);
+	writers_count_swap(&w);
 	tlb_shootdowns(&r.shootdowns);
 	writers_start(&w);
-	all_rounds(&r, args->iterations);
+	writers_run_rounds(&w, args->iterations, LRU_PHASES, one_round, &r);
 	writers_join(&w);
-	if (!atomic_load(&w.lost)) {
-		/* Once more through swap, so that the last word is not a stale entry's. */
-		region_pageout(w.region, w.pages * page_size());
-		words = writers_verify(&w);
-	}
-	report(&r, deltas, sizeof(deltas) / sizeof(*deltas), words);
-	return atomic_load(&w.lost) ? NOT_OK : OK;
+	return report(&r, writers_verify_after_swap(&w));
 }

@@ -39,14 +39,10 @@
 
 struct large {
 	struct writers w;
-	struct rng rng;
-	char *other_page;
 	unsigned int size_kb;
 	uint64_t folios;
 	uint64_t swapped_out_whole;
 	uint64_t sizes_used;
-	uint64_t by_pageout;
-	uint64_t by_memory_reclaim;
 	uint64_t words;
 };
 
@@ -73,7 +69,7 @@ static unsigned int other_window(struct large *l)
 	unsigned int windows = l->w.pages / l->w.window_pages;
 	unsigned int now = atomic_load(&l->w.window) / l->w.window_pages;
 
-	return (now + 1 + rng_below(&l->rng, windows - 1)) % windows * l->w.window_pages;
+	return (now + 1 + rng_below(&l->w.rng, windows - 1)) % windows * l->w.window_pages;
 }
 
 static void one_round(struct large *l, uint64_t round)
@@ -81,21 +77,19 @@ static void one_round(struct large *l, uint64_t round)
 	struct writers *w = &l->w;
 	unsigned int window = other_window(l);
 	size_t bytes = round ? w->window_pages * page_size() : GENTLE_BYTES;
-	bool pageout = round % 2 == 0;
 
 	if (bytes < (size_t)l->size_kb << 10)
 		bytes = (size_t)l->size_kb << 10;
 	writers_set(w, PARKED);
 	renew(l, window);
 	atomic_store(&w->window, window);
-	atomic_store(&w->busy_cpu, 1 + rng_below(&l->rng, w->count));
+	writers_choose_busy_cpu(w);
 	writers_set(w, WRITE_ALWAYS);
 	writers_wait(w);
-	*(pageout ? &l->by_pageout : &l->by_memory_reclaim) +=
-		writers_reclaim(w, window, bytes, pageout);
+	writers_reclaim(w, window, bytes, round % 2 == 0);
 	if (round % 4 >= 2)
 		writers_wait(w);
-	flush_pending_batch(l->other_page);
+	flush_pending_batch(w->other_page);
 	writers_wait(w);
 }
 
@@ -145,10 +139,7 @@ static void all_rounds(struct large *l, uint64_t rounds)
 	for (round = 0; round < rounds && !atomic_load(&w->lost); round++)
 		one_round(l, round);
 	writers_join(w);
-	if (atomic_load(&w->lost))
-		return;
-	region_pageout(w->region, REGION_BYTES);
-	l->words += writers_verify(w);
+	l->words += writers_verify_after_swap(w);
 }
 
 static void one_size(struct large *l, const struct guest_args *args)
@@ -175,24 +166,20 @@ static void one_size(struct large *l, const struct guest_args *args)
 enum outcome anon_lost_write_large(const struct guest_args *args)
 {
 	static struct large l;
-	struct vmstat_delta deltas[] = { { .name = "pswpout" }, { .name = "pswpin" } };
-	const size_t count = sizeof(deltas) / sizeof(*deltas);
 	unsigned int sizes_kb[THP_SIZES_MAX];
 	size_t i, sizes = thp_sizes(sizes_kb);
 
-	if (args->cpus < 2)
-		return skip("a writer needs a CPU besides the reclaimer's");
+	if (!writers_init(&l.w, args))
+		return SKIPPED;
 	if (!sizes)
 		return skip("this kernel has no large anonymous folios");
-	l.w.count = args->cpus - 1;
 	l.w.pages = (unsigned int)(REGION_BYTES / page_size());
-	l.rng = rng_fork(args->seed, 0);
 	swap_require(4 * REGION_BYTES);
 	pin_self(0);
 	lock_present();
 	memcg_enter();
-	l.other_page = locked_alloc(page_size());
-	vmstat_start(deltas, count);
+	l.w.other_page = locked_alloc(page_size());
+	writers_count_swap(&l.w);
 	for (i = 0; i < sizes && !atomic_load(&l.w.lost); i++) {
 		l.size_kb = sizes_kb[i];
 		if ((size_t)l.size_kb << 10 <= REGION_BYTES / 2)
@@ -202,11 +189,5 @@ enum outcome anon_lost_write_large(const struct guest_args *args)
 	counter("mthp_sizes_used", l.sizes_used);
 	counter("mthp_folios", l.folios);
 	counter("mthp_swapped_out_whole", l.swapped_out_whole);
-	counter("pswpout", vmstat_since(deltas, count, "pswpout"));
-	counter("pswpin", vmstat_since(deltas, count, "pswpin"));
-	counter("reclaimed_by_memory_reclaim", l.by_memory_reclaim);
-	counter("reclaimed_by_pageout", l.by_pageout);
-	counter("words_verified", l.words);
-	writers_report(&l.w);
-	return atomic_load(&l.w.lost) ? NOT_OK : OK;
+	return writers_report_swap(&l.w, l.words);
 }

@@ -30,7 +30,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define BLOCKS		512
@@ -164,14 +163,12 @@ static void *read_on(void *arg)
 	struct reader *me = arg;
 	struct dio *d = me->dio;
 	struct rng rng = rng_fork(d->seed, me->cpu);
-	struct timespec time = { 0 };
 
 	while (!atomic_load(&d->stop)) {
 		one_read(me, &rng);
 		atomic_fetch_add(&d->reads_done, 1);
 		futex_wake_all(&d->reads_done);
-		time.tv_nsec = rng_below(&rng, REST_NS_MAX);
-		nanosleep(&time, NULL);
+		sleep_ns(rng_below(&rng, REST_NS_MAX));
 	}
 	me->swap_ins = thread_major_faults();
 	return NULL;

@@ -33,13 +33,7 @@
 #include "stale_tlb.h"
 #include "writers.h"
 
-#include <time.h>
-
 #define WINDOW_PAGES	64
-
-/* As in anon_lost_write.c: found out while it can still be told. */
-#define GENTLE_ROUNDS	3
-#define FIRST_PAGES	8U
 
 /* Swap on disk and on zram, each with both LRUs. */
 #define PHASES		4
@@ -55,37 +49,12 @@
 
 struct clean {
 	struct writers w;
-	struct rng rng;
-	char *other_page;
-	uint64_t by_pageout;
-	uint64_t by_memory_reclaim;
 	uint64_t rounds_disk;
 	uint64_t rounds_zram;
 	uint64_t dropped_clean;
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
-
-static void move_to_window(struct clean *c, unsigned int window)
-{
-	struct writers *w = &c->w;
-	unsigned int previous = atomic_load(&w->window);
-
-	writers_set(w, PARKED);
-	region_pageout(w->region + previous * page_size(), WINDOW_PAGES * page_size());
-	atomic_store(&w->window, window);
-	atomic_store(&w->busy_cpu, 1 + rng_below(&c->rng, w->count));
-	writers_set(w, READ_ONLY);
-	writers_wait(w);
-}
-
-static uint64_t pageout_behind_front(struct writers *w, unsigned int window, unsigned int pages)
+static void pageout_behind_front(struct writers *w, unsigned int window, unsigned int pages)
 {
 	uint64_t before = vmstat("pswpout"), time = now_ns();
 	unsigned int page, end = window + pages;
@@ -98,23 +67,22 @@ static uint64_t pageout_behind_front(struct writers *w, unsigned int window, uns
 	atomic_store(&w->reclaiming, false);
 	time = (now_ns() - time) / (pages / CHUNK_PAGES);
 	atomic_store(&w->pace_ns, time < PACE_NS_MAX ? (uint32_t)time : PACE_NS_MAX);
-	return vmstat("pswpout") - before;
+	w->by_pageout += vmstat("pswpout") - before;
 }
 
 /* First writes and reclaim at once, the former led by the latter. */
 static void race(struct clean *c, uint64_t round, unsigned int window)
 {
-	unsigned int pages = round < GENTLE_ROUNDS ? FIRST_PAGES << round : WINDOW_PAGES;
 	struct writers *w = &c->w;
+	unsigned int pages = writers_gentle_pages(w, round);
 	bool pageout = round % 8 != 7;
 
 	atomic_store(&w->front, pageout ? 0 : window + pages);
 	writers_set(w, WRITE_PACED);
 	if (pageout)
-		c->by_pageout += pageout_behind_front(w, window, pages);
+		pageout_behind_front(w, window, pages);
 	else
-		c->by_memory_reclaim +=
-			writers_reclaim(w, window, pages * page_size(), false);
+		writers_reclaim(w, window, pages * page_size(), false);
 }
 
 /*
@@ -125,11 +93,11 @@ static void one_round(struct clean *c, uint64_t round)
 {
 	struct vmstat_delta deltas[] = { { .name = "pswpout" }, { .name = "pswpin" } };
 	const size_t count = sizeof(deltas) / sizeof(*deltas);
-	unsigned int window = rng_below(&c->rng, c->w.pages / WINDOW_PAGES) * WINDOW_PAGES;
+	unsigned int window = rng_below(&c->w.rng, c->w.pages / WINDOW_PAGES) * WINDOW_PAGES;
 	struct writers *w = &c->w;
 	uint64_t in, out;
 
-	move_to_window(c, window);
+	writers_read_window(w, window);
 	vmstat_start(deltas, count);
 	race(c, round, window);
 	atomic_store(&w->front, UINT32_MAX);
@@ -137,7 +105,7 @@ static void one_round(struct clean *c, uint64_t round)
 		writers_set(w, READ_ONLY);
 	if (round % 8 >= 6)
 		writers_wait(w);
-	flush_pending_batch(c->other_page);
+	flush_pending_batch(w->other_page);
 	writers_set(w, READ_ONLY);
 	writers_wait(w);
 	in = vmstat_since(deltas, count, "pswpin");
@@ -167,55 +135,32 @@ static void one_phase(struct clean *c, unsigned int phase, uint64_t first, uint6
 	*(disk ? &c->rounds_disk : &c->rounds_zram) += rounds;
 }
 
-static void prepare(struct clean *c, const struct guest_args *args)
+static void prepare(struct writers *w)
 {
-	struct writers *w = &c->w;
-
-	c->rng = rng_fork(args->seed, 0);
-	w->seed = args->seed;
-	w->count = args->cpus - 1;
-	w->pages = args->pages;
 	w->window_pages = WINDOW_PAGES;
 	atomic_store(&w->pace_ns, PACE_NS_FIRST);
 	writers_set(w, READ_ONLY);
-	swap_require(2 * args->pages * page_size());
-	pin_self(0);
-	lock_present();
-	memcg_enter();
-	c->other_page = locked_alloc(page_size());
-	w->region = region_map(w->pages * page_size(), page_size());
-	thp_choose(w->region, w->pages * page_size(), 0);
+	writers_map_anon(w);
 	set_file("/proc/sys/vm/page-cluster", "0");
 }
 
 enum outcome first_write_to_clean(const struct guest_args *args)
 {
 	static struct clean c;
-	struct vmstat_delta deltas[] = { { .name = "pswpout" }, { .name = "pswpin" } };
-	const size_t count = sizeof(deltas) / sizeof(*deltas);
-	uint64_t words = 0, rounds = (args->iterations + PHASES - 1) / PHASES;
+	uint64_t words, rounds = (args->iterations + PHASES - 1) / PHASES;
 	unsigned int phase;
 
-	if (args->cpus < 2)
-		return skip("a writer needs a CPU besides the reclaimer's");
-	prepare(&c, args);
-	vmstat_start(deltas, count);
+	if (!writers_init(&c.w, args))
+		return SKIPPED;
+	prepare(&c.w);
+	writers_count_swap(&c.w);
 	writers_start(&c.w);
 	for (phase = 0; phase < PHASES && !atomic_load(&c.w.lost); phase++)
 		one_phase(&c, phase, phase * rounds, rounds);
 	writers_join(&c.w);
-	if (!atomic_load(&c.w.lost)) {
-		region_pageout(c.w.region, c.w.pages * page_size());
-		words = writers_verify(&c.w);
-	}
+	words = writers_verify_after_swap(&c.w);
 	counter("rounds_disk", c.rounds_disk);
 	counter("rounds_zram", c.rounds_zram);
-	counter("pswpout", vmstat_since(deltas, count, "pswpout"));
-	counter("pswpin", vmstat_since(deltas, count, "pswpin"));
 	counter("dropped_clean", c.dropped_clean);
-	counter("reclaimed_by_memory_reclaim", c.by_memory_reclaim);
-	counter("reclaimed_by_pageout", c.by_pageout);
-	counter("words_verified", words);
-	writers_report(&c.w);
-	return atomic_load(&c.w.lost) ? NOT_OK : OK;
+	return writers_report_swap(&c.w, words);
 }

@@ -28,10 +28,6 @@
 #define REGION_BYTES	(4UL << 20)
 #define WALKED_PAGES	128
 
-/* As in anon_lost_write.c: found out while it can still be told. */
-#define GENTLE_ROUNDS	3
-#define FIRST_PAGES	8U
-
 /* Every so manieth round is compaction's, which looks at all of the memory. */
 #define COMPACTION_EVERY	4
 
@@ -39,7 +35,6 @@ static const unsigned int sizes_wanted_kb[] = { 0, 64, 2048 };
 
 struct migration {
 	struct writers w;
-	struct rng rng;
 	unsigned int size_kb;
 	uint64_t by_move_pages;
 	uint64_t by_compaction;
@@ -107,14 +102,13 @@ static uint64_t migrate(struct migration *m, unsigned int pages, uint64_t round)
 static void one_round(struct migration *m, uint64_t round)
 {
 	struct writers *w = &m->w;
-	unsigned int windows = w->pages / w->window_pages, pages = w->window_pages;
+	unsigned int windows = w->pages / w->window_pages;
+	/* move_pages() takes the whole of a folio, however few of its pages are named. */
+	unsigned int pages = m->size_kb ? w->window_pages : writers_gentle_pages(w, round);
 	bool compaction = round % COMPACTION_EVERY == COMPACTION_EVERY - 1;
 
-	/* move_pages() takes the whole of a folio, however few of its pages are named. */
-	if (round < GENTLE_ROUNDS && !m->size_kb)
-		pages = FIRST_PAGES << round;
-	atomic_store(&w->window, rng_below(&m->rng, windows) * w->window_pages);
-	atomic_store(&w->busy_cpu, 1 + rng_below(&m->rng, w->count));
+	atomic_store(&w->window, rng_below(&w->rng, windows) * w->window_pages);
+	writers_choose_busy_cpu(w);
 	writers_wait(w);
 	*(compaction ? &m->by_compaction : &m->by_move_pages) += migrate(m, pages, round);
 	if (round % 8 >= 6)
@@ -167,15 +161,13 @@ enum outcome migration_lost_write(const struct guest_args *args)
 	const size_t count = sizeof(deltas) / sizeof(*deltas);
 	size_t i;
 
-	if (args->cpus < 2)
-		return skip("a writer needs a CPU besides the one that migrates");
+	if (!writers_init(&m.w, args))
+		return SKIPPED;
 	if (access("/sys/devices/system/node/node1", F_OK))
 		return skip("there is no second NUMA node to migrate to");
-	m.w.count = args->cpus - 1;
 	m.w.pages = (unsigned int)(REGION_BYTES / page_size());
 	m.w.taken_by = "migration";
 	m.w.resident = true;
-	m.rng = rng_fork(args->seed, 0);
 	pin_self(0);
 	lock_present();
 	vmstat_start(deltas, count);

@@ -29,7 +29,6 @@
 #include "writers.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -40,9 +39,6 @@
 
 /* Swap on zram and on disk, each with both LRUs. */
 #define PHASES		4
-
-#define PAGEMAP_PRESENT	(1ULL << 63)
-#define PAGEMAP_PFN	((1ULL << 55) - 1)
 
 /* What the neighbour writes, easily told in the evidence. */
 #define NEIGHBOURS_WORD	0x4e65696768626f72ULL
@@ -55,26 +51,17 @@ struct neighbour {
 
 struct after_free {
 	struct writers w;
-	struct rng rng;
 	struct neighbour neighbour;
-	char *other_page;
 	uint64_t *frames;
-	uint64_t by_pageout;
-	uint64_t by_memory_reclaim;
 	uint64_t frames_reused;
 };
 
 /* Frame numbers of the pages that are present, 0 for the rest. */
 static void read_frames(uint64_t *frames, const void *start)
 {
-	off_t where = (off_t)((uintptr_t)start / page_size() * sizeof(*frames));
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	const size_t size = WINDOW_PAGES * sizeof(*frames);
 	size_t i;
 
-	if (fd < 0 || pread(fd, frames, size, where) != (ssize_t)size)
-		bail("/proc/self/pagemap: %s", strerror(errno));
-	close(fd);
+	pagemap_read(start, WINDOW_PAGES, frames);
 	for (i = 0; i < WINDOW_PAGES; i++)
 		frames[i] = frames[i] & PAGEMAP_PRESENT ? frames[i] & PAGEMAP_PFN : 0;
 }
@@ -159,28 +146,20 @@ static uint64_t count_common(const uint64_t *a, const uint64_t *b)
 static void one_round(struct after_free *a, uint64_t round)
 {
 	struct writers *w = &a->w;
-	unsigned int window = rng_below(&a->rng, a->w.pages / WINDOW_PAGES) * WINDOW_PAGES;
-	unsigned int previous = atomic_load(&w->window);
-	bool pageout = round % 4 != 3;
+	unsigned int window = rng_below(&w->rng, w->pages / WINDOW_PAGES) * WINDOW_PAGES;
 
-	writers_set(w, PARKED);
-	region_pageout(w->region + previous * page_size(), WINDOW_PAGES * page_size());
-	atomic_store(&w->window, window);
-	atomic_store(&w->busy_cpu, 1 + rng_below(&a->rng, w->count));
-	writers_set(w, READ_ONLY);
-	writers_wait(w);
+	writers_read_window(w, window);
 	atomic_store(&w->no_rest, true);
 	writers_wait(w);
 	read_frames(a->frames, w->region + window * page_size());
-	*(pageout ? &a->by_pageout : &a->by_memory_reclaim) +=
-		writers_reclaim(w, window, WINDOW_PAGES * page_size(), pageout);
+	writers_reclaim(w, window, WINDOW_PAGES * page_size(), round % 4 != 3);
 	atomic_store(&w->reclaiming, true);
 	neighbour_next_step(&a->neighbour);
 	a->frames_reused += count_common(a->frames, a->neighbour.frames);
 	writers_wait(w);
 	atomic_store(&w->reclaiming, false);
 	atomic_store(&w->no_rest, false);
-	flush_pending_batch(a->other_page);
+	flush_pending_batch(w->other_page);
 	neighbour_next_step(&a->neighbour);
 }
 
@@ -202,50 +181,30 @@ static void all_rounds(struct after_free *a, uint64_t rounds)
 	}
 }
 
-static void prepare(struct after_free *a, const struct guest_args *args)
+static void prepare(struct after_free *a)
 {
-	struct writers *w = &a->w;
-
-	a->rng = rng_fork(args->seed, 0);
-	w->seed = args->seed;
-	w->count = args->cpus - 1;
-	w->pages = args->pages;
-	w->window_pages = WINDOW_PAGES;
-	writers_set(w, READ_ONLY);
-	swap_require(2 * args->pages * page_size());
+	a->w.window_pages = WINDOW_PAGES;
+	writers_set(&a->w, READ_ONLY);
 	start_neighbour(&a->neighbour);
-	pin_self(0);
-	lock_present();
-	memcg_enter();
-	a->other_page = locked_alloc(page_size());
+	writers_map_anon(&a->w);
 	a->frames = locked_alloc(WINDOW_PAGES * sizeof(*a->frames));
-	w->region = region_map(w->pages * page_size(), page_size());
-	thp_choose(w->region, w->pages * page_size(), 0);
 	set_file("/proc/sys/vm/page-cluster", "0");
 }
 
 enum outcome read_after_free(const struct guest_args *args)
 {
 	static struct after_free a;
-	struct vmstat_delta deltas[] = { { .name = "pswpout" }, { .name = "pswpin" } };
-	const size_t count = sizeof(deltas) / sizeof(*deltas);
 	uint64_t words = 0;
 
-	if (args->cpus < 2)
-		return skip("a reader needs a CPU besides the reclaimer's");
-	prepare(&a, args);
-	vmstat_start(deltas, count);
+	if (!writers_init(&a.w, args))
+		return SKIPPED;
+	prepare(&a);
+	writers_count_swap(&a.w);
 	writers_start(&a.w);
 	all_rounds(&a, args->iterations);
 	writers_join(&a.w);
 	if (!atomic_load(&a.w.lost))
 		words = writers_verify(&a.w);
-	counter("pswpout", vmstat_since(deltas, count, "pswpout"));
-	counter("pswpin", vmstat_since(deltas, count, "pswpin"));
-	counter("reclaimed_by_memory_reclaim", a.by_memory_reclaim);
-	counter("reclaimed_by_pageout", a.by_pageout);
 	counter("frames_reused", a.frames_reused);
-	counter("words_verified", words);
-	writers_report(&a.w);
-	return atomic_load(&a.w.lost) ? NOT_OK : OK;
+	return writers_report_swap(&a.w, words);
 }

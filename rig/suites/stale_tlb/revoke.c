@@ -113,10 +113,10 @@ static void *interrupt(void *arg)
 			return NULL;
 		ns = LOOK_NS;
 		do {
-			revoke_sleep_ns(1 + rng_below(&rng, 2 * ns));
-			began = revoke_now_ns();
+			sleep_ns(1 + rng_below(&rng, 2 * ns));
+			began = now_ns();
 			finished = try_call(r, armed, &rng);
-			took = (uint32_t)(revoke_now_ns() - began);
+			took = (uint32_t)(now_ns() - began);
 			ns = (took > ns ? took : ns) + LOOK_NS / 64;
 		} while (!finished);
 		r->rounds[r->method]++;

@@ -139,9 +139,6 @@ void revoke_note_landed(struct revoke *r);
 /* Is it what a writer stores? */
 bool revoke_is_writers(uint64_t value);
 
-uint64_t revoke_now_ns(void);
-void revoke_sleep_ns(uint32_t ns);
-
 /* Pages of files this process has mapped. Without a lock, which munmap() may hold. */
 unsigned long scavenge_shared_pages(const struct revoke *r);
 

@@ -39,8 +39,8 @@ static void scavenge(struct revoke *r, uint32_t round)
 		pattern_fill(r->scavenged + page * page_size(), page_size(),
 			     pattern_key(r->seed, round, page));
 	passes = atomic_load(&writer->passes);
-	end = revoke_now_ns() + SCAVENGE_SPIN_NS;
-	while (atomic_load(&writer->passes) < passes + 2 && revoke_now_ns() < end)
+	end = now_ns() + SCAVENGE_SPIN_NS;
+	while (atomic_load(&writer->passes) < passes + 2 && now_ns() < end)
 		;
 }
 
@@ -52,7 +52,7 @@ bool scavenge_try(struct revoke *r, uint32_t round, struct rng *rng)
 	if (in_kernel && scavenge_shared_pages(r) + BALLAST_PAGES - 256 > r->shared)
 		return false;
 	/* All is unmapped. Some time to free the first pages. */
-	revoke_sleep_ns(1 + rng_below(rng, 2 * LOOK_NS));
+	sleep_ns(1 + rng_below(rng, 2 * LOOK_NS));
 	in_kernel = atomic_load(&r->in_kernel);
 	r->in_time[r->method] += in_kernel && !r->scavenged_pages;
 	scavenge(r, round);

@@ -5,7 +5,6 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/resource.h>
-#include <time.h>
 
 /* Words of two writers are a cache line apart. */
 #define WORD_STRIDE		64
@@ -45,21 +44,6 @@ static bool store(volatile uint64_t *word, uint64_t value)
 	*word = value;
 	storing = 0;
 	return true;
-}
-
-uint64_t revoke_now_ns(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
-
-void revoke_sleep_ns(uint32_t ns)
-{
-	struct timespec time = { .tv_nsec = ns };
-
-	nanosleep(&time, NULL);
 }
 
 static volatile uint64_t *word_at(const struct revoke *r, const struct revoke_writer *me,
@@ -210,11 +194,11 @@ static void *write_on(void *arg)
 
 void revoke_wait_for_arrival(struct revoke *r, uint64_t spin_ns)
 {
-	uint64_t end = revoke_now_ns() + spin_ns;
+	uint64_t end = now_ns() + spin_ns;
 	uint32_t arrived;
 
 	while (!(arrived = atomic_load(&r->arrived)) && !atomic_load(&r->stop))
-		if (!spin_ns || revoke_now_ns() >= end)
+		if (!spin_ns || now_ns() >= end)
 			futex_wait(&r->arrived, arrived);
 }
 

@@ -49,13 +49,10 @@
 
 struct shared_file {
 	struct writers *w;
-	struct rng rng;
 	int fd;
 	int direct;			/* the same file, O_DIRECT */
 	char *copy;			/* of a window, as it is on the disk */
 	char *other;			/* other memory for pages just freed */
-	uint64_t rounds_classic;
-	uint64_t rounds_mglru;
 	uint64_t writebacks[4];
 	uint64_t words_on_disk;
 };
@@ -129,12 +126,13 @@ static void set_mode(struct shared_file *s, enum writers_mode mode)
 	writers_wait(s->w);
 }
 
-static void one_round(struct shared_file *s, uint64_t round)
+static void one_round(void *arg, uint64_t round)
 {
+	struct shared_file *s = arg;
 	struct writers *w = s->w;
 
-	atomic_store(&w->window, rng_below(&s->rng, w->pages / w->window_pages) * w->window_pages);
-	atomic_store(&w->busy_cpu, 1 + rng_below(&s->rng, w->count));
+	atomic_store(&w->window, rng_below(&w->rng, w->pages / w->window_pages) * w->window_pages);
+	writers_choose_busy_cpu(w);
 	/*
 	 * A CPU that changes to another process for a moment has no stale entries after it,
 	 * and with its next write the page is dirty, for all who wrote to it.
@@ -149,18 +147,6 @@ static void one_round(struct shared_file *s, uint64_t round)
 	check_disk(s, atomic_load(&w->window));
 	if (!atomic_load(&w->lost))
 		free_clean_pages(s, round, round / 2 % 2);
-}
-
-static void all_rounds(struct shared_file *s, uint64_t rounds)
-{
-	uint64_t round, phase_rounds = (rounds + LRU_PHASES - 1) / LRU_PHASES;
-
-	for (round = 0; round < rounds && !atomic_load(&s->w->lost); round++) {
-		if (round % phase_rounds == 0)
-			lru_gen_set(round / phase_rounds % 2);
-		*(lru_gen_is_on() ? &s->rounds_mglru : &s->rounds_classic) += 1;
-		one_round(s, round);
-	}
 }
 
 static char *map_file(struct shared_file *s, char *where)
@@ -210,7 +196,7 @@ static uint64_t verify_all(struct shared_file *s)
 enum outcome shared_file_lost_write(const struct guest_args *args)
 {
 	static struct writers w = { .window_pages = WINDOW_PAGES };
-	struct shared_file s = { .w = &w, .rng = rng_fork(args->seed, 0) };
+	struct shared_file s = { .w = &w };
 	struct vmstat_delta deltas[] = {
 		{ .name = "nr_vmscan_immediate_reclaim" }, { .name = "workingset_refault_file" },
 		{ .name = "nr_written" },
@@ -218,21 +204,17 @@ enum outcome shared_file_lost_write(const struct guest_args *args)
 	size_t count = sizeof(deltas) / sizeof(*deltas);
 	uint64_t words = 0;
 
-	if (args->cpus < 2)
-		return skip("a writer needs a CPU besides the reclaimer's");
-	w.seed = args->seed;
-	w.pages = args->pages;
-	w.count = args->cpus - 1;
+	if (!writers_init(&w, args))
+		return SKIPPED;
 	pin_self(0);
 	prepare(&s);
 	vmstat_start(deltas, count);
 	writers_start(&w);
-	all_rounds(&s, args->iterations);
+	writers_run_rounds(&w, args->iterations, LRU_PHASES, one_round, &s);
 	writers_join(&w);
 	if (!atomic_load(&w.lost))
 		words = verify_all(&s);
-	counter("rounds_classic", s.rounds_classic);
-	counter("rounds_mglru", s.rounds_mglru);
+	writers_report_rounds(&w);
 	counter("writebacks_msync", s.writebacks[0]);
 	counter("writebacks_fdatasync", s.writebacks[1]);
 	counter("writebacks_range", s.writebacks[2]);

@@ -35,10 +35,6 @@
 
 #define WINDOW_PAGES	128
 
-/* Few pages at first, see anon_lost_write.c. */
-#define GENTLE_ROUNDS	4
-#define FIRST_PAGES		8U
-
 #define LRU_PHASES	4
 
 #define LARGE_KB	64
@@ -46,15 +42,9 @@
 
 struct shmem {
 	struct writers *w;
-	struct rng rng;
-	char *other_page;
 	int fd;
 	bool large;		/* this kernel has large folios in tmpfs */
-	uint64_t rounds_classic;
-	uint64_t rounds_mglru;
 	uint64_t rounds_holes;
-	uint64_t by_pageout;
-	uint64_t by_memory_reclaim;
 };
 
 /* A hole where nobody is, and the writers, who only look, into it. */
@@ -77,40 +67,24 @@ static void read_hole(struct shmem *s, unsigned int window)
 	s->rounds_holes++;
 }
 
-static void one_round(struct shmem *s, uint64_t round)
+static void one_round(void *arg, uint64_t round)
 {
+	struct shmem *s = arg;
 	struct writers *w = s->w;
 	unsigned int previous = atomic_load(&w->window), window = previous;
-	unsigned int pages = round < GENTLE_ROUNDS ? FIRST_PAGES << round : w->window_pages;
-	bool pageout = round / 2 % 2;
+	size_t bytes = writers_gentle_pages(w, round) * page_size();
 
 	while (window == previous)
-		window = rng_below(&s->rng, w->pages / w->window_pages) * w->window_pages;
-	atomic_store(&w->busy_cpu, 1 + rng_below(&s->rng, w->count));
+		window = rng_below(&w->rng, w->pages / w->window_pages) * w->window_pages;
+	writers_choose_busy_cpu(w);
 	if (round % 2 == 0)
 		read_hole(s, window);
 	atomic_store(&w->window, window);
 	writers_wait(w);
 	region_pageout(w->region + previous * page_size(), w->window_pages * page_size());
 	writers_wait(w);
-	*(pageout ? &s->by_pageout : &s->by_memory_reclaim) +=
-		writers_reclaim(w, window, pages * page_size(), pageout);
-	if (round % 8 >= 6)
-		writers_wait(w);
-	flush_pending_batch(s->other_page);
-	writers_wait(w);
-}
-
-static void all_rounds(struct shmem *s, uint64_t rounds)
-{
-	uint64_t round, phase_rounds = (rounds + LRU_PHASES - 1) / LRU_PHASES;
-
-	for (round = 0; round < rounds && !atomic_load(&s->w->lost); round++) {
-		if (round % phase_rounds == 0)
-			lru_gen_set(round / phase_rounds % 2);
-		*(lru_gen_is_on() ? &s->rounds_mglru : &s->rounds_classic) += 1;
-		one_round(s, round);
-	}
+	writers_reclaim(w, window, bytes, round / 2 % 2);
+	writers_end_round(w, round);
 }
 
 static void prepare(struct shmem *s)
@@ -122,7 +96,7 @@ static void prepare(struct shmem *s)
 		bail("no tmpfs file: %s", strerror(errno));
 	lock_present();
 	memcg_enter();
-	s->other_page = locked_alloc(page_size());
+	s->w->other_page = locked_alloc(page_size());
 	/* A large folio is one in the file and in memory alike. */
 	s->w->region = mmap(region_map(size, LARGE_KB * 1024), size, PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_FIXED, s->fd, 0);
@@ -134,37 +108,21 @@ static void prepare(struct shmem *s)
 enum outcome shmem_lost_write(const struct guest_args *args)
 {
 	static struct writers w = { .window_pages = WINDOW_PAGES, .holes = true };
-	struct shmem s = { .w = &w, .rng = rng_fork(args->seed, 0) };
-	struct vmstat_delta deltas[] = { { .name = "pswpout" }, { .name = "pswpin" } };
-	size_t count = sizeof(deltas) / sizeof(*deltas);
-	uint64_t large = thp_stat(LARGE_KB, "shmem_alloc"), words = 0;
+	struct shmem s = { .w = &w };
+	uint64_t large = thp_stat(LARGE_KB, "shmem_alloc"), words;
 
-	if (args->cpus < 2)
-		return skip("a writer needs a CPU besides the reclaimer's");
-	w.seed = args->seed;
-	w.pages = args->pages;
-	w.count = args->cpus - 1;
+	if (!writers_init(&w, args))
+		return SKIPPED;
 	swap_require(2 * args->pages * page_size());
 	pin_self(0);
 	prepare(&s);
-	vmstat_start(deltas, count);
+	writers_count_swap(&w);
 	writers_start(&w);
-	all_rounds(&s, args->iterations);
+	writers_run_rounds(&w, args->iterations, LRU_PHASES, one_round, &s);
 	writers_join(&w);
-	if (!atomic_load(&w.lost)) {
-		/* Once more through swap, so that the last word is not a stale entry's. */
-		region_pageout(w.region, w.pages * page_size());
-		words = writers_verify(&w);
-	}
-	counter("rounds_classic", s.rounds_classic);
-	counter("rounds_mglru", s.rounds_mglru);
+	words = writers_verify_after_swap(&w);
+	writers_report_rounds(&w);
 	counter("rounds_holes", s.rounds_holes);
 	counter("large_folios", thp_stat(LARGE_KB, "shmem_alloc") - large);
-	counter("pswpout", vmstat_since(deltas, count, "pswpout"));
-	counter("pswpin", vmstat_since(deltas, count, "pswpin"));
-	counter("reclaimed_by_memory_reclaim", s.by_memory_reclaim);
-	counter("reclaimed_by_pageout", s.by_pageout);
-	counter("words_verified", words);
-	writers_report(&w);
-	return atomic_load(&w.lost) ? NOT_OK : OK;
+	return writers_report_swap(&w, words);
 }

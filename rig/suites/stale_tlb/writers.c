@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 /* Words of two writers are a cache line apart. */
 #define WORD_STRIDE	64
@@ -93,12 +92,9 @@ static void check_word(struct writers *w, struct writer *me, unsigned int page, 
  */
 static void wait_for_front(struct writers *w, unsigned int page, struct rng *rng)
 {
-	struct timespec time = { .tv_nsec = WAIT_FOR_FRONT_NS };
-
 	while (page >= atomic_load(&w->front) && atomic_load(&w->mode) == WRITE_PACED)
-		nanosleep(&time, NULL);
-	time.tv_nsec = rng_below(rng, atomic_load(&w->pace_ns) + 1);
-	nanosleep(&time, NULL);
+		sleep_ns(WAIT_FOR_FRONT_NS);
+	sleep_ns(rng_below(rng, atomic_load(&w->pace_ns) + 1));
 }
 
 static void walk_window(struct writers *w, struct writer *me, enum writers_mode mode,
@@ -134,7 +130,7 @@ static void pass_done(struct writers *w, struct writer *me)
 
 static void rest(struct writers *w, struct writer *me, struct rng *rng)
 {
-	struct timespec time = { .tv_nsec = rng_below(rng, REST_NS_MAX) };
+	uint32_t ns = rng_below(rng, REST_NS_MAX);
 	bool busy = atomic_load(&w->reclaiming) || atomic_load(&w->no_rest);
 
 	if (atomic_load(&w->mode) == WRITE_PACED)
@@ -142,9 +138,9 @@ static void rest(struct writers *w, struct writer *me, struct rng *rng)
 	if (busy && atomic_load(&w->busy_cpu) == me->cpu) {
 		if (++me->rests_skipped % RESTS_SKIPPED_MAX)
 			return;
-		time.tv_nsec = 1;
+		ns = 1;
 	}
-	nanosleep(&time, NULL);
+	sleep_ns(ns);
 }
 
 static void *write_on(void *arg)
@@ -306,7 +302,7 @@ uint64_t writers_verify(struct writers *w)
 	return writers_verify_pages(w, 0, w->pages);
 }
 
-uint64_t writers_reclaim(struct writers *w, unsigned int page, size_t bytes, bool pageout)
+void writers_reclaim(struct writers *w, unsigned int page, size_t bytes, bool pageout)
 {
 	uint64_t before = vmstat("pswpout");
 
@@ -318,7 +314,7 @@ uint64_t writers_reclaim(struct writers *w, unsigned int page, size_t bytes, boo
 	else
 		memcg_reclaim(bytes);
 	atomic_store(&w->reclaiming, false);
-	return vmstat("pswpout") - before;
+	*(pageout ? &w->by_pageout : &w->by_memory_reclaim) += vmstat("pswpout") - before;
 }
 
 void flush_pending_batch(char *other_page)

@@ -50,7 +50,16 @@ struct writers {
 	unsigned int count;
 	uint64_t seed;
 
-	/* Written by CPU 0. */
+	/* CPU 0's own. */
+	struct rng rng;
+	char *other_page;	/* for flush_pending_batch() */
+	uint64_t rounds_classic;
+	uint64_t rounds_mglru;
+	uint64_t by_pageout;	/* pages swapped out by MADV_PAGEOUT */
+	uint64_t by_memory_reclaim;
+	struct vmstat_delta swapped[2];
+
+	/* Written by CPU 0, read by the writers. */
 	_Atomic uint32_t window CACHE_ALIGNED;	/* its first page */
 	atomic_bool reclaiming;			/* pages are being taken */
 	atomic_bool no_rest;			/* busy_cpu does not rest either */
@@ -85,9 +94,10 @@ void writers_join(struct writers *w);
 
 /*
  * Take `bytes` from `page` on while the writers write: with MADV_PAGEOUT, or with
- * memory.reclaim, which takes what it finds. Returns pswpout's growth.
+ * memory.reclaim, which takes what it finds. Pages swapped out are added to
+ * w->by_pageout or w->by_memory_reclaim.
  */
-uint64_t writers_reclaim(struct writers *w, unsigned int page, size_t bytes, bool pageout);
+void writers_reclaim(struct writers *w, unsigned int page, size_t bytes, bool pageout);
 
 /* writes, reads, writes_raced, writer_swap_ins, lost */
 void writers_report(struct writers *w);
@@ -123,5 +133,61 @@ uint64_t writers_verify(struct writers *w);
 
 /* True when there is nothing left to find out. */
 bool writers_stopped(struct writers *w);
+
+/* The rest is what the cases have in common (writers_case.c). */
+
+/*
+ * One writer on each CPU but the first, a region of args->pages, and the seed. False,
+ * with skip() called, when there is only one CPU.
+ */
+bool writers_init(struct writers *w, const struct guest_args *args);
+
+/* Swap for it, this thread on CPU 0, a memory cgroup, and the region: private, of order 0. */
+void writers_map_anon(struct writers *w);
+
+/* Another writer than the last one may stay awake while pages are taken. */
+void writers_choose_busy_cpu(struct writers *w);
+
+/*
+ * The previous window goes to swap. The new one comes in by reads: its pages are clean,
+ * and every writer has their translations.
+ */
+void writers_read_window(struct writers *w, unsigned int window);
+
+/* How many pages of the window are taken in this round: few in the first ones. */
+unsigned int writers_gentle_pages(const struct writers *w, uint64_t round);
+
+/*
+ * one_round(arg, round) for each round until a write is lost. They are divided into
+ * `lru_phases` phases, in turn on the classic and on the multi-generational LRU.
+ */
+void writers_run_rounds(struct writers *w, uint64_t rounds, unsigned int lru_phases,
+			void (*one_round)(void *arg, uint64_t round), void *arg);
+
+/*
+ * After the window was taken: lets lost writes show. Only in two rounds of eight the
+ * writers go on with their stale entries before these are flushed: on a broken kernel
+ * such writes land in memory that belongs to somebody else by now, and the kernel must
+ * live long enough to report them.
+ */
+void writers_end_round(struct writers *w, uint64_t round);
+
+/*
+ * Unless a write was lost: all pages go through swap once more, so that the last check
+ * does not read through a stale entry, and every word is checked. The words read.
+ */
+uint64_t writers_verify_after_swap(struct writers *w);
+
+/* Start to count pswpout and pswpin. */
+void writers_count_swap(struct writers *w);
+
+/* Counters rounds_classic and rounds_mglru. */
+void writers_report_rounds(const struct writers *w);
+
+/*
+ * Counters pswpout, pswpin, reclaimed_by_memory_reclaim, reclaimed_by_pageout and
+ * words_verified, then writers_report(); the case's outcome.
+ */
+enum outcome writers_report_swap(struct writers *w, uint64_t words);
 
 #endif
