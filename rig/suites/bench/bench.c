@@ -17,7 +17,7 @@ static struct {
 	uint64_t count;
 	bool offered;
 } interrupts[] = {
-	/* On arm64 there is none: its flushes are broadcast. */
+	/* Not on arm64, whose flushes are broadcast by hardware. */
 	{ .name = "tlb_shootdowns", .description = "TLB shootdowns" },
 	{ .name = "function_call_ipis", .description = "Function call interrupts" },
 };
@@ -34,7 +34,7 @@ static uint64_t now(void)
 	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }
 
-/* Adds to each count, or takes from it. */
+/* Add the present values to the counts, or subtract them. */
 static void count_interrupts(bool add)
 {
 	uint64_t count;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What benchmarks share: what the kernel counts, between two moments. */
+/* What benchmarks share: the kernel's counters over a period. */
 #ifndef BENCH_H
 #define BENCH_H
 
 #include "guest.h"
 
 /*
- * Starts to count; bench_stop() ends it, bench_report() says it. Between them: time, interrupts,
- * what reclaim has scanned and taken, and processes killed for want of memory.
+ * bench_start() begins the period, bench_stop() ends it, bench_report() prints the
+ * counters: time, interrupts, pages scanned and reclaimed, and OOM kills.
  */
 void bench_start(void);
 void bench_stop(void);

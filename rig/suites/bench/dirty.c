@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * dirty_reclaim: Debian's stress-ng, a --vm worker on each CPU, in a memory cgroup of half of what
- * they write to: the benchmark of cover letters, for as many seconds as there are iterations. Its
- * workers are processes and share hardly any memory.
+ * dirty_reclaim: Debian's stress-ng with one --vm worker per CPU, in a memory cgroup of
+ * half of what they write to. This is the benchmark of many cover letters. It runs for as
+ * many seconds as there are iterations. Its workers are processes and share hardly any
+ * memory.
  *
- * Small, and one of stress-ng's ways to write alone, for under TCG all of them take minutes. The
- * limit is memory.high: at memory.max four workers who never rest make every page look in use until
- * reclaim gives up on one of them, and a round with an OOM kill counts for nothing.
+ * It uses little memory and only one of stress-ng's methods, because all of them take
+ * minutes under TCG. The limit is memory.high: at memory.max, four workers that never sleep
+ * make every page look in use until the OOM killer kills one of them, and a round with an
+ * OOM kill is not counted.
  */
 #include "bench.h"
 
@@ -23,7 +25,7 @@
 #define ALLOC		(32U << 20)
 #define LIMIT		(16U << 20)
 
-/* "      bogo-ops: 1234", of the one stressor there is. */
+/* The line "      bogo-ops: 1234" of the only stressor. */
 static uint64_t bogo_ops(void)
 {
 	uint64_t count = 0;
@@ -32,12 +34,12 @@ static uint64_t bogo_ops(void)
 	FILE *file = fopen(ANSWER, "r");
 
 	if (!file)
-		bail("stress-ng has left no " ANSWER ": %s", strerror(errno));
+		bail("stress-ng wrote no " ANSWER ": %s", strerror(errno));
 	while (!found && fgets(line, sizeof(line), file))
 		found = sscanf(line, " bogo-ops: %" SCNu64, &count) == 1;
 	fclose(file);
 	if (!found)
-		bail("stress-ng has not said how many operations it did");
+		bail("no bogo-ops in " ANSWER);
 	return count;
 }
 
@@ -59,7 +61,10 @@ static void stress(unsigned int workers, uint64_t seconds)
 	if (pid < 0)
 		bail("cannot fork: %s", strerror(errno));
 	if (!pid) {
-		/* Standard output is KTAP's; with --quiet the YAML has no metrics (stress-ng 0.15.06). */
+		/*
+		 * Standard output is for KTAP. Not --quiet: then the YAML has no metrics
+		 * (stress-ng 0.15.06).
+		 */
 		null = open("/dev/null", O_RDWR);
 		dup2(null, STDOUT_FILENO);
 		dup2(null, STDERR_FILENO);
@@ -67,8 +72,11 @@ static void stress(unsigned int workers, uint64_t seconds)
 		_exit(127);
 	}
 	if (waitpid(pid, &status, 0) != pid)
-		bail("stress-ng is gone: %s", strerror(errno));
-	/* 2: a worker failed, one that was killed for want of memory among them (EXIT_NOT_SUCCESS). */
+		bail("waitpid: %s", strerror(errno));
+	/*
+	 * 2 (EXIT_NOT_SUCCESS): a worker failed, for example because the OOM killer killed
+	 * it.
+	 */
 	if (!WIFEXITED(status) || (WEXITSTATUS(status) && WEXITSTATUS(status) != 2))
 		bail("stress-ng ended with status 0x%x", (unsigned int)status);
 }
@@ -78,7 +86,7 @@ enum outcome dirty_reclaim(const struct guest_args *args)
 	uint64_t count;
 
 	if (access(STRESS, X_OK))
-		return skip("there is no " STRESS " in this image");
+		return skip("this image has no " STRESS);
 	swap_require(2 * ALLOC);
 	memcg_enter();
 	memcg_set_high(LIMIT);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * lazyfree_reclaim: lazyfree large folios of 64 KiB, CHUNK_BYTES of them at a time, reclaimed by
- * MADV_PAGEOUT: the benchmark of "mm: batched unmap lazyfree large folios during reclamation",
- * whose cover letter has 128 MiB of them reclaimed 2.5 times as fast, and split_deferred go from
- * 2048 to 0. 16 iterations are its 128 MiB.
+ * lazyfree_reclaim: MADV_PAGEOUT of lazyfree folios of 64 KiB, CHUNK_BYTES per iteration.
+ * This is the benchmark of "mm: batched unmap lazyfree large folios during reclamation".
+ * Its cover letter says that 128 MiB of them (16 iterations) are reclaimed 2.5 times as
+ * fast, and that split_deferred goes from 2048 to 0.
  *
- * lazyfree_redirtied: folios of a PMD, one word of each written after MADV_FREE: reclaim has to give
- * up on each, and the same cover letter has it do so 3.5 times as fast.
+ * lazyfree_redirtied: PMD-mapped folios, one word of each written after MADV_FREE. Reclaim
+ * has to give up on each of them; the same cover letter says that this is 3.5 times as
+ * fast.
  */
 #include "bench.h"
 
@@ -24,7 +25,7 @@ static void *fill(size_t bytes, unsigned int size_kb)
 	thp_choose(chunk, bytes, size_kb);
 	for (page = 0; page < bytes / page_size(); page++)
 		*(volatile uint64_t *)(chunk + page * page_size()) = page + 1;
-	/* Splitting and lazyfree both want it off this CPU's batches. */
+	/* Split and MADV_FREE both need the folios on the LRU, not in this CPU's batches. */
 	lru_drain_local();
 	if (!region_advise(chunk, bytes, MADV_FREE))
 		bail("no MADV_FREE");

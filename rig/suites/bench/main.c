@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Benchmarks: what reclaim costs, counted. They judge nothing. */
+/* Benchmarks: what reclaim costs, in counts. They do not judge the kernel. */
 #include "bench.h"
 
 static const struct guest_case cases[] = {

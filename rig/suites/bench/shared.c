@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Threads of one process, one on each CPU, at one region that is larger than their memory cgroup
- * may be. Every CPU has translations of every page, so reclaim has all of them to tell: what
- * batching saves is seen here first. stress-ng's workers, a process each, share hardly any pages,
- * and send hardly any shootdowns.
+ * Threads of one process, one on each CPU, use one region that is larger than the limit of
+ * their memory cgroup. Every CPU has translations of every page, so reclaim must flush all
+ * of them: here the gain of batching shows first. The workers of stress-ng are processes of
+ * their own; they share hardly any pages and cause hardly any shootdowns.
  *
- * shared_dirty_reclaim: they write to anonymous memory. What a page takes to be written out is the
- * flush before it (mm/vmscan.c: try_to_unmap_flush_dirty()), so one for each page, unless those are
- * batched.
+ * shared_dirty_reclaim: they write to anonymous memory. A dirty page must be flushed before
+ * it is written out (mm/vmscan.c: try_to_unmap_flush_dirty()), which means one flush per
+ * page unless the flushes are batched.
  *
- * shared_clean_reclaim: they read a file's mapping. Clean pages are unmapped and freed in batches,
- * with one flush for each (commit 72b252aed506 ("mm: send one IPI per CPU to TLB flush all entries
- * after unmapping pages") (in v4.3), whose benchmark reads a mapped file, too).
+ * shared_clean_reclaim: they read a mapped file. Clean pages are unmapped and freed in
+ * batches, with one flush per batch (commit 72b252aed506 ("mm: send one IPI per CPU to TLB
+ * flush all entries after unmapping pages") (in v4.3), whose benchmark reads a mapped file
+ * as well).
  *
- * A fixed amount of work: `iterations` times TOUCHES by each thread, in an order of its own.
+ * The amount of work is fixed: each thread touches `iterations` times TOUCHES pages, in an
+ * order of its own.
  */
 #include "bench.h"
 
@@ -144,7 +146,10 @@ static char *map_file(size_t bytes)
 	if (start == MAP_FAILED)
 		bail("cannot map a file: %s", strerror(errno));
 	close(fd);
-	/* A page is read when it is touched: how much is read ahead is no matter of reclaim's. */
+	/*
+	 * A page is read from the disk only when it is touched: readahead is not what is
+	 * measured.
+	 */
 	region_advise(start, bytes, MADV_RANDOM);
 	return start;
 }

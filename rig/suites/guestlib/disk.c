@@ -8,7 +8,10 @@
 
 #include "ktap.h"
 
-/* A link that the image's setup makes, whatever the disk is (images/test/tree/etc/rig/setup). */
+/*
+ * A link made by the image's setup script, so that the disk's name does not matter
+ * (images/test/tree/etc/rig/setup).
+ */
 #define DEVICE	"/dev/rig-data"
 #define DATA	"/data"
 
@@ -16,7 +19,7 @@ const char *data_dir(void)
 {
 	if (mkdir(DATA, 0755) && errno != EEXIST)
 		bail("mkdir " DATA ": %s", strerror(errno));
-	/* Somebody before us has mounted it: EBUSY. */
+	/* EBUSY: it is mounted already. */
 	if (mount(DEVICE, DATA, "ext4", MS_NOATIME, NULL) && errno != EBUSY)
 		bail("mount " DEVICE ": %s", strerror(errno));
 	return DATA;

@@ -4,8 +4,8 @@
 #define DISK_H
 
 /*
- * "/data": the data disk's ext4, mounted on first use. Empty at every boot, not
- * where swap goes. Bails out when there is none.
+ * "/data": the data disk's ext4, mounted by the first call. It is empty after every boot
+ * and holds no swap. Bails out when the machine has no data disk.
  */
 const char *data_dir(void);
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The case runs in a child, its parent is the janitor: whatever way the child
- * ends (returns, bails out, crashes on memory the kernel corrupted, is killed
- * for want of memory), the parent is still there, outside of the child's
- * memory cgroup, to put back what the child has changed and to say so.
+ * The case runs in a child process. The child may return, bail out, crash on memory that
+ * the kernel corrupted, or be killed by the OOM killer. The parent survives all of these,
+ * because it is outside the child's memory cgroup. It restores the settings that the child
+ * changed and prints the result.
  */
 #include "guest.h"
 
@@ -22,7 +22,7 @@ enum { STATUS_OK, STATUS_NOT_OK, STATUS_USAGE, STATUS_BAIL };
 static volatile sig_atomic_t running, stopped_by;
 static const char *promises = "";
 
-/* A whole number of anybody's windows (writers.h). */
+/* --pages must be a multiple of this: no case has a larger window (writers.h). */
 #define PAGES_STEP	128
 
 bool promised(const char *name)
@@ -112,7 +112,10 @@ static int child(const struct guest_case *c, const struct guest_args *args)
 	return outcome == NOT_OK ? STATUS_NOT_OK : STATUS_OK;
 }
 
-/* A child that did not end by itself met a kernel that corrupts or kills. */
+/*
+ * A child that was killed, or that ended with another status, met a kernel that corrupts
+ * memory or kills processes: the case has failed.
+ */
 static int child_status(int status, const struct guest_case *c)
 {
 	if (WIFEXITED(status) && WEXITSTATUS(status) <= STATUS_BAIL)
@@ -143,7 +146,7 @@ static int supervise(const struct guest_case *c, const struct guest_args *args)
 	running = pid;
 	for (i = 0; i < sizeof(signals) / sizeof(*signals); i++)
 		signal(signals[i], stop_child);
-	/* Output nobody reads must not keep the janitor from its work. */
+	/* A closed output must not stop the parent before it has restored the settings. */
 	signal(SIGPIPE, SIG_IGN);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;

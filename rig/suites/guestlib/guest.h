@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What every guest program is made of: a table of cases, and a main() that
- * speaks the protocol of the rig.
+ * Every guest program is a table of cases and a main() that calls guest_main():
  *
  *	PROGRAM --list
  *	PROGRAM CASE [--iterations N] [--seed S] [--cpus N] [--pages N]
  *		[--promised CASE+...]
  *
- * Exit status: 0 ok or skipped, 1 not ok, 2 usage, 3 bail out.
+ * Exit status: 0 ok or skipped, 1 not ok, 2 usage error, 3 bail out.
  */
 #ifndef GUEST_H
 #define GUEST_H
@@ -44,14 +43,14 @@ struct guest_args {
 
 struct guest_case {
 	const char *name;
-	uint64_t iterations;	/* when the caller names none */
+	uint64_t iterations;	/* default of --iterations */
 	enum outcome (*run)(const struct guest_args *args);
-	unsigned int pages;	/* of the memory it works on; 0: not a matter of choice */
+	unsigned int pages;	/* default and maximum of --pages; 0: not selectable */
 };
 
 /*
- * Whether this kernel is held to a case though its version does not promise what that
- * tests: with a series on top it may.
+ * True when --promised names the case. Then the kernel must pass it even if its version
+ * number says that it cannot: a series on top may add what the case tests.
  */
 bool promised(const char *name);
 

@@ -60,7 +60,7 @@ void ktap_result(enum outcome outcome, const char *name)
 	unsigned int seen = evidence_count();
 
 	if (seen > EVIDENCE_MAX)
-		diag("%u more of the kind", seen - EVIDENCE_MAX);
+		diag("%u more not printed", seen - EVIDENCE_MAX);
 	if (outcome == SKIPPED)
 		put("ok 1 %s # SKIP %s", name, skip_reason);
 	else

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Kernel TAP (Documentation/dev-tools/ktap.rst) with the rig's two additions,
- * "# counter NAME VALUE" and "# evidence TEXT".
+ * Kernel TAP (Documentation/dev-tools/ktap.rst) with two additions of the rig: "# counter
+ * NAME VALUE" and "# evidence TEXT".
  *
- * Every line leaves in one write(2), at once and from any thread: what was seen
- * before the kernel went down is worth more than what could have been printed
- * after.
+ * Every line is printed at once, by one write(2), from any thread. A kernel that crashes
+ * later cannot take away what was printed before.
  */
 #ifndef KTAP_H
 #define KTAP_H
@@ -14,7 +13,7 @@
 
 enum outcome { OK, NOT_OK, SKIPPED };
 
-/* More says nothing more, and a serial console is slow. */
+/* Enough to see the pattern; a serial console is slow. */
 #define EVIDENCE_MAX	32
 
 #define PRINTF_LIKE	__attribute__((format(printf, 1, 2)))
@@ -25,13 +24,13 @@ void diag(const char *format, ...) PRINTF_LIKE;
 void counter(const char *name, uint64_t value);
 void evidence(const char *format, ...) PRINTF_LIKE;
 
-/* How many calls of evidence() there were, printed or not. */
+/* Number of calls of evidence(), printed or not. */
 unsigned int evidence_count(void);
 
-/* Returns SKIPPED, for `return skip("...")`. */
+/* Returns SKIPPED, so that a case can say `return skip("...")`. */
 enum outcome skip(const char *format, ...) PRINTF_LIKE;
 
-/* The guest is not what the case needs: no verdict on the kernel. */
+/* The guest lacks something that the case needs. This is no verdict on the kernel. */
 void bail(const char *format, ...) PRINTF_LIKE __attribute__((noreturn));
 
 #endif

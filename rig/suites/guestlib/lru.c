@@ -7,10 +7,10 @@
 #define LRU_GEN	"/sys/kernel/mm/lru_gen/enabled"
 
 /*
- * madvise_willneed() of anonymous memory ends with lru_add_drain(), and on a page
- * never touched it does nothing else. Not MADV_COLD, which drains too: it opens an
- * mmu_gather, and where two of those meet tlb_finish_mmu() flushes all of the mm on
- * every CPU, which would mend what stale_tlb is there to find.
+ * For anonymous memory, madvise_willneed() ends with lru_add_drain(), and on a page that
+ * was never touched it does nothing else. MADV_COLD drains as well but opens an mmu_gather:
+ * when two of those overlap, tlb_finish_mmu() flushes the whole mm on every CPU, and that
+ * would hide the bugs that stale_tlb looks for.
  */
 void lru_drain_local(void)
 {
@@ -36,6 +36,6 @@ bool lru_gen_is_on(void)
 
 bool lru_gen_set(bool on)
 {
-	/* Without the file there is the classic LRU and nothing else. */
+	/* A kernel without this file has only the classic LRU. */
 	return set_file(LRU_GEN, on ? "y" : "n") || !on;
 }

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A call of memory.reclaim is interrupted after so long. */
+/* A write to memory.reclaim is interrupted by a signal after this time. */
 #define RECLAIM_SECONDS	10
 
 #define CGROUP_ROOT	"/sys/fs/cgroup"
@@ -86,9 +86,9 @@ static void on_alarm(int signal_number)
 }
 
 /*
- * The kernel goes over all pages sixteen times before it gives up (mm/memcontrol.c,
- * memory_reclaim()), unless a signal is pending. Where everything is in use, and every look at
- * that costs a TLB flush, sixteen times is too often: in the seeded schedule an hour of virtual time.
+ * memory_reclaim() (mm/memcontrol.c) scans all pages sixteen times before it gives up,
+ * unless a signal is pending. When every page is in use and each scan costs TLB flushes,
+ * that takes too long: an hour of virtual time in the seeded schedule.
  */
 static timer_t start_alarm(void)
 {

@@ -10,7 +10,7 @@
 
 #define ENTRIES_AT_ONCE	256
 
-/* Opened each time: after fork() the file would still be the parent's. */
+/* Opened for each call: a file opened before fork() would still show the parent. */
 void pagemap_read(const void *address, size_t pages, uint64_t *entries)
 {
 	size_t size = pages * sizeof(*entries);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the page tables say of this process's pages, without touching them
+ * What the page tables of this process contain, read without touching the pages
  * (Documentation/admin-guide/mm/pagemap.rst).
  */
 #ifndef PAGEMAP_H
@@ -15,12 +15,12 @@
 #define PAGEMAP_SWAPPED		(1ULL << 62)
 #define PAGEMAP_PRESENT		(1ULL << 63)
 
-/* The entries of `pages` pages from `address` on. */
+/* Read the entries of `pages` pages that start at `address`. */
 void pagemap_read(const void *address, size_t pages, uint64_t *entries);
 
 uint64_t pagemap_entry(const void *address);
 
-/* How many of `pages` pages from `address` on have one of `bits`. */
+/* The number of pages, of `pages` that start at `address`, with one of `bits` set. */
 size_t pagemap_count(const void *address, size_t pages, uint64_t bits);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * All randomness comes from --seed, so that a seed names a run. splitmix64
- * (Steele, Lea, Flood 2014): one word of state, every seed is a good one, and a
- * stream is forked by mixing a number in.
+ * All random numbers derive from --seed, so that a seed identifies a run. The generator is
+ * splitmix64 (Steele, Lea, Flood 2014): its state is one word, every seed is a good one,
+ * and mixing in a number gives an independent stream.
  */
 #ifndef RNG_H
 #define RNG_H

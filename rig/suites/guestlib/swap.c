@@ -19,7 +19,7 @@ struct area {
 	bool noted;
 };
 
-/* What was on when the case began: a second call must know it, too. */
+/* The swap areas that were on when the case began. Kept, because later calls need them too. */
 static struct area areas[AREAS_MAX];
 static unsigned int area_count;
 
@@ -34,8 +34,8 @@ static const char *kind_of(const char *device)
 }
 
 /*
- * zram is filled first, as at boot: a priority of its own is above those the kernel
- * gives, each lower than the last. EBUSY: it is on already.
+ * zram gets an explicit priority, which is above those that the kernel assigns, so it is
+ * filled first as at boot. EBUSY: the area is on already.
  */
 static bool turn_on(const char *device, const char *kind)
 {
@@ -54,7 +54,7 @@ static void turn_off(struct area *area)
 		bail("swapoff %s: %s", area->device, strerror(errno));
 }
 
-/* A line of titles, and below it the device first. */
+/* A header line, then one line for each device, with the device name first. */
 static void read_areas(void)
 {
 	char text[4096], *line;
@@ -70,9 +70,10 @@ static void read_areas(void)
 }
 
 /*
- * A v6.12 gives each device a lower priority than the one before, and zram was turned on first; a
- * v7.2 gives all of them the same, and fills them by turns. init cannot say it: busybox's swapon
- * takes no priority. What zram is given here it keeps.
+ * v6.12 gives each device a lower priority than the one before, and zram is switched on
+ * first at boot. v7.2 gives all devices the same priority and fills them in turn. init
+ * cannot set a priority, because busybox's swapon has no option for it. So zram is switched
+ * off and on again with one, and keeps it.
  */
 static void fill_zram_first(void)
 {

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Where anonymous memory goes: zram, the machine's swap disk, or both. */
+/* Swap: zram, the machine's swap disk, or both. */
 #ifndef SWAP_H
 #define SWAP_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Free swap in bytes, counted as SwapFree in /proc/meminfo is. */
+/* Free swap in bytes: SwapFree of /proc/meminfo. */
 uint64_t swap_free(void);
 
-/* Bail out unless there is swap enough for `bytes`; zram is filled first from here on. */
+/* Bail out unless `bytes` of swap are free. From here on zram is filled before the disk. */
 void swap_require(uint64_t bytes);
 
 /*
- * Only swap of that kind, "zram" or "disk", is on from here; what was on before is
- * on again at the end. False when the machine has none of that kind.
+ * Use only swap of that kind, "zram" or "disk". What was on before is switched on again
+ * when the case ends. False when the machine has no swap of that kind.
  */
 bool swap_only(const char *kind);
 

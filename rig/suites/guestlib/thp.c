@@ -29,7 +29,7 @@ size_t thp_sizes(unsigned int sizes_kb[THP_SIZES_MAX])
 		if (sscanf(entry->d_name, "hugepages-%ukB", &sizes_kb[count]) != 1)
 			continue;
 		snprintf(path, sizeof(path), THP "/hugepages-%ukB/enabled", sizes_kb[count]);
-		/* A size for files only has no such switch. */
+		/* A size that exists only for files has no such file. */
 		count += read_file(path, path, sizeof(path)) > 0;
 	}
 	closedir(directory);
@@ -52,7 +52,7 @@ void thp_choose(void *address, size_t size, unsigned int size_kb)
 	size_t i, count;
 
 	if (!size_kb) {
-		/* A kernel without THP does not know the advice, and needs none. */
+		/* A kernel without THP does not know this advice and does not need it. */
 		region_advise(address, size, MADV_NOHUGEPAGE);
 		return;
 	}

@@ -12,16 +12,16 @@
 
 #define THP_SIZES_MAX	24
 
-/* The sizes this kernel offers, in KiB, ascending, the PMD's among them. */
+/* The folio sizes that this kernel offers, in KiB, ascending, the PMD size included. */
 size_t thp_sizes(unsigned int sizes_kb[THP_SIZES_MAX]);
 
 /*
- * New faults in [address, address + size) get folios of `size_kb` and no other;
- * 0 is order 0. Only this mapping is affected, not the rest of the system.
+ * New faults in [address, address + size) get folios of `size_kb` and of no other size; 0
+ * means order 0. The rest of the system is not affected.
  */
 void thp_choose(void *address, size_t size, unsigned int size_kb);
 
-/* hugepages-<size_kb>kB/stats/<name>, 0 when this kernel does not have it. */
+/* The value of hugepages-<size_kb>kB/stats/<name>; 0 when this kernel does not have it. */
 uint64_t thp_stat(unsigned int size_kb, const char *name);
 
 #endif

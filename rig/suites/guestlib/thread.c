@@ -30,7 +30,7 @@ void threads_require(unsigned int cpus)
 		bail("sched_getaffinity: %s", strerror(errno));
 	for (cpu = 0; cpu < cpus; cpu++)
 		if (!CPU_ISSET(cpu, &set))
-			bail("the case needs CPUs 0-%u, and CPU %u cannot be had", cpus - 1, cpu);
+			bail("the case needs CPUs 0-%u, but may not run on CPU %u", cpus - 1, cpu);
 }
 
 void pin_self(unsigned int cpu)
@@ -50,7 +50,7 @@ struct pinned {
 	void *stack;
 };
 
-/* A static table, for malloc() would take memory that can be reclaimed. */
+/* A static table, because memory from malloc() could be reclaimed. */
 static struct pinned pinned[THREADS_MAX];
 
 static void *run_pinned(void *arg)

@@ -21,7 +21,7 @@ struct undo_entry {
 };
 
 struct undo_log {
-	atomic_uint count;	/* entries complete, so that a killed case leaves whole ones */
+	atomic_uint count;	/* complete entries; a killed case leaves no half-written one */
 	struct undo_entry entries[UNDO_MAX];
 };
 
@@ -108,7 +108,10 @@ long read_file(const char *path, char *buffer, size_t size)
 	return (long)used;
 }
 
-/* sysfs shows a choice as "always [madvise] never": the chosen word goes back. */
+/*
+ * sysfs shows a choice as "always [madvise] never". Only the selected word can be written
+ * back.
+ */
 static void chosen_word(char *value)
 {
 	char *open = strchr(value, '['), *close = strchr(value, ']');

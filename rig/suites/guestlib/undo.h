@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a case changed outside of itself, written down before it is changed, in
- * memory shared with the janitor (guest.c), who puts it back in reverse order.
+ * A log of the system settings that a case changes. An entry is written before the change,
+ * in memory shared with the supervising process (guest.c), which restores the settings in
+ * reverse order.
  */
 #ifndef UNDO_H
 #define UNDO_H
@@ -12,23 +13,23 @@
 void undo_init(void);
 void undo_all(void);
 
-/* Give `path` the text `value`; its present value comes back at the end. */
+/* Write `value` to `path`. The present value is restored when the case ends. */
 bool set_file(const char *path, const char *value);
 
-/* Write without a memory of what was there. False, errno set, on failure. */
+/* Write without an undo entry. False, with errno set, on failure. */
 bool write_file(const char *path, const char *value);
 
-/* The whole file as a string; the number of bytes, or -1. */
+/* Read the whole file as a string. Returns the number of bytes, or -1. */
 long read_file(const char *path, char *buffer, size_t size);
 
 /*
- * At the end call step(path, value), which says whether it worked. The janitor is a
- * fork of this program, so it has the same functions.
+ * When the case ends, call step(path, value), which returns whether it worked. The
+ * supervising process is a fork of this program, so it has the same functions.
  */
 typedef bool undo_step(const char *path, const char *value);
 void undo_add(undo_step *step, const char *path, const char *value);
 
-/* At the end write `value` to `path`, or remove the directory `path`. */
+/* When the case ends, write `value` to `path`, or remove the directory `path`. */
 void undo_write(const char *path, const char *value);
 void undo_rmdir(const char *path);
 

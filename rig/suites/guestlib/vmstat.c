@@ -75,5 +75,5 @@ uint64_t vmstat_since(const struct vmstat_delta *deltas, size_t count, const cha
 	for (i = 0; i < count; i++)
 		if (!strcmp(deltas[i].name, name))
 			return vmstat(name) - deltas[i].before;
-	bail("nobody started to count %s", name);
+	bail("vmstat_start() was not called for %s", name);
 }

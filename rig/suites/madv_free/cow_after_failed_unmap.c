@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cow_after_failed_unmap: a PTE that was read-only is read-only again after reclaim
- * has unmapped its folio and had to put it back.
+ * cow_after_failed_unmap: reclaim unmaps a folio, cannot discard it and restores its PTEs.
+ * A PTE that was read-only is read-only again.
  *
- * The rule: page by page, what is put back is what was taken. In a batch it is the
- * first PTE, repeated: so a batch ends where the write bit changes
- * (folio_unmap_pte_batch() in mm/rmap.c: FPB_RESPECT_WRITE), or pages a forked child
- * shares would be writable in the parent, and copy-on-write would be over.
+ * The rule: without batches each PTE gets its own old value back. In a batch the value of
+ * the first PTE is used for all, so a batch must end where the write bit changes
+ * (folio_unmap_pte_batch() in mm/rmap.c: FPB_RESPECT_WRITE). Otherwise pages that are
+ * shared with a forked child become writable in the parent, and copy-on-write is broken.
  *
- * Each folio is given up, and all of its pages but the first are shared with a child:
- * the first was MADV_DONTFORK while the child was forked, so its PTE alone stayed
- * writable, in one mapping with its neighbours again after MADV_DOFORK. Writing it
- * makes the folio dirty without a fault. Reclaim finds that once the PTEs are gone, and
- * puts them back. Then the parent writes the other pages: the child must not see it.
+ * Each folio gets MADV_FREE, and all its pages except the first are shared with a child.
+ * The first page has MADV_DONTFORK during the fork, so only its PTE stays writable; after
+ * MADV_DOFORK it is in one mapping with the others again. A write to it makes the folio
+ * dirty without a fault. Reclaim sees this when the PTEs are cleared, and restores them.
+ * Then the parent writes to the other pages: the child must not see these writes.
  */
 #include "madv_free.h"
 #include "place.h"
@@ -33,7 +33,7 @@ struct cow {
 	uint64_t child_old, child_zero;
 };
 
-/* The child has no first pages, and its model knows of no write of the parent's. */
+/* The child has no first pages, and expects no writes of the parent. */
 static void child(void *arg, unsigned int step, struct twin_answer *answer)
 {
 	struct cow *c = arg;
@@ -43,7 +43,7 @@ static void child(void *arg, unsigned int step, struct twin_answer *answer)
 	for (page = 0; page < c->l.pages; page++) {
 		if (page % c->folio == 0)
 			continue;
-		lazyfree_verify_page(&c->l, page, "in the child, which nobody may write to");
+		lazyfree_verify_page(&c->l, page, "in the child, which does not write");
 		answer->old += c->l.page[page].rest == REST_OLD;
 		answer->zero += c->l.page[page].rest == REST_ZERO;
 	}
@@ -59,7 +59,7 @@ static void advise_first_pages(struct cow *c, int advice)
 			bail("no MADV_DONTFORK");
 }
 
-/* Where it is where it was, and is dirty: it was put back, or never taken. */
+/* Count the first pages that are present: their folio was restored, or was never unmapped. */
 static uint64_t write_first_and_reclaim(struct cow *c)
 {
 	uint64_t same = 0;
@@ -69,7 +69,7 @@ static uint64_t write_first_and_reclaim(struct cow *c)
 		lazyfree_write(&c->l, page, &c->rng);
 	if (!lru_make_idle())
 		bail("no /proc/self/clear_refs: %s", strerror(errno));
-	/* More than there is: it goes over every folio before it gives up. */
+	/* More than the cgroup has, so that reclaim tries every folio before it gives up. */
 	memcg_reclaim_file(c->l.pages * page_size());
 	for (page = 0; page < c->l.pages; page += c->folio)
 		same += place_of(lazyfree_at(&c->l, page)).present;
@@ -126,7 +126,10 @@ enum outcome cow_after_failed_unmap(const struct guest_args *args)
 	for (round = 0; round < args->iterations && good; round++) {
 		unsigned int size_kb = sizes_kb[round % sizes];
 
-		/* One folio first: a kernel that fails here may not live to say it twice. */
+		/*
+		 * One folio first: a kernel that fails here may crash before a second folio
+		 * is reported.
+		 */
 		bytes = round < GENTLE_ROUNDS ? (size_t)size_kb << 10 : PMD_BYTES;
 		lru_gen_set(round / 2 % 2);
 		good = one_round(&c, size_kb, bytes);

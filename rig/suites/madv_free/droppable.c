@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * droppable: memory mapped MAP_DROPPABLE may be gone, dirty or not, a page at a time
- * and whole, but it never goes to swap, and a child gets none of it.
+ * droppable: memory mapped with MAP_DROPPABLE may be dropped, dirty or not, in whole pages.
+ * It is never written to swap, and a child does not inherit it.
  *
  * The rule: commit 9651fcedf7b9 ("mm: add MAP_DROPPABLE for designating always lazily
- * freeable mappings") (in v6.11): a page of such a mapping is zero once it was
- * dropped, is never written to swap (folio_add_new_anon_rmap() does not make it
- * swapbacked, and try_to_unmap_one() drops it though it is dirty and never makes it
- * so), and is wiped on fork.
+ * freeable mappings") (in v6.11): a page of such a mapping reads as zero after it was
+ * dropped; it is never written to swap (folio_add_new_anon_rmap() does not make it
+ * swapbacked; try_to_unmap_one() drops it although it is dirty, and never makes it
+ * swapbacked); and it is wiped on fork.
  *
- * A round fills such a mapping with folios of one size, writes some pages once more
- * while nothing is reclaimed, and reclaims by MADV_PAGEOUT or memory.reclaim. Then
- * pagemap must show no swap entry, and each page is all as written or all zero.
+ * A round fills such a mapping with folios of one size and reclaims it with MADV_PAGEOUT or
+ * memory.reclaim. Then pagemap must show no swap entry, and each page must be all as
+ * written or all zero.
  */
 #include "madv_free.h"
 #include "place.h"
@@ -53,7 +53,7 @@ static void fill(struct droppable *d, unsigned int size_kb)
 	size_t page;
 
 	d->round++;
-	/* Without a page table, or no PMD would map a folio. */
+	/* Mapped again, without a page table, so that a folio can be mapped by a PMD. */
 	if (!map(d->region, ROUND_BYTES, MAP_FIXED))
 		bail("cannot map it again: %s", strerror(errno));
 	thp_choose(d->region, ROUND_BYTES, size_kb);
@@ -88,7 +88,7 @@ static void verify(struct droppable *d, const char *when)
 	}
 }
 
-/* A child of one thread, ours: it looks and is gone. */
+/* The child only checks the mapping and exits. */
 static void check_fork(struct droppable *d)
 {
 	pid_t pid = fork();
@@ -103,7 +103,7 @@ static void check_fork(struct droppable *d)
 	d->wiped_on_fork += !status;
 	if (!status)
 		return;
-	evidence("a child has inherited a droppable mapping, or died looking (status 0x%x)", status);
+	evidence("a child inherited a droppable mapping, or died (status 0x%x)", status);
 	d->bad++;
 }
 
@@ -121,7 +121,10 @@ static void one_round(struct droppable *d, unsigned int size_kb, bool pageout)
 	verify(d, pageout ? "after MADV_PAGEOUT" : "after memory.reclaim");
 	if (d->bad)
 		return;
-	/* What did not go at once was perhaps made swapbacked. */
+	/*
+	 * A page that was not dropped may have become swapbacked: a second reclaim shows
+	 * it.
+	 */
 	region_pageout(d->region, ROUND_BYTES);
 	verify(d, "after a second reclaim");
 }

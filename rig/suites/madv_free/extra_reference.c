@@ -1,23 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * extra_reference_keeps_page: a lazyfree page somebody else holds a reference to is
- * not dropped, and neither is what it holds.
- * extra_reference_stays_lazyfree: it is still lazyfree when the reference is gone,
- * and then is dropped, not swapped out.
+ * extra_reference_keeps_page: a lazyfree page to which somebody else holds a reference is
+ * not dropped, and keeps its content.
  *
- * The first rule: who holds a reference may write to the page and say so only when
- * done, so a lazyfree folio is dropped only if all of its references are accounted
- * for: one per mapping and one of the isolation (mm/rmap.c: try_to_unmap_one(),
- * mm/huge_memory.c: __discard_anon_folio_pmd_locked()). commit 6c8e2a256915 ("mm: fix
- * race between MADV_FREE reclaim and blkdev direct IO read") (in v5.18).
- * The second: a reference, which may be a speculative one, says nothing of the
- * folio's content: only dirty folios become swapbacked. commit faeb2831b517 ("mm: set
- * folio swapbacked iff folios are dirty in try_to_unmap_one") (in v6.15).
+ * extra_reference_stays_lazyfree: when the reference is gone, the page is still lazyfree,
+ * and is dropped, not swapped out.
  *
- * A round fills a region with folios of one size, gives it up, pins one half for
- * reading (mm/gup_test.c), and reclaims all of it: the pinned half must still be as
- * it was. Then the pin is taken away and that half is reclaimed again: pagemap tells
- * for each page whether it was dropped or sent to swap.
+ * The first rule: the holder of a reference may write to the page and mark it dirty only
+ * later. So a lazyfree folio is dropped only if all its references are known: one for each
+ * mapping and one of the isolation (mm/rmap.c: try_to_unmap_one(), mm/huge_memory.c:
+ * __discard_anon_folio_pmd_locked()). commit 6c8e2a256915 ("mm: fix race between MADV_FREE
+ * reclaim and blkdev direct IO read") (in v5.18).
+ *
+ * The second rule: a reference, which may be a speculative one, does not mean that the
+ * folio's content has changed. Only dirty folios become swapbacked. commit faeb2831b517
+ * ("mm: set folio swapbacked iff folios are dirty in try_to_unmap_one") (in v6.15).
+ *
+ * A round fills a region with folios of one size, calls MADV_FREE, pins one half for
+ * reading (mm/gup_test.c), and reclaims all of it: the pinned half must be as it was. Then
+ * that half is unpinned and reclaimed again, and pagemap shows for each page whether it was
+ * dropped or swapped out.
  */
 #include "gup.h"
 #include "madv_free.h"
@@ -32,7 +34,7 @@ struct extra {
 	bool must_drop;
 	uint64_t rounds;
 	uint64_t pinned, other_dropped;
-	uint64_t kept, dropped, swapped;	/* of the pinned ones, once they are not */
+	uint64_t kept, dropped, swapped;	/* of the pinned pages, after the unpin */
 };
 
 static void check_pinned(struct extra *e, size_t first, size_t end)
@@ -50,7 +52,7 @@ static void check_pinned(struct extra *e, size_t first, size_t end)
 		e->pinned++;
 		if (e->l.page[page].rest != REST_ZERO)
 			continue;
-		evidence("page %zu was dropped though it was pinned", page);
+		evidence("page %zu was dropped while it was pinned", page);
 		lazyfree_mark_bad(&e->l, page);
 	}
 }
@@ -70,8 +72,8 @@ static void check_unpinned(struct extra *e, size_t first, size_t end)
 		else
 			e->dropped++;
 		if (place.swapped && e->must_drop) {
-			evidence("page %zu, lazyfree and clean, went to swap once it was not "
-				 "pinned any more", page);
+			evidence("page %zu, lazyfree and clean, was swapped out after it was "
+				 "unpinned", page);
 			lazyfree_mark_bad(&e->l, page);
 		}
 	}
@@ -98,7 +100,7 @@ static void one_round(struct extra *e, unsigned int size_kb)
 		return;
 	region_pageout(pinned, half * page_size());
 	check_unpinned(e, first, first + half);
-	lazyfree_verify(&e->l, "once not pinned any more");
+	lazyfree_verify(&e->l, "after the unpin");
 }
 
 static enum outcome extra_reference(const struct guest_args *args, bool must_drop)

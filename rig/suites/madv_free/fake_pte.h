@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the PTE of a clean, old, writable anonymous page looks like in memory, for
- * pages that pretend to be page tables. 0 where nobody has looked it up.
+ * The PTE of a clean, old, writable anonymous page, for pages that imitate page tables. 0
+ * for an architecture whose PTE format is not written down here.
  */
 #ifndef FAKE_PTE_H
 #define FAKE_PTE_H

@@ -13,7 +13,7 @@
 #define DEBUGFS		"/sys/kernel/debug"
 #define GUP_TEST	DEBUGFS "/gup_test"
 
-/* The ioctls of mm/gup_test.c that keep what they have taken. */
+/* The ioctls of mm/gup_test.c that keep the pages pinned. */
 struct pin_range {
 	uint64_t address;
 	uint64_t size;

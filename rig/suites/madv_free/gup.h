@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* References to the pages of this process that somebody else holds. */
+/* References to pages of this process that the kernel holds for us. */
 #ifndef GUP_H
 #define GUP_H
 
@@ -11,7 +11,7 @@ bool gup_available(void);
 
 /*
  * Pin [address, address + size), as a device that only reads from it would, until
- * gup_unpin(). One range at a time; the kernel lets go of it when the case ends.
+ * gup_unpin(). One range at a time. The kernel unpins it when the case ends.
  */
 void gup_pin(void *address, size_t size, bool fast);
 void gup_unpin(void);

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * gup_redirty: what a device reads into a lazyfree buffer while it is reclaimed is
- * there afterwards.
+ * gup_redirty: what a device reads into a lazyfree buffer is there afterwards, although the
+ * buffer was reclaimed at the same time.
  *
- * The rule: direct I/O writes to pages past the page tables. It holds references
- * while it does, and makes the folio dirty, not the PTE. So reclaim, once the PTEs are
- * gone, must look at the references first and at the folio's dirty flag then, with
+ * The rule: direct I/O writes to pages without using the page tables. It holds references
+ * meanwhile, and sets the dirty flag of the folio, not of the PTE. So when the PTEs are
+ * cleared, reclaim must check first the references and then the folio's dirty flag, with
  * barriers between (mm/rmap.c: try_to_unmap_one()): commit 6c8e2a256915 ("mm: fix race
- * between MADV_FREE reclaim and blkdev direct IO read") (in v5.18), whose message
- * tells of the data that was zero.
+ * between MADV_FREE reclaim and blkdev direct IO read") (in v5.18), whose message describes
+ * data that became zero.
  *
- * A round fills a buffer with folios of one size, gives it up, and has another CPU read
- * a file into it by O_DIRECT. In one of three ways: the buffer is reclaimed once that is
- * done; or by MADV_PAGEOUT as long as it takes; or in the moment that matters, when pages
- * are referenced and not yet dirty. That moment lasts: the page behind the head of the
- * buffer is not there and is userfaultfd's, so the reader has its references to the head
- * and waits for that page until we have reclaimed the head. The buffer must hold what the
- * file holds, then and after one more reclaim, which finds pages that are clean but for
- * their folio's flag.
+ * A round fills a buffer with folios of one size, calls MADV_FREE, and lets another CPU
+ * read a file into it with O_DIRECT. The buffer is reclaimed at one of three times: after
+ * the read; by MADV_PAGEOUT during the whole read; or at the critical moment, when pages
+ * are referenced and not yet dirty. The case makes that moment last: the page behind the
+ * head of the buffer is missing and belongs to userfaultfd. The reader holds references to
+ * the head and waits for that page until the head was reclaimed. The buffer must hold what
+ * the file holds, and again after a second reclaim, when its pages are dirty only by their
+ * folio's flag.
  */
 #include "madv_free.h"
 #include "sizes.h"
@@ -36,14 +36,17 @@
 #define FILE_BYTES	PMD_BYTES
 #define FILE_GENERATION	(~0ULL)
 
-/* One system call reads this much: many pages are referenced before the first is dirty. */
+/* Each system call reads this much, so many pages are referenced before the first is dirty. */
 #define READ_BYTES	(1UL << 20)
 
-/* What is reclaimed by one call is few folios, so that calls meet every stage of a read. */
+/*
+ * Each MADV_PAGEOUT call takes only few folios, so that the calls meet every stage of a
+ * read.
+ */
 #define RECLAIM_BYTES	(256UL << 10)
 #define RECLAIMS_MAX	60U
 
-/* So much of a read is referenced before it waits, and at most. */
+/* The part of a read that is referenced before the reader waits, and its maximum. */
 #define HEAD_BYTES	(128UL << 10)
 #define HEAD_BYTES_MAX	(READ_BYTES / 2)
 
@@ -123,8 +126,8 @@ static void verify(struct dio *d, const char *when)
 		if (!pattern_first_fault(lazyfree_at(&d->l, page), page_size(),
 					 file_key(d, page), &fault))
 			continue;
-		evidence("page %zu, offset %zu: 0x%" PRIx64 " was read into it, there is 0x%" PRIx64
-			 ", the page %s (%s)", page, fault.offset, fault.wrote, fault.read,
+		evidence("page %zu, offset %zu: the device read 0x%" PRIx64 " into it, it has 0x%"
+			 PRIx64 ", the page %s (%s)", page, fault.offset, fault.wrote, fault.read,
 			 page_is_zero(lazyfree_at(&d->l, page), page_size()) ? "is zero" :
 			 "is not zero", when);
 		d->l.bad++;
@@ -148,7 +151,7 @@ static void register_missing(struct dio *d, char *page)
 
 	if (!region_advise(page, page_size(), MADV_DONTNEED) ||
 	    ioctl(d->uffd, UFFDIO_REGISTER, &wanted))
-		bail("cannot have the faults of a page: %s", strerror(errno));
+		bail("UFFDIO_REGISTER: %s", strerror(errno));
 }
 
 static void reclaim_while_referenced(struct dio *d, size_t head)
@@ -159,10 +162,10 @@ static void reclaim_while_referenced(struct dio *d, size_t head)
 	struct uffd_msg message;
 
 	if (read(d->uffd, &message, sizeof(message)) != sizeof(message))
-		bail("no fault to read: %s", strerror(errno));
+		bail("cannot read from userfaultfd: %s", strerror(errno));
 	region_pageout(d->l.region, head);
 	if (ioctl(d->uffd, UFFDIO_ZEROPAGE, &zero))
-		bail("cannot give a page: %s", strerror(errno));
+		bail("UFFDIO_ZEROPAGE: %s", strerror(errno));
 	d->reclaims++;
 	d->pages_referenced += head / page_size();
 }
@@ -192,15 +195,15 @@ static void one_round(struct dio *d, unsigned int size_kb, enum method method)
 {
 	static const char *const when[METHODS] = {
 		[WHILE_REFERENCED] = "reclaimed while referenced and not yet dirty",
-		[DURING_READ] = "read and reclaimed at once",
-		[AFTER_READ] = "read, then reclaimed",
+		[DURING_READ] = "reclaimed during the read",
+		[AFTER_READ] = "reclaimed after the read",
 	};
 	size_t bytes = (size_t)size_kb << 10 > READ_BYTES ? FILE_BYTES : READ_BYTES;
 
 	refill_whole(&d->l, bytes, size_kb);
 	lazyfree_madv_free(&d->l);
 	read_and_reclaim(d, (size_t)size_kb << 10, method);
-	/* Before anybody touches a page: the PTEs are clean. */
+	/* Before any CPU touches a page: the PTEs are still clean. */
 	region_pageout(d->l.region, bytes);
 	verify(d, when[method]);
 	if (d->l.bad)
@@ -217,7 +220,7 @@ enum outcome gup_redirty(const struct guest_args *args)
 	uint64_t round;
 
 	if (args->cpus < 2)
-		return skip("the reader needs a CPU besides the reclaimer's");
+		return skip("the reader needs a CPU besides CPU 0");
 	if (!open_uffd(&d))
 		return skip("no userfaultfd: %s", strerror(errno));
 	swap_require(2 * ROUND_BYTES);

@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * large_partial_redirty: one word written into a lazyfree large folio takes all
- * of the folio back.
+ * large_partial_redirty: after MADV_FREE of a large folio, one written word keeps the whole
+ * folio.
  *
- * The rule: a folio is dirty as a whole. What reclaim finds when it unmaps a
- * lazyfree folio is kept from the first dirty page on: that page's PTE goes back,
- * the folio becomes swapbacked and the walk ends, so whatever was not unmapped
- * before stays mapped (mm/rmap.c: try_to_unmap_one()). One PMD is dirty or it is
- * not (mm/huge_memory.c: __discard_anon_folio_pmd_locked(), and the dirty bit every
- * PTE inherits where it is split), and since v6.16 a folio's PTEs are taken in one
- * batch and put back in one (set_ptes()): there all of the folio's data survives.
- * Before that the pages in front of the first dirty one may be zero by then;
- * they are counted.
+ * The rule: a folio is dirty as a whole. When reclaim unmaps a lazyfree folio and finds a
+ * dirty page, it restores that page's PTE, makes the folio swapbacked and stops. Pages that
+ * are not unmapped yet stay mapped (mm/rmap.c: try_to_unmap_one()). A PMD is dirty or clean
+ * as a whole (mm/huge_memory.c: __discard_anon_folio_pmd_locked(), and every PTE inherits
+ * the dirty bit when the PMD is split). Since v6.16 the PTEs of a folio are cleared in one
+ * batch and restored in one (set_ptes()), so all of the folio's data survives. Before that,
+ * the pages in front of the first dirty one may already be zero; these are counted.
  *
- * A round fills a region with folios of one size, gives it up, writes one word of
- * every second folio (into its first page or into some page), reclaims by
- * MADV_PAGEOUT or through the file LRU, and then once more, into swap.
+ * A round fills a region with folios of one size, calls MADV_FREE, writes one word of every
+ * second folio (in its first page or in a random one), reclaims with MADV_PAGEOUT or
+ * through the file LRU, and then reclaims once more, into swap.
  */
 #include "madv_free.h"
 #include "sizes.h"
@@ -32,7 +30,7 @@ struct partial {
 	struct lazyfree l;
 	struct rng rng;
 	unsigned int size_kb;
-	size_t *written;		/* which page of each folio */
+	size_t *written;		/* the written page of each folio */
 	bool whole;
 	uint64_t folios_written, folios_left, folios_small;
 	uint64_t pages_kept, pages_front_zero, pages_left_zero;
@@ -56,7 +54,7 @@ static void write_every_second(struct partial *p)
 	}
 }
 
-/* From which page on a folio written to must be what it was. */
+/* The first page of a written folio that must be kept. */
 static size_t first_kept(const struct partial *p, size_t i)
 {
 	return p->size_kb == PMD_KB || kernel_batches() ? 0 : p->written[i];
@@ -75,8 +73,8 @@ static void check_folio(struct partial *p, size_t i, const char *when)
 		} else if (rest == REST_ZERO && k < first_kept(p, i)) {
 			p->pages_front_zero++;
 		} else if (rest == REST_ZERO) {
-			evidence("page %zu of a folio of %u kB is zero, page %zu was written after "
-				 "MADV_FREE (%s)", k, p->size_kb, p->written[i], when);
+			evidence("page %zu of a folio of %u kB is zero, but page %zu was written "
+				 "after MADV_FREE (%s)", k, p->size_kb, p->written[i], when);
 			lazyfree_mark_bad(&p->l, page);
 		}
 	}
@@ -138,7 +136,7 @@ enum outcome large_partial_redirty(const struct guest_args *args)
 	lazyfree_init(&p.l, ROUND_BYTES, args->seed);
 	p.written = locked_alloc(FOLIOS_MAX * sizeof(*p.written));
 	for (round = 0; round < args->iterations && !p.l.bad; round++) {
-		/* The PMD's first: it is the one that has a path of its own. */
+		/* The PMD size first, because it has a code path of its own. */
 		p.size_kb = sizes_kb[sizes - 1 - round % sizes];
 		lru_gen_set(round / 2 % 2);
 		one_round(&p, (round + round / sizes) % 2);

@@ -36,7 +36,10 @@ void lazyfree_refill(struct lazyfree *l, size_t bytes, unsigned int size_kb)
 
 	l->generation++;
 	l->pages = bytes / page_size();
-	/* Not MADV_DONTNEED, which leaves page tables: where one is, no PMD maps a folio. */
+	/*
+	 * Not MADV_DONTNEED, which leaves the page tables: then a folio cannot be mapped by
+	 * a PMD.
+	 */
 	if (mmap(l->region, l->bytes_max, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
 		bail("cannot map %zu KiB: %s", l->bytes_max >> 10, strerror(errno));
@@ -48,7 +51,10 @@ void lazyfree_refill(struct lazyfree *l, size_t bytes, unsigned int size_kb)
 
 void lazyfree_madv_free(struct lazyfree *l)
 {
-	/* Once to have them on an LRU, once more from the batch MADV_FREE moves them by. */
+	/*
+	 * MADV_FREE only works on pages that are on the LRU, and moves them in batches
+	 * itself: drain before and after.
+	 */
 	lru_drain_local();
 	if (!region_advise(l->region, l->pages * page_size(), MADV_FREE))
 		bail("no MADV_FREE");
@@ -152,7 +158,7 @@ static bool page_ok(struct lazyfree *l, size_t page, const char *when)
 void lazyfree_verify_page(struct lazyfree *l, size_t page, const char *when)
 {
 	l->verified++;
-	/* What was bad once has been told of. */
+	/* A page that was wrong has been reported already. */
 	if (l->page[page].rest != REST_BAD)
 		l->bad += !page_ok(l, page, when);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* MADV_FREE: what may be thrown away, and what may not. */
+/* MADV_FREE: which pages may be dropped, and which must be kept. */
 #include "madv_free.h"
 
 static const struct guest_case cases[] = {

@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * old_or_zero_redirty_kept: after MADV_FREE a page reads as it was or as zero,
- * and what is written to it afterwards stays.
+ * old_or_zero_redirty_kept: after MADV_FREE a page reads as it was or as zero, and what is
+ * written to it afterwards stays.
  *
- * The rule, as madvise(2) gives it: until memory is wanted a page keeps its stale
- * data, once freed it is zero, and a page written to after MADV_FREE is not freed:
- * its writer can always see what was written. try_to_unmap_one() (mm/rmap.c) keeps
- * the rule by discarding a lazyfree folio only when, with its PTEs gone, neither
- * they nor the folio were dirty and nobody else holds a reference:
- * commit 6c8e2a256915 ("mm: fix race between MADV_FREE reclaim and blkdev direct
- * IO read") (in v5.18).
+ * The rule, from madvise(2): until the kernel needs the memory, the page keeps its old
+ * data; after it was freed, it reads as zero; and a page that was written to after
+ * MADV_FREE is not freed, so the writer always sees what was written. try_to_unmap_one()
+ * (mm/rmap.c) discards a lazyfree folio only when, with its PTEs cleared, neither they nor
+ * the folio were dirty and nobody else holds a reference: commit 6c8e2a256915 ("mm: fix
+ * race between MADV_FREE reclaim and blkdev direct IO read") (in v5.18).
  *
- * A round fills a region with folios of one size, frees it lazily, and reclaims
- * it in one of three ways. One half of the folios is left alone; of a quarter
- * some pages are written before reclaim; of the last quarter some are written by
- * other CPUs during reclaim, through TLB entries warmed by reading, by which they
- * are clean and writable. Then all is read, sent through swap, and read again.
+ * A round fills a region with folios of one size, calls MADV_FREE, and reclaims it in one
+ * of three ways. Half of the folios are left alone. In a quarter some pages are written
+ * before reclaim. In the last quarter other CPUs write some pages during reclaim, through
+ * TLB entries that they got by reading, so that these are clean and writable. Then all
+ * pages are read, sent through swap, and read again.
  */
 #include "madv_free.h"
 #include "sizes.h"
@@ -26,18 +25,18 @@
 
 #define QUARTERS	4
 
-/* A folio of 2 MiB for each quarter; of smaller ones so many, and 2 MiB at least. */
+/* One folio of 2 MiB per quarter; of smaller folios as many, and at least 2 MiB. */
 #define REGION_BYTES	(QUARTERS * (2UL << 20))
 #define FILLED_BYTES	(2UL << 20)
 #define QUARTER_BEFORE	2
 #define QUARTER_RACING	3
 
-/* Of a folio that is written to, one page in so many is. */
+/* In a folio that is written to, one page in this many is written. */
 #define PAGES_PER_WRITE	8
 
 #define RECLAIM_STEPS	16
 
-/* Spreads a CPU's writes over the time reclaim takes. */
+/* Pause between a CPU's writes: spreads them over the time that reclaim takes. */
 #define REST_NS_MAX	150000
 
 enum method { BY_PAGEOUT, BY_MEMORY_RECLAIM, BY_PRESSURE, METHODS };
@@ -59,7 +58,7 @@ struct race {
 	struct rng rng;
 	size_t *racing;			/* the pages to be written during reclaim */
 	size_t racing_count;
-	_Atomic uint32_t warm;		/* racers which have read their pages */
+	_Atomic uint32_t warm;		/* number of racers that have read their pages */
 	_Atomic uint32_t go;
 	atomic_bool reclaiming;
 	uint64_t before, writes, raced;
@@ -67,7 +66,7 @@ struct race {
 	uint64_t folios;
 };
 
-/* The first of a folio's pages at least, so that each such folio counts. */
+/* At least the first page of each folio, so that every such folio is written to. */
 static bool is_written(struct race *r, size_t page)
 {
 	return page % folio_pages(r->size_kb) == 0 || !rng_below(&r->rng, PAGES_PER_WRITE);
@@ -154,7 +153,7 @@ static void start_racers(struct race *r)
 	}
 	while ((warm = atomic_load(&r->warm)) < r->racers)
 		futex_wait(&r->warm, warm);
-	/* A page just read is in use as far as reclaim knows. */
+	/* Reclaim would keep pages that were just read. */
 	if (!lru_make_idle())
 		bail("no /proc/self/clear_refs: %s", strerror(errno));
 }
@@ -163,7 +162,7 @@ static void reclaim_by_pageout(struct race *r)
 {
 	size_t offset, bytes = r->l.pages * page_size(), step = bytes / RECLAIM_STEPS;
 
-	/* Part of a large folio would split it. */
+	/* MADV_PAGEOUT of a part of a large folio would split it. */
 	if (step < folio_pages(r->size_kb) * page_size())
 		step = folio_pages(r->size_kb) * page_size();
 	for (offset = 0; offset < bytes; offset += step)
@@ -179,7 +178,7 @@ static void reclaim_by_memory_reclaim(struct race *r)
 		memcg_reclaim(bytes / RECLAIM_STEPS);
 }
 
-/* Somebody wants as much memory as the region has, and there is no more. */
+/* Allocate as much memory as the region has, at the cgroup's limit. */
 static void reclaim_by_pressure(struct race *r)
 {
 	size_t offset, bytes = r->l.pages * page_size();
@@ -273,8 +272,8 @@ static enum outcome report(struct race *r)
 }
 
 /*
- * With the 8 sizes of a kernel of 4 KiB pages and order 0, 9 rounds see every size,
- * every method and both LRUs, 27 every size with every method, and 54 all of it on
+ * With the 8 large sizes of a kernel with 4 KiB pages, and order 0: 9 rounds cover every
+ * size, every method and both LRUs; 27 rounds every size with every method; 54 all of it on
  * both LRUs.
  */
 static void all_rounds(struct race *r, uint64_t rounds)
@@ -283,7 +282,7 @@ static void all_rounds(struct race *r, uint64_t rounds)
 	size_t size, sizes = thp_sizes(sizes_kb);
 	uint64_t round;
 
-	/* With 64 KiB pages the PMD's is 512 MiB. */
+	/* With 64 KiB pages the PMD size is 512 MiB. */
 	while (sizes && (size_t)sizes_kb[sizes - 1] << 10 > REGION_BYTES / QUARTERS)
 		sizes--;
 	sizes++;
@@ -300,7 +299,7 @@ enum outcome old_or_zero_redirty_kept(const struct guest_args *args)
 	static struct race r;
 
 	if (args->cpus < 2)
-		return skip("a racing writer needs a CPU besides the reclaimer's");
+		return skip("the racing writers need a CPU besides CPU 0");
 	swap_require(2 * REGION_BYTES);
 	r.racers = args->cpus - 1;
 	r.rng = rng_fork(args->seed, 0);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Where a page of this process is (Documentation/admin-guide/mm/pagemap.rst). */
+/*
+ * Where a page of this process is: in memory, in swap, or nowhere
+ * (Documentation/admin-guide/mm/pagemap.rst).
+ */
 #ifndef PLACE_H
 #define PLACE_H
 
@@ -12,7 +15,7 @@ struct place {
 	uint64_t pfn;		/* of a present page */
 };
 
-/* Reads no more than the page table does: nothing is faulted in. */
+/* Reads only the page table: nothing is faulted in. */
 struct place place_of(const void *address);
 
 #endif

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * shared_after_fork: what one process gave up, another still has, and each keeps its
- * own writes to itself.
+ * shared_after_fork: a process calls MADV_FREE on pages that it shares with another. The
+ * other process keeps them, and each process sees only its own writes.
  *
- * The rule: MADV_FREE speaks for one mapping, the bit it clears is in that mapping's
- * PTEs. A folio that a forked child maps too is dropped only if no mapping of it is
- * dirty: try_to_unmap_one() (mm/rmap.c) is called for every one of them, and the PTE of
- * who has not given it up marks the folio dirty. A folio known to be shared is left
- * alone where it is not certain (mm/madvise.c: madvise_free_pte_range()). And after the
- * fork pages are shared until written: a write is seen by its writer only.
+ * The rule: MADV_FREE applies to one mapping; it clears the dirty bits of that mapping's
+ * PTEs. A folio that a forked child maps too is dropped only if no mapping of it is dirty:
+ * try_to_unmap_one() (mm/rmap.c) is called for each mapping, and the dirty PTE of a process
+ * that did not call MADV_FREE makes the folio dirty. MADV_FREE skips a folio that may be
+ * shared (mm/madvise.c: madvise_free_pte_range()). After a fork, pages are shared until
+ * written: only the writer sees a write.
  *
- * A round fills a region with folios of one size, and by turns forks before the parent
- * gives it up (then the child's data must all survive) or afterwards (then the child,
- * too, has each page as it was or zero). The parent writes into some pages, the child
- * into others; reclaim takes what it can through the file LRU, then as it likes, into
- * swap as well. Both look at everything.
+ * A round fills a region with folios of one size. In turn it forks before the parent's
+ * MADV_FREE (then all of the child's data must survive) or after it (then each of the
+ * child's pages may be old or zero, too). The parent writes to some pages, the child to
+ * others. Reclaim runs through the file LRU, and then without restriction, into swap as
+ * well. Both processes check all pages.
  */
 #include "madv_free.h"
 #include "sizes.h"
@@ -27,7 +27,7 @@
 #define QUARTER_PARENT	1
 #define QUARTER_CHILD	2
 
-/* Of a folio that is written to, one page in so many is. */
+/* In a folio that is written to, one page in this many is written. */
 #define PAGES_PER_WRITE	8
 
 enum step { WRITE, VERIFY };
@@ -68,7 +68,7 @@ static void child_verify(struct shared *s, struct twin_answer *answer)
 		answer->zero += s->l.page[page].rest == REST_ZERO;
 		if (!s->forked_before_madv_free || s->l.page[page].rest != REST_ZERO)
 			continue;
-		evidence("page %zu is zero in the child, which never gave it up", page);
+		evidence("page %zu is zero in the child, which did not call MADV_FREE", page);
 		lazyfree_mark_bad(&s->l, page);
 	}
 	answer->bad = s->l.bad;

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * split_deferred_zero: reclaiming aligned lazyfree large folios queues none of them
- * for a split.
+ * split_deferred_zero: reclaim of aligned lazyfree large folios queues none of them for a
+ * deferred split.
  *
- * The rule: split_deferred counts folios of which a part was unmapped, by the user,
- * while the rest stays. A lazyfree folio goes as a whole: since v6.16 all of its PTEs
- * are cleared before it is taken out of the rmap once (mm/rmap.c: try_to_unmap_one(),
- * folio_unmap_pte_batch()), so __folio_remove_rmap() never sees it partially mapped.
- * Before, every one of them was queued, which took a lock, a reference, and made
- * the counter useless (the cover letter of "mm: batched unmap lazyfree large folios
- * during reclamation"). On such a kernel the counters show that, and the case is
- * skipped.
+ * The rule: split_deferred counts folios of which the user has unmapped a part. A lazyfree
+ * folio is dropped as a whole: since v6.16 all its PTEs are cleared before it is removed
+ * from the rmap, in one step (mm/rmap.c: try_to_unmap_one(), folio_unmap_pte_batch()), so
+ * __folio_remove_rmap() never sees it partially mapped. Before, each of these folios was
+ * queued, which cost a lock and a reference and made the counter useless (the cover letter
+ * of "mm: batched unmap lazyfree large folios during reclamation"). On such a kernel the
+ * counters show this, and the case is skipped.
  */
 #include "madv_free.h"
 #include "sizes.h"
@@ -43,7 +42,7 @@ static void one_round(struct deferred *d, unsigned int size_kb, bool pageout)
 	d->queued += queued;
 	if (!queued || !kernel_batches())
 		return;
-	evidence("reclaiming %zu lazyfree folios of %u kB has queued %" PRIu64 " for a split",
+	evidence("reclaim of %zu lazyfree folios of %u kB queued %" PRIu64 " for a split",
 		 d->l.pages / folio_pages(size_kb), size_kb, queued);
 }
 

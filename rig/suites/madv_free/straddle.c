@@ -1,25 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * straddle_page_table: a lazyfree folio that lies in two page tables is unmapped from
- * both, and nothing beyond them is.
+ * straddle_page_table: a lazyfree folio whose PTEs lie in two page tables is unmapped from
+ * both, and nothing else is.
  *
- * The rule: what walks PTEs stops at the end of their table. page_vma_mapped_walk()
- * goes on in the next one; a batch of PTEs ends there (folio_unmap_pte_batch() in
- * mm/rmap.c: pmd_addr_end()). In v6.15 a batch was as long as the folio: past the end of
- * the table it read, and if it liked what it read cleared, whatever page was behind it
- * in memory; commit ddd05742b45b ("mm/rmap: fix potential out-of-bounds page table
- * access during batched unmap") (in v6.16). The thread that asked for it ("[PATCH v4
- * 3/4] mm: Support batched unmap for lazyfree large folios during reclamation", June
- * 2025) says "I challenge you to write a reproducer". This is one.
+ * The rule: code that walks PTEs stops at the end of their page table.
+ * page_vma_mapped_walk() continues in the next table; a batch of PTEs ends there
+ * (folio_unmap_pte_batch() in mm/rmap.c: pmd_addr_end()). In v6.15 a batch could be as long
+ * as the folio. It read past the end of the table, and if the page behind it in memory
+ * looked like matching PTEs, it cleared them; commit ddd05742b45b ("mm/rmap: fix potential
+ * out-of-bounds page table access during batched unmap") (in v6.16). The thread that led to
+ * this fix ("[PATCH v4 3/4] mm: Support batched unmap for lazyfree large folios during
+ * reclamation", June 2025) says "I challenge you to write a reproducer". This is one.
  *
- * Each folio is given up where it was made and moved by mremap(), which does not care
- * for its alignment, so that it crosses a boundary of page tables; reclaim gets at it
- * by its LRU (MADV_PAGEOUT would split it). So that an overrun finds something it
- * likes, the page behind the table is ours as often as we can have it: the kernel
- * takes the pages of page tables and those of pipes from the same lists, so one is
- * filled just before and just after the table is made, with what the table would go on
- * with. Whoever takes that for PTEs clears it, and we can read it. The pages before and
- * behind the folio must stay as they are as well.
+ * Each folio gets MADV_FREE where it was allocated. Then mremap() moves it, at any
+ * alignment, so that it crosses a boundary of page tables. Reclaim finds it on the LRU;
+ * MADV_PAGEOUT would split it.
+ *
+ * An overrun must be seen, so the page behind the table should be ours and should look like
+ * matching PTEs. Page tables and pipe buffers come from the same free lists. So one page of
+ * a pipe is filled just before and one just after the table is allocated, with the PTEs
+ * that would come next in the table. These pages are the decoys: code that takes them for
+ * PTEs clears them, and the pipe shows it. The pages before and behind the folio must not
+ * change either.
  */
 #include "madv_free.h"
 #include "fake_pte.h"
@@ -36,7 +38,7 @@
 #define TABLES		2
 #define DECOYS_PER_PIPE	2
 #define LARGEST_KB	1024U
-#define REDIRTIED	(~0ULL)		/* turns a page's key into that of its second filling */
+#define REDIRTIED	(~0ULL)		/* XORed into a page's key when it is written again */
 
 struct lane {
 	char *space;		/* what TABLES page tables map */
@@ -52,7 +54,7 @@ struct straddle {
 	uint64_t *read_back;		/* a page: what was read from the pipe */
 	uint64_t seed, round;
 	size_t pages;			/* of a folio */
-	size_t head;			/* of these in the first table */
+	size_t head;			/* pages of the folio in the first table */
 	uint64_t moved, whole, dropped, kept, redirtied, decoys_checked, neighbours, bad;
 };
 
@@ -87,7 +89,10 @@ static void fill(struct straddle *s, unsigned int lane, char *start)
 		pattern_fill(start + page * page_size(), page_size(), page_key(s, lane, page));
 }
 
-/* Of one folio, then what follows in the table is as foretold. */
+/*
+ * True when the pages are one folio: then make_fake_ptes() knows the PTEs that would come
+ * next.
+ */
 static bool is_contiguous(const struct straddle *s, const char *start)
 {
 	uint64_t first = place_of(start).pfn;
@@ -212,7 +217,7 @@ static void one_round(struct straddle *s, unsigned int size_kb)
 	if (!region_advise(start, LANES * bytes, MADV_FREE))
 		bail("no MADV_FREE");
 	for (k = 0; k < LANES; k++) {
-		/* Page tables that were not there before: they come beside the decoys. */
+		/* New page tables, so that they are allocated next to the decoys. */
 		s->lane[k].space = region_map(TABLES * PMD_BYTES, PMD_BYTES);
 		thp_choose(s->lane[k].space, TABLES * PMD_BYTES, 0);
 		move_folio(s, k, start + k * bytes);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A forked child that does as it is told, a step at a time, and answers. */
+/* A forked child that runs one step at a time, on request, and answers each time. */
 #ifndef TWIN_H
 #define TWIN_H
 
@@ -16,12 +16,12 @@ struct twin {
 	int to, from;
 };
 
-/* In the child, on its own copy of everything: do `step`, answer what is in *answer then. */
+/* Runs in the child, on the child's copy of all memory: do `step` and fill in *answer. */
 typedef void (*twin_step)(void *arg, unsigned int step, struct twin_answer *answer);
 
 void twin_start(struct twin *t, twin_step run, void *arg);
 
-/* False when the child is gone, by no fault of its own. */
+/* Let the child run a step. False, with evidence, when the child has died. */
 bool twin_tell(struct twin *t, unsigned int step, struct twin_answer *answer);
 
 void twin_end(struct twin *t);

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * vma_split: a lazyfree folio of which a part was unmapped, made read-only or locked
- * since: what is left of it obeys its own mapping's rules, and only those.
+ * vma_split: after MADV_FREE, a part of a folio is unmapped, made read-only or locked. What
+ * is left must obey the rules of its own mapping, and only these.
  *
- * The rule: reclaim goes over a folio mapping by mapping. A mapping that is mlock()ed
- * keeps what it has, whatever becomes of the rest of the folio (mm/rmap.c:
- * try_to_unmap_one(), VM_LOCKED); a batch of PTEs ends with its mapping
- * (folio_unmap_pte_batch(): vm_end, in v6.16); what is put back is as protected as it
- * was; what is gone is gone. For the rest all that MADV_FREE promises holds: old or
- * zero, and what was written since stays.
+ * The rule: reclaim unmaps a folio one mapping at a time. A mapping with mlock() keeps its
+ * pages, whatever happens to the rest of the folio (mm/rmap.c: try_to_unmap_one(),
+ * VM_LOCKED). A batch of PTEs ends with its mapping (folio_unmap_pte_batch(): vm_end, in
+ * v6.16). A PTE that is restored has the protection it had before. Pages that were unmapped
+ * stay unmapped. For the rest, MADV_FREE's promise holds: old or zero, and what was written
+ * afterwards stays.
  *
- * A round fills a region with folios of one size, gives it up, and cuts each folio in
- * one of several ways. Some of them are written to. Reclaim gets at them by the file
- * LRU (MADV_PAGEOUT would split them).
+ * A round fills a region with folios of one size, calls MADV_FREE, and cuts each folio in
+ * one of several ways. Some folios are written to. Reclaim finds them on the file LRU
+ * (MADV_PAGEOUT would split them).
  */
 #include "madv_free.h"
 #include "sizes.h"
@@ -39,7 +39,7 @@ static void change(struct split *s, size_t page, size_t count, enum kind kind)
 	char *start = lazyfree_at(&s->l, page);
 	size_t size = count * page_size(), i;
 
-	/* Without MLOCK_ONFAULT mlock() would write to every page of it. */
+	/* Without MLOCK_ONFAULT, mlock() would write to every page. */
 	if (kind == LOCKED && mlock2(start, size, MLOCK_ONFAULT))
 		bail("mlock2: %s", strerror(errno));
 	if (kind == READ_ONLY && mprotect(start, size, PROT_READ))
@@ -93,13 +93,16 @@ static void cut_and_write(struct split *s, size_t folio)
 		bail("no /proc/self/clear_refs: %s", strerror(errno));
 }
 
-/* The kernel writes for us, with what the page table allows, and tells if it could not. */
+/*
+ * read(2) writes to the page with the protection that its PTE has, and returns EFAULT if it
+ * is read-only.
+ */
 static void check_read_only(struct split *s, size_t page)
 {
 	s->read_only++;
 	if (read(s->pipe[0], lazyfree_at(&s->l, page), 1) < 0 && errno == EFAULT)
 		return;
-	evidence("page %zu was made read-only, and can be written to after reclaim", page);
+	evidence("page %zu was made read-only, but is writable after reclaim", page);
 	lazyfree_mark_bad(&s->l, page);
 }
 
@@ -117,7 +120,7 @@ static void verify(struct split *s, const char *when)
 		s->zero += s->l.page[page].rest == REST_ZERO;
 		if (s->kind[page] != LOCKED || s->l.page[page].rest != REST_ZERO)
 			continue;
-		evidence("page %zu was locked, and is zero (%s)", page, when);
+		evidence("page %zu was locked, but was dropped: it is zero (%s)", page, when);
 		lazyfree_mark_bad(&s->l, page);
 	}
 }

@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * anon_roundtrip: anonymous memory comes back from swap as it went, byte for
- * byte, whatever the size of the folio it went in.
+ * anon_roundtrip: anonymous memory comes back from swap byte for byte, whatever the size of
+ * the folio.
  *
- * The rule: a page's content belongs to one address of one process until that
- * process overwrites it. Between lie the swap entry of each page of a folio
- * (consecutive ones, one per subpage: mm/rmap.c, try_to_unmap_one()), the split
- * of folios that cannot go whole, the swap cache, and swap-in of one page or of
- * many. commit 5ed890ce5147 ("mm: vmscan: avoid split during shrink_folio_list()")
- * (in v6.10) swaps out mTHP whole.
+ * The rule: the content of a page belongs to one address of one process until that process
+ * overwrites it. On the way through swap this depends on the swap entry of each page of a
+ * folio (consecutive, one per subpage: mm/rmap.c, try_to_unmap_one()), on the split of
+ * folios that cannot be swapped out as a whole, on the swap cache, and on swap-in of one
+ * page or of many. commit 5ed890ce5147 ("mm: vmscan: avoid split during
+ * shrink_folio_list()") (in v6.10) swaps out mTHP as a whole.
  *
- * For order 0 and for each size of folio the kernel offers, one CPU fills a
- * region, memory.reclaim takes it, and another CPU reads all of it back. Each
- * iteration is another pattern, over pages half of which are in swap when they are
- * overwritten. Of each size it is counted how many folios there were, and how many
- * went out whole.
+ * For order 0 and for each folio size that the kernel offers, one CPU fills a region,
+ * memory.reclaim takes it, and another CPU reads all of it back. Each iteration uses
+ * another pattern, and overwrites pages of which half are in swap. For each size it counts
+ * the folios, and those that were swapped out as a whole.
  *
- * Not memory.max: the classic LRU of a small memory cgroup may have all pages on its
- * active list and not know it (pressure.h), and then it kills.
+ * memory.max is not used: in a small memory cgroup the classic LRU may have all pages on
+ * the active list without knowing it (pressure.h), and then the OOM killer runs.
  */
 #include "reclaim.h"
 #include "pressure.h"
@@ -25,15 +24,15 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* Four folios at least. */
+/* At least four folios. */
 #define REGION_BYTES	(2UL << 20)
 #define REGION_FOLIOS	4
 
-/* The PMD's with pages of 4 KiB; with bigger pages there are bigger ones. */
+/* The PMD size with 4 KiB pages; with larger pages there are larger folios. */
 #define FOLIO_MAX	(2UL << 20)
 #define SWAP_BYTES	(4 * REGION_FOLIOS * FOLIO_MAX)
 
-/* No case needs more than this of a broken page to say what is wrong with it. */
+/* No more pages are checked when this many are wrong. */
 #define BAD_PAGES_MAX	64
 
 struct roundtrip {
@@ -59,14 +58,14 @@ static uint64_t page_key(const struct roundtrip *r, size_t page)
 }
 
 /*
- * Another CPU for each walk, so that nothing depends on where a page was faulted
- * in; but one at a time, for with several busy ones each page reclaimed on x86-64
- * waits for an interrupt on all of them, and an emulated machine spends its time
- * on that (measured: 1,000 pages a second, and many times that alone).
+ * Each walk runs on another CPU, so that nothing depends on where a page was faulted in.
+ * Only one CPU is busy at a time: with several, each page that is reclaimed on x86-64 waits
+ * for an interrupt on all of them, and an emulated machine spends its time on that
+ * (measured: 1,000 pages per second, and many times more with one).
  */
 static void next_cpu(struct roundtrip *r)
 {
-	/* What stays in this CPU's batches stays charged, unmapped or not: 31 pages. */
+	/* Up to 31 folios in this CPU's batches stay charged to the cgroup, mapped or not. */
 	lru_drain_local();
 	pin_self(r->cpu++ % r->cpus);
 }
@@ -96,9 +95,9 @@ static void verify_page(struct roundtrip *r, size_t page)
 }
 
 /*
- * The last page of each folio, before any other. A kernel that has mixed up the
- * pages of a folio gives one of them what belongs to another; it is when both are
- * asked for that it dies of it (mm/rmap.c, __page_check_anon_rmap()).
+ * Check the last page of each folio first. A kernel that mixes up the pages of a folio
+ * gives one page the content of another. It crashes when both are faulted in (mm/rmap.c,
+ * __page_check_anon_rmap()), and the wrong content must be reported before that.
  */
 static bool verify_last_pages(struct roundtrip *r)
 {

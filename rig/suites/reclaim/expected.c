@@ -5,7 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-void expected_init(struct expected *e, const char *what, char *region, size_t bytes, uint64_t seed)
+void expected_init(struct expected *e, const char *what, char *region, size_t bytes,
+		   uint64_t seed)
 {
 	*e = (struct expected){
 		.what = what, .region = region, .pages = bytes / page_size(), .seed = seed,
@@ -67,17 +68,18 @@ static bool zero_fault(const void *page, struct pattern_fault *fault)
 	return false;
 }
 
-static const char *origin(const struct expected *e, size_t page, const struct pattern_fault *fault)
+static const char *origin(const struct expected *e, size_t page,
+			  const struct pattern_fault *fault)
 {
 	size_t i, word = fault->offset / sizeof(uint64_t);
 
 	if (fault->read == word_of(e->before[page], word))
-		return "as before it was last written";
+		return "the content before the last write";
 	if (!fault->read)
 		return "zero";
 	for (i = 0; i < e->pages; i++)
 		if (fault->read == word_of(e->key[i], word))
-			return "another page of it";
+			return "the content of another page";
 	return "foreign";
 }
 

@@ -1,23 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * file_dirty: what was written to a file, by write(2) or through a mapping, is on
- * the disk after fsync(2), whatever reclaim and writeback did to its pages before.
+ * file_dirty: what was written to a file, with write(2) or through a mapping, is on the
+ * disk after fsync(2), whatever reclaim and writeback did to its pages before.
  *
- * The rule: a page cache folio whose content is newer than the disk's is dirty, or
- * a PTE of it is and will make it so before anybody takes the folio for clean.
- * Writeback therefore write-protects and cleans every PTE before it clears the
- * folio's dirty bit (mm/page-writeback.c: folio_clear_dirty_for_io(), mm/rmap.c:
- * folio_mkclean()), so that the next store faults and says so to the file system
- * (commit d08b3851da41 ("[PATCH] mm: tracking shared dirty pages") (in v2.6.19)),
- * and reclaim frees no folio that is dirty, carrying over a PTE's dirty bit as it
- * unmaps (mm/rmap.c: try_to_unmap_one()).
+ * The rule: a page cache folio with newer content than the disk is dirty; or one of its
+ * PTEs is dirty, and marks the folio dirty before the kernel can take it for clean. So
+ * writeback write-protects and cleans every PTE before it clears the folio's dirty bit
+ * (mm/page-writeback.c: folio_clear_dirty_for_io(), mm/rmap.c: folio_mkclean()); the next
+ * store then faults and the file system is told (commit d08b3851da41 ("[PATCH] mm: tracking
+ * shared dirty pages") (in v2.6.19)). Reclaim frees no dirty folio, and moves a PTE's dirty
+ * bit to the folio when it unmaps (mm/rmap.c: try_to_unmap_one()).
  *
- * One file on the data disk's ext4, mapped shared. A round stores to some pages,
- * writes others by pwrite(2), begins some that are only finished later, has the
- * file reclaimed by MADV_PAGEOUT or memory.reclaim while another CPU stores to
- * pages of its own, and fsync()s. Then every page is read from the disk, with
- * O_DIRECT, first with the mapping in place, at the end without it and with the
- * page cache dropped.
+ * One file on the data disk's ext4, mapped shared. A round stores to some pages, writes
+ * others with pwrite(2), writes the first part of some and the rest only later, has the
+ * file reclaimed with MADV_PAGEOUT or memory.reclaim while another CPU stores to its own
+ * pages, and calls fsync(). Then every page is read from the disk with O_DIRECT, first
+ * while the file is mapped, at the end without the mapping and with the page cache dropped.
  */
 #include "reclaim.h"
 #include "expected.h"
@@ -33,20 +31,23 @@
 #define FILE_BYTES	(2UL << 20)
 #define CHUNK_PAGES	16
 
-/* Of so many pages one is the other CPU's, and these are the first CPU's. */
+/*
+ * Of this many pages, one belongs to the other CPU; CPU 0 stores to another one after
+ * reclaim.
+ */
 #define CLASSES		8
 #define CLASS_OTHER_CPU	0
 #define CLASS_AFTER	1
 
 struct dirty_file {
-	struct expected expected;		/* of what the first CPU writes */
-	struct expected other;	/* of what the other one does */
+	struct expected expected;	/* what the first CPU has written */
+	struct expected other;	/* what the other CPU has written */
 	struct rng rng;
 	int fd;
 	int direct_fd;
 	char *copy;
 	unsigned int cpus;
-	bool *begun;		/* pages of which the first half is written already */
+	bool *begun;		/* pages of which only the first part is written */
 	atomic_bool storing;
 	uint64_t stores;
 	uint64_t pwrites;
@@ -88,7 +89,10 @@ static void write_page(struct dirty_file *f, size_t page)
 	}
 }
 
-/* The rest of a page that has perhaps been written out and reclaimed half new. */
+/*
+ * Write the rest of a page. It may have been written back and reclaimed when only its first
+ * part was new.
+ */
 static void finish_page(struct dirty_file *f, size_t page)
 {
 	pattern_fill(f->copy, page_size(), f->expected.key[page]);
@@ -136,7 +140,7 @@ static void *store_on(void *arg)
 	return NULL;
 }
 
-/* The second of three rounds leaves all pages where they are: fsync() alone must do. */
+/* The second of three rounds does not reclaim: there fsync() alone must write everything. */
 static void reclaim_some(struct dirty_file *f, uint64_t round)
 {
 	if (round % 3 == 1)
@@ -214,8 +218,8 @@ static void verify_at_end(struct dirty_file *f)
 		bail("fsync: %s", strerror(errno));
 	if (!write_file("/proc/sys/vm/drop_caches", "3"))
 		bail("drop_caches: %s", strerror(errno));
-	verify_on_disk(f, f->direct_fd, "from the disk at last");
-	verify_on_disk(f, f->fd, "read again at last");
+	verify_on_disk(f, f->direct_fd, "from the disk, at the end");
+	verify_on_disk(f, f->fd, "read into the page cache, at the end");
 }
 
 enum outcome file_dirty(const struct guest_args *args)

@@ -1,23 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * fork_cow: after fork() parent and child each keep their own bytes, wherever the
- * pages they still share have been meanwhile.
+ * fork_cow: after fork() parent and child each keep their own data, in memory and through
+ * swap.
  *
- * The rule: fork() shares pages and makes both sides read them only, so that who
- * writes first gets a copy (mm/memory.c: copy_present_ptes(), do_wp_page()). A page
- * in swap is shared by its entry, and fork() takes away the mark that it is one
- * process's alone (copy_nonpresent_pte(): pte_swp_clear_exclusive(); commit
- * 1493a1913e34 ("mm/swap: remember PG_anon_exclusive via a swp pte bit") (in
- * v5.19)); do_swap_page() may map it writable only if that mark is there or nobody
- * else can have the page.
+ * The rule: fork() shares the pages and maps them read-only in both processes, so the first
+ * to write gets a copy (mm/memory.c: copy_present_ptes(), do_wp_page()). A page in swap is
+ * shared by its swap entry, and fork() clears the bit that says that only one process has
+ * it (copy_nonpresent_pte(): pte_swp_clear_exclusive(); commit 1493a1913e34 ("mm/swap:
+ * remember PG_anon_exclusive via a swp pte bit") (in v5.19)). do_swap_page() may map it
+ * writable only if that bit is set or if no other process can have the page.
  *
- * A region of each of three folio sizes, half of it in swap when fork() happens.
- * Parent and child take turns. At a turn a process looks at each page of a share
- * of the region, and writes it, or only reads it, as a dice shared by both says;
- * half of the writes come without a read before. Between the turns both have
- * their pages sent to swap, or only the other one's, or nobody's. Each knows
- * by heart what it has written, and the other's bytes would be foreign to it. A first
- * round has nothing in swap.
+ * Regions of three folio sizes, half of them in swap when fork() is called. Parent and
+ * child take turns. In its turn a process visits a third of the region's pages and writes
+ * to a page or not, as a random number known to both decides. Half of the writes come
+ * without a read before. Between the turns the pages of both, of one, or of neither are
+ * swapped out. Each process knows what it has written and expects nothing of the other's.
+ * The first round uses no swap.
  */
 #include "reclaim.h"
 #include "expected.h"
@@ -38,7 +36,7 @@
 
 enum { PARENT, CHILD, SIDES };
 
-/* What one process tells: in shared memory, each its own. */
+/* The totals of one process, in shared memory. */
 struct totals {
 	uint64_t writes_from_swap;
 	uint64_t writes_from_memory;
@@ -53,14 +51,14 @@ struct cow {
 	size_t bytes;
 	unsigned int side;
 	uint64_t random;
-	bool in_memory;		/* nothing goes to swap this time */
+	bool in_memory;		/* this round does not use swap */
 	int to_other;
 	int from_other;
 	uint64_t in_swap_at_fork;
 	uint64_t in_memory_at_fork;
 };
 
-/* If the other process has ended, receive_byte() is the one to notice. */
+/* If the other process has ended, receive_byte() notices it. */
 static void send_byte(int fd)
 {
 	if (write(fd, "", 1) != 1 && errno != EPIPE)
@@ -79,7 +77,7 @@ static bool is_my_write(const struct cow *c, unsigned int turn, size_t page)
 {
 	uint64_t random = mix64(c->random + page);
 
-	/* One page in four is nobody's; else it is written by one or by both. */
+	/* One page in four is written by neither; the others by one process or by both. */
 	return page % TURNS == turn && (random & 3) && (random >> 2 & 3) != 1 + c->side;
 }
 
@@ -102,7 +100,10 @@ static void write_share(struct cow *c, unsigned int turn)
 	lru_drain_local();
 }
 
-/* memory.reclaim takes what both share, if neither looks busy: MADV_PAGEOUT would not. */
+/*
+ * memory.reclaim takes pages that both processes share, if they look idle; MADV_PAGEOUT
+ * does not.
+ */
 static void reclaim_between(const struct cow *c, unsigned int turn)
 {
 	if (c->in_memory)
@@ -153,7 +154,7 @@ static void be_child(struct cow *c, const int to_parent[2], const int to_child[2
 	c->side = CHILD;
 	c->to_other = to_parent[1];
 	c->from_other = to_child[0];
-	/* From here on its patterns are not those of the parent's next writes. */
+	/* The child's patterns must differ from those of the parent's next writes. */
 	c->expected.seed = mix64(c->expected.seed);
 	c->expected.verified = c->expected.bad = c->expected.bad_bytes = 0;
 	c->expected.what = "child's region";
@@ -200,7 +201,7 @@ static void fork_and_take_turns(struct cow *c)
 	wait_for_child(pid);
 }
 
-/* The first half, or every second 64 KiB. */
+/* Page out the first half, or every second 64 KiB. */
 static void page_out_half(const struct cow *c, bool scattered)
 {
 	size_t page;
@@ -230,7 +231,7 @@ static void one_size(struct cow *c, unsigned int size_kb, bool scattered)
 	c->in_swap_at_fork += pagemap_count(region, c->expected.pages, PAGEMAP_SWAPPED);
 	c->in_memory_at_fork += pagemap_count(region, c->expected.pages, PAGEMAP_PRESENT);
 	fork_and_take_turns(c);
-	/* Alone with pages that may still say they are shared. */
+	/* The child is gone; the pages may still be marked as shared. */
 	if (!c->expected.bad)
 		for (page = 0; page < c->expected.pages; page += 3)
 			expected_write(&c->expected, page);
@@ -276,7 +277,10 @@ enum outcome fork_cow(const struct guest_args *args)
 	memcg_enter();
 	pin_self(0);
 	vmstat_start(deltas, 2);
-	/* First without swap: a kernel broken in earnest dies of finding a shared page there. */
+	/*
+	 * First without swap: a badly broken kernel crashes when it finds a shared page in
+	 * swap.
+	 */
 	c.in_memory = true;
 	one_size(&c, 0, false);
 	c.in_memory = false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Reclaim and what it must give back. */
+/* Reclaim: memory must come back as it was. */
 #include "reclaim.h"
 
 static const struct guest_case cases[] = {

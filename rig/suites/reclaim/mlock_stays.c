@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * mlock_stays: a page locked in memory is never taken out of it.
+ * mlock_stays: a page that is locked in memory is never reclaimed.
  *
  * The rule: mlock(2) promises that the pages stay in RAM until they are unlocked.
- * mlock_folio() (mm/mlock.c) takes a folio off the lists reclaim looks at, but
- * only one that lies in the locked range as a whole: one that lies there in part
- * stays on them, so that its other pages can be reclaimed, and what stands
- * between its locked pages and swap is try_to_unmap_one() (mm/rmap.c), which must
- * not unmap from a VM_LOCKED area (commit dc68badcede4 ("mm: mlock: update
- * mlock_pte_range to handle large folio") (in v6.7); commit b87537d9e2fe ("mm: rmap
- * use pte lock not mmap_sem to set PageMlocked") (in v4.4)).
+ * mlock_folio() (mm/mlock.c) takes a folio off the LRU lists, but only if the whole folio
+ * is in the locked range. A folio that is locked in part stays on the lists, so that its
+ * other pages can be reclaimed. Only try_to_unmap_one() (mm/rmap.c) keeps its locked pages
+ * from being swapped out: it must not unmap from a VM_LOCKED area (commit dc68badcede4
+ * ("mm: mlock: update mlock_pte_range to handle large folio") (in v6.7); commit
+ * b87537d9e2fe ("mm: rmap use pte lock not mmap_sem to set PageMlocked") (in v4.4)).
  *
- * A region of each of three folio sizes is locked in runs that begin and end
- * inside folios, and shared memory as well. Each round writes all pages, squeezes
- * the process by memory.reclaim and by MADV_PAGEOUT of what is not locked, and looks
- * at the page tables after each: a locked page which is not present was taken, and so
- * was one that costs its reader a major fault. At last all is unlocked and reclaimed,
- * which says that it was the lock that kept it.
+ * Regions of three folio sizes, and shared memory, are locked in runs that begin and end
+ * inside folios. Each round writes all pages, reclaims with memory.reclaim and with
+ * MADV_PAGEOUT of the pages that are not locked, and checks the page table after each. A
+ * locked page that is not present was reclaimed, and so was one that causes a major fault
+ * when it is read. At the end everything is unlocked and reclaimed, which shows that only
+ * the lock kept the pages in memory.
  */
 #include "reclaim.h"
 #include "expected.h"
@@ -31,7 +30,7 @@
 #define REGION_BYTES	(1UL << 20)
 #define REGION_MAX	(2UL << 20)
 
-/* Of each run of pages the middle is locked: no run is a folio's whole. */
+/* In each run of pages the middle is locked. No large folio is locked as a whole. */
 #define RUN_PAGES	16
 #define LOCKED_FROM	3
 #define LOCKED_TO	11
@@ -150,7 +149,10 @@ static void one_region(struct locked *l, const char *what, char *region, uint64_
 	size_t page;
 
 	expected_reset(&l->expected, what, region, l->bytes);
-	/* Before they are locked, for the runs are areas of their own, too small for a folio. */
+	/*
+	 * Before the runs are locked: each run becomes a VMA that is too small for a large
+	 * folio.
+	 */
 	for (page = 0; page < l->expected.pages; page++)
 		expected_write(&l->expected, page);
 	lru_drain_local();

@@ -15,10 +15,13 @@
 #define MIN_FREE	"/proc/sys/vm/min_free_kbytes"
 #define SCALE_FACTOR	"/proc/sys/vm/watermark_scale_factor"
 
-/* The largest: low is min and 30 % of the zone (mm/page_alloc.c, setup_per_zone_wmarks()). */
+/*
+ * The largest value: low is min plus 30 % of the zone (mm/page_alloc.c,
+ * setup_per_zone_wmarks()).
+ */
 #define SCALE_MAX	"3000"
 
-/* What is free shall be so much of the zone above min: half way to low. */
+/* The free memory shall be this part of the zone above min: half way to low. */
 #define ABOVE_MIN_PERCENT	15
 
 struct zones {
@@ -27,7 +30,7 @@ struct zones {
 	uint64_t node_free;
 };
 
-/* More changes than the kernel lets go uncounted. */
+/* More page-count changes than the kernel keeps in its per-CPU batches, so that it updates. */
 static void force_stat_update(void)
 {
 	size_t size = 128UL * threads_online() * page_size(), offset;
@@ -43,7 +46,7 @@ void pressure_prepare(void)
 {
 	lru_drain_local();
 	force_stat_update();
-	/* Whoever reads the counts has them brought up to date, reclaim itself has not. */
+	/* Reading the statistics updates them; reclaim does not update them itself. */
 	memcg_stat("anon");
 	if (!lru_make_idle())
 		bail("no /proc/self/clear_refs: %s", strerror(errno));
@@ -53,15 +56,15 @@ void pressure_bind(void *address, size_t size)
 {
 	unsigned long nodes = 1;
 
-	/* A kernel without NUMA has but this node. */
+	/* A kernel without NUMA has only this node. */
 	if (syscall(SYS_mbind, address, size, MPOL_BIND, &nodes, sizeof(nodes) * 8, 0) &&
 	    errno != ENOSYS)
 		bail("mbind: %s", strerror(errno));
 }
 
 /*
- * /proc/zoneinfo: "Node 0, zone   DMA32" and below it "  pages free     1234", and
- * "        managed  5678" among the same zone's other lines.
+ * /proc/zoneinfo has a line "Node 0, zone   DMA32", and below it, among others, the lines "
+ * pages free     1234" and "        managed  5678" of this zone.
  */
 static struct zones read_zones(void)
 {
@@ -87,7 +90,7 @@ static struct zones read_zones(void)
 	return z;
 }
 
-/* min is shared out by the sizes of the zones, and it is in KiB. */
+/* The kernel divides min among the zones by their sizes. min_free_kbytes is in KiB. */
 bool pressure_on(void)
 {
 	struct zones z = read_zones();
@@ -101,7 +104,7 @@ bool pressure_on(void)
 	return set_file(SCALE_FACTOR, SCALE_MAX) && set_file(MIN_FREE, value);
 }
 
-/* Writing the small values first: what they had is the janitor's to give back. */
+/* Lower the watermarks now; the supervising process restores the original values later. */
 void pressure_off(void)
 {
 	if (!set_file(MIN_FREE, "4096") || !set_file(SCALE_FACTOR, "10"))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Global pressure without using memory up: the watermarks go up instead, until what
- * is free lies between "min", where allocations fail or reclaim for themselves, and
- * "low", where they wake kswapd and go on.
+ * Global memory pressure without filling the memory: raises the watermarks instead, until
+ * the free memory lies between "min", where allocations fail or reclaim directly, and
+ * "low", where they wake kswapd and continue.
  */
 #ifndef PRESSURE_H
 #define PRESSURE_H
@@ -11,19 +11,19 @@
 #include <stddef.h>
 
 /*
- * Before memory.reclaim or memory.max: what this CPU faulted in is on the LRU, what
- * this process has mapped looks idle, and the kernel knows how much there is. Its
- * counts of a memory cgroup may be four seconds old, and the classic LRU, when it
- * believes there are no active pages, looks at none (mm/vmscan.c: inactive_is_low();
+ * Call before memory.reclaim or memory.max. It moves to the LRU what this CPU has faulted
+ * in, makes the pages of this process look idle, and updates the kernel's counts of the
+ * memory cgroup. These counts may be four seconds old, and the classic LRU does not scan
+ * the active list when it believes that the list is empty (mm/vmscan.c: inactive_is_low();
  * mm/memcontrol.c: mem_cgroup_flush_stats_ratelimited(), memcg_vmstats_needs_flush()).
- * Not under memory.max: it takes some memory and gives it back.
+ * Allocates some memory and frees it again, so do not call it while memory.max is set.
  */
 void pressure_prepare(void);
 
-/* The memory of [address, address + size) comes from node 0, where pressure_on() is felt. */
+/* Bind [address, address + size) to node 0, whose watermarks pressure_on() raises. */
 void pressure_bind(void *address, size_t size);
 
-/* False when the watermarks cannot be put around what is free. */
+/* False when there is not enough free memory above the watermarks. */
 bool pressure_on(void);
 void pressure_off(void);
 

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * pressure_matrix: whoever asks for memory back, however it is looked for and
- * wherever it goes, it comes back as it was.
+ * pressure_matrix: anonymous memory comes back as it was, for every way into reclaim, every
+ * LRU and every kind of swap.
  *
- * The rule is anon_roundtrip's; here each way into reclaim has to keep it, for each
- * comes with another scan_control and another context (mm/vmscan.c):
+ * The rule is that of anon_roundtrip. Each way into reclaim must keep it, because each has
+ * its own scan_control and its own context (mm/vmscan.c):
  * - memory.reclaim: user_proactive_reclaim(), which gives up early;
- * - memory.max, lowered below what is there: try_to_free_mem_cgroup_pages(), and the
- *   OOM killer if it frees nothing 16 times. So it meets pages that are idle, never
- *   swapped, and soon gone; with the disk, where they may all be under writeback, it is
- *   memory.high that is lowered, which comes to the same function and does not kill;
- * - MADV_PAGEOUT: reclaim_pages(), without a look at references;
- * - kswapd: balance_pgdat(), in a thread without an mm, woken by watermarks
- *   (pressure.c);
- * on the classic LRU (shrink_inactive_list()) and on the multi-generational one
- * (evict_folios(); commit ac35a4902374 ("mm: multi-gen LRU: minimal implementation")
- * (in v6.1)); to zram, which is done when it returns, and to a disk, where pages
- * are under writeback for a while and go only when that has ended
- * (folio_rotate_reclaimable()).
+ * - memory.max, set below the usage: try_to_free_mem_cgroup_pages(), and the OOM killer if
+ *   16 tries free nothing. So this is used on pages that are idle and are freed at once.
+ *   With swap on the disk all of them may be under writeback; there memory.high is used
+ *   instead, which calls the same function and does not kill;
+ * - MADV_PAGEOUT: reclaim_pages(), which does not check references;
+ * - kswapd: balance_pgdat(), in a thread without an mm, woken by the watermarks
+ *   (pressure.c).
  *
- * In each cell of that table a region, half of it small folios and half of 64 KiB
- * ones, is filled, reclaimed until at least half of it went out, and read back.
+ * Each on the classic LRU (shrink_inactive_list()) and on the multi-generational one
+ * (evict_folios(); commit ac35a4902374 ("mm: multi-gen LRU: minimal implementation") (in
+ * v6.1)); and each to zram, which has finished when it returns, and to a disk, where pages
+ * are under writeback for some time and are freed after that (folio_rotate_reclaimable()).
+ *
+ * In each cell of this table a region, half of it small folios and half of it 64 KiB
+ * folios, is filled, reclaimed until at least half of it was swapped out, and read back.
  */
 #include "reclaim.h"
 #include "expected.h"
@@ -33,14 +33,14 @@
 #define REGION_BYTES	(1UL << 20)
 #define LARGE_KB	64
 
-/* A cell is done when this much of the region went out, or after so many tries. */
+/* A cell ends when this much of the region was swapped out, or after this many tries. */
 #define ENOUGH		(REGION_BYTES / 2 / page_size())
 #define TRIES		16
 
 /*
- * Then kswapd is given so many milliseconds, one allocation each to wake it. Not more:
- * it never finds the node balanced, and gives it up after 16 runs without success,
- * until pages are freed while the watermarks are low again (kswapd_failures).
+ * kswapd gets this many milliseconds, with one allocation in each to wake it. Not more: it
+ * never finds the node balanced, and stops after 16 runs without success, until pages are
+ * freed while the watermarks are low again (kswapd_failures).
  */
 #define KSWAPD_TRIES	128
 
@@ -53,16 +53,16 @@ static const char * const swap_kind[] = { "zram", "disk" };
 
 struct matrix {
 	struct expected expected;
-	bool asynchronous;	/* what is swapped out is not free yet */
+	bool asynchronous;	/* swapped-out pages are freed later, after writeback */
 	unsigned int cpus;
 	unsigned int cpu;
-	uint64_t out[SWAP_KINDS][2][METHODS];	/* pages, of kind, LRU, method */
+	uint64_t out[SWAP_KINDS][2][METHODS];	/* pages swapped out, by kind, LRU, method */
 	uint64_t by_kswapd;
 	uint64_t kswapd_waits;
 	uint64_t cells;
 };
 
-/* What stays in this CPU's batches stays charged, unmapped or not: 31 pages a CPU. */
+/* Up to 31 folios in this CPU's batches stay charged to the cgroup, mapped or not. */
 static void next_cpu(struct matrix *m)
 {
 	lru_drain_local();
@@ -184,7 +184,10 @@ static void one_lru(struct matrix *m, unsigned int kind, bool mglru)
 	if (!lru_gen_set(mglru))
 		return;
 	for (method = 0; method < METHODS && !m->expected.bad; method++) {
-		/* A new one each time, because large folios go back as small ones. */
+		/*
+		 * A new region for each cell, because swap-in does not bring back large
+		 * folios.
+		 */
 		map_region(m);
 		m->out[kind][mglru][method] += cell(m, method);
 		region_unmap(m->expected.region, REGION_BYTES);
@@ -205,7 +208,7 @@ enum outcome pressure_matrix(const struct guest_args *args)
 	for (round = 0; round < args->iterations; round++)
 		for (kind = 0; kind < SWAP_KINDS && !m.expected.bad; kind++) {
 			if (!swap_only(swap_kind[kind]))
-				bail("there is no swap on %s", swap_kind[kind]);
+				bail("no swap on %s", swap_kind[kind]);
 			m.asynchronous = kind > 0;
 			one_lru(&m, kind, false);
 			one_lru(&m, kind, true);

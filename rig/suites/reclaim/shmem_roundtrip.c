@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * shmem_roundtrip: shared memory comes back from swap as it went, however it was
- * written and however it is read.
+ * shmem_roundtrip: shared memory comes back from swap as it was, however it was written and
+ * however it is read.
  *
- * The rule: a shmem folio that is clean may be dropped, so it must be dirty unless
- * it is all a hole ever was. Three ways make it so. A write fault marks it at once
- * (mm/memory.c: fault_dirty_shared_page()), and so does write(2); but shmem has no
- * write notification, so a page first mapped by a read is writable already
- * (mm/mmap.c, vma_wants_writenotify()), a later store is known to the PTE's dirty
- * bit alone, and try_to_unmap_one() (mm/rmap.c) must carry it over. And what was
- * swapped in has its swap entry taken away, so shmem_swapin_folio() (mm/shmem.c)
- * must mark it dirty although nobody wrote to it.
+ * The rule: a clean shmem folio may be dropped, so a folio must be dirty unless it was
+ * never written. A write fault marks it dirty at once (mm/memory.c:
+ * fault_dirty_shared_page()), and so does write(2). But shmem has no write notification: a
+ * page that was first mapped by a read is writable already (mm/mmap.c,
+ * vma_wants_writenotify()), and a later store sets only the PTE's dirty bit, which
+ * try_to_unmap_one() (mm/rmap.c) must move to the folio. And a page that is swapped in
+ * loses its swap entry, so shmem_swapin_folio() (mm/shmem.c) must mark it dirty although it
+ * was not written.
  *
- * A memfd of each of three folio sizes is written in all three ways, sent out,
- * read back by pread(2), sent out again without a write between, read through the
- * mapping, sent out, and some of its pages are punched out while they are in swap:
- * those read as zeroes (mm/shmem.c, shmem_undo_range()), their neighbours as ever.
+ * A memfd of each of three folio sizes is written in all three ways, swapped out, read back
+ * with pread(2), swapped out again without a write, read through the mapping, and swapped
+ * out. Then holes are punched for some pages that are in swap: they must read as zeroes
+ * (mm/shmem.c, shmem_undo_range()), and their neighbours as before.
  */
 #include "reclaim.h"
 #include "expected.h"
@@ -33,7 +33,10 @@
 #define REGION_MAX	(2UL << 20)
 #define CHUNK_PAGES	16
 
-/* How a page is written. Runs of pages are of one class, shorter than a folio. */
+/*
+ * How a page is written, the same for each run of RUN_PAGES pages, which is shorter than a
+ * folio.
+ */
 #define RUN_PAGES	8
 #define PUNCHED		32
 
@@ -55,7 +58,7 @@ struct shm {
 	uint64_t large_folios;
 };
 
-/* The folio's size for shared memory; false when this kernel has no such choice. */
+/* Select the folio size for shared memory. False when this kernel does not offer it. */
 static bool choose_size(unsigned int size_kb)
 {
 	char path[96];

@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * swapoff_under_load: swapoff(2) brings every page back to whom it belongs, while
- * its processes go on using it.
+ * swapoff_under_load: swapoff(2) brings every page back to its owner, while processes use
+ * them.
  *
- * The rule: try_to_unuse() (mm/swapfile.c) walks all processes and all shared memory
- * until nothing is left on the device; unuse_pte() puts a page in place of its swap
- * entry only if the PTE still is that entry when it holds the lock, for the owner
- * may have faulted it in meanwhile and written to it, and a page whose entry fork()
- * had copied it puts in as shared, not as exclusive (commit 78fbe906cc90
- * ("mm/page-flags: reuse PG_mappedtodisk as PG_anon_exclusive for PageAnon() pages")
- * (in v5.19)), because either owner could write to it in place. Shared memory
- * comes back by shmem_unuse() (mm/shmem.c), and dirty, because its copy in swap is
- * gone.
+ * The rule: try_to_unuse() (mm/swapfile.c) walks all processes and all shared memory until
+ * nothing is left on the device. unuse_pte() replaces a swap PTE only if it is unchanged
+ * when the lock is held: the owner may have faulted the page in meanwhile and written to
+ * it. A page whose swap entry was copied by fork() is mapped as shared, not as exclusive
+ * (commit 78fbe906cc90 ("mm/page-flags: reuse PG_mappedtodisk as PG_anon_exclusive for
+ * PageAnon() pages") (in v5.19)); otherwise one owner could write to it in place. Shared
+ * memory comes back through shmem_unuse() (mm/shmem.c), and is dirty, because its copy in
+ * swap is gone.
  *
- * Two threads have a private and a shared region each, all of it in swap. Then the
- * device is changed, zram for the disk for zram: the other one is switched on, this
- * one off, while the threads verify, rewrite and page out their pages, which go to
- * the other device. What a child has in common with us is in swap, too, and both
- * write to it afterwards.
+ * Two threads have a private and a shared region each, all in swap. Then swap moves from
+ * zram to the disk, or back: the other device is switched on and this one off, while the
+ * threads check, rewrite and page out their pages, which go to the other device. Memory
+ * that is shared with a forked child is in swap as well, and both processes write to it
+ * afterwards.
  */
 #include "reclaim.h"
 #include "expected.h"
@@ -35,11 +34,11 @@
 #define USER_BYTES	(512UL << 10)
 #define FORKED_BYTES	(256UL << 10)
 
-/* A user has dealt with so many pages before swapoff, and in all at each change. */
+/* Pages that each thread uses before swapoff, and in all for each change of the device. */
 #define BEFORE_SWAPOFF	8
 #define EACH_CHANGE	128
 
-/* After so many pages a user sends some of its own out again. */
+/* After every STRETCH pages, a thread pages out OUT_PAGES of its own. */
 #define STRETCH		64
 #define OUT_PAGES	8
 
@@ -51,8 +50,8 @@ struct user {
 	struct rng rng;
 	pthread_t thread;
 	struct load *load;
-	_Atomic uint32_t pages;	/* it has verified and rewritten */
-	_Atomic uint32_t until;	/* it rests when it has done so many */
+	_Atomic uint32_t pages;	/* that it has used so far */
+	_Atomic uint32_t until;	/* it sleeps when `pages` has reached this */
 	bool found_bad;
 } CACHE_ALIGNED;
 
@@ -86,7 +85,10 @@ static void use_page(struct user *u)
 
 	if (!expected_verify(e, page))
 		u->found_bad = true;
-	/* Most are only read: what was swapped in must go out again as it came. */
+	/*
+	 * Most pages are only read: a page that was swapped in must also survive a swap-out
+	 * without a write.
+	 */
 	if (!(random & 6))
 		expected_write(e, page);
 }
@@ -100,7 +102,10 @@ static void page_out_some(struct user *u)
 	region_pageout(expected_page(e, page), OUT_PAGES * page_size());
 }
 
-/* Rests between the changes: each page reclaimed there would cost an interrupt here. */
+/*
+ * Sleeps between the changes: while it was busy, each page reclaimed would cost an
+ * interrupt here.
+ */
 static void *run_user(void *arg)
 {
 	struct user *u = arg;
@@ -130,7 +135,7 @@ static void let_users_run(struct load *l, uint32_t pages)
 	}
 }
 
-/* Until each has at most so many pages to go. */
+/* Wait until each thread has at most `left` pages to go. */
 static void wait_for_users(struct load *l, uint32_t left)
 {
 	unsigned int k;
@@ -190,7 +195,7 @@ static void write_half(struct expected *e, size_t from)
 		expected_write(e, page);
 }
 
-/* A child that has what we have, in swap; it writes its half when it is told. */
+/* Fork a child that shares our memory, which is in swap. It writes its half on request. */
 static pid_t fork_child(struct load *l, int *go)
 {
 	struct expected *e = &l->forked;
@@ -213,7 +218,7 @@ static pid_t fork_child(struct load *l, int *go)
 	e->seed = mix64(e->seed);
 	if (read(pipe_fd[0], &byte, 1) == 1) {
 		write_half(e, 0);
-		/* Until the parent has written its half. */
+		/* Wait until the parent has written its half. */
 		if (read(pipe_fd[0], &byte, 1) == 1)
 			expected_verify_all(e);
 	}
@@ -222,7 +227,7 @@ static pid_t fork_child(struct load *l, int *go)
 	_exit(0);
 }
 
-/* If the child is gone, wait_for_child() is the one to notice. */
+/* If the child has died, wait_for_child() reports it. */
 static void next_step(int go)
 {
 	if (write(go, "", 1) != 1 && errno != EPIPE)
@@ -267,11 +272,14 @@ static void change_swap(struct load *l, const char *kind)
 	wait_for_users(l, EACH_CHANGE - BEFORE_SWAPOFF);
 	l->used_meanwhile -= pages_used(l);
 	if (!swap_only(kind))
-		bail("there is no swap on %s", kind);
+		bail("no swap on %s", kind);
 	l->used_meanwhile += pages_used(l);
 	wait_for_users(l, 0);
 	l->swapoffs++;
-	/* The child writes every other page, then we the rest, and neither sees the other's. */
+	/*
+	 * The child writes every other page, then the parent the rest; neither may see the
+	 * other's writes.
+	 */
 	next_step(go);
 	write_half(e, 1);
 	next_step(go);
@@ -353,7 +361,7 @@ enum outcome swapoff_under_load(const struct guest_args *args)
 	uint64_t change;
 
 	if (args->cpus <= USERS)
-		return skip("%d users need a CPU each besides swapoff's", USERS);
+		return skip("%d threads need a CPU each besides CPU 0", USERS);
 	swap_require(4 * USERS * USER_BYTES);
 	prepare(&l, args);
 	pin_self(0);

@@ -1,25 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * uffd_wp_and_soft_dirty_kept: what was noted in a PTE beside where its page is
- * goes with it to swap and back.
+ * uffd_wp_and_soft_dirty_kept: the uffd-wp and soft-dirty bits of a PTE survive a swap-out
+ * and swap-in.
  *
  * The rules:
- * - A page write-protected by userfaultfd stays so until somebody writes to it,
- *   whose write is then noticed; a checkpoint or a migration that misses one has
- *   lost data. try_to_unmap_one() (mm/rmap.c) puts the bit into the swap PTE,
- *   do_swap_page() takes it back: commit f45ec5ff16a7 ("userfaultfd: wp: support swap
- *   and page migration") (in v5.7). A shared page's PTE has nothing else to say
- *   once unmapped, so a marker stays in its place: commit 999dad824c39 ("mm/shmem:
- *   persist uffd-wp bit across zapping for file-backed") (in v5.19).
- * - A page written since the bits were cleared is soft-dirty
- *   (Documentation/admin-guide/mm/soft-dirty.rst), in swap too: commit 179ef71cbc08
- *   ("mm: save soft-dirty bits on swapped pages") (in v3.11). x86 has room for
- *   that bit, arm64 has not.
+ * - A page that is write-protected by userfaultfd stays so until it is written to, and that
+ *   write is noticed. A checkpoint or a migration that misses such a write loses data.
+ *   try_to_unmap_one() (mm/rmap.c) copies the bit to the swap PTE, and do_swap_page()
+ *   copies it back: commit f45ec5ff16a7 ("userfaultfd: wp: support swap and page
+ *   migration") (in v5.7). The PTE of a shared page would be empty after the unmapping, so
+ *   a marker replaces it: commit 999dad824c39 ("mm/shmem: persist uffd-wp bit across
+ *   zapping for file-backed") (in v5.19).
+ * - A page that was written since the bits were cleared is soft-dirty
+ *   (Documentation/admin-guide/mm/soft-dirty.rst), in swap too: commit 179ef71cbc08 ("mm:
+ *   save soft-dirty bits on swapped pages") (in v3.11). x86 has this bit, arm64 has not.
  *
- * Each round protects a region (or clears its soft-dirty bits), writes to some
- * pages, sends all out, looks, reads some back, writes to others both in memory
- * and in swap, sends all out and looks again. With UFFD_FEATURE_WP_ASYNC the
- * kernel notes a write by clearing the page's bit, and pagemap shows the bits.
+ * Each round write-protects a region (or clears its soft-dirty bits), writes to some pages,
+ * swaps everything out, checks the bits, reads some pages back, writes to others in memory
+ * and in swap, swaps everything out and checks again. With UFFD_FEATURE_WP_ASYNC the kernel
+ * notes a write by clearing the page's bit; pagemap shows the bits.
  */
 #include "reclaim.h"
 #include "expected.h"
@@ -34,12 +33,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Newer than the headers some of us compile with (in v6.7). */
+/* The feature is newer (in v6.7) than some systems' headers. */
 #define WP_ASYNC	(1ULL << 15)
 
 #define REGION_BYTES	(1UL << 20)
 
-/* A page's dice: what happens to it in a round. */
+/* What is done to a page in a round. */
 enum action { WRITTEN_FIRST, WRITTEN_LATER, READ_BACK, UNTOUCHED, ACTIONS };
 
 struct tracked {
@@ -49,7 +48,7 @@ struct tracked {
 	enum action *action;
 	bool *written;
 	int uffd;
-	bool soft_dirty;	/* this round is about those bits, not userfaultfd's */
+	bool soft_dirty;	/* checks soft-dirty bits in this round, not uffd-wp bits */
 	uint64_t wp_kept_out, wp_kept_in;
 	uint64_t dirty_kept_out, dirty_kept_in;
 	uint64_t noticed;
@@ -123,19 +122,19 @@ static void check_page_bits(struct tracked *t, size_t page)
 	if (t->soft_dirty) {
 		bool dirty = t->entries[page] & PAGEMAP_SOFT_DIRTY;
 
-		/* More dirty than was written loses nothing. */
+		/* Soft-dirty pages that were not written are no loss. */
 		t->dirty_unwritten += dirty && !wrote;
 		if (wrote && !dirty)
-			report_lost(t, page, out, "was written, and is not soft-dirty");
+			report_lost(t, page, out, "was written, but is not soft-dirty");
 		else if (wrote)
 			(*(out ? &t->dirty_kept_out : &t->dirty_kept_in))++;
 	} else {
 		bool protected = t->entries[page] & PAGEMAP_UFFD_WP;
 
 		if (protected && wrote)
-			report_lost(t, page, out, "was written, and userfaultfd was not told");
+			report_lost(t, page, out, "was written, but is still write-protected");
 		else if (!protected && !wrote)
-			report_lost(t, page, out, "was not written, and is no longer write-protected");
+			report_lost(t, page, out, "was not written, but is no longer write-protected");
 		else if (protected)
 			(*(out ? &t->wp_kept_out : &t->wp_kept_in))++;
 		t->noticed += wrote && !protected;
@@ -173,7 +172,7 @@ static void one_round(struct tracked *t, bool pageout)
 	check_bits(t);
 	send_out(t, pageout);
 	check_bits(t);
-	/* Of those to be written later every second one is still out when it is. */
+	/* Every second WRITTEN_LATER page stays in swap until it is written. */
 	for (page = 0; page < t->expected.pages; page++)
 		if (t->action[page] == READ_BACK ||
 		    (t->action[page] == WRITTEN_LATER && page & 1))
@@ -224,7 +223,7 @@ static char *shared_region(void)
 	return region;
 }
 
-/* A page just written is soft-dirty, where there is such a bit. */
+/* Where the architecture has the bit, a page that was just written is soft-dirty. */
 static bool has_soft_dirty(void)
 {
 	char *page = locked_alloc(page_size());
@@ -236,7 +235,7 @@ static bool has_soft_dirty(void)
 static void report(const struct tracked *t, bool soft_dirty)
 {
 	if (!soft_dirty)
-		diag("this architecture has no soft-dirty bits: only userfaultfd's were tested");
+		diag("no soft-dirty bits on this architecture: only uffd-wp bits were tested");
 	counter("soft_dirty_tested", soft_dirty);
 	counter("uffd_wp_kept_out", t->wp_kept_out);
 	counter("uffd_wp_kept_in", t->wp_kept_in);

@@ -1,51 +1,50 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * anon_lost_write: no write by another CPU is lost across unmap, pageout, free
- * and swap-in.
+ * anon_lost_write: no write by another CPU is lost when reclaim unmaps a page, writes it to
+ * swap and frees it, and the page is swapped in again.
  *
- * The rule: between the unmapping of a page and the moment its content is taken
- * for good (written to swap) or its memory is given away (freed), every CPU's TLB
- * entry for it must be gone. Reclaim batches these flushes, so the rule is kept in
- * two halves: set_tlb_ubc_flush_pending() notes who has to be flushed, and
- * try_to_unmap_flush_dirty() (before pageout) and try_to_unmap_flush() (before the
- * free) do it. commit d950c9477d51 ("mm: defer flush of writable TLB entries") (in
- * v4.3); commit 43b3dfdd0455 ("arm64: support batched/deferred tlb shootdown during
- * page reclamation/migration") (in v6.6).
+ * The rule: after a page was unmapped, every CPU's TLB entry for it must be flushed before
+ * its content is written to swap and before its memory is freed. Reclaim batches these
+ * flushes in two steps: set_tlb_ubc_flush_pending() notes what has to be flushed, and
+ * try_to_unmap_flush_dirty() (before pageout) and try_to_unmap_flush() (before the free)
+ * flush it. commit d950c9477d51 ("mm: defer flush of writable TLB entries") (in v4.3);
+ * commit 43b3dfdd0455 ("arm64: support batched/deferred tlb shootdown during page
+ * reclamation/migration") (in v6.6).
  *
- * One round, so that reclaim meets warm TLB entries on both architectures:
+ * A round makes reclaim meet warm TLB entries on both architectures:
  *
- * 1. All writers go to another window; the previous one, now idle, is paged out,
- *    its translations still in their TLBs.
- * 2. Each writer makes whole passes over the window: the pages are in, on the
- *    LRU, and in every writer's TLB.
- * 3. Reclaim takes the window while they write. By turns with MADV_PAGEOUT,
- *    which does not ask whether a page is in use, and with memory.reclaim,
- *    which does, so the accessed bits are cleared first (lru_make_idle()).
- * 4. Sometimes whole passes again: a writer with a stale entry writes to a page
- *    which is not the region's any more, and reads that back as if all were well.
- *    Not each time: on a broken kernel these writes land in memory that is somebody
- *    else's by now, and it should live to hear of it.
- * 5. mprotect() of some other page makes the kernel flush this mm if a batched
- *    flush may be pending (flush_tlb_batched_pending()): a clean kernel does
- *    nothing that matters, on a broken one stale entries are gone.
- * 6. Whole passes: what had been lost is seen.
+ * 1. All writers go to another window. The previous window, now idle, is paged out while
+ *    its translations are still in their TLBs.
+ * 2. Each writer makes whole passes over the new window. Its pages are now in memory, on
+ *    the LRU, and in every writer's TLB.
+ * 3. Reclaim takes the window while they write: in turn with MADV_PAGEOUT, which does not
+ *    check whether a page is in use, and with memory.reclaim, which does. Before the latter
+ *    the accessed bits are cleared (lru_make_idle()).
+ * 4. In two rounds of eight, whole passes again. A writer with a stale entry writes to a
+ *    page that no longer belongs to the region, and reads back what it wrote. Not in every
+ *    round: on a broken kernel these writes land in somebody else's memory, and the kernel
+ *    must live long enough to report the loss.
+ * 5. mprotect() of another page makes the kernel flush this mm if a batched flush may be
+ *    pending (flush_tlb_batched_pending()). On a correct kernel this changes nothing; on a
+ *    broken one the stale entries are gone.
+ * 6. Whole passes: now every lost write is seen.
  */
 #include "stale_tlb.h"
 #include "writers.h"
 
 /*
- * Small enough to be in the TLB of any CPU we know: 256 entries is QEMU's least for a busy
- * guest. There are many of them, so that reclaim has pages to choose from.
+ * Fits into the TLB of any CPU we know; QEMU's TLB of a busy guest has at least 256
+ * entries. The region has many windows, so that reclaim can choose among pages.
  */
 #define WINDOW_PAGES	128
 
-/* The LRU changes this many times in a run. */
+/* The case runs in this many phases, on each LRU in turn. */
 #define LRU_PHASES	4
 
 struct reclaimer {
 	struct writers *w;
 	uint64_t idle_by_pageout;
-	uint64_t shootdowns;		/* before */
+	uint64_t shootdowns;		/* at the start of the case */
 };
 
 static void page_out_idle(struct reclaimer *r, unsigned int window)

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * anon_lost_write_large: no write by another CPU is lost when the page is one of a
- * large folio: an mTHP mapped by PTEs, of each size the kernel offers, and a PMD's.
+ * anon_lost_write_large: no write by another CPU is lost when the page belongs to a large
+ * folio: an mTHP of each size that the kernel offers, mapped by PTEs, or a THP mapped by a
+ * PMD.
  *
- * The rule is that of anon_lost_write, and a large folio has more ways to break it:
+ * The rule is that of anon_lost_write. A large folio has more ways to break it:
  *
- * - The PTEs of one folio are cleared one by one, or several at once, and each of
- *   them must be in what is flushed: mm/rmap.c, try_to_unmap_one(). A huge PMD is
- *   split first, under the writers' hands (TTU_SPLIT_HUGE_PMD, split_huge_pmd_locked()),
- *   and its PTEs are then cleared like any others.
- * - One try_to_unmap_flush_dirty() covers all of the folio, which then is written
- *   whole, so the first page of it waits for the last (mm/vmscan.c,
- *   shrink_folio_list()). commit 5ed890ce5147 ("mm: vmscan: avoid split during
- *   shrink_folio_list()") (in v6.10).
- * - Each page has a swap entry of its own, consecutive ones in one folio:
- *   page_swap_entry() (include/linux/swap.h).
+ * - The PTEs of a folio are cleared one by one or several at once, and all of them must be
+ *   flushed: mm/rmap.c, try_to_unmap_one(). A huge PMD is split first, while the writers
+ *   use it (TTU_SPLIT_HUGE_PMD, split_huge_pmd_locked()), and then its PTEs are cleared as
+ *   others are.
+ * - One try_to_unmap_flush_dirty() covers the whole folio, and then the folio is written as
+ *   a whole. So its first page stays unmapped and not flushed until its last page is
+ *   unmapped too (mm/vmscan.c, shrink_folio_list()). commit 5ed890ce5147 ("mm: vmscan:
+ *   avoid split during shrink_folio_list()") (in v6.10).
+ * - Each page has its own swap entry; those of one folio are consecutive: page_swap_entry()
+ *   (include/linux/swap.h).
  *
- * Each size is a small anon_lost_write of its own. Swap-in brings single pages, or
- * folios of whatever size it likes, so a round begins with a window of new memory, to
- * which CPU 0 writes what the writers have in their books, while these are elsewhere.
+ * Each size is a small anon_lost_write of its own. Swap-in brings back single pages, or
+ * folios of a size that the kernel chooses. So every round begins with new memory for a
+ * window. CPU 0 writes the expected counts into it while the writers are in another window.
  */
 #include "stale_tlb.h"
 #include "writers.h"
@@ -31,10 +32,10 @@
 
 #define REGION_BYTES	(4UL << 20)
 
-/* So many, side by side, are in the TLB of any CPU we know, see anon_lost_write.c. */
+/* This many consecutive pages fit into the TLB of any CPU we know, see anon_lost_write.c. */
 #define WALKED_PAGES	128
 
-/* Of the first window only so much is taken in the first round. */
+/* The first round takes only this much of its window, see writers_gentle_pages(). */
 #define GENTLE_BYTES	(64UL << 10)
 
 struct large {
@@ -47,8 +48,9 @@ struct large {
 };
 
 /*
- * New memory for a window nobody walks, once what is there has been looked at. Mapped
- * anew, for MADV_DONTNEED would leave the page table, where a huge PMD finds no place.
+ * Replace the memory of a window that no writer uses, after checking it. Mapped again,
+ * because MADV_DONTNEED would leave the page table, and then no huge PMD could be mapped
+ * there.
  */
 static void renew(struct large *l, unsigned int window)
 {
@@ -59,7 +61,7 @@ static void renew(struct large *l, unsigned int window)
 	l->words += writers_verify_pages(w, window, w->window_pages);
 	if (mmap(start, size, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != start)
-		bail("cannot map a window anew: %s", strerror(errno));
+		bail("cannot map a window again: %s", strerror(errno));
 	region_advise(start, size, MADV_HUGEPAGE);
 	writers_rewrite(w, window, w->window_pages);
 }
@@ -105,9 +107,9 @@ static void note_folios(struct large *l, uint64_t allocated, uint64_t swapped_ou
 }
 
 /*
- * One folio's way through swap, before anybody races: its last page has the folio's
- * last swap entry, and whoever gives it another one is found out by this one look. A
- * second look at such a folio is more than CONFIG_DEBUG_VM lets a kernel survive.
+ * Send one folio through swap, before any race: its last page has the folio's last swap
+ * entry, so this one read shows a wrong entry. The other pages of such a folio are not
+ * read, because a kernel with CONFIG_DEBUG_VM would crash.
  */
 static bool last_page_comes_back(struct large *l)
 {
@@ -125,7 +127,7 @@ static bool last_page_comes_back(struct large *l)
 	if (read == pages)
 		return true;
 	evidence("page %zu of a folio of %u kB: wrote %zu, read back %" PRIu64
-		 " (alone, after swap)", pages - 1, l->size_kb, pages, read);
+		 " (after swap, no other CPU involved)", pages - 1, l->size_kb, pages, read);
 	atomic_fetch_add(&l->w.lost, 1);
 	return false;
 }

@@ -1,26 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * dio_pinned: after an O_DIRECT read a buffer holds what the disk holds, though reclaim
- * was at its pages all the while, and goes on holding it through swap.
+ * dio_pinned: after an O_DIRECT read, the buffer holds what the disk holds, although its
+ * pages were being reclaimed at the same time; and it still does after a swap-out and
+ * swap-in.
  *
- * The rule: while a page is pinned for DMA (FOLL_PIN, as by O_DIRECT) its content may
- * change at any time without any page table entry knowing, so
+ * The rule: while a page is pinned for DMA (FOLL_PIN, as by O_DIRECT), its content may
+ * change at any time without a trace in any PTE. So
  *
- * - reclaim leaves it where it is: folio_maybe_dma_pinned() before and after the unmapping
- *   (mm/vmscan.c, shrink_folio_list()), PageAnonExclusive and the pin count under the
- *   page table lock (folio_try_share_anon_rmap_pte()), and at last the reference count
- *   (__remove_mapping()). Whoever unlocks a folio between these, as batching may, has to
- *   ask again: "some checks seem missing in the batch check? eg. folio_maybe_dma_pinned"
- *   (Kairui Song on "[PATCH 2/2] mm, vmscan: flush TLB for every 31 folios evictions",
- *   2026-03-09).
- * - who had it pinned marks it dirty (Documentation/core-api/pin_user_pages.rst;
- *   block/bio.c, bio_set_pages_dirty()), or a page the swap cache knows as clean is
- *   dropped with what DMA has put there.
+ * - Reclaim does not take the page: it checks folio_maybe_dma_pinned() before and after the
+ *   unmapping (mm/vmscan.c, shrink_folio_list()), PageAnonExclusive and the pin count under
+ *   the page table lock (folio_try_share_anon_rmap_pte()), and at last the reference count
+ *   (__remove_mapping()). Code that unlocks a folio between these checks, as batching may,
+ *   must check again: "some checks seem missing in the batch check? eg.
+ *   folio_maybe_dma_pinned" (Kairui Song on "[PATCH 2/2] mm, vmscan: flush TLB for every 31
+ *   folios evictions", 2026-03-09).
+ * - The owner of the pin marks the page dirty (Documentation/core-api/pin_user_pages.rst;
+ *   block/bio.c, bio_set_pages_dirty()). Otherwise a page that is clean in the swap cache
+ *   is dropped, and the data that DMA has written is lost.
  *
- * Readers on all CPUs but the first read runs of blocks to runs of pages of their own
- * slice and never write there: what a page holds comes from the disk alone. Before each
- * read they look at what is there, which has been to swap since, and comes back clean.
- * CPU 0 reclaims just the pages a read is under way to.
+ * Readers on all CPUs but CPU 0 read runs of blocks into runs of pages of their own slice,
+ * and never write there: the content comes only from the disk. Before each read they check
+ * the pages, which have been swapped out since and are clean. CPU 0 reclaims the pages of a
+ * read that is under way.
  */
 #include "stale_tlb.h"
 #include "writers.h"
@@ -37,23 +38,27 @@
 #define RUN_PAGES_MAX	16
 #define BAD_MAX		32
 
-/* Between reads, for the reason in writers.c: CPU 0 is to get at them, too. */
+/*
+ * The readers rest between reads, for the reason in writers.c: CPU 0 must be able to
+ * reclaim.
+ */
 #define REST_NS_MAX	1000000
 
-/* How often CPU 0 looks whether a read has begun. */
+/* How often CPU 0 checks whether a read has begun. */
 #define LOOKS_MAX	100000
 
 /* Swap on disk and on zram, each with both LRUs. */
 #define PHASES		4
 
 /*
- * A read is soon over, and a busy host may not run both CPUs at once: in each phase so many
- * calls are to have been in reads, however many that takes, up to a multiple of the rounds.
+ * A read takes little time, and a busy host may not run both CPUs at once. In each phase
+ * this many MADV_PAGEOUT calls must fall into a read; the phase goes on for that, up to a
+ * multiple of its rounds.
  */
 #define CALLS_IN_READS		2
 #define ROUNDS_FACTOR		4
 
-/* Every so manieth call is memory.reclaim's, which takes what it finds. */
+/* Every sixteenth call is memory.reclaim, which chooses the pages itself. */
 #define MEMORY_RECLAIM_EVERY	16
 
 struct dio;
@@ -68,9 +73,9 @@ struct reader {
 	uint64_t reads;
 	uint64_t pages_read;
 	uint64_t pages_verified;
-	uint64_t stale;			/* until what was pending was flushed */
+	uint64_t stale;			/* pages that were wrong until a pending flush was done */
 	uint64_t swap_ins;
-	/* The read under way: its number, odd while it is, and where to. */
+	/* The current read: its number, which is odd while it is under way, and its pages. */
 	_Atomic uint32_t number CACHE_ALIGNED;
 	_Atomic uint32_t first;
 	_Atomic uint32_t pages;
@@ -84,8 +89,8 @@ struct dio {
 	char *region;
 	uint64_t by_pageout;
 	uint64_t by_memory_reclaim;
-	uint64_t calls_on_reads;	/* MADV_PAGEOUT of pages a read was under way to */
-	uint64_t calls_in_reads;	/* and the same read was still, afterwards */
+	uint64_t calls_on_reads;	/* MADV_PAGEOUT calls begun during a read of these pages */
+	uint64_t calls_in_reads;	/* and ended during the same read */
 	atomic_bool stop CACHE_ALIGNED;
 	_Atomic uint32_t bad;
 	_Atomic uint32_t reads_done;
@@ -107,8 +112,9 @@ static void verify(struct reader *me, unsigned int page, const char *when)
 	if (!pattern_first_fault(start, page_size(), block_key(d, me->blocks[page]), &fault))
 		return;
 	/*
-	 * Not this case's: where reclaim has unmapped and freed a clean page, and the read has
-	 * brought it back before reclaim's flush, this CPU's TLB still has the page that was.
+	 * A stale TLB entry of this CPU is another case's rule: reclaim has unmapped and
+	 * freed a clean page, and the page was swapped in again before reclaim's flush. So
+	 * check again after a flush.
 	 */
 	flush_pending_batch(me->other_page);
 	if (!pattern_first_fault(start, page_size(), block_key(d, me->blocks[page]), &fault)) {
@@ -174,7 +180,7 @@ static void *read_on(void *arg)
 	return NULL;
 }
 
-/* The pages of a read under way, so that pins and reclaim do meet. */
+/* Reclaim the pages of a read that is under way, so that reclaim meets pinned pages. */
 static void reclaim_pages_of_read(struct dio *d, struct reader *r)
 {
 	uint64_t before = vmstat("pswpout");
@@ -192,7 +198,7 @@ static void reclaim_pages_of_read(struct dio *d, struct reader *r)
 	d->calls_in_reads += number % 2 && number == atomic_load(&r->number);
 }
 
-/* A whole slice: what was read before, and is not pinned any more, nor dirty by hand. */
+/* Reclaim a whole slice: pages that are not pinned any more and that no PTE shows as dirty. */
 static void reclaim_slice(struct dio *d, const struct reader *r)
 {
 	uint64_t before = vmstat("pswpout");
@@ -201,7 +207,7 @@ static void reclaim_slice(struct dio *d, const struct reader *r)
 	d->by_pageout += vmstat("pswpout") - before;
 }
 
-/* One of them may be starved, all of them must not be. */
+/* Wait for a read by any reader: a busy host may starve one of them. */
 static void wait_for_read(struct dio *d, uint32_t done)
 {
 	while (atomic_load(&d->reads_done) == done && !atomic_load(&d->stop))
@@ -309,7 +315,7 @@ static void readers_finish(struct dio *d)
 	region_pageout(d->region, d->count * SLICE_PAGES * page_size());
 	for (k = 0; k < d->count; k++)
 		for (page = 0; page < SLICE_PAGES; page++)
-			verify(&d->reader[k], page, "in the end");
+			verify(&d->reader[k], page, "at the end");
 }
 
 static void report(const struct dio *d)
@@ -345,7 +351,7 @@ enum outcome dio_pinned(const struct guest_args *args)
 	unsigned int phase;
 
 	if (args->cpus < 2)
-		return skip("a reader needs a CPU besides the reclaimer's");
+		return skip("the readers need a CPU besides CPU 0");
 	d.seed = args->seed;
 	d.rng = rng_fork(args->seed, 0);
 	d.count = args->cpus - 1;

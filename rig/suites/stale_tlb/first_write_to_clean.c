@@ -1,34 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * first_write_to_clean: the first write to a clean page is kept, though the page is
- * being unmapped just then.
+ * first_write_to_clean: the first write to a clean page is kept, even if the page is
+ * unmapped at the same moment.
  *
- * A page swapped in by a read is mapped writable and clean (mm/memory.c,
- * do_swap_page()), and its first write asks nobody: the CPU sets the dirty bit. What
- * keeps that write is in three places:
+ * A page that is swapped in by a read is mapped writable and clean (mm/memory.c,
+ * do_swap_page()). Its first write causes no fault: the CPU sets the dirty bit. Three
+ * things keep this write:
  *
- * - The page table entry is read and cleared at once (ptep_get_and_clear()), so a
- *   dirty bit is in what was read, or the CPU finds the entry gone and faults: "If the
- *   entry was previously clean then the architecture must guarantee that a
- *   clear->dirty transition on a cached TLB entry is written through and traps if the
- *   PTE is unmapped" (mm/rmap.c, try_to_unmap_one()). x86 and arm64 with
- *   hardware-managed dirty state (FEAT_HAFDBS) do so by a locked update of the entry.
- * - That dirty bit goes to the folio (folio_mark_dirty()), so that a folio of the swap
- *   cache which was clean is written again instead of dropped.
- * - A dirty entry, and a clean one that was not dirty when it was noted, are flushed
- *   before the page is written or freed: set_tlb_ubc_flush_pending().
+ * - The PTE is read and cleared in one step (ptep_get_and_clear()). So either the dirty bit
+ *   is in the value that was read, or the CPU finds the PTE cleared and faults: "If the
+ *   entry was previously clean then the architecture must guarantee that a clear->dirty
+ *   transition on a cached TLB entry is written through and traps if the PTE is unmapped"
+ *   (mm/rmap.c, try_to_unmap_one()). x86, and arm64 with hardware-managed dirty state
+ *   (FEAT_HAFDBS), use a locked update of the PTE.
+ * - The dirty bit goes to the folio (folio_mark_dirty()). So a clean folio of the swap
+ *   cache is written again instead of dropped.
+ * - The TLB entries of a dirty PTE are flushed before the page is written, those of a clean
+ *   PTE before it is freed: set_tlb_ubc_flush_pending().
  *
- * commit d950c9477d51 ("mm: defer flush of writable TLB entries") (in v4.3), which
- * does not flush before pageout for clean entries, relies on the first; the window
- * was worried about when batching came: "We can lose data if we unmap a writable but
- * not dirty pte from a file page, and the task writes before we flush the TLB" (Rik van
- * Riel on "[PATCH 2/4] mm: Send a single IPI to TLB flush multiple pages when
- * unmapping", 2015-04-15).
+ * commit d950c9477d51 ("mm: defer flush of writable TLB entries") (in v4.3) does not flush
+ * clean PTEs before pageout, so it relies on the first point. This was discussed when
+ * batching was introduced: "We can lose data if we unmap a writable but not dirty pte from
+ * a file page, and the task writes before we flush the TLB" (Rik van Riel on "[PATCH 2/4]
+ * mm: Send a single IPI to TLB flush multiple pages when unmapping", 2015-04-15).
  *
- * One round: the window comes in by reads and is in every writer's TLB, clean. Then
- * reclaim takes it page by page and says so beforehand, and each page's one
- * writer writes to it about then, however busy the host. On a swap disk clean pages are
- * dropped with what the disk has; on zram v6.12 writes each of them again.
+ * One round: the window is swapped in by reads, so it is clean and in every writer's TLB.
+ * Then reclaim takes it page by page, and announces each page before it takes it. The
+ * page's writer writes to it at about this time, however busy the host is. With swap on the
+ * disk, a clean page is dropped and the disk keeps its content; with zram, v6.12 writes
+ * each clean page again.
  */
 #include "stale_tlb.h"
 #include "writers.h"
@@ -39,8 +39,9 @@
 #define PHASES		4
 
 /*
- * What one call takes: so near are a first write and the unmapping of its page. With 8,
- * unmap-reads-then-clears survived two runs of eight on arm64, with 1 one of 28.
+ * Pages per MADV_PAGEOUT call. This is how close a first write comes to the unmapping of
+ * its page. With 8, unmap-reads-then-clears survived two of eight runs on arm64; with 1,
+ * one of 28.
  */
 #define CHUNK_PAGES	1
 
@@ -70,7 +71,7 @@ static void pageout_behind_front(struct writers *w, unsigned int window, unsigne
 	w->by_pageout += vmstat("pswpout") - before;
 }
 
-/* First writes and reclaim at once, the former led by the latter. */
+/* Reclaim and first writes at the same time; reclaim leads. */
 static void race(struct clean *c, uint64_t round, unsigned int window)
 {
 	struct writers *w = &c->w;
@@ -86,8 +87,9 @@ static void race(struct clean *c, uint64_t round, unsigned int window)
 }
 
 /*
- * With page-cluster 0 each page that comes back from swap was reclaimed before, and
- * either written then or dropped as it was: the difference was dropped clean.
+ * With page-cluster 0, each page that is swapped in was reclaimed before: it was either
+ * written to swap or dropped clean. So the difference of the counts is what was dropped
+ * clean.
  */
 static void one_round(struct clean *c, uint64_t round)
 {
@@ -113,7 +115,10 @@ static void one_round(struct clean *c, uint64_t round)
 	c->dropped_clean += in > out ? in - out : 0;
 }
 
-/* swapoff has brought all pages in, without a place in swap, so not clean. */
+/*
+ * swapoff has swapped in all pages. They have no swap slot now, so they are not clean: page
+ * them out.
+ */
 static void move_to_swap_on(struct clean *c, const char *kind)
 {
 	if (!swap_only(kind))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Stale TLB entries: what a CPU may still do to a page the kernel took away. */
+/* Stale TLB entries: can a CPU still use a page after the kernel has unmapped it? */
 #include "stale_tlb.h"
 
 static const struct guest_case cases[] = {

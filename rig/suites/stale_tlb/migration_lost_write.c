@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * migration_lost_write: no write by another CPU is lost while the page moves to other
+ * migration_lost_write: no write by another CPU is lost while a page migrates to other
  * memory.
  *
- * The rule: a page's content is copied after the last CPU has lost its translation. A
- * list of folios is unmapped first, with the flushes batched, then flushed for all of
- * them at once, then copied one by one: mm/migrate.c, migrate_pages_batch(),
- * try_to_unmap_flush() at its label "move". commit 5dfab109d519 ("migrate_pages:
- * batch _unmap and _move") (in v6.3), commit 7e12beb8ca2a ("migrate_pages: batch
- * flushing TLB") (in v6.3). A huge PMD is replaced and flushed by
- * set_pmd_migration_entry() (mm/huge_memory.c).
+ * The rule: a page is copied only after every CPU's TLB entry for it was flushed. A list of
+ * folios is unmapped first, with the flushes batched; then one flush covers all of them;
+ * then they are copied one by one: mm/migrate.c, migrate_pages_batch(),
+ * try_to_unmap_flush() at the label "move". commit 5dfab109d519 ("migrate_pages: batch
+ * _unmap and _move") (in v6.3), commit 7e12beb8ca2a ("migrate_pages: batch flushing TLB")
+ * (in v6.3). A huge PMD is replaced and flushed by set_pmd_migration_entry()
+ * (mm/huge_memory.c).
  *
- * The writers of anon_lost_write write to a window while move_pages(2) takes it to the
- * other of two nodes, or compaction wherever it likes. In pages of order 0, in mTHP and
- * in PMD THP.
+ * The writers of anon_lost_write write to a window while move_pages(2) moves it to the
+ * other of two nodes, or compaction moves it anywhere. With folios of order 0, mTHP, and
+ * PMD-mapped THP.
  */
 #include "stale_tlb.h"
 #include "writers.h"
@@ -28,7 +28,7 @@
 #define REGION_BYTES	(4UL << 20)
 #define WALKED_PAGES	128
 
-/* Every so manieth round is compaction's, which looks at all of the memory. */
+/* Every fourth round uses compaction, which scans all of the memory. */
 #define COMPACTION_EVERY	4
 
 static const unsigned int sizes_wanted_kb[] = { 0, 64, 2048 };
@@ -56,7 +56,7 @@ static bool move_pages_to(struct writers *w, unsigned int first, unsigned int pa
 		       MPOL_MF_MOVE) >= 0;
 }
 
-/* The one of two nodes where a page is not. */
+/* The node, of two, where the page is not. */
 static int other_node(const struct writers *w, unsigned int page)
 {
 	void *address = w->region + page * page_size();
@@ -68,8 +68,8 @@ static int other_node(const struct writers *w, unsigned int page)
 }
 
 /*
- * Stale entries are gone afterwards, though the kernel knows of none: an entry of the
- * region that loses a permission is flushed, and nobody here misses this one.
+ * Flush the region, also if the kernel knows of no pending flush: mprotect() flushes PTEs
+ * that lose a permission, and no one needs PROT_EXEC here.
  */
 static void flush_region(const struct writers *w)
 {
@@ -80,7 +80,7 @@ static void flush_region(const struct writers *w)
 		bail("mprotect: %s", strerror(errno));
 }
 
-/* Pages moved meanwhile, in the writers' hands. */
+/* Migrate while the writers write. Returns the number of pages moved. */
 static uint64_t migrate(struct migration *m, unsigned int pages, uint64_t round)
 {
 	struct writers *w = &m->w;
@@ -103,7 +103,7 @@ static void one_round(struct migration *m, uint64_t round)
 {
 	struct writers *w = &m->w;
 	unsigned int windows = w->pages / w->window_pages;
-	/* move_pages() takes the whole of a folio, however few of its pages are named. */
+	/* move_pages() moves a whole folio, even if only some of its pages are named. */
 	unsigned int pages = m->size_kb ? w->window_pages : writers_gentle_pages(w, round);
 	bool compaction = round % COMPACTION_EVERY == COMPACTION_EVERY - 1;
 
@@ -164,7 +164,7 @@ enum outcome migration_lost_write(const struct guest_args *args)
 	if (!writers_init(&m.w, args))
 		return SKIPPED;
 	if (access("/sys/devices/system/node/node1", F_OK))
-		return skip("there is no second NUMA node to migrate to");
+		return skip("no second NUMA node to migrate to");
 	m.w.pages = (unsigned int)(REGION_BYTES / page_size());
 	m.w.taken_by = "migration";
 	m.w.resident = true;

@@ -1,29 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * read_after_free: a reader whose translations are warm never sees a byte of another
- * process which got the page next.
+ * read_after_free: a reader with a warm TLB entry never reads data of another process that
+ * was given the page after it was freed.
  *
- * The rule: before a page's memory is given away, every CPU's TLB entry for it is gone,
- * the clean and read-only ones, too: "if a PTE was dirty when it was unmapped ... it's
- * flushed before any IO is initiated on the page to prevent lost writes. Similarly, it
- * must be flushed before freeing to prevent data leakage" (mm/rmap.c,
- * try_to_unmap_flush()). For pages nobody wrote to, nothing is flushed before pageout,
- * and the calls before free_unref_folios() and at the end of shrink_folio_list()
- * (mm/vmscan.c) are all there is. commit 72b252aed506 ("mm: send one IPI per CPU to TLB
- * flush all entries after unmapping pages") (in v4.3).
+ * The rule: before a page is freed, every CPU's TLB entry for it is flushed, also the clean
+ * and read-only ones: "if a PTE was dirty when it was unmapped ... it's flushed before any
+ * IO is initiated on the page to prevent lost writes. Similarly, it must be flushed before
+ * freeing to prevent data leakage" (mm/rmap.c, try_to_unmap_flush()). For pages that were
+ * only read, nothing is flushed before pageout. Only the calls before free_unref_folios()
+ * and at the end of shrink_folio_list() (mm/vmscan.c) flush them. commit 72b252aed506 ("mm:
+ * send one IPI per CPU to TLB flush all entries after unmapping pages") (in v4.3).
  *
  * One round:
  *
- * 1. The readers go to another window, which comes in from swap, and make whole passes
- *    over it: clean pages, in every reader's TLB.
- * 2. One of them does not rest any more, for a CPU that comes back from idle flushes what
- *    it missed (x86-64: switch_mm_irqs_off()). Not all: CPU 0 has to be let run.
- * 3. CPU 0 reclaims the window, and wakes a neighbour, a process of its own on the same
- *    CPU, who takes as many pages, mostly the same ones, for they come last in, first
- *    out from this CPU's list of free pages; and writes to all of them. That they are
- *    the same ones is counted, by their frame numbers.
- * 4. Whole passes: a reader who sees anything but what was written to the region has
- *    seen the neighbour's memory.
+ * 1. The readers go to another window, which is swapped in, and make whole passes over it:
+ *    the pages are clean and in every reader's TLB.
+ * 2. One reader does not rest any more: a CPU that returns from idle flushes what it has
+ *    missed (x86-64: switch_mm_irqs_off()). Only one, because CPU 0 needs to run as well.
+ * 3. CPU 0 reclaims the window and wakes the neighbour, another process on the same CPU. It
+ *    allocates as many pages and writes to all of them. Most of them are the same pages,
+ *    because this CPU's free list is last in, first out; how many is counted by their frame
+ *    numbers.
+ * 4. Whole passes: a reader that sees anything but what was written to the region has read
+ *    the neighbour's memory.
  */
 #include "stale_tlb.h"
 #include "writers.h"
@@ -37,16 +36,19 @@
 
 #define WINDOW_PAGES	128
 
-/* Swap on zram and on disk, each with both LRUs. */
+/* Swap on zram, then on the disk; each on both LRUs. */
 #define PHASES		4
 
-/* What the neighbour writes, easily told in the evidence. */
+/*
+ * What the neighbour writes. "Neighbor" in ASCII, so that it is easy to see in the
+ * evidence.
+ */
 #define NEIGHBOURS_WORD	0x4e65696768626f72ULL
 
 struct neighbour {
 	int ask[2];
 	int answer[2];
-	uint64_t *frames;	/* of the pages it has got, shared */
+	uint64_t *frames;	/* of its pages; in shared memory */
 };
 
 struct after_free {
@@ -66,7 +68,7 @@ static void read_frames(uint64_t *frames, const void *start)
 		frames[i] = frames[i] & PAGEMAP_PRESENT ? frames[i] & PAGEMAP_PFN : 0;
 }
 
-/* A byte the other side waits for. */
+/* Send the byte that the other process waits for. */
 static void send_byte(int fd)
 {
 	if (write(fd, "", 1) != 1)
@@ -105,7 +107,7 @@ static void run_neighbour(struct neighbour *n)
 	_exit(0);
 }
 
-/* Before there is a memory cgroup to be in, or a thread. */
+/* Forks: call it before this process enters a memory cgroup or starts a thread. */
 static void start_neighbour(struct neighbour *n)
 {
 	pid_t pid;

@@ -11,19 +11,23 @@
 #include <unistd.h>
 
 /*
- * What CPU 0 owes it goes on owing while the interrupter spins. Not for ever: a writer
- * may be waiting for a lock which the interrupted one holds.
+ * CPU 0's flush stays pending while the interrupter spins. The spinning is limited, because
+ * the writer may wait for a lock that the interrupted operation holds.
  */
 #define SPIN_NS_MAX		50000000
 
 /*
- * munmap() is soon over, and the timers of a busy emulator come late: of so many rounds the
- * interrupter is to be in time, however many that takes, up to a multiple of what was asked for.
+ * munmap() takes little time, and timers are late on a busy emulator. The case goes on
+ * until the interrupter was in time in this many rounds, up to a multiple of the iterations
+ * asked for.
  */
 #define UNMAPS_IN_TIME		40U
 #define ROUNDS_FACTOR		4U
 
-/* Looked at so often that opening the file each time (pagemap_entry()) would be the case. */
+/*
+ * Uses an open file: pagemap_entry() opens it for each call, which would take most of the
+ * time here.
+ */
 static bool present(const struct revoke *r, unsigned int page)
 {
 	off_t offset = (off_t)((uintptr_t)r->window / page_size() + page) * 8;
@@ -35,11 +39,12 @@ static bool present(const struct revoke *r, unsigned int page)
 }
 
 /*
- * The longest run of the writers' pages without a translation: these are unmapped, and
- * the flush may not have been done. True when it looks like that.
+ * Find the longest run of the writer's pages that have no PTE: they are unmapped, and their
+ * flush may still be pending. True when it looks like that.
  *
- * Migration unmaps all pages, flushes, copies and maps them, each time from the first
- * to the last. Reclaim of dirty anonymous pages flushes for each, and may just have.
+ * Migration unmaps all pages, flushes, copies and maps them, each step from the first page
+ * to the last. Reclaim of dirty anonymous pages flushes after each page and may just have
+ * done so.
  */
 static bool find_unmapped(struct revoke *r)
 {
@@ -59,8 +64,8 @@ static bool find_unmapped(struct revoke *r)
 }
 
 /*
- * In time: only what is unmapped is taken, for a present page among it would have the
- * call flush the neighbours, too. Otherwise all pages.
+ * In time: take only the unmapped pages. If a present page was among them, the call would
+ * flush its neighbours too. Otherwise take all pages.
  */
 static void call_and_wait(struct revoke *r, bool in_time)
 {
@@ -77,7 +82,7 @@ static void call_and_wait(struct revoke *r, bool in_time)
 	revoke_wait_for_arrival(r, SPIN_NS_MAX);
 }
 
-/* True when it has done what it came for. */
+/* True when the interrupter has finished. */
 static bool try_call(struct revoke *r, uint32_t round, struct rng *rng)
 {
 	bool in_kernel = atomic_load(&r->in_kernel), pending, patient = round % 3;
@@ -85,8 +90,9 @@ static bool try_call(struct revoke *r, uint32_t round, struct rng *rng)
 	if (r->method == UNMAP_ANON)
 		return scavenge_try(r, round, rng);
 	/*
-	 * Every third time at once, whatever there is: the call's own flush is missed only where
-	 * none is owed, for what is owed has the call flush everything.
+	 * In every third round make the call at once, whatever is mapped. A missing flush
+	 * of the call itself shows only where none is pending, because a pending one makes
+	 * the call flush everything.
 	 */
 	pending = find_unmapped(r);
 	if (in_kernel && patient && (!pending || (r->method == RECLAIM_ANON && rng_below(rng, 2))))
@@ -135,9 +141,9 @@ static void map_window(struct revoke *r)
 {
 	const int rw = PROT_READ | PROT_WRITE;
 
-	/* No hole is left for anybody else's mapping. */
+	/* Reserve all addresses, so that nothing else is mapped there. */
 	map_at(r->window, HOT_PAGES + BALLAST_PAGES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-	/* What moves there later finds nothing to be unmapped first. */
+	/* mremap() then has nothing to unmap there first. */
 	map_at(r->spare, REVOKE_PAGES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	if (r->method == MIGRATE_FILE)
 		map_at(r->window, REVOKE_PAGES, rw, MAP_SHARED, r->file);
@@ -151,7 +157,7 @@ static void map_window(struct revoke *r)
 	r->scavenged_pages = 0;
 }
 
-/* By this CPU, so that all come from one node, and go to this CPU's when they are freed. */
+/* From this CPU, so that all pages come from one node and return to this CPU's free list. */
 static void touch_all(struct revoke *r)
 {
 	bool all = r->method == MIGRATE_ANON || r->method == MIGRATE_FILE;
@@ -174,7 +180,10 @@ struct move {
 	unsigned int count;
 };
 
-/* All pages of the first one's node, so that they go to the other one in one batch. */
+/*
+ * Choose the pages that are on the first page's node: they move to the other node in one
+ * batch.
+ */
 static void prepare_move(struct revoke *r, struct move *move)
 {
 	unsigned int k;
@@ -203,14 +212,14 @@ static void run_method(struct revoke *r, struct move *move)
 		memcg_reclaim(HOT_PAGES / 2 * page_size());
 		break;
 	default:
-		/* Some may be gone or busy by then. */
+		/* Some pages may be unmapped or busy by now. */
 		if (move_pages(move->count, move->pages, move->nodes, move->status) < 0)
 			bail("move_pages: %s", strerror(errno));
 	}
 	atomic_store(&r->in_kernel, false);
 }
 
-/* Until the interrupter has done its part; what CPU 0 does meanwhile can be interrupted. */
+/* Run the operation that the interrupter interrupts, and wait until it has finished. */
 static void run_interrupted(struct revoke *r, uint32_t round)
 {
 	static struct move move;
@@ -223,7 +232,10 @@ static void run_interrupted(struct revoke *r, uint32_t round)
 		bail("no /proc/self/clear_refs: %s", strerror(errno));
 	if (r->method == MIGRATE_ANON || r->method == MIGRATE_FILE)
 		prepare_move(r, &move);
-	/* Before it is told: it may look at once, and CPU 0 is not to owe nothing by then. */
+	/*
+	 * Set before the interrupter is armed: it may look at once, and CPU 0 must count as
+	 * being in the kernel by then.
+	 */
 	atomic_store(&r->in_kernel, true);
 	atomic_store(&r->armed, round);
 	futex_wake_all(&r->armed);
@@ -273,14 +285,17 @@ static void prepare(struct revoke *r, const struct guest_args *args)
 		bail("no /proc/self/pagemap: %s", strerror(errno));
 	r->statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 	r->ballast = memfd_create("ballast", MFD_CLOEXEC);
-	/* Here, and so not charged to what is to be reclaimed from. */
+	/*
+	 * Allocated before memcg_enter(), so that it is not charged to the cgroup that is
+	 * reclaimed from.
+	 */
 	if (r->statm < 0 || r->ballast < 0 ||
 	    posix_fallocate(r->ballast, 0, (off_t)(BALLAST_PAGES * page_size())))
 		bail("no ballast: %s", strerror(errno));
 	lock_present();
 	memcg_enter();
 	r->scavenged = region_map(SCAVENGE_PAGES * page_size(), page_size());
-	/* Its first fault ever would need the lock munmap() holds. */
+	/* The first fault in this mapping would need the lock that munmap() holds. */
 	*(volatile char *)r->scavenged = 1;
 	r->window = region_map((HOT_PAGES + BALLAST_PAGES) * page_size(),
 			       (HOT_PAGES + BALLAST_PAGES) * page_size());
@@ -318,7 +333,7 @@ static void report(const struct revoke *r)
 	counter("landed", atomic_load(&r->landed));
 }
 
-/* What CPU 0 does in a round; false when there have been enough of them. */
+/* Choose what CPU 0 does in a round. False after the last round. */
 static bool choose_method(struct revoke *r, const struct guest_args *args, uint32_t round,
 			  bool scavenging)
 {
@@ -339,7 +354,7 @@ enum outcome revoke_run(struct revoke *r, const struct guest_args *args, bool sc
 	uint32_t round, half = (uint32_t)(args->iterations / 2) | 1;
 
 	if (args->cpus < 2)
-		return skip("a writer needs a CPU besides that of the call");
+		return skip("the writers need a CPU besides CPU 0");
 	swap_require(4 * REVOKE_PAGES * page_size());
 	pin_self(0);
 	prepare(r, args);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Of revoke.h's interrupter: what munmap() has freed before it has returned. */
+/*
+ * The interrupter of revoke.h, for UNMAP_ANON: it allocates what munmap() has freed and has
+ * not flushed.
+ */
 #include "revoke.h"
 
 #include <errno.h>
@@ -9,13 +12,14 @@
 #include <unistd.h>
 
 /*
- * So many are taken at a time, and for two passes of the writer's. Few, for on a slow
- * CPU the pages it is after may not be free before the next time.
+ * The interrupter allocates this many pages at a time, and then waits for two passes of the
+ * writer. Few, because on a slow CPU the pages that it wants may be freed only before its
+ * next turn.
  */
 #define SCAVENGE_CHUNK		4U
 #define SCAVENGE_SPIN_NS	10000000
 
-/* Without a lock, which munmap() may hold. */
+/* Reads statm, which needs no lock; munmap() may hold mmap_lock. */
 unsigned long scavenge_shared_pages(const struct revoke *r)
 {
 	unsigned long size, resident, shared;
@@ -27,7 +31,7 @@ unsigned long scavenge_shared_pages(const struct revoke *r)
 	return shared;
 }
 
-/* Get what this CPU has freed last, make it ours, and let the writer go on for a while. */
+/* Allocate what this CPU has freed last, fill it, and let the writer run for a while. */
 static void scavenge(struct revoke *r, uint32_t round)
 {
 	struct revoke_writer *writer = &r->writer[r->active - 1];
@@ -48,10 +52,10 @@ bool scavenge_try(struct revoke *r, uint32_t round, struct rng *rng)
 {
 	bool in_kernel = atomic_load(&r->in_kernel);
 
-	/* Half a page table's are not told from all. */
+	/* The count is exact only to half a page table. */
 	if (in_kernel && scavenge_shared_pages(r) + BALLAST_PAGES - 256 > r->shared)
 		return false;
-	/* All is unmapped. Some time to free the first pages. */
+	/* Everything is unmapped. Wait until the first pages are freed. */
 	sleep_ns(1 + rng_below(rng, 2 * LOOK_NS));
 	in_kernel = atomic_load(&r->in_kernel);
 	r->in_time[r->method] += in_kernel && !r->scavenged_pages;
@@ -68,7 +72,7 @@ void scavenge_verify(struct revoke *r, uint32_t round)
 		if (!pattern_first_fault(r->scavenged + page * page_size(), page_size(),
 					 pattern_key(r->seed, round, page), &fault))
 			continue;
-		evidence("a page %s has freed, and CPU 0 got: at %zu wrote 0x%" PRIx64
+		evidence("a page %s has freed, then CPU 0 allocated: at %zu wrote 0x%" PRIx64
 			 ", read back 0x%" PRIx64 "%s", r->call_name, fault.offset, fault.wrote,
 			 fault.read, revoke_is_writers(fault.read) ? ", a writer's" : "");
 		revoke_note_landed(r);

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The writers of revoke.h, and what CPU 0 tells them. */
+/* The writers of revoke.h, and how CPU 0 controls them. */
 #include "revoke.h"
 
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/resource.h>
 
-/* Words of two writers are a cache line apart. */
+/* The words of two writers are a cache line apart. */
 #define WORD_STRIDE		64
 
-/* A refused store costs a signal: so many a round and writer tell enough. */
+/* A store that faults costs a signal, so a writer tries only this many per round. */
 #define TRIES_MAX		16
 
-/* Tells who wrote it, wherever it is found. */
+/* Marks a value as a writer's, wherever it is found. */
 #define MAGIC			0x5afe00
 #define MAGIC_MASK		0xffff00
 
@@ -32,7 +32,7 @@ static void on_fault(int signal_number)
 		storing = 0;
 		siglongjmp(refused, 1);
 	}
-	/* Not one of ours: let it happen again, for good. */
+	/* Not from store(): return to the instruction, and let it kill the process. */
 	signal(signal_number, SIG_DFL);
 }
 
@@ -74,7 +74,7 @@ void revoke_note_landed(struct revoke *r)
 		atomic_store(&r->stop, true);
 }
 
-/* The call has returned: whatever is stored now has to fault. */
+/* The call has returned: every store to what it took must fault. */
 static void store_to_taken(struct revoke *r, struct revoke_writer *me, struct rng *rng)
 {
 	unsigned int tries = r->taken_pages, k, page;
@@ -95,8 +95,9 @@ static void store_to_taken(struct revoke *r, struct revoke_writer *me, struct rn
 }
 
 /*
- * One pass over the writers' part. A page that refuses a store is gone, the others may
- * not be, or their translations may not; false when there is none left.
+ * One pass over the writer's part of the window. When a store to a page faults, that page
+ * is unmapped; the others, or their TLB entries, may still be there. False when no page is
+ * left.
  */
 static bool walk_pages(struct revoke *r, struct revoke_writer *me, uint32_t state)
 {
@@ -118,14 +119,17 @@ static bool walk_pages(struct revoke *r, struct revoke_writer *me, uint32_t stat
 
 _Static_assert(HOT_PAGES == 32, "a bit of `gone` for each");
 
-/* False while CPU 0 wants more passes. */
+/* False while CPU 0 waits for more passes. */
 static bool passes_done(struct revoke *r, struct revoke_writer *me)
 {
 	uint64_t wanted = atomic_load(&me->passes_wanted);
 
 	if (!wanted || atomic_load(&me->passes) < wanted)
 		return false;
-	/* What this CPU has faulted in must get to the LRU to be reclaimed. */
+	/*
+	 * Pages that this CPU has faulted in can only be reclaimed when they are on the
+	 * LRU.
+	 */
 	lru_drain_local();
 	atomic_store(&me->passes_wanted, 0);
 	signal_arrival(r);
@@ -141,10 +145,11 @@ static long times_preempted(void)
 }
 
 /*
- * With warm translations, until the call has returned. Not asleep: who wakes up has
- * his TLB flushed. Not storing: who meets a page already unmapped that his TLB has lost
- * waits for it in the kernel, holding a lock which the call needs. But once more after
- * somebody else was on this CPU, as migration is at its start, to drain LRU batches.
+ * Keep the translations in the TLB until the call has returned. Without sleeping: a CPU
+ * that wakes up has its TLB flushed. Without storing: a store to an unmapped page whose TLB
+ * entry is gone waits in the kernel, with a lock that the call needs. But one more pass
+ * after another thread has run on this CPU, as migration's drain of the LRU batches does at
+ * its start.
  */
 static void keep_warm(struct revoke *r, struct revoke_writer *me, uint32_t state)
 {
@@ -181,13 +186,13 @@ static void *write_on(void *arg)
 			signal_arrival(r);
 			sleep_until_next(r, me, state);
 		} else if (!walk_pages(r, me, state)) {
-			/* The call is under way, and soon has returned. */
+			/* All pages are unmapped: the call will return soon. */
 			sleep_until_next(r, me, state);
 		} else if (passes_done(r, me) && r->method != UNMAP_ANON) {
 			keep_warm(r, me, state);
 		}
 	}
-	/* CPU 0 may be waiting for a pass that will not come. */
+	/* CPU 0 may be waiting for this writer's next pass. */
 	signal_arrival(r);
 	return NULL;
 }

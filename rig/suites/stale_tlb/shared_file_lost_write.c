@@ -1,37 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * shared_file_lost_write: a store through a MAP_SHARED mapping of an ext4 file is on
- * the disk after the next fsync().
+ * shared_file_lost_write: a store through a MAP_SHARED mapping of an ext4 file is on the
+ * disk after the next fsync().
  *
- * Two rules, and both are about a store that makes neither a fault nor a dirty PTE:
+ * Two rules, both about a store that causes neither a fault nor a dirty PTE:
  *
- * - When writeback makes a page clean, its PTEs become clean and read-only and no
- *   CPU has a writable TLB entry left, so that the next store faults and makes the
- *   page dirty again (page_vma_mkclean_one(), by folio_clear_dirty_for_io()). commit
- *   d08b3851da41 ("[PATCH] mm: tracking shared dirty pages") (in v2.6.19).
- * - When reclaim has unmapped a dirty page, which it keeps, or a clean one, which it
- *   frees, no CPU has any TLB entry for it left in the end (try_to_unmap_flush() in
- *   shrink_folio_list()): nobody could make that page clean again, for writeback finds
- *   no PTE, and nobody could know who reads it. commit 72b252aed506 ("mm: send one IPI
- *   per CPU to TLB flush all entries after unmapping pages") (in v4.3).
+ * - When writeback cleans a page, its PTEs become clean and read-only, and no CPU keeps a
+ *   writable TLB entry. So the next store faults and makes the page dirty again
+ *   (page_vma_mkclean_one(), called by folio_clear_dirty_for_io()). commit d08b3851da41
+ *   ("[PATCH] mm: tracking shared dirty pages") (in v2.6.19).
+ * - Reclaim unmaps dirty pages, which it keeps, and clean ones, which it frees. In both
+ *   cases no CPU may have a TLB entry for the page in the end (try_to_unmap_flush() in
+ *   shrink_folio_list()). Otherwise writeback would find no PTE to clean and would miss
+ *   later stores, and a CPU could read memory that is used for something else. commit
+ *   72b252aed506 ("mm: send one IPI per CPU to TLB flush all entries after unmapping
+ *   pages") (in v4.3).
  *
  * One round:
  *
- * 1. Whole passes of the writers over another window: dirty, on the LRU, in the TLBs.
- * 2. Every other time reclaim takes the window while they write.
- * 3. Writeback of it while they write: msync, fdatasync, sync_file_range or sync.
- * 4. A whole pass. From here to the next round they only read.
- * 5. fdatasync, and what O_DIRECT reads is what the books say, word by word. A store
- *    that nobody knows of is in memory and not on the disk.
- * 6. Reclaim takes the window while they read it: it is clean, and freed. CPU 0 fills
- *    as much memory with something else; nobody must read that.
+ * 1. The writers make whole passes over another window: its pages are dirty, on the LRU,
+ *    and in the TLBs.
+ * 2. In every other round reclaim takes the window while they write.
+ * 3. Writeback of the window while they write: msync, fdatasync, sync_file_range or sync.
+ * 4. A whole pass. From here until the next round the writers only read.
+ * 5. fdatasync. Then every word of the window, read with O_DIRECT, must be as expected. A
+ *    store that the kernel did not notice is in memory and not on the disk.
+ * 6. Reclaim takes the window while they read it. It is clean, so it is freed. CPU 0 fills
+ *    the same amount of memory with another pattern, which no writer may ever read.
  *
- * At the end all caches are dropped and all of the file is read both ways.
+ * At the end the page cache is dropped, and the whole file is read both ways.
  *
- * Step 4 is there for what step 5 asks. Reclaim lets go of a dirty page (unlocks it)
- * before it flushes what it has unmapped; writeback may clean it in between, and a
- * store may follow through a TLB entry not yet flushed: that store is noticed with the
- * next one, which faults. What is asked here is that all flushes were done in the end.
+ * Step 4 is needed before step 5. Reclaim unlocks a dirty page before it flushes what it
+ * has unmapped. Writeback may clean the page in between, and a store may follow through a
+ * TLB entry that is not flushed yet. The next store to this page faults, and then the
+ * earlier store is noticed too. The case only requires that every flush was done in the
+ * end.
  */
 #include "stale_tlb.h"
 #include "writers.h"
@@ -51,8 +54,8 @@ struct shared_file {
 	struct writers *w;
 	int fd;
 	int direct;			/* the same file, O_DIRECT */
-	char *copy;			/* of a window, as it is on the disk */
-	char *other;			/* other memory for pages just freed */
+	char *copy;			/* a window as read from the disk */
+	char *other;			/* memory that may get the freed pages */
 	uint64_t writebacks[4];
 	uint64_t words_on_disk;
 };
@@ -67,7 +70,7 @@ static char *window_start(const struct shared_file *s)
 	return s->w->region + atomic_load(&s->w->window) * page_size();
 }
 
-/* One of the four ways, all of which wait for the disk. */
+/* Write back in one of four ways. Each of them waits for the disk. */
 static void write_back(struct shared_file *s, unsigned int way)
 {
 	const unsigned int range = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
@@ -95,7 +98,7 @@ static void write_back(struct shared_file *s, unsigned int way)
 	s->writebacks[way]++;
 }
 
-/* The writers only read: what is on the disk must be what the books say. */
+/* The writers only read now: the disk must hold what they have written. */
 static void check_disk(struct shared_file *s, unsigned int first)
 {
 	if (fdatasync(s->fd))
@@ -112,7 +115,7 @@ static void free_clean_pages(struct shared_file *s, uint64_t round, bool pageout
 	unsigned int page;
 
 	writers_reclaim(s->w, atomic_load(&s->w->window), window_bytes(s), pageout);
-	/* This CPU gets first what it has freed last. */
+	/* The kernel gives this CPU first what it has freed last. */
 	for (page = 0; page < s->w->window_pages; page++)
 		pattern_fill(s->other + page * page_size(), page_size(),
 			     pattern_key(s->w->seed, round, page));
@@ -134,12 +137,14 @@ static void one_round(void *arg, uint64_t round)
 	atomic_store(&w->window, rng_below(&w->rng, w->pages / w->window_pages) * w->window_pages);
 	writers_choose_busy_cpu(w);
 	/*
-	 * A CPU that changes to another process for a moment has no stale entries after it,
-	 * and with its next write the page is dirty, for all who wrote to it.
+	 * With WRITE_OWN, each page has only one writer. With WRITE_ALWAYS, a CPU that
+	 * switches to another process for a moment has no stale entries afterwards, and its
+	 * next store faults and makes the page dirty for all its writers: that hides a
+	 * missed store.
 	 */
 	set_mode(s, round % 2 ? WRITE_ALWAYS : WRITE_OWN);
 	if (round % 2)
-		/* Not memory.reclaim, which is made to wait where it finds dirty pages only. */
+		/* Not memory.reclaim: it is made to wait when it finds only dirty pages. */
 		writers_reclaim(w, atomic_load(&w->window), window_bytes(s), true);
 	write_back(s, round / 2 % 4);
 	writers_wait(w);
@@ -177,7 +182,7 @@ static void prepare(struct shared_file *s)
 	s->w->region = map_file(s, NULL);
 }
 
-/* Nothing of the file is in memory, and then all of it has to be right. */
+/* Drop the file from memory, then check all of it, on the disk and mapped. */
 static uint64_t verify_all(struct shared_file *s)
 {
 	unsigned int first;

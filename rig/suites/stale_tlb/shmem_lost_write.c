@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * shmem_lost_write: no store through a MAP_SHARED mapping of tmpfs is lost when
- * reclaim takes the page to swap.
+ * shmem_lost_write: no store through a MAP_SHARED mapping of tmpfs is lost when reclaim
+ * writes the page to swap.
  *
  * Two rules:
  *
- * - As with anonymous memory, every CPU's TLB entry is gone before the page is
- *   written (try_to_unmap_flush_dirty() in shrink_folio_list()) and freed. commit
+ * - As for anonymous memory, every CPU's TLB entry is flushed before the page is written
+ *   (try_to_unmap_flush_dirty() in shrink_folio_list()) and before it is freed. commit
  *   d950c9477d51 ("mm: defer flush of writable TLB entries") (in v4.3).
- * - A PTE's dirty bit is the folio's when it is unmapped (try_to_unmap_one()). tmpfs
- *   is where that matters: nobody counts its dirty pages, so a store to a page mapped
- *   by a read faults nowhere (vma_wants_writenotify()), and for a hole that has been
- *   read, and only then written, the PTE's bit is all that is known of the store. A
- *   folio thought to be clean is freed, not written: a hole again.
+ * - When a page is unmapped, the PTE's dirty bit goes to the folio (try_to_unmap_one()).
+ *   tmpfs depends on this: it does not count dirty pages, so a store to a page that was
+ *   mapped by a read causes no fault (vma_wants_writenotify()). If a hole was read first
+ *   and written later, the PTE's dirty bit is the only trace of the store. A folio that is
+ *   taken for clean is freed without being written, and the file has a hole there again.
  *
- * and, where two holes of three are filled with large folios, a third:
+ * Two of three holes are filled with large folios, for a third rule:
  *
  * - Where the PTEs of a large folio are cleared together, all its pages are flushed
- *   (set_tlb_ubc_flush_pending(), arm64's arch_tlbbatch_add_pending()). commit
- *   2f4ab3ac10e1 ("mm: support tlbbatch flush for a range of PTEs") (in v6.15).
+ *   (set_tlb_ubc_flush_pending(), arm64's arch_tlbbatch_add_pending()). commit 2f4ab3ac10e1
+ *   ("mm: support tlbbatch flush for a range of PTEs") (in v6.15).
  *
- * One round: as in anon_lost_write. In every other one the window is first made a
- * hole, the writers only read it, zeroes, and then write: page, translation and what
- * is stored are new.
+ * A round is like one of anon_lost_write. In every other round the window is first made a
+ * hole; the writers read it, which must give zeroes, and then write to it. So the page, its
+ * translation and what is stored are all new.
  */
 #include "stale_tlb.h"
 #include "writers.h"
@@ -47,7 +47,7 @@ struct shmem {
 	uint64_t rounds_holes;
 };
 
-/* A hole where nobody is, and the writers, who only look, into it. */
+/* Punch a hole where no writer is. Then the writers go there and only read. */
 static void read_hole(struct shmem *s, unsigned int window)
 {
 	struct writers *w = s->w;
@@ -55,7 +55,7 @@ static void read_hole(struct shmem *s, unsigned int window)
 	if (fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 		      (off_t)(window * page_size()), (off_t)(w->window_pages * page_size())))
 		bail("no FALLOC_FL_PUNCH_HOLE: %s", strerror(errno));
-	/* Not thp_choose(), which speaks of anonymous memory. */
+	/* Not thp_choose(), which is for anonymous memory. */
 	region_advise(w->region + window * page_size(), w->window_pages * page_size(),
 		      s->large && s->rounds_holes % 3 ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	writers_expect_zero(w, window, w->window_pages);
@@ -97,7 +97,7 @@ static void prepare(struct shmem *s)
 	lock_present();
 	memcg_enter();
 	s->w->other_page = locked_alloc(page_size());
-	/* A large folio is one in the file and in memory alike. */
+	/* Aligned in memory as in the file, so that large folios can be mapped. */
 	s->w->region = mmap(region_map(size, LARGE_KB * 1024), size, PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_FIXED, s->fd, 0);
 	if (s->w->region == MAP_FAILED)

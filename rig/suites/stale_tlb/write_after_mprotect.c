@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * write_after_mprotect: once mprotect(PROT_READ) has returned, no thread's store
- * lands.
+ * write_after_mprotect: after mprotect(PROT_READ) has returned, no store of another thread
+ * to this memory succeeds.
  *
- * The rule, first half: change_pte_range() has the TLB entries of what it made
- * read-only flushed before mprotect() returns (mm/mprotect.c, the mmu_gather of
+ * First rule: change_pte_range() has the TLB entries flushed, for all PTEs that it made
+ * read-only, before mprotect() returns (mm/mprotect.c, the mmu_gather of
  * change_protection_range()).
  *
- * Second half: a page that reclaim has just unmapped has no PTE to change, and its
- * flush is still owed by reclaim's batch: mprotect() must have it done
+ * Second rule: a page that reclaim has just unmapped has no PTE to change, but its flush
+ * may still be pending in reclaim's batch. mprotect() must do this flush
  * (flush_tlb_batched_pending()). commit 3ea277194daa ("mm, mprotect: flush TLB if
  * potentially racing with a parallel reclaim leaving stale TLB entries") (in v4.13).
  */

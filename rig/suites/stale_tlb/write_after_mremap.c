@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * write_after_mremap: once mremap() has moved pages, no thread's store to their old
- * address lands.
+ * write_after_mremap: after mremap() has moved pages, no store of another thread to their
+ * old address succeeds.
  *
- * The rule: move_ptes() flushes the old addresses before it lets go of the page
- * table's lock: commit eb66ae030829 ("mremap: properly flush TLB before releasing
- * the page") (in v4.19). A page that reclaim has just unmapped has no PTE to move,
- * and its flush is still owed by reclaim's batch: move_ptes() must have that done,
- * too (flush_tlb_batched_pending()): commit 3ea277194daa ("mm, mprotect: flush TLB if
+ * The rule: move_ptes() flushes the old addresses before it releases the page table lock:
+ * commit eb66ae030829 ("mremap: properly flush TLB before releasing the page") (in v4.19).
+ * A page that reclaim has just unmapped has no PTE to move, but its flush may still be
+ * pending in reclaim's batch; move_ptes() must do this flush too
+ * (flush_tlb_batched_pending()): commit 3ea277194daa ("mm, mprotect: flush TLB if
  * potentially racing with a parallel reclaim leaving stale TLB entries") (in v4.13).
  */
 #include "stale_tlb.h"

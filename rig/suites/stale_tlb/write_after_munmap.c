@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * write_after_munmap: once munmap() has returned, no thread's store to that memory
- * lands, and none lands in its pages once they are free for others to have.
+ * write_after_munmap: after munmap() has returned, no store of another thread to this
+ * memory succeeds, and no store reaches its pages after they were freed.
  *
- * The rule, first half: a page that reclaim has just unmapped has no PTE for
- * munmap() to clear, and its flush is still owed by reclaim's batch: zap_pte_range()
- * must have it done (flush_tlb_batched_pending()). commit 3ea277194daa ("mm,
- * mprotect: flush TLB if potentially racing with a parallel reclaim leaving stale
- * TLB entries") (in v4.13).
+ * First rule: a page that reclaim has just unmapped has no PTE for munmap() to clear, but
+ * its flush may still be pending in reclaim's batch. zap_pte_range() must do this flush
+ * (flush_tlb_batched_pending()). commit 3ea277194daa ("mm, mprotect: flush TLB if
+ * potentially racing with a parallel reclaim leaving stale TLB entries") (in v4.13).
  *
- * Second half: the mmu_gather keeps the pages until the TLBs have been flushed
- * (mm/mmu_gather.c, tlb_flush_mmu()). Every other round a real-time thread interrupts
- * munmap() and allocates what this CPU has freed last: a store of a writer to be found
- * in there was made through a translation of a page no longer the writer's.
+ * Second rule: the mmu_gather frees the pages only after the TLBs were flushed
+ * (mm/mmu_gather.c, tlb_flush_mmu()). In every other round a real-time thread interrupts
+ * munmap() and allocates the pages that this CPU has freed last. If it finds a writer's
+ * store there, the store used the translation of a page that had been freed.
  */
 #include "stale_tlb.h"
 #include "revoke.h"

@@ -6,40 +6,42 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* Words of two writers are a cache line apart. */
+/* The words of two writers are a cache line apart. */
 #define WORD_STRIDE	64
 
 /*
- * A writer rests after so many passes, for up to so long, but for one writer while
- * a reclaim call is under way, which keeps going.
+ * A writer sleeps for up to REST_NS_MAX after every PASSES_BETWEEN_RESTS passes. Only one
+ * writer, busy_cpu, goes on without a rest while pages are being taken.
  *
- * Why rest: reclaim on x86-64 waits, for each page, for an interrupt to be taken by
- * every busy CPU. With fewer host CPUs than guest CPUs one that spins is seldom there
- * to take it, and nothing gets reclaimed (measured: 30 times fewer pages a second).
- * QEMU has a guest's TLBI, arm64's way, wait for every vCPU that runs, likewise.
- * An idle CPU also has its flush deferred to its next switch_mm(), a rule of its own:
- * commit 145f573b89a6 ("x86/mm/tlb: Make lazy TLB mode lazier") (in v4.20).
+ * Why rest: on x86-64, reclaim waits for every page until each busy CPU has taken an
+ * interrupt. With fewer host CPUs than guest CPUs, a guest CPU that spins is often not
+ * running and cannot take it, so hardly anything is reclaimed (measured: 30 times fewer
+ * pages per second). QEMU lets arm64's TLBI wait for every running vCPU in the same way. An
+ * idle CPU also has its flush deferred until its next switch_mm(), which is a rule of its
+ * own: commit 145f573b89a6 ("x86/mm/tlb: Make lazy TLB mode lazier") (in v4.20).
  *
- * Why not all: for the same reason no entry is stale after a rest. What is wrong for
- * a millisecond only, between pageout and the flush before the free, is met by who is
- * awake all that time.
+ * Why not all writers: for the same reason, a CPU has no stale entries after a rest. Only a
+ * CPU that stays awake can meet a bug that lasts for a millisecond, such as the time
+ * between pageout and the flush before the free.
  */
 #define PASSES_BETWEEN_RESTS	8
 #define REST_NS_MAX		1000000
 
 /*
- * After so many rests not taken, a moment's one. In the seeded schedule a CPU that comes after one which
- * always uses its turn up never runs: QEMU gives it the instructions until the next timer, which are
- * none, and runs the timers for those after it (7.2, accel/tcg/tcg-accel-ops-icount.c:
- * icount_prepare_for_run()). If it is the next to have a lock, all wait for it, each giving its turn away.
+ * After this many skipped rests, busy_cpu sleeps for 1 ns. In the seeded schedule QEMU runs
+ * one CPU after the other. A CPU that comes after one that always uses its turn to the end
+ * never runs: QEMU gives it only the instructions until the next timer, which are none, and
+ * then runs the timers of the CPUs after it (7.2, accel/tcg/tcg-accel-ops-icount.c:
+ * icount_prepare_for_run()). If that CPU is the next owner of a lock, all others wait for
+ * it and give their turns away.
  */
 #define RESTS_SKIPPED_MAX	64
 
 #define WAIT_FOR_FRONT_NS	20000
 
 /*
- * A word is the count below, and above it who wrote it and where, so that a
- * page of somebody else's is told from an old copy of the right one.
+ * The lower half of a word is the count. The upper half says which writer wrote it and in
+ * which page, which tells another page's content from an old copy of the right page.
  */
 static uint64_t word_value(const struct writers *w, unsigned int cpu, unsigned int page,
 			   uint32_t count)
@@ -68,7 +70,7 @@ static void report_lost(struct writers *w, struct writer *me, unsigned int page,
 	else
 		evidence("page %u: CPU %u wrote %u, read back foreign 0x%" PRIx64 " (%s %s)",
 			 page, me->cpu, (uint32_t)wrote, read, when, what);
-	/* Count on from what is there: one lost write is reported once. */
+	/* Continue from the value that was read, so that one lost write is reported once. */
 	me->counts[page] = (uint32_t)(wrote >> 32 == read >> 32 ? read : wrote);
 	if (atomic_fetch_add(&w->lost, 1) + 1 >= LOST_MAX)
 		atomic_store(&w->stop, true);
@@ -87,8 +89,8 @@ static void check_word(struct writers *w, struct writer *me, unsigned int page, 
 }
 
 /*
- * The page is about to be taken: write to it at some time from now on. Asleep, for CPU 0
- * is waited for, and has to be let run.
+ * Write to the page at a random time after CPU 0 has reached it. Sleeps meanwhile, because
+ * CPU 0 needs the host's CPU.
  */
 static void wait_for_front(struct writers *w, unsigned int page, struct rng *rng)
 {
@@ -121,7 +123,10 @@ static void pass_done(struct writers *w, struct writer *me)
 
 	if (!wanted || passes < wanted)
 		return;
-	/* What this CPU has faulted in must get to the LRU to be reclaimed. */
+	/*
+	 * Pages that this CPU has faulted in can only be reclaimed when they are on the
+	 * LRU.
+	 */
 	lru_drain_local();
 	atomic_store(&me->passes_wanted, 0);
 	atomic_fetch_add(&w->arrived, 1);
@@ -134,7 +139,7 @@ static void rest(struct writers *w, struct writer *me, struct rng *rng)
 	bool busy = atomic_load(&w->reclaiming) || atomic_load(&w->no_rest);
 
 	if (atomic_load(&w->mode) == WRITE_PACED)
-		return;	/* it sleeps before each write */
+		return;	/* wait_for_front() sleeps before each write */
 	if (busy && atomic_load(&w->busy_cpu) == me->cpu) {
 		if (++me->rests_skipped % RESTS_SKIPPED_MAX)
 			return;
@@ -162,7 +167,7 @@ static void *write_on(void *arg)
 			rest(w, me, &rng);
 	}
 	me->swap_ins += thread_major_faults();
-	/* CPU 0 may be waiting for a pass that will not come. */
+	/* CPU 0 may be waiting for this writer's next pass. */
 	atomic_fetch_add(&w->arrived, 1);
 	futex_wake_all(&w->arrived);
 	return NULL;
@@ -182,7 +187,7 @@ void writers_rewrite(struct writers *w, unsigned int first, unsigned int pages)
 static void write_first(struct writers *w)
 {
 	writers_rewrite(w, 0, w->pages);
-	/* While nobody else uses it, so that what is resident later is the window. */
+	/* Before the writers use it, so that later only their window is in memory. */
 	if (!w->resident)
 		region_pageout(w->region, w->pages * page_size());
 }
@@ -218,7 +223,10 @@ void writers_wait(struct writers *w)
 	unsigned int k;
 
 	atomic_store(&w->arrived, 0);
-	/* The pass under way ends as passes + 1, the first whole one as passes + 2. */
+	/*
+	 * The current pass may have begun before this call. It ends as passes + 1; the
+	 * first whole pass after this call ends as passes + 2.
+	 */
 	for (k = 0; k < w->count; k++)
 		atomic_store(&w->writer[k].passes_wanted,
 			     atomic_load(&w->writer[k].passes) + 2);

@@ -1,28 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Writers on CPUs 1..cpus-1, each of which counts up in a word of its own in
- * every page of a shared region, and keeps its own locked book of what it wrote.
- * Before each write it reads its word back: anything but what the book says is a
- * lost write, and the only writer of the word knows which one.
+ * Writers on CPUs 1..cpus-1. In every page of a shared region each writer has a word of its
+ * own, in which it counts up. It keeps in locked memory which count it has written last.
+ * Before each write it reads its word back: any other value is a lost write.
  *
- * All writers walk the same window of pages, small enough to stay in their TLBs,
- * until CPU 0 gives them another.
+ * All writers walk over the same window of pages, which is small enough to stay in their
+ * TLBs, until CPU 0 gives them another window.
  */
 #ifndef WRITERS_H
 #define WRITERS_H
 
 #include "guest.h"
 
-/* What the writers do with each word of the window they walk. */
+/* What the writers do with the words of their window. */
 enum writers_mode {
-	WRITE_ALWAYS,		/* check it and count it up */
-	READ_ONLY,		/* check it: the page stays clean, its translation warm */
-	WRITE_OWN,		/* each page has its one writer, the others check it */
-	WRITE_PACED,		/* the same, and the writer waits for the front */
-	PARKED,			/* leave the CPU to others */
+	WRITE_ALWAYS,		/* check the word and count it up */
+	READ_ONLY,		/* only check it: the page stays clean and in the TLB */
+	WRITE_OWN,		/* each page has one writer, the others check their words */
+	WRITE_PACED,		/* as WRITE_OWN, and the writer waits for `front` */
+	PARKED,			/* sleep */
 };
 
-/* A broken kernel is scribbled over with every further write: enough is enough. */
+/*
+ * Stop after this many lost writes: each further write may corrupt memory that a broken
+ * kernel has given to somebody else.
+ */
 #define LOST_MAX	32
 
 struct writer {
@@ -31,22 +33,22 @@ struct writer {
 	unsigned int cpu;
 	uint32_t *counts;		/* per page: the last count written */
 	uint64_t writes;
-	uint64_t reads;			/* of words left as they were */
-	uint64_t raced;			/* of both, while pages were being taken */
+	uint64_t reads;			/* words checked and not written */
+	uint64_t raced;			/* reads and writes while pages were being taken */
 	uint64_t swap_ins;
 	uint32_t rests_skipped;		/* rests not taken */
 	_Atomic uint64_t passes;	/* whole passes over a window */
-	_Atomic uint64_t passes_wanted;	/* tell CPU 0 when there are so many; 0: do not */
+	_Atomic uint64_t passes_wanted;	/* notify CPU 0 at this number; 0: do not */
 } CACHE_ALIGNED;
 
 struct writers {
-	const char *taken_by;	/* for evidence(); NULL is reclaim */
+	const char *taken_by;	/* what takes the pages, for evidence(); NULL: reclaim */
 	char *region;
-	bool holes;		/* it starts as one: a word never written is 0 */
-	bool resident;		/* writers_start() leaves the region in memory */
+	bool holes;		/* the region starts as a hole: words are 0 until written */
+	bool resident;		/* writers_start() does not page the region out */
 	unsigned int pages;
 	unsigned int window_pages;
-	unsigned int walked;	/* pages of a window that are walked; 0 is all */
+	unsigned int walked;	/* pages of the window that the writers use; 0: all */
 	unsigned int count;
 	uint64_t seed;
 
@@ -66,115 +68,128 @@ struct writers {
 	_Atomic uint32_t busy_cpu;		/* does not rest while pages are taken */
 	atomic_bool stop;
 	_Atomic uint32_t mode;			/* enum writers_mode; writers_set() */
-	_Atomic uint32_t front;			/* WRITE_PACED leaves pages from here on */
-	_Atomic uint32_t pace_ns;		/* and is up to so long behind it */
+	_Atomic uint32_t front;			/* WRITE_PACED waits before this page */
+	_Atomic uint32_t pace_ns;		/* and sleeps up to this long after it */
 
 	/* Written by all. */
 	_Atomic uint32_t lost CACHE_ALIGNED;
 
-	/* Writers which have what CPU 0 wants. */
+	/* Number of writers that have made the passes CPU 0 waits for. */
 	_Atomic uint32_t arrived CACHE_ALIGNED;
 
 	struct writer writer[THREADS_MAX];
 };
 
 /*
- * The region is in swap when this returns, but for what the writers use. Books are
- * new and clean, totals are kept: a region after another can be written.
+ * Start the writers. The region is in swap when this returns, except for the pages that the
+ * writers use already. The expected counts start at 0; the totals continue, so that a case
+ * can use one region after another.
  */
 void writers_start(struct writers *w);
 
-/* Until every writer has begun and ended a pass, or a loss has stopped them. */
+/*
+ * Wait until every writer has begun and finished a pass, or until a lost write has stopped
+ * them.
+ */
 void writers_wait(struct writers *w);
 
-/* From the next page on. Who waits for PARKED writers, waits for ever. */
+/*
+ * Takes effect with the writers' next page. Do not call writers_wait() for PARKED writers:
+ * it would never return.
+ */
 void writers_set(struct writers *w, enum writers_mode mode);
 
 void writers_join(struct writers *w);
 
 /*
- * Take `bytes` from `page` on while the writers write: with MADV_PAGEOUT, or with
- * memory.reclaim, which takes what it finds. Pages swapped out are added to
+ * Reclaim `bytes` that start at `page` while the writers write: with MADV_PAGEOUT, or with
+ * memory.reclaim, which chooses the pages itself. The pages swapped out are added to
  * w->by_pageout or w->by_memory_reclaim.
  */
 void writers_reclaim(struct writers *w, unsigned int page, size_t bytes, bool pageout);
 
-/* writes, reads, writes_raced, writer_swap_ins, lost */
+/* Counters writes, reads, writes_raced, writer_swap_ins and lost. */
 void writers_report(struct writers *w);
 
 /*
- * A clean kernel does nothing here that matters to anybody, on a broken one stale
- * entries are gone: mprotect() of `other_page`, which nobody uses, flushes this mm
- * on all CPUs if a batched flush may be pending (flush_tlb_batched_pending()).
+ * Make stale TLB entries disappear. mprotect() of `other_page`, which nobody else uses,
+ * makes the kernel flush this mm on all CPUs if a batched flush may be pending
+ * (flush_tlb_batched_pending()). On a correct kernel this has no effect that matters.
  */
 void flush_pending_batch(char *other_page);
 
-/* Words of pages [first, first + pages) against the books; the words read. */
+/* Check the words of pages [first, first + pages). Returns the number of words. */
 uint64_t writers_verify_pages(struct writers *w, unsigned int first, unsigned int pages);
 
 /*
- * The words of pages [first, first + pages) as the books have them, after the
- * memory was given back. The writers must be elsewhere.
+ * Write the expected counts into pages [first, first + pages), whose memory was replaced.
+ * The writers must be in another window.
  */
 void writers_rewrite(struct writers *w, unsigned int first, unsigned int pages);
 
 /*
- * The same of a copy of these pages, taken from `where` ("the disk") while the
- * writers only read or were elsewhere.
+ * Check a copy of these pages, which was read from `where` ("the disk") while the writers
+ * only read or were in another window.
  */
 uint64_t writers_verify_copy(struct writers *w, unsigned int first, unsigned int pages,
 			     const char *copy, const char *where);
 
-/* A hole was punched into pages [first, first + pages), the writers being elsewhere. */
+/*
+ * Expect zeroes in pages [first, first + pages): a hole was punched there while the writers
+ * were in another window.
+ */
 void writers_expect_zero(struct writers *w, unsigned int first, unsigned int pages);
 
-/* Every word of the region against the books, from this CPU; the words read. */
+/* Check every word of the region from this CPU. Returns the number of words. */
 uint64_t writers_verify(struct writers *w);
 
-/* True when there is nothing left to find out. */
+/* True after LOST_MAX lost writes, and after writers_join(). */
 bool writers_stopped(struct writers *w);
 
-/* The rest is what the cases have in common (writers_case.c). */
+/* What the cases have in common (writers_case.c). */
 
 /*
- * One writer on each CPU but the first, a region of args->pages, and the seed. False,
- * with skip() called, when there is only one CPU.
+ * One writer on each CPU except CPU 0, a region of args->pages, and the seed. False, after
+ * skip(), when there is only one CPU.
  */
 bool writers_init(struct writers *w, const struct guest_args *args);
 
-/* Swap for it, this thread on CPU 0, a memory cgroup, and the region: private, of order 0. */
+/*
+ * Requires enough swap, moves this thread to CPU 0 and into a memory cgroup, and maps the
+ * region: private memory of order 0.
+ */
 void writers_map_anon(struct writers *w);
 
-/* Another writer than the last one may stay awake while pages are taken. */
+/* Choose at random the writer that does not rest while pages are taken. */
 void writers_choose_busy_cpu(struct writers *w);
 
 /*
- * The previous window goes to swap. The new one comes in by reads: its pages are clean,
- * and every writer has their translations.
+ * Page out the previous window and let the writers read the new one: its pages are clean,
+ * and in every writer's TLB.
  */
 void writers_read_window(struct writers *w, unsigned int window);
 
-/* How many pages of the window are taken in this round: few in the first ones. */
+/* The number of pages that this round takes from its window: few in the first rounds. */
 unsigned int writers_gentle_pages(const struct writers *w, uint64_t round);
 
 /*
- * one_round(arg, round) for each round until a write is lost. They are divided into
- * `lru_phases` phases, in turn on the classic and on the multi-generational LRU.
+ * Call one_round(arg, round) for each round until a write is lost. The rounds are divided
+ * into `lru_phases` phases, which use the classic and the multi-generational LRU in turn.
  */
 void writers_run_rounds(struct writers *w, uint64_t rounds, unsigned int lru_phases,
 			void (*one_round)(void *arg, uint64_t round), void *arg);
 
 /*
- * After the window was taken: lets lost writes show. Only in two rounds of eight the
- * writers go on with their stale entries before these are flushed: on a broken kernel
- * such writes land in memory that belongs to somebody else by now, and the kernel must
- * live long enough to report them.
+ * Call it after the window was taken. It makes lost writes visible. In two rounds of eight
+ * the writers go on with their stale entries before these are flushed. Not in every round:
+ * on a broken kernel such writes land in somebody else's memory, and the kernel must live
+ * long enough to report them.
  */
 void writers_end_round(struct writers *w, uint64_t round);
 
 /*
- * Unless a write was lost: all pages go through swap once more, so that the last check
- * does not read through a stale entry, and every word is checked. The words read.
+ * Unless a write was lost, page out the region once more, so that no stale entry is used in
+ * the last check, and check every word. Returns the number of words.
  */
 uint64_t writers_verify_after_swap(struct writers *w);
 

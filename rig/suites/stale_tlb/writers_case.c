@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What the cases with writers have in common: how they begin, their rounds, how they end. */
+/* What the cases with writers have in common: their beginning, their rounds and their end. */
 #include "writers.h"
 
 /*
- * A kernel that loses writes lets them land in memory given to somebody else, and the
- * more pages it has freed the sooner it crashes. So the first rounds take few pages: the
- * loss is reported before the kernel goes down.
+ * On a kernel that loses writes, these land in memory that was given to somebody else. The
+ * more pages it has freed, the sooner it crashes. So the first rounds take few pages: the
+ * lost write is reported before the kernel goes down.
  */
 #define GENTLE_ROUNDS	4
 #define FIRST_PAGES	8U

@@ -53,7 +53,7 @@ def test_our_protocol() -> None:
     assert test.evidence[0] == "page 17: CPU 2 wrote 42, read back 41"
     assert test.diagnostics == (
         "anon_lost_write: 4 writers, 64 pages, seed 7",
-        "3 more of the kind",
+        "3 more not printed",
     )
 
 
