@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Rule: a batch of PTEs ends where the page table ends, even if what is behind it in memory
-//   looks as if it went on. folio_unmap_pte_batch() in mm/rmap.c; commit ddd05742b45b
-//   ("mm/rmap: fix potential out-of-bounds page table access during batched unmap")
-//   (in v6.16). The mutant is that bug as v6.15 had it: all else that ends a batch still
-//   does, the PTEs' values first of all. pte-batch-overrun does not look at them.
+// Rule: a batch of PTEs ends at the end of the page table, even if the page behind it in
+//   memory looks like matching PTEs. folio_unmap_pte_batch() in mm/rmap.c; commit
+//   ddd05742b45b ("mm/rmap: fix potential out-of-bounds page table access during batched
+//   unmap") (in v6.16).
+//   The mutant is this bug as it was in v6.15: everything else that ends a batch still
+//   does, above all the values of the PTEs. pte-batch-overrun does not check these.
 // Killed-By: madv_free/straddle_page_table
 // Not-On: <v6.16: there is no folio_unmap_pte_batch()
 // Files: mm/rmap.c

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Rule: who has pinned a page for DMA into it marks it dirty, for no PTE knows of what a
-//   device writes, and a page the swap cache holds as clean is dropped by reclaim.
-//   Documentation/core-api/pin_user_pages.rst; block/bio.c: bio_set_pages_dirty() before,
-//   bio_check_pages_dirty() after the I/O.
+// Rule: the owner of a DMA pin marks the page dirty. No PTE shows what a device has
+//   written, and reclaim drops a page that is clean in the swap cache.
+//   Documentation/core-api/pin_user_pages.rst; block/bio.c: bio_set_pages_dirty() before
+//   the I/O, bio_check_pages_dirty() after it.
 //   The mutant does neither.
 // Killed-By: stale_tlb/dio_pinned
 // Files: block/bio.c

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Rule: what was written after MADV_FREE stays, where the folio is mapped by a PMD:
-//   one byte written keeps all of it. __discard_anon_folio_pmd_locked() in
-//   mm/huge_memory.c, called by try_to_unmap_one(); commit 735ecdfaf4e8 ("mm/vmscan:
-//   avoid split lazyfree THP during shrink_folio_list()") (in v6.11).
+// Rule: what was written after MADV_FREE stays, also when the folio is mapped by a PMD:
+//   one written byte keeps the whole folio. __discard_anon_folio_pmd_locked() in
+//   mm/huge_memory.c, called by try_to_unmap_one(); commit 735ecdfaf4e8 ("mm/vmscan: avoid
+//   split lazyfree THP during shrink_folio_list()") (in v6.11).
 // Killed-By: madv_free/large_partial_redirty
 // Not-On: v6.12: in its stable releases try_to_unmap_one() does not call
-//   unmap_huge_pmd_locked(): it splits the PMD, and lazyfree-discards-dirty does it all.
+//   unmap_huge_pmd_locked(). It splits the PMD, and lazyfree-discards-dirty covers that.
 // Files: mm/huge_memory.c
 
 @@

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Rule: a lazyfree folio that is clean stays lazyfree when it cannot be discarded because
-//   somebody holds a reference: whoever writes to it makes it dirty. Made swapbacked,
-//   it would be swapped out later, and never be given back for free.
-//   try_to_unmap_one() in mm/rmap.c; commit faeb2831b517 ("mm: set folio swapbacked iff
-//   folios are dirty in try_to_unmap_one") (in v6.15).
+// Rule: a clean lazyfree folio stays lazyfree when it cannot be discarded because of an
+//   extra reference; only a write makes it dirty. If it became swapbacked, it would be
+//   swapped out later instead of dropped. try_to_unmap_one() in mm/rmap.c; commit
+//   faeb2831b517 ("mm: set folio swapbacked iff folios are dirty in try_to_unmap_one") (in
+//   v6.15).
 // Killed-By: madv_free/extra_reference_stays_lazyfree
-// Not-On: <v6.15: older kernels do make it swapbacked.
+// Not-On: <v6.15: older kernels make it swapbacked.
 // Files: mm/rmap.c
 
 @@

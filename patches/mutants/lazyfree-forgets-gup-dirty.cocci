@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Rule: whether a lazyfree folio was written to is asked of the folio, not of the PTE
-//   alone: direct I/O writes past the page tables, and makes the folio dirty only.
+// Rule: a lazyfree folio is dirty if its own flag is set, not only if the PTE is dirty:
+//   direct I/O writes without the page tables and sets only the folio's flag.
 //   try_to_unmap_one() in mm/rmap.c; commit 6c8e2a256915 ("mm: fix race between MADV_FREE
 //   reclaim and blkdev direct IO read") (in v5.18).
 // Killed-By: madv_free/gup_redirty

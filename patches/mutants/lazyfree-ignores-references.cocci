@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Rule: a lazyfree folio is discarded only if nobody but its mappings and reclaim
-//   itself holds a reference: a read from the disk may be on its way into it, and
-//   nothing is dirty before that is done. try_to_unmap_one() in mm/rmap.c; commit
-//   6c8e2a256915 ("mm: fix race between MADV_FREE reclaim and blkdev direct IO read")
-//   (in v5.18).
+// Rule: a lazyfree folio is discarded only if all its references are those of its
+//   mappings and of reclaim. A direct read from a disk may be in progress, and it sets the
+//   dirty flag only at its end. try_to_unmap_one() in mm/rmap.c; commit 6c8e2a256915 ("mm:
+//   fix race between MADV_FREE reclaim and blkdev direct IO read") (in v5.18).
 // Killed-By: madv_free/extra_reference_keeps_page, madv_free/gup_redirty
 // Files: mm/rmap.c
 

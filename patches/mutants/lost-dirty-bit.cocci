@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Rule: unmapping a PTE that is dirty makes its folio dirty, or nobody writes it out.
-//   try_to_unmap_one() in mm/rmap.c. Where a filesystem counts dirty pages the folio
-//   is dirty already: the first write faults (vma_wants_writenotify() in mm/mmap.c or
-//   mm/vma.c). tmpfs does not: a hole that is read first is mapped clean and writable,
-//   and from then on the PTE is all that knows of a write.
+// Rule: unmapping a dirty PTE makes its folio dirty; otherwise the folio is not written
+//   out. try_to_unmap_one() in mm/rmap.c. On a filesystem that counts dirty pages the folio
+//   is dirty already, because the first write faults (vma_wants_writenotify() in mm/mmap.c
+//   or mm/vma.c). On tmpfs it is not: a hole that is read first is mapped clean and
+//   writable, and a later write sets only the PTE's dirty bit.
 //   The mutant drops the dirty bit of file folios.
 // Killed-By: stale_tlb/shmem_lost_write, reclaim/shmem_roundtrip
 // Files: mm/rmap.c

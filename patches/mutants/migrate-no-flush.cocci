@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Rule: a page is copied to where it migrates only when no TLB entry for the old place
-//   is left: what is written there after the copy is lost. try_to_migrate_one() in
-//   mm/rmap.c flushes, or notes the flush for try_to_unmap_flush() in mm/migrate.c;
-//   commit 7e12beb8ca2a ("migrate_pages: batch flushing TLB") (in v6.3).
+// Rule: a migrating page is copied only after all TLB entries for its old place were
+//   flushed; a write to the old place after the copy is lost. try_to_migrate_one() in
+//   mm/rmap.c flushes, or notes the flush for try_to_unmap_flush() in mm/migrate.c; commit
+//   7e12beb8ca2a ("migrate_pages: batch flushing TLB") (in v6.3).
 //   The mutant does neither.
 // Killed-By: stale_tlb/migration_lost_write
 // Files: mm/rmap.c

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Rule: reclaim does not free a folio that is pinned for DMA: what the device writes
-//   afterwards would be in memory that is not the buffer any more. Several checks keep
-//   the rule, each of them enough for anonymous pages: folio_maybe_dma_pinned() before
-//   and after the unmapping, and the reference count in pageout() and in
-//   __remove_mapping() (mm/vmscan.c), folio_try_share_anon_rmap_pte() in
-//   try_to_unmap_one() (mm/rmap.c). So to break one of them alone is to break nothing.
-//   The mutant breaks all of them for pinned folios.
+// Rule: reclaim does not free a folio that is pinned for DMA; the device would write to
+//   memory that is no longer the buffer. Several checks keep this rule, and each of them is
+//   enough for anonymous pages: folio_maybe_dma_pinned() before and after the unmapping,
+//   and the reference count in pageout() and in __remove_mapping() (mm/vmscan.c),
+//   folio_try_share_anon_rmap_pte() in try_to_unmap_one() (mm/rmap.c). To break one of them
+//   breaks nothing, so the mutant breaks all of them for pinned folios.
 // Killed-By: stale_tlb/dio_pinned
 // Files: mm/rmap.c, mm/vmscan.c
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Rule: a page written since the soft-dirty bits were cleared is soft-dirty, in
-//   swap and after it: Documentation/admin-guide/mm/soft-dirty.rst; commit
-//   179ef71cbc08 ("mm: save soft-dirty bits on swapped pages") (in v3.11), by which
-//   try_to_unmap_one() puts the bit into the swap PTE.
-//   The mutant leaves it out of the swap PTE of a page that was present.
+// Rule: a page that was written since the soft-dirty bits were cleared is soft-dirty, in
+//   swap and after swap-in: Documentation/admin-guide/mm/soft-dirty.rst; commit
+//   179ef71cbc08 ("mm: save soft-dirty bits on swapped pages") (in v3.11):
+//   try_to_unmap_one() copies the bit to the swap PTE.
+//   The mutant does not copy it.
 // Killed-By: reclaim/uffd_wp_and_soft_dirty_kept
 // Equivalent-On: arm64: it has no soft-dirty bit (no HAVE_ARCH_SOFT_DIRTY):
 //   pte_soft_dirty() is 0 (include/linux/pgtable.h), so the branch is never taken.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Rule: each page of a large folio has a swap entry of its own, the folio's first plus its
-//   index: page_swap_entry() in include/linux/swap.h, used by try_to_unmap_one() in
+// Rule: each page of a large folio has its own swap entry, the folio's first one plus the
+//   page's index: page_swap_entry() in include/linux/swap.h, used by try_to_unmap_one() in
 //   mm/rmap.c.
-//   The mutant gives all of them the first one. So that the books of the swap area stay
-//   right, and nothing but the data is wrong, the first one's users are counted, and no
-//   swap PTE says that it is the only one.
+//   The mutant gives the first entry to all pages. It also counts the users of that
+//   entry, and marks no swap PTE as exclusive, so that the swap area's accounting stays
+//   correct and only the data is wrong.
 // Killed-By: reclaim/anon_roundtrip, reclaim/pressure_matrix, stale_tlb/anon_lost_write_large
 // Files: mm/rmap.c
 

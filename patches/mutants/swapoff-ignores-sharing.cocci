@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Rule: swapoff() maps a page as exclusive only where its swap PTE says so. One
-//   whose entry fork() has copied is somebody else's, too, and who writes to it
-//   first must copy it: commit 1493a1913e34 ("mm/swap: remember PG_anon_exclusive via
-//   a swp pte bit") (in v5.19), unuse_pte().
-//   The mutant takes every page for exclusive.
+// Rule: swapoff() maps a page as exclusive only if its swap PTE says so. Where fork() has
+//   copied the entry, another process has the page too, and the first to write must copy
+//   it: commit 1493a1913e34 ("mm/swap: remember PG_anon_exclusive via a swp pte bit") (in
+//   v5.19), unuse_pte().
+//   The mutant treats every page as exclusive.
 // Killed-By: reclaim/swapoff_under_load
 // Files: mm/swapfile.c
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Rule: a PTE write-protected by userfaultfd is still so when its page is in swap,
-//   and when it is back. try_to_unmap_one() puts the bit into the swap PTE, from
-//   where do_swap_page() takes it: commit f45ec5ff16a7 ("userfaultfd: wp: support
-//   swap and page migration") (in v5.7).
-//   The mutant leaves it out of the swap PTE of a page that was present.
+// Rule: a PTE that is write-protected by userfaultfd is still so when its page is in
+//   swap, and after swap-in. try_to_unmap_one() copies the bit to the swap PTE, and
+//   do_swap_page() copies it back: commit f45ec5ff16a7 ("userfaultfd: wp: support swap and
+//   page migration") (in v5.7).
+//   The mutant does not copy it to the swap PTE.
 // Killed-By: reclaim/uffd_wp_and_soft_dirty_kept
 // Files: mm/rmap.c
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Rule: reclaim does not unmap what is in an mlock()ed mapping, a part of a large folio
-//   whose other parts it may unmap included. try_to_unmap_one() in mm/rmap.c
-//   (VM_LOCKED); commit 1acbc3f93614 ("mm: handle large folio when large folio in
+// Rule: reclaim does not unmap pages of an mlock()ed mapping, not even when they are a
+//   part of a large folio whose other pages may be unmapped. try_to_unmap_one() in
+//   mm/rmap.c (VM_LOCKED); commit 1acbc3f93614 ("mm: handle large folio when large folio in
 //   VM_LOCKED VMA range") (in v6.7).
 // Killed-By: reclaim/mlock_stays, madv_free/vma_split
 // Files: mm/rmap.c

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Rule: all PTEs of a lazyfree folio are cleared before it is taken out of the rmap, once:
-//   page by page it looks partially mapped, is queued for a split and counted in
-//   split_deferred, and somebody else's reference makes it swapbacked meanwhile.
-//   folio_unmap_pte_batch() in mm/rmap.c; commit 354dffd29575 ("mm: support batched unmap
-//   for lazyfree large folios during reclamation") (in v6.15).
+// Rule: all PTEs of a lazyfree folio are cleared before the folio is removed from the
+//   rmap, in one step. Page by page it would look partially mapped: it is queued for a
+//   split and counted in split_deferred, and an extra reference makes it swapbacked
+//   meanwhile. folio_unmap_pte_batch() in mm/rmap.c; commit 354dffd29575 ("mm: support
+//   batched unmap for lazyfree large folios during reclamation") (in v6.15).
 // Killed-By: madv_free/split_deferred_zero
 // Not-On: <v6.16: there is no folio_unmap_pte_batch()
 // Files: mm/rmap.c

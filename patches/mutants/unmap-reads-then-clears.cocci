@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Rule: a PTE is read and cleared at once when its page is unmapped. The CPU sets the
-//   dirty bit on the first write to a clean page without asking anybody: either that is
-//   in what was read, or the CPU finds the PTE gone and faults. ptep_get_and_clear() in
-//   try_to_unmap_one() (mm/rmap.c), or get_and_clear_ptes() where it takes several.
-//   The mutant reads first and clears afterwards. Two milliseconds lie between, as
-//   long as an interrupt or a hypervisor may well keep a CPU there: without it the window
-//   is a few instructions, and how often it is met says more of the host than of the case.
+// Rule: a PTE is read and cleared in one step when its page is unmapped. The CPU sets the
+//   dirty bit at the first write to a clean page without a fault: either the bit is in the
+//   value that was read, or the CPU finds the PTE cleared and faults. ptep_get_and_clear()
+//   in try_to_unmap_one() (mm/rmap.c), or get_and_clear_ptes() for several.
+//   The mutant reads first and clears two milliseconds later, which is a delay that an
+//   interrupt or a hypervisor can cause. Without the delay the window is a few
+//   instructions, and the result depends more on the host than on the case.
 // Killed-By: stale_tlb/first_write_to_clean
 // Files: mm/rmap.c
 

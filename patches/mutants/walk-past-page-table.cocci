@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Rule: the walk over a folio's PTEs goes on in the next page table when it has come to the
-//   end of one: behind it in memory is somebody else's page.
-//   page_vma_mapped_walk() in mm/page_vma_mapped.c; commit ace71a19cec5 ("mm: introduce
-//   page_vma_mapped_walk()") (in v4.11).
+// Rule: at the end of a page table, the walk over a folio's PTEs continues in the next
+//   table: behind the table in memory is somebody else's page. page_vma_mapped_walk() in
+//   mm/page_vma_mapped.c; commit ace71a19cec5 ("mm: introduce page_vma_mapped_walk()") (in
+//   v4.11).
 // Killed-By: madv_free/straddle_page_table
 // Files: mm/page_vma_mapped.c
 
