@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Benchmarks: which counters of which case, and what follows from them.
+"""A benchmark: a case of the suite `bench`, and the metrics computed from its counters.
 
-The programs are the cases of the suite `bench`; one module of rig/benches for each.
+Each module of rig/benches declares one benchmark.
 """
 
 from collections.abc import Mapping
@@ -22,29 +22,31 @@ class Metric:
 
     name: str
     title: str
-    """As it stands in the table."""
+    """Its name in the table."""
     of: str
     per: str = ""
     factor: float = 1
     time: bool = False
-    """It is of seconds, which under TCG are the emulator's."""
+    """It depends on seconds, which under TCG measure the emulator."""
     lacking: str = ""
-    """Why some kernels or schedules do not count it."""
+    """Why some architectures or schedules do not have it."""
 
     def value(self, counters: Mapping[str, int]) -> float | None:
-        """None where the kernel does not offer it, or nothing was there to divide by."""
+        """None if the kernel does not have the counter, or the divisor is 0."""
         if self.of not in counters or (self.per and not counters.get(self.per)):
             return None
         return counters[self.of] * self.factor / (counters[self.per] if self.per else 1)
 
 
-BROADCAST = "flushes that are broadcast, as arm64's are, send no IPI and no kernel counts them"
+BROADCAST = "arm64's flushes are broadcast by hardware: no IPI is sent, and no kernel counts them"
 COUNTED_BY_ICOUNT = "--schedule seeded counts them"
 
 
 def of_reclaim(kind: str) -> tuple[Metric, ...]:
-    """What a cover letter on reclaim counts, and the same for each page reclaimed; of `anon` or
-    `file` pages."""
+    """The counts of a cover letter on reclaim, and the same per page reclaimed.
+
+    `kind`: `anon` or `file` pages.
+    """
     scan, steal = f"pgscan_{kind}", f"pgsteal_{kind}"
     return (
         Metric(name="ops_per_s", title="bogo ops/s", of="bogo_ops", per="nanoseconds",
@@ -69,16 +71,16 @@ class Benchmark:
     name: str
     summary: str
     case: str
-    """Of the suite `bench`."""
+    """A case of the suite `bench`."""
     work: str
-    """How much is done, for the head of the table."""
+    """The amount of work, for the head of the table."""
     metrics: tuple[Metric, ...]
     image: str = "test"
-    """Of images/, with what the case needs besides itself."""
+    """An image of images/ that has what the case needs."""
 
     @property
     def live_only(self) -> str:
-        """Why it has no seeds, or nothing."""
+        """Why it does not run in the seeded schedule; empty if it does."""
         (case,) = suite.cases_of(self.selection)
         return case.live_only
 
@@ -88,19 +90,20 @@ class Benchmark:
 
     def sample(self, counters: Mapping[str, int], machine: Machine) -> dict[str, float]:
         """The metrics of one run."""
-        known = dict(counters)
+        extended = dict(counters)
         if isinstance(machine.schedule, Seeded):
-            # What -icount counts: every CPU's instructions move the one virtual clock.
-            known["instructions"] = known.get("nanoseconds", 0) >> machine.schedule.shift
-        values = ((metric.name, metric.value(known)) for metric in self.metrics)
+            # With -icount the instructions of all CPUs advance one virtual clock.
+            nanoseconds = counters.get("nanoseconds", 0)
+            extended["instructions"] = nanoseconds >> machine.schedule.shift
+        values = ((metric.name, metric.value(extended)) for metric in self.metrics)
         return {name: value for name, value in values if value is not None}
 
     def metric(self, name: str) -> Metric:
-        return next(one for one in self.metrics if one.name == name)
+        return next(metric for metric in self.metrics if metric.name == name)
 
 
 def judged(metric: Metric, machine: Machine) -> bool:
-    """Whether a difference in it says anything of hardware."""
+    """Whether a difference in it tells anything about hardware."""
     return not metric.time or machine.accel is Accel.KVM
 
 
@@ -109,8 +112,8 @@ def known() -> dict[str, Benchmark]:
 
 
 def metrics() -> dict[str, tuple[str, ...]]:
-    """Of each benchmark, by their names."""
-    return {name: tuple(metric.name for metric in one.metrics) for name, one in known().items()}
+    """The names of each benchmark's metrics."""
+    return {name: tuple(metric.name for metric in bench.metrics) for name, bench in known().items()}
 
 
 def pick(name: str) -> Benchmark:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""128 MiB of lazyfree folios of a PMD, each written to since: reclaim gives up on all of them."""
+"""128 MiB of PMD-mapped lazyfree folios, each written after MADV_FREE: reclaim keeps them all."""
 
 from rig.benches.benchmark import COUNTED_BY_ICOUNT, Benchmark, Metric
 
 BENCH = Benchmark(
     name="lazyfree_redirtied",
-    summary="128 MiB of lazyfree folios of a PMD, redirtied, and MADV_PAGEOUT",
+    summary="128 MiB of PMD-mapped lazyfree folios, each written again, then MADV_PAGEOUT",
     case="lazyfree_redirtied",
     work="alloc: 128M in folios of 2M   MADV_FREE   a write to each   MADV_PAGEOUT",
     metrics=(

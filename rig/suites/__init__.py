@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One package for each suite: its `SUITE`, its C program, its kernel `config`."""
+"""One package per suite: its `SUITE`, its C program, its kernel `config`."""

@@ -2,8 +2,8 @@
 """What a suite is, and how one of its cases is run in a guest.
 
 A suite is a package under `rig/suites/`: its `SUITE`, its C program, its kernel `config`. The
-program finds out what happened; how much of it is enough is said here, in floors. A suite whose
-programs are somebody else's says in two functions how they are made and run.
+program counts what happened; the floors here say how much is enough. A suite with programs from
+elsewhere (kselftest_mm) has two functions that build and run them.
 """
 
 import time
@@ -23,58 +23,58 @@ from rig.verdict import ktap
 from rig.verdict.rules import CaseResult, Floor, Outcome, Trouble, judge, not_run
 
 PAGES_STEP = 128
-"""A case's pages are so many, or a multiple (guestlib/guest.c)."""
+"""The number of pages of a case is a multiple of this (guestlib/guest.c)."""
 
 SEED = 1
-"""What a run uses unless it is told otherwise."""
+"""The default of --seed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
     name: str
     guards: str
-    """The rule of the kernel it guards, and where that rule comes from."""
+    """The kernel's rule that the case tests, and where it comes from."""
     floors: tuple[Floor, ...]
     iterations: int = 1
     pages: int = 0
-    """Of the memory it works on, where it may be less; 0 is for the case alone to decide."""
+    """Pages that it works on, where --pages may lower it; 0: not selectable."""
     deadline: float = 20
-    """Seconds on hardware."""
+    """Seconds on hardware; accelerators scale it."""
     live_only: str = ""
-    """Why it cannot be run in the seeded schedule."""
+    """Why it does not run in the seeded schedule; empty if it does."""
     seeded_iterations: int = 0
-    """Fewer, where one CPU after the other takes its turn; 0 is as many as elsewhere."""
+    """Iterations in the seeded schedule, where the CPUs run in turn; 0: `iterations`."""
     promised: tuple[str, ...] = ()
-    """Cases that are run though the kernel's version does not promise what they test."""
+    """Cases (SUITE/CASE) that the kernel must pass whatever its version (--promise)."""
     command: str = ""
-    """How its program is called, where it is not the suite's own."""
+    """The command line, for a program from elsewhere; empty for the suite's own."""
 
     def scaled(self, iterations: int, pages: int = 0) -> "Case":
-        """The case with so many iterations and pages (0: its own), its floors in proportion.
+        """The case with this many iterations and pages (0: its own), and floors in proportion.
 
-        Somebody else's program takes no number of iterations.
+        A program from elsewhere has no such options.
         """
         if self.command:
             return self
-        some, size = iterations or self.iterations, min(pages, self.pages) or self.pages
-        part = Fraction(some, self.iterations) * Fraction(size or 1, self.pages or 1)
+        count, size = iterations or self.iterations, min(pages, self.pages) or self.pages
+        part = Fraction(count, self.iterations) * Fraction(size or 1, self.pages or 1)
         floors = tuple(
             replace(floor, at_least=max(1, int(floor.at_least * part))) for floor in self.floors
         )
-        return replace(self, iterations=some, pages=size, floors=floors)
+        return replace(self, iterations=count, pages=size, floors=floors)
 
     def seeded(self, iterations: int, pages: int = 0) -> "Case":
-        """The case as the seeded schedule runs it, with so many iterations (0: its own there)."""
+        """The case for the seeded schedule, with this many iterations (0: its own there)."""
         return self.scaled(iterations or self.seeded_iterations, pages)
 
 
 def own_program(store: Store, suite: "Suite", spec: BuildSpec) -> tuple[Path, ...]:
-    """Of the C beside the suite's Python."""
+    """The program that is built from the C files of the suite."""
     return (guest_programs.build(store, spec.config.arch, suite.name, suite.directory),)
 
 
 def own_case(guest: Guest, suite: "Suite", case: Case, seed: int) -> CaseResult:
-    """A case of the suite's own program, in KTAP with counters."""
+    """Run a case of the suite's own program, which prints KTAP with counters."""
     words = command(suite, case, seed=seed, cpus=guest.machine.cpus)
     ran = guest.run(" ".join(words), deadline=case.deadline)
     report = ktap.parse(ran.stdout)
@@ -87,11 +87,11 @@ class Suite:
     summary: str
     cases: tuple[Case, ...]
     on_request: bool = False
-    """It is run only where it is named: a run without --suite leaves it out."""
+    """Only run when --suite or --case names it."""
     programs: Callable[[Store, "Suite", BuildSpec], tuple[Path, ...]] = own_program
-    """Makes what goes into the guest's /rig/bin, in one entry of the store."""
+    """Builds the programs for the guest's /rig/bin, in one entry of the store."""
     run: Callable[[Guest, "Suite", Case, int], CaseResult] = own_case
-    """Runs a case with a seed, and judges it."""
+    """Runs a case with a seed and judges it."""
 
     @property
     def directory(self) -> Path:
@@ -99,13 +99,13 @@ class Suite:
 
     @property
     def config(self) -> Path:
-        """The kernel configuration it needs beyond the flavour's."""
+        """Kernel options that it needs in addition to the flavour's."""
         return self.directory / "config"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Selection:
-    """Some of a suite's cases; all of them where none is named."""
+    """Some of a suite's cases; no names: all of them."""
 
     suite: str
     cases: tuple[str, ...] = ()
@@ -116,12 +116,12 @@ def known() -> dict[str, Suite]:
 
 
 def standard() -> dict[str, Suite]:
-    """Those a run has unless it names others."""
-    return {name: one for name, one in known().items() if not one.on_request}
+    """The suites of a run without --suite."""
+    return {name: suite for name, suite in known().items() if not suite.on_request}
 
 
 def case_names(suites: Iterable[Suite]) -> tuple[str, ...]:
-    """SUITE/CASE, of all their cases."""
+    """SUITE/CASE for every case of the suites."""
     return tuple(f"{suite.name}/{case.name}" for suite in suites for case in suite.cases)
 
 
@@ -137,13 +137,13 @@ def cases_of(selection: Selection) -> tuple[Case, ...]:
 
 
 def select(suites: Sequence[str], cases: Sequence[str]) -> tuple[Selection, ...]:
-    """What `--suite` and `--case` mean; a case may be written `suite/case`, which names the suite.
+    """The selections of `--suite` and `--case`; a case may be written `suite/case`.
 
-    Raises ConfigError, with the nearest names, for what is not there.
+    Raises ConfigError, with the nearest names, for an unknown suite or case.
     """
     named = {case.partition("/")[0] for case in cases if "/" in case}
     chosen = [pick(name) for name in dict.fromkeys(suites)] or [
-        one for name, one in known().items() if name in named or not one.on_request
+        suite for name, suite in known().items() if name in named or not suite.on_request
     ]
     if not cases:
         return tuple(Selection(suite=suite.name) for suite in chosen)
@@ -167,7 +167,7 @@ def select(suites: Sequence[str], cases: Sequence[str]) -> tuple[Selection, ...]
 
 
 def check_promises(names: Sequence[str]) -> None:
-    """Raise ConfigError for one that is no SUITE/CASE."""
+    """Raise ConfigError for a name that is not a SUITE/CASE."""
     cases = case_names(known().values())
     for name in names:
         if name not in cases:
@@ -175,7 +175,7 @@ def check_promises(names: Sequence[str]) -> None:
 
 
 def command(suite: Suite, case: Case, *, seed: int, cpus: int) -> tuple[str, ...]:
-    """What is started in the guest."""
+    """The command line of a case in the guest."""
     options = {"iterations": case.iterations, "seed": seed, "cpus": cpus}
     if case.pages:
         options["pages"] = case.pages
@@ -186,10 +186,10 @@ def command(suite: Suite, case: Case, *, seed: int, cpus: int) -> tuple[str, ...
 
 
 def run_case(guest: Guest, suite: Suite, case: Case, *, seed: int = SEED) -> CaseResult:
-    """Run one case over SSH and judge what it says.
+    """Run one case over SSH and judge its output.
 
-    A guest that is lost meanwhile is the case's failure; one that was lost before is not its fault,
-    and the case carries that cause without being run.
+    A guest that is lost during the case is a failure of the case. If it was lost before, the case
+    is not run, and its result carries the first cause.
     """
     if guest.lost:
         return not_run(case.name, Trouble.of(guest.lost))

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Programs that do a fixed amount of work and count what reclaim has cost: rig/benches judges."""
+"""Programs that do a fixed amount of work and count what reclaim costs; rig/benches judges them."""
 
 from rig.suites.suite import Case, Suite
 from rig.verdict.rules import floors
 
 SUITE = Suite(
     name="bench",
-    summary="what reclaim costs, counted; `rig bench` compares two kernels by it",
+    summary="the cost of reclaim, in counts, by which `rig bench` compares two kernels",
     on_request=True,
     cases=(
         Case(
@@ -23,10 +23,10 @@ SUITE = Suite(
         ),
         Case(
             name="dirty_reclaim",
-            guards="nothing: stress-ng --vm beyond its cgroup's limit, for so many seconds",
+            guards="nothing: stress-ng --vm beyond its cgroup's limit, for a number of seconds",
             iterations=8,
             floors=floors(pgsteal_anon=1000),
-            live_only="stress-ng works for a time, not for a number of operations",
+            live_only="stress-ng runs for a time, not for a number of operations",
         ),
         Case(
             name="lazyfree_reclaim",
@@ -36,7 +36,7 @@ SUITE = Suite(
         ),
         Case(
             name="lazyfree_redirtied",
-            guards="nothing: MADV_PAGEOUT of lazyfree folios of a PMD, each written to since",
+            guards="nothing: MADV_PAGEOUT of PMD-mapped lazyfree folios, each written to again",
             iterations=16,
             floors=floors(folios=60),
         ),

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A second opinion, written by nobody here: the tree's own tools/testing/selftests/mm.
+"""A second opinion from outside the rig: the tree's own tools/testing/selftests/mm.
 
-The programs are the tree's, compiled from it (rig/kernel/selftests.py), each a case with the name
-and the arguments that the tree's run_vmtests.sh gives it; rig/verdict/kselftest.py says what their
-results mean, and `known/vX.Y.toml` which of them fail without any series. Not part of a run that
-does not name it: it takes minutes, and what counts as enough is the tests' own affair.
+The programs are compiled from the tree (rig/kernel/selftests.py). Each is a case, with the name and
+the arguments that the tree's run_vmtests.sh uses. rig/verdict/kselftest.py judges their results;
+`known/vX.Y.toml` lists those that fail without any series. Only run on request: it takes minutes,
+and the tests themselves decide how much they test.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ from rig.version import KernelVersion
 FOLDER = "mm"
 KNOWN = Path(__file__).parent / "known"
 GRACE = 5
-"""Seconds on hardware between a program's deadline and the guest's."""
+"""Seconds (on hardware) from a program's deadline to the guest's."""
 SCRIPT = """cd "$(mktemp -d)" || exit
 echo 3 >/proc/sys/vm/drop_caches
 echo 1 >/proc/sys/vm/compact_memory
@@ -38,7 +38,7 @@ cat output
 LEFT_OUT = {
     "charge_reserved_hugetlb.sh": "hugetlb is off",
     "compaction_test": "hugetlb is off, and it takes most of a machine's memory in huge pages",
-    "folio_split_race_test": "100 rounds of 16 threads: no end in sight after 3 minutes of TCG",
+    "folio_split_race_test": "100 rounds of 16 threads: not finished after 3 minutes under TCG",
     "hmm-tests": "needs the module test_hmm",
     "hugepage-mmap": "hugetlb is off",
     "hugepage-mremap": "hugetlb is off",
@@ -61,7 +61,7 @@ LEFT_OUT = {
     "memory-failure": "memory failure is off",
     "migration": "needs libnuma",
     "mlock-random-test": "needs libcap",
-    "on-fault-limit": "refuses to be run as root",
+    "on-fault-limit": "refuses to run as root",
     "pfnmap": "maps /dev/mem, which is off",
     "pkey_sighandler_tests": "is about protection keys, not about memory",
     "pkey_sighandler_tests_64": "is about protection keys, not about memory",
@@ -71,15 +71,17 @@ LEFT_OUT = {
     "seal_elf": "is about sealing, not about memory",
     "thuge-gen": "hugetlb is off",
     "va_high_addr_switch": "needs five-level page tables",
-    "virtual_address_range": "maps all of the address space, for minutes under TCG",
+    "virtual_address_range": "maps the whole address space: minutes under TCG",
     "write_to_hugetlbfs": "is a helper of hugetlb tests",
 }
-"""Programs of selftests/mm that are no case, and why. Unit tests hold the two lists apart, and a
-tree that has a program of neither says so when they are compiled."""
+"""Programs of selftests/mm that are not cases, with the reason.
+
+A unit test checks that no program is in both lists; a program of the tree that is in neither is
+reported when they are compiled."""
 
 
 def test(name: str, guards: str, *, call: str = "", deadline: float = 20) -> Case:
-    """`call` is the program with its arguments, where it is not the name alone."""
+    """`call`: the program with its arguments, if it is not just the name."""
     return Case(
         name=name,
         guards=guards,
@@ -126,7 +128,7 @@ CASES = (
         call="uffd-stress shmem-private 20 4",
         deadline=40,
     ),
-    # On one CPU: what TCG takes to wake another one makes minutes of its 100,000 faults.
+    # On one CPU: under TCG, waking another CPU for each of its 100,000 faults takes minutes.
     test(
         "uffd-unit-tests",
         "userfaultfd: missing, write-protect, minor, move",
@@ -148,29 +150,29 @@ def programs(store: Store, suite: Suite, spec: BuildSpec) -> tuple[Path, ...]:
 
 
 def run(guest: Guest, suite: Suite, case: Case, seed: int) -> CaseResult:
-    """Run one program as run_vmtests.sh does: as root, in compacted memory, for so long.
+    """Run one program as run_vmtests.sh does: as root, in compacted memory, with a time limit.
 
-    They take no seed. What outlives its deadline is ended without losing the guest, and its output
-    goes to a file, so that children it leaves behind do not keep the channel open.
+    The programs take no seed. A program that exceeds its deadline is killed without losing the
+    guest. The output goes to a file, so that leftover children do not keep the channel open.
     """
     release = guest.run("uname -r", deadline=10).stdout.strip()
     limit = round(case.deadline * guest.machine.accel.patience)
     script = SCRIPT.format(limit=limit, command=case.command, out_of_time=OUT_OF_TIME)
     ran = guest.run(script, deadline=case.deadline + GRACE)
-    known = known_failures(suite, case.name, KernelVersion.parse(release), guest.machine.arch)
+    failures = known_failures(suite, case.name, KernelVersion.parse(release), guest.machine.arch)
     report = ktap.parse(ran.stdout, foreign=True)
     seconds = round(ran.seconds, 2)
-    return kselftest.judge(report, case.name, case.floors, ran.status, seconds, known)
+    return kselftest.judge(report, case.name, case.floors, ran.status, seconds, failures)
 
 
 def known_failures(suite: Suite, case: str, version: KernelVersion, arch: str) -> tuple[Known, ...]:
-    """Those of the base a kernel is made from, on this architecture; none for unknown bases."""
+    """The known failures of this base on this architecture; none for other bases."""
     path = KNOWN / f"{version.base}.toml"
     if not path.is_file():
         return ()
-    names = [one.name for one in suite.cases]
-    found = kselftest.load(path.read_text(), f"known/{path.name}", names, arches.known())
-    return tuple(one for one in found if one.applies(case, arch))
+    names = [each.name for each in suite.cases]
+    listed = kselftest.load(path.read_text(), f"known/{path.name}", names, arches.known())
+    return tuple(failure for failure in listed if failure.applies(case, arch))
 
 
 SUITE = Suite(

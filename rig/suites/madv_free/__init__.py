@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""MADV_FREE: is a page either all old, all zero, or what was written since?"""
+"""MADV_FREE: is every page all old or all zero, and is a later write kept?"""
 
 from rig.suites.suite import Case, Suite
 from rig.verdict.rules import floors
 
 SUITE = Suite(
     name="madv_free",
-    summary="a page given up is all old or all zero, and a write takes it back",
+    summary="after MADV_FREE a page is all old or all zero, and a later write is kept",
     cases=(
         Case(
             name="old_or_zero_redirty_kept",
             guards="a lazyfree page is dropped only if it is clean, and a write after MADV_FREE is "
             "kept (madvise(2); mm/rmap.c: try_to_unmap_one())",
             iterations=9,
-            # 9 rounds see every folio size, every method and both LRUs.
+            # 9 rounds cover every folio size, every method and both LRUs.
             floors=floors(
                 pglazyfreed=1200,
                 pages_freed_zero=1200,
@@ -25,7 +25,7 @@ SUITE = Suite(
         ),
         Case(
             name="large_partial_redirty",
-            guards="one word written takes a lazyfree folio back whole, as far as it was not "
+            guards="one written word keeps a whole lazyfree folio, except for pages that were "
             "unmapped before (mm/rmap.c: try_to_unmap_one(); mm/huge_memory.c: "
             "__discard_anon_folio_pmd_locked())",
             iterations=8,
@@ -35,8 +35,8 @@ SUITE = Suite(
         ),
         Case(
             name="straddle_page_table",
-            guards="a folio's PTEs are walked and batched to the end of their page table and no "
-            "further (mm/page_vma_mapped.c; mm/rmap.c: folio_unmap_pte_batch())",
+            guards="walks and batches of a folio's PTEs end at the end of the page table "
+            "(mm/page_vma_mapped.c; mm/rmap.c: folio_unmap_pte_batch())",
             iterations=14,
             floors=floors(
                 folios_whole=35, pages_dropped=2000, pglazyfreed=1800, decoys_read_back=70
@@ -44,8 +44,8 @@ SUITE = Suite(
         ),
         Case(
             name="vma_split",
-            guards="each part of a lazyfree folio obeys the mapping it is in: locked stays, "
-            "read-only stays read-only (mm/rmap.c: try_to_unmap_one(), VM_LOCKED)",
+            guards="each part of a lazyfree folio obeys its own mapping: locked pages are kept, "
+            "read-only pages stay read-only (mm/rmap.c: try_to_unmap_one(), VM_LOCKED)",
             iterations=8,
             floors=floors(
                 folios_part_unmapped=25,
@@ -58,7 +58,7 @@ SUITE = Suite(
         Case(
             name="gup_redirty",
             guards="what a device reads into a lazyfree page stays: references and the folio's "
-            "dirty flag are looked at once the PTEs are gone (mm/rmap.c: try_to_unmap_one())",
+            "dirty flag are checked after the PTEs are cleared (mm/rmap.c: try_to_unmap_one())",
             iterations=12,
             floors=floors(
                 pages_read=1100, pages_in_the_moment=70, reclaims_raced=10, pglazyfreed=150
@@ -73,36 +73,36 @@ SUITE = Suite(
         ),
         Case(
             name="extra_reference_stays_lazyfree",
-            guards="a reference does not make a clean lazyfree folio swapbacked: it is dropped "
-            "once that is gone (mm/rmap.c: try_to_unmap_one(); since v6.15)",
+            guards="a reference does not make a clean lazyfree folio swapbacked: without the "
+            "reference it is dropped (mm/rmap.c: try_to_unmap_one(); since v6.15)",
             iterations=9,
             floors=floors(pages_pinned=1500, unpinned_dropped=1500, pglazyfreed=1500),
         ),
         Case(
             name="shared_after_fork",
-            guards="MADV_FREE speaks for one mapping of a shared folio: who did not give it up "
-            "keeps all of it (mm/rmap.c: try_to_unmap_one(); mm/madvise.c)",
+            guards="MADV_FREE applies to one mapping of a shared folio: a process that did not "
+            "call it keeps its data (mm/rmap.c: try_to_unmap_one(); mm/madvise.c)",
             iterations=9,
             floors=floors(pages_written=90, parent_zero=2500, child_old=1500, pglazyfreed=700),
         ),
         Case(
             name="cow_after_failed_unmap",
-            guards="a PTE put back after its folio could not be unmapped is as read-only as it "
-            "was (mm/rmap.c: folio_unmap_pte_batch())",
+            guards="a read-only PTE is read-only again when the unmapping of its folio is undone "
+            "(mm/rmap.c: folio_unmap_pte_batch())",
             iterations=10,
             floors=floors(folios=80, folios_put_back=60, pages_copied=1300, child_old=800),
         ),
         Case(
             name="droppable",
-            guards="MAP_DROPPABLE memory is dropped whole pages at a time, dirty or not, and "
-            "never swapped (mm/rmap.c: try_to_unmap_one())",
+            guards="MAP_DROPPABLE memory is dropped in whole pages, dirty or not, and never "
+            "swapped (mm/rmap.c: try_to_unmap_one())",
             iterations=9,
             floors=floors(pages_written=3000, pages_dropped=3000, forks_wiped=1),
         ),
         Case(
             name="split_deferred_zero",
-            guards="reclaiming a lazyfree folio queues it for no split (mm/rmap.c: "
-            "try_to_unmap_one(); since v6.16)",
+            guards="reclaim of a lazyfree folio does not queue it for a deferred split "
+            "(mm/rmap.c: try_to_unmap_one(); since v6.16)",
             iterations=8,
             floors=floors(folios=150, pages_zero=2500, pglazyfreed=2500),
         ),

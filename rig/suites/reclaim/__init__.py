@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Reclaim: does memory come back as it went out?"""
+"""Reclaim: does memory come back as it was?"""
 
 from rig.suites.suite import Case, Suite
 from rig.verdict.rules import floors
 
 FOLIOS_KB = (16, 32, 64, 128, 256, 512, 1024, 2048)
-"""The sizes of anonymous folios with pages of 4 KiB, the last of them mapped by a PMD."""
+"""The sizes of anonymous folios with 4 KiB pages; the last one is mapped by a PMD."""
 CELLS = tuple(
     f"{swap}_{lru}_{method}"
     for swap in ("zram", "disk")
@@ -15,7 +15,7 @@ CELLS = tuple(
 
 SUITE = Suite(
     name="reclaim",
-    summary="what is reclaimed comes back byte for byte",
+    summary="reclaimed memory comes back byte for byte",
     cases=(
         Case(
             name="anon_roundtrip",
@@ -33,8 +33,8 @@ SUITE = Suite(
         ),
         Case(
             name="file_dirty",
-            guards="what was written to a file is on the disk after fsync(2), whatever reclaim and "
-            "writeback did before (mm/rmap.c: folio_mkclean(), try_to_unmap_one(); "
+            guards="what was written to a file is on the disk after fsync(2), also when reclaim "
+            "and writeback were active before (mm/rmap.c: folio_mkclean(), try_to_unmap_one(); "
             "mm/page-writeback.c: folio_clear_dirty_for_io())",
             iterations=6,
             floors=floors(
@@ -64,7 +64,7 @@ SUITE = Suite(
         ),
         Case(
             name="fork_cow",
-            guards="after fork(2) parent and child each keep their own bytes, through swap as well "
+            guards="after fork(2) parent and child each keep their own data, also through swap "
             "(mm/memory.c: do_wp_page(), do_swap_page(), copy_nonpresent_pte())",
             iterations=1,
             floors=floors(
@@ -80,7 +80,7 @@ SUITE = Suite(
         ),
         Case(
             name="swapoff_under_load",
-            guards="swapoff(2) gives every page back to whom it belongs, while it is in use "
+            guards="swapoff(2) brings every page back to its owner, also while it is in use "
             "(mm/swapfile.c: try_to_unuse(), unuse_pte(); mm/shmem.c: shmem_unuse())",
             iterations=4,
             floors=floors(
@@ -93,25 +93,25 @@ SUITE = Suite(
         ),
         Case(
             name="mlock_stays",
-            guards="a page locked in memory stays there (mlock(2); mm/mlock.c: mlock_folio(), "
-            "mm/rmap.c: try_to_unmap_one())",
+            guards="a page that is locked in memory stays there (mlock(2); mm/mlock.c: "
+            "mlock_folio(), mm/rmap.c: try_to_unmap_one())",
             iterations=1,
             floors=floors(
                 locked_present=400,
                 unlocked_gone=300,
                 out_after_munlock=400,
                 large_folios=5,
-                # The folios only a look at VM_LOCKED protects: reclaim has tried to unmap them.
+                # Pages of folios that are locked in part: reclaim has tried to unmap these folios.
                 unlocked_gone_of_large=17,
             ),
         ),
         Case(
             name="uffd_wp_and_soft_dirty_kept",
-            guards="the uffd-wp and soft-dirty bits of a PTE go to swap and back with the page "
+            guards="the uffd-wp and soft-dirty bits of a PTE survive swap-out and swap-in "
             "(mm/rmap.c: try_to_unmap_one(), pte_install_uffd_wp_if_needed(); mm/memory.c: "
             "do_swap_page())",
             iterations=2,
-            # No floor for soft-dirty bits: arm64 has none, see the counter soft_dirty_tested.
+            # No floor for soft-dirty bits: arm64 does not have them (counter soft_dirty_tested).
             floors=floors(
                 uffd_wp_kept_out=500,
                 uffd_wp_kept_in=500,

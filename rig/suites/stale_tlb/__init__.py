@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Stale TLB entries: does a CPU go on writing through a translation the kernel has taken away?"""
+"""Stale TLB entries: can a CPU still use a page after the kernel has unmapped it?"""
 
 from rig.suites.suite import Case, Suite
 from rig.verdict.rules import floors
 
 SUITE = Suite(
     name="stale_tlb",
-    summary="no CPU uses a translation after the kernel has taken it away",
+    summary="no CPU uses a page through a stale TLB entry",
     cases=(
         Case(
             name="anon_lost_write",
@@ -42,8 +42,8 @@ SUITE = Suite(
         ),
         Case(
             name="first_write_to_clean",
-            guards="the first write to a clean page is kept while the page is unmapped "
-            "(mm/rmap.c: try_to_unmap_one(), the dirty bit set by hardware)",
+            guards="the first write to a clean page is kept, also if the page is just being "
+            "unmapped (mm/rmap.c: try_to_unmap_one(), the dirty bit set by hardware)",
             pages=1024,
             iterations=16,
             floors=floors(
@@ -57,7 +57,7 @@ SUITE = Suite(
         ),
         Case(
             name="read_after_free",
-            guards="no CPU has a translation, not even a clean one, for a page that is freed "
+            guards="no CPU has a TLB entry, not even a clean one, for a page that is freed "
             "(mm/vmscan.c: try_to_unmap_flush() before free_unref_folios())",
             pages=1024,
             iterations=16,
@@ -85,7 +85,7 @@ SUITE = Suite(
         ),
         Case(
             name="dio_pinned",
-            guards="a page pinned for DMA is not reclaimed, and is dirty afterwards "
+            guards="a page that is pinned for DMA is not reclaimed, and is dirty afterwards "
             "(mm/vmscan.c: folio_maybe_dma_pinned(); block/bio.c: bio_set_pages_dirty())",
             iterations=96,
             floors=floors(
@@ -116,7 +116,7 @@ SUITE = Suite(
         Case(
             name="shmem_lost_write",
             guards="tmpfs: TLB entries are flushed before the page is written to swap, and the "
-            "PTE's dirty bit, all that is known of a store, becomes the folio's at the unmapping "
+            "unmapping moves the PTE's dirty bit, the only trace of a store, to the folio "
             "(mm/rmap.c: try_to_unmap_one(); mm/vmscan.c: shrink_folio_list())",
             pages=4096,
             iterations=16,
@@ -132,8 +132,9 @@ SUITE = Suite(
         ),
         Case(
             name="write_after_mprotect",
-            guards="no thread's store lands once mprotect(PROT_READ) has returned, nor where "
-            "reclaim owes a flush (mm/mprotect.c: change_pte_range(), flush_tlb_batched_pending())",
+            guards="no thread's store lands after mprotect(PROT_READ) has returned, also where "
+            "reclaim's flush is still pending (mm/mprotect.c: change_pte_range(), "
+            "flush_tlb_batched_pending())",
             iterations=48,
             floors=floors(
                 stores_refused=100,
@@ -144,8 +145,9 @@ SUITE = Suite(
         ),
         Case(
             name="write_after_mremap",
-            guards="no thread's store to the old address lands once mremap() has returned, nor "
-            "where reclaim owes a flush (mm/mremap.c: move_ptes(), flush_tlb_batched_pending())",
+            guards="no thread's store to the old address lands after mremap() has returned, also "
+            "where reclaim's flush is still pending (mm/mremap.c: move_ptes(), "
+            "flush_tlb_batched_pending())",
             iterations=48,
             floors=floors(
                 stores_refused=100,
@@ -156,7 +158,7 @@ SUITE = Suite(
         ),
         Case(
             name="write_after_munmap",
-            guards="no thread's store lands once munmap() has returned, nor in a page it has freed "
+            guards="no thread's store lands after munmap() has returned, nor in a page it freed "
             "(mm/memory.c: zap_pte_range(), flush_tlb_batched_pending(); mm/mmu_gather.c: "
             "tlb_flush_mmu())",
             iterations=96,

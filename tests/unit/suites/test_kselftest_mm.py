@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The suite of the tree's own selftests: its lists, and how one of them is run."""
+"""The suite of the tree's own selftests: its lists, and how a program is run."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -20,39 +20,39 @@ LISTS = sorted(kselftest_mm.KNOWN.glob("*.toml"))
 
 
 class FakeGuest:
-    """Answers `uname -r`, and a script with this; what a real one does is in tests/boot."""
+    """Answers `uname -r`, and any script with `stdout`; tests/boot has the real guest."""
 
-    def __init__(self, said: str, status: int, release: str = "6.12.117-rig") -> None:
-        self.said, self.status, self.release = said, status, release
+    def __init__(self, stdout: str, status: int, release: str = "6.12.117-rig") -> None:
+        self.stdout, self.status, self.release = stdout, status, release
         self.machine = SimpleNamespace(arch="x86_64", accel=SimpleNamespace(patience=6))
         self.lost: GuestLost | None = None
-        self.asked: list[str] = []
+        self.commands: list[str] = []
 
     def run(self, command: str, *, deadline: float = 60) -> Ran:
-        self.asked.append(command)
+        self.commands.append(command)
         uname = command == "uname -r"
         return Ran(
             command=command,
             status=0 if uname else self.status,
-            stdout=f"{self.release}\n" if uname else self.said,
+            stdout=f"{self.release}\n" if uname else self.stdout,
             stderr="",
             seconds=1.234,
         )
 
 
-def ran(case: str, said: str, status: int = 0, **rest: Any) -> tuple[Any, FakeGuest]:
-    guest = FakeGuest(said, status, **rest)
-    chosen = next(one for one in SUITE.cases if one.name == case)
-    return suite.run_case(guest, SUITE, chosen), guest  # type: ignore[arg-type]
+def run(case: str, stdout: str, status: int = 0, **rest: Any) -> tuple[Any, FakeGuest]:
+    guest = FakeGuest(stdout, status, **rest)
+    selected = next(each for each in SUITE.cases if each.name == case)
+    return suite.run_case(guest, SUITE, selected), guest  # type: ignore[arg-type]
 
 
-def test_it_is_run_only_where_it_is_named() -> None:
+def test_it_is_run_only_on_request() -> None:
     assert SUITE.name in suite.known()
     assert SUITE.name not in suite.standard()
-    assert SUITE.name not in {one.suite for one in suite.select([], [])}
-    assert [one.suite for one in suite.select([SUITE.name], [])] == [SUITE.name]
-    (one,) = suite.select([], [f"{SUITE.name}/cow"])
-    assert (one.suite, one.cases) == (SUITE.name, ("cow",))
+    assert SUITE.name not in {selection.suite for selection in suite.select([], [])}
+    assert [selection.suite for selection in suite.select([SUITE.name], [])] == [SUITE.name]
+    (selection,) = suite.select([], [f"{SUITE.name}/cow"])
+    assert (selection.suite, selection.cases) == (SUITE.name, ("cow",))
 
 
 def test_every_case_has_a_program_a_floor_and_a_rule() -> None:
@@ -63,7 +63,7 @@ def test_every_case_has_a_program_a_floor_and_a_rule() -> None:
     assert SUITE.config.is_file()
 
 
-def test_what_is_left_out_is_no_case_and_has_a_reason() -> None:
+def test_a_program_that_is_left_out_is_no_case_and_has_a_reason() -> None:
     programs = {kselftest_mm.program_of(case) for case in SUITE.cases}
     assert not programs & set(kselftest_mm.LEFT_OUT)
     assert all(why.strip() for why in kselftest_mm.LEFT_OUT.values())
@@ -81,29 +81,29 @@ def test_there_is_a_list_for_each_base_that_must_work() -> None:
 
 
 def test_a_case_is_run_as_the_tree_runs_it() -> None:
-    result, guest = ran("uffd-stress_anon", "done\n")
+    result, guest = run("uffd-stress_anon", "done\n")
     assert result.outcome is Outcome.PASS
     assert (result.name, result.seconds) == ("uffd-stress_anon", 1.23)
-    uname, script = guest.asked
+    uname, script = guest.commands
     assert uname == "uname -r"
     assert "timeout -s KILL 240 uffd-stress anon 20 4 >output 2>&1\n" in script
 
 
-def test_its_list_is_the_bases_and_the_architectures(
+def test_known_failures_depend_on_the_base_and_the_architecture(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     text = '[[known]]\ncase = "cow"\nresult = "b"\nwhy = "w"\non = ["x86_64"]\n'
     (tmp_path / "v6.12.toml").write_text(text)
     monkeypatch.setattr(kselftest_mm, "KNOWN", tmp_path)
-    said = "TAP version 13\n1..2\nok 1 a\nnot ok 2 b\n"
-    assert ran("cow", said, 1)[0].outcome is Outcome.PASS
-    assert ran("cow", said, 1, release="7.2.0-rig")[0].outcome is Outcome.FAIL
-    assert ran("merge", said, 1)[0].outcome is Outcome.FAIL
+    stdout = "TAP version 13\n1..2\nok 1 a\nnot ok 2 b\n"
+    assert run("cow", stdout, 1)[0].outcome is Outcome.PASS
+    assert run("cow", stdout, 1, release="7.2.0-rig")[0].outcome is Outcome.FAIL
+    assert run("merge", stdout, 1)[0].outcome is Outcome.FAIL
     (tmp_path / "v6.12.toml").write_text(text.replace("x86_64", "arm64"))
-    assert ran("cow", said, 1)[0].outcome is Outcome.FAIL
+    assert run("cow", stdout, 1)[0].outcome is Outcome.FAIL
 
 
-def test_one_that_does_not_end_is_a_failure_and_the_guest_lives() -> None:
-    result, guest = ran("cow", "TAP version 13\n1..2\nok 1 a\n", OUT_OF_TIME)
+def test_a_program_that_does_not_end_fails_and_the_guest_is_kept() -> None:
+    result, guest = run("cow", "TAP version 13\n1..2\nok 1 a\n", OUT_OF_TIME)
     assert (result.outcome, guest.lost) == (Outcome.FAIL, None)
     assert result.reason == "cow: did not end in time, after 1 of 2 results"

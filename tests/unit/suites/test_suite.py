@@ -24,22 +24,24 @@ SUITE = Suite(name="stale_tlb", summary="", cases=(CASE,))
 
 
 class FakeGuest:
-    """What a case sees of a guest; what a real one does is in tests/boot."""
+    """Answers every command with `answer`, or raises it; tests/boot has the real guest."""
 
-    def __init__(self, said: str | Exception, status: int = 0) -> None:
-        self.said, self.status = said, status
+    def __init__(self, answer: str | Exception, status: int = 0) -> None:
+        self.answer, self.status = answer, status
         self.machine = SimpleNamespace(cpus=4)
         self.lost: GuestLost | None = None
-        self.asked: list[tuple[str, float]] = []
+        self.commands: list[tuple[str, float]] = []
 
     def run(self, command: str, *, deadline: float) -> Ran:
-        self.asked.append((command, deadline))
-        if isinstance(self.said, Exception):
-            raise self.said
-        return Ran(command=command, status=self.status, stdout=self.said, stderr="", seconds=1.234)
+        self.commands.append((command, deadline))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return Ran(
+            command=command, status=self.status, stdout=self.answer, stderr="", seconds=1.234
+        )
 
 
-def ran(guest: FakeGuest, **rest: Any) -> Any:
+def run(guest: FakeGuest, **rest: Any) -> Any:
     return suite.run_case(guest, SUITE, CASE, **rest)  # type: ignore[arg-type]
 
 
@@ -49,14 +51,14 @@ def ktap(result: str, *diagnostics: str) -> str:
 
 def test_a_case_is_run_and_judged() -> None:
     guest = FakeGuest(ktap("ok 1 anon_lost_write", "# counter writes 1400"))
-    result = ran(guest, seed=7)
-    assert guest.asked == [("stale_tlb anon_lost_write --iterations 40 --seed 7 --cpus 4", 7)]
+    result = run(guest, seed=7)
+    assert guest.commands == [("stale_tlb anon_lost_write --iterations 40 --seed 7 --cpus 4", 7)]
     assert (result.outcome, result.counters) == (Outcome.PASS, (("writes", 1400),))
     assert result.seconds == 1.23
 
 
 def test_the_floors_are_the_cases_own() -> None:
-    result = ran(FakeGuest(ktap("ok 1 anon_lost_write", "# counter writes 12")))
+    result = run(FakeGuest(ktap("ok 1 anon_lost_write", "# counter writes 12")))
     assert (result.outcome, result.reason) == (
         Outcome.INCONCLUSIVE,
         "writes 12, at least 100 needed",
@@ -64,36 +66,36 @@ def test_the_floors_are_the_cases_own() -> None:
 
 
 def test_a_failure_has_its_evidence() -> None:
-    said = ktap("not ok 1 anon_lost_write", "# counter writes 1400", "# evidence page 17: lost")
-    result = ran(FakeGuest(said, 1))
+    output = ktap("not ok 1 anon_lost_write", "# counter writes 1400", "# evidence page 17: lost")
+    result = run(FakeGuest(output, 1))
     assert (result.outcome, result.evidence) == (Outcome.FAIL, ("page 17: lost",))
 
 
 def test_the_exit_status_counts() -> None:
-    said = ktap("ok 1 anon_lost_write", "# counter writes 1400")
-    assert ran(FakeGuest(said, 1)).outcome is Outcome.BROKEN
+    output = ktap("ok 1 anon_lost_write", "# counter writes 1400")
+    assert run(FakeGuest(output, 1)).outcome is Outcome.BROKEN
 
 
-def test_a_guest_lost_meanwhile_is_the_cases_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_guest_lost_during_a_case_fails_the_case(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter((100.0, 102.5))
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    result = ran(FakeGuest(GuestLost("BUG: KASAN: use-after-free")))
-    assert result.seconds == 2.5, "how long it took is known"
+    result = run(FakeGuest(GuestLost("BUG: KASAN: use-after-free")))
+    assert result.seconds == 2.5, "the time until the loss is kept"
     assert (result.outcome, result.reason) == (Outcome.FAIL, "BUG: KASAN: use-after-free")
 
 
-def test_a_guest_lost_before_is_the_first_causes() -> None:
+def test_a_case_after_the_loss_is_not_run_and_has_the_first_cause() -> None:
     guest = FakeGuest("")
     guest.lost = GuestLost("BUG: KASAN: use-after-free")
-    result = ran(guest)
-    assert guest.asked == []
+    result = run(guest)
+    assert guest.commands == []
     assert result.outcome is Outcome.INCONCLUSIVE
     assert result.reason == "not run: BUG: KASAN: use-after-free"
 
 
-def test_trouble_of_the_rig_is_no_result() -> None:
+def test_an_error_of_the_rig_is_no_result() -> None:
     with pytest.raises(InfraError):
-        ran(FakeGuest(InfraError("QEMU was killed by signal 9")))
+        run(FakeGuest(InfraError("QEMU was killed by signal 9")))
 
 
 # Selections
@@ -122,8 +124,8 @@ ALL = tuple(suite.standard())
 def test_selections(
     suites: list[str], cases: list[str], selected: list[tuple[str, tuple[str, ...]]]
 ) -> None:
-    found = suite.select(suites, cases)
-    assert found == tuple(Selection(suite=name, cases=chosen) for name, chosen in selected)
+    selections = suite.select(suites, cases)
+    assert selections == tuple(Selection(suite=name, cases=chosen) for name, chosen in selected)
 
 
 @pytest.mark.parametrize(
@@ -136,9 +138,7 @@ def test_selections(
         (["stale_tlb/anon_lost_write"], [], "no suite named", "stale_tlb"),
     ],
 )
-def test_names_that_are_none(
-    suites: list[str], cases: list[str], complaint: str, near: str
-) -> None:
+def test_unknown_names(suites: list[str], cases: list[str], complaint: str, near: str) -> None:
     with pytest.raises(ConfigError, match=complaint) as bad:
         suite.select(suites, cases)
     assert near in bad.value.hint
@@ -146,28 +146,28 @@ def test_names_that_are_none(
 
 def test_the_cases_of_a_selection() -> None:
     assert suite.cases_of(Selection(suite="stale_tlb")) == STALE.cases
-    (one,) = suite.cases_of(Selection(suite="stale_tlb", cases=("anon_lost_write",)))
-    assert one.name == "anon_lost_write"
+    (case,) = suite.cases_of(Selection(suite="stale_tlb", cases=("anon_lost_write",)))
+    assert case.name == "anon_lost_write"
 
 
 # What the suites declare
 
 
-@pytest.mark.parametrize("one", suite.standard().values(), ids=suite.standard())
-def test_a_suite_says_what_it_guards_and_what_is_enough(one: Suite) -> None:
-    assert one.summary
-    assert one.cases
-    assert len({case.name for case in one.cases}) == len(one.cases)
-    assert one.directory.is_dir()
-    assert list(one.directory.glob("*.c")), "its program"
-    for case in one.cases:
+@pytest.mark.parametrize("declared", suite.standard().values(), ids=suite.standard())
+def test_a_suite_declares_its_rules_and_floors(declared: Suite) -> None:
+    assert declared.summary
+    assert declared.cases
+    assert len({case.name for case in declared.cases}) == len(declared.cases)
+    assert declared.directory.is_dir()
+    assert list(declared.directory.glob("*.c")), "its program"
+    for case in declared.cases:
         assert case.guards
         assert case.floors, f"{case.name}: without a floor nothing is ever PASS (outcome rule 3)"
         assert case.iterations > 0
         assert case.deadline > 0
 
 
-def test_what_is_promised_is_said_to_the_program() -> None:
+def test_promises_are_passed_to_the_program() -> None:
     promised = replace(CASE, promised=("a_suite/one", "another/two"))
     words = suite.command(SUITE, promised, seed=1, cpus=4)
     assert words[-2:] == ("--promised", "one+two")
