@@ -109,6 +109,7 @@ def am(mails: Path, revision: int, out: Path, *, with_trailers: bool) -> str:
         reason = reasons[0] if reasons else f"status {result.status}, no message"
         raise ConfigError(
             f"`b4 am` failed for v{revision}: {reason}",
+            hint="see b4's output above; a mail may be missing or damaged",
             detail=result.stderr.strip()[-2000:],
         )
     return result.stderr + result.stdout

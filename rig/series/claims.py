@@ -47,7 +47,10 @@ def load(shelf: Path, series: str, metrics: Mapping[str, Collection[str]]) -> tu
         for claim in claims:
             _check(claim, metrics)
     except ValueError as error:  # the errors of tomllib and of pydantic are ValueErrors
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(
+            f"{path}: {error}",
+            hint="a [[claim]] has bench, metric, change, said and machine: correct the file",
+        ) from error
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}", hint=error.hint) from error
     return claims

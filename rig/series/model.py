@@ -379,7 +379,7 @@ def read(path: Path, name: str = "") -> SeriesVersion:
             cover_mail = cover.read_bytes() if cover.is_file() else b""
             thread = thread_file.read_bytes() if thread_file.is_file() else b""
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
+        raise ConfigError(f"{path}: {error.strerror}", hint="check the path of the mbox") from error
     return parse(
         name or called(path),
         data,

@@ -91,8 +91,8 @@ def test_a_thread_that_does_not_come(
 @pytest.mark.parametrize(("with_trailers", "there"), [(False, True), (True, False)])
 def test_am(says: Says, tmp_path: Path, with_trailers: bool, there: bool) -> None:
     says("echo Total patches >&2")
-    said = b4.am(tmp_path / "x", 3, tmp_path, with_trailers=with_trailers)
-    assert said == "Total patches\n"
+    output = b4.am(tmp_path / "x", 3, tmp_path, with_trailers=with_trailers)
+    assert output == "Total patches\n"
     words = says.words.read_text().split("\n")
     assert "--offline-mode" in words
     assert ("-T" in words) == there

@@ -59,9 +59,9 @@ def test_a_claim_of_a_factor_is_answered_by_one(change: float, after: float, why
 
 
 def test_the_shelfs_claims_are_of_metrics_there_are() -> None:
-    shelf, known = Shelves.default().patches, benchmark.metrics()
-    found = [claims.load(shelf, path.name, known) for path in sorted(shelf.iterdir())]
-    assert sum(map(len, found)) >= 6
+    shelf, metrics = Shelves.default().patches, benchmark.metrics()
+    claims_ = [claims.load(shelf, path.name, metrics) for path in sorted(shelf.iterdir())]
+    assert sum(map(len, claims_)) >= 6
 
 
 def test_a_claim_that_says_too_little_names_the_file(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def revision(number: int, word: str = "", change_id: str = "20260301-mine-012345
         mail(f"c{number}@x", f"[PATCH v{number} 0/1] mm: a {word} title", f"Why.\n\n{end}"),
         mail(f"p{number}@x", f"[PATCH v{number} 1/1] mm: one", DIFF.format(word or number)),
     ]
-    return b"".join(FROM + one for one in mails)
+    return b"".join(FROM + content for content in mails)
 
 
 class Archive:
@@ -45,24 +45,26 @@ class Archive:
     def am(self, mails: Path, number: int, out: Path, *, with_trailers: bool) -> str:
         if self.fails:
             raise self.fails
-        found = {}
-        for one in rfc822.split(mails.read_bytes(), "x"):
-            if sources.revision_in(one) == number and "0/" not in rfc822.header(one, "Subject"):
-                found[rfc822.header(one, "Message-ID")] = FROM + one
-            elif sources.revision_in(one) == number:
-                (out / f"v{number}.cover").write_bytes(one)
-        if found:
-            (out / f"v{number}.mbx").write_bytes(b"".join(found.values()))
+        patches = {}
+        for content in rfc822.split(mails.read_bytes(), "x"):
+            if sources.revision_in(content) == number and "0/" not in rfc822.header(
+                content, "Subject"
+            ):
+                patches[rfc822.header(content, "Message-ID")] = FROM + content
+            elif sources.revision_in(content) == number:
+                (out / f"v{number}.cover").write_bytes(content)
+        if patches:
+            (out / f"v{number}.mbx").write_bytes(b"".join(patches.values()))
         return f"said of v{number}\n"
 
 
 @pytest.fixture
 def archive(monkeypatch: pytest.MonkeyPatch) -> Archive:
-    one = Archive()
-    monkeypatch.setattr(b4, "thread", one.thread)
-    monkeypatch.setattr(b4, "am", one.am)
+    fake = Archive()
+    monkeypatch.setattr(b4, "thread", fake.thread)
+    monkeypatch.setattr(b4, "am", fake.am)
     monkeypatch.setattr(b4, "older", lambda source, mails, revisions, out: None)
-    return one
+    return fake
 
 
 @pytest.fixture
@@ -77,21 +79,21 @@ def left(shelf: Path) -> list[str]:
 def test_a_revision_with_its_cover_and_thread(archive: Archive, shelf: Path) -> None:
     archive.data = revision(2)
     done = fetch.fetch(shelf, "c2@example.org")
-    (one,) = done.series
-    assert (one.label, done.fresh, done.said) == ("mine@v2", (2,), "said of v2\n")
+    (series,) = done.series
+    assert (series.label, done.fresh, done.said) == ("mine@v2", (2,), "said of v2\n")
     assert left(shelf) == ["mine", "mine/v2.cover", "mine/v2.mbx", "mine/v2.thread.mbx"]
-    assert (one.message_id, one.cover) == ("c2@x", "mm: a title\n\nWhy.\n\n---\nchange-id: "
+    assert (series.message_id, series.cover) == ("c2@x", "mm: a title\n\nWhy.\n\n---\nchange-id: "
                                            "20260301-mine-0123456789ab\n")  # fmt: skip
 
 
 def test_the_revision_that_is_named_or_the_newest_or_all(archive: Archive, shelf: Path) -> None:
     archive.data = revision(1) + revision(2) + FROM + mail("re@x.org", "Re: [PATCH v2 0/1] mm: a")
     archive.data = archive.data.replace(b"c1@x", b"c1@x.org")
-    for asked, wanted in (("c1@x.org", [1]), ("re@x.org", [2]), ("gone@x.org", [2])):
-        done = fetch.fetch(shelf, asked, name=f"s-{asked[:2]}-{wanted[0]}")
-        assert [one.revision for one in done.series] == wanted
+    for source, revisions in (("c1@x.org", [1]), ("re@x.org", [2]), ("gone@x.org", [2])):
+        done = fetch.fetch(shelf, source, name=f"s-{source[:2]}-{revisions[0]}")
+        assert [series.revision for series in done.series] == revisions
     done = fetch.fetch(shelf, "c1@x.org", name="all", all_revisions=True)
-    assert [one.label for one in done.series] == ["all@v1", "all@v2"]
+    assert [series.label for series in done.series] == ["all@v1", "all@v2"]
 
 
 def test_the_same_again_is_no_work_and_no_error(archive: Archive, shelf: Path) -> None:
@@ -288,10 +290,10 @@ def test_a_shelf_that_fails_in_the_middle(
 def test_links_are_followed_once(
     archive: Archive, shelf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
+    sources_: list[str] = []
 
     def thread(source: str, out: Path, **rest: object) -> Path:
-        asked.append(source)
+        sources_.append(source)
         if source == "c0@x.org":
             raise ConfigError("there is no message c0@x.org on the server")
         number = int(source[1])
@@ -303,5 +305,5 @@ def test_links_are_followed_once(
 
     monkeypatch.setattr(b4, "thread", thread)
     done = fetch.fetch(shelf, "c3@x.org", name="s", all_revisions=True)
-    assert [one.revision for one in done.series] == [1, 2, 3]
-    assert asked == ["c3@x.org", "c2@x.org", "c1@x.org", "c0@x.org"]
+    assert [series.revision for series in done.series] == [1, 2, 3]
+    assert sources_ == ["c3@x.org", "c2@x.org", "c1@x.org", "c0@x.org"]

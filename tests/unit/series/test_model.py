@@ -58,9 +58,9 @@ def test_a_series_without_one() -> None:
 
 @pytest.mark.parametrize("name", ["single", "quoted-printable", "base64"])
 def test_one_mail_without_a_number_in_any_encoding(name: str) -> None:
-    one = model.read(MBX / f"{name}.mbx")
-    assert (one.name, one.revision, one.label) == (name, 1, f"{name}@v1")
-    (patch,) = one.patches
+    series = model.read(MBX / f"{name}.mbx")
+    assert (series.name, series.revision, series.label) == (name, 1, f"{name}@v1")
+    (patch,) = series.patches
     assert (patch.number, patch.files) == (1, ("mm/rmap.c",))
     body = rfc822.body_of(patch.mail)
     assert "Signed-off-by: Zoë Müller" in body
@@ -93,9 +93,11 @@ def test_every_series_of_the_checkout_can_be_read() -> None:
     assert "batch-dirty-tlb-flush" in model.names(shelf)
     for name in model.names(shelf):
         for path in (shelf / name).glob("*.mbx"):
-            found = model.read(path, name)
-            assert found.label == f"{name}@{path.name.split('.')[0]}"
-            assert [patch.number for patch in found.patches] == [*range(1, len(found.patches) + 1)]
+            series = model.read(path, name)
+            assert series.label == f"{name}@{path.name.split('.')[0]}"
+            assert [patch.number for patch in series.patches] == [
+                *range(1, len(series.patches) + 1)
+            ]
 
 
 def test_mails_in_any_order_are_patches_in_theirs() -> None:
@@ -136,9 +138,9 @@ def test_trailers_of_a_single_patch_count_and_the_covers_come_first() -> None:
     ],
 )
 def test_subjects(subject: str, number: int, revision: int, text: str) -> None:
-    found = model.parse("s", mail(subject))
-    assert (found.revision, found.patches[0].number) == (revision, number)
-    assert found.patches[0].subject == text
+    series = model.parse("s", mail(subject))
+    assert (series.revision, series.patches[0].number) == (revision, number)
+    assert series.patches[0].subject == text
 
 
 def test_a_line_is_what_git_takes_for_one() -> None:
@@ -212,8 +214,8 @@ def test_the_digest_is_of_every_mail_and_their_order() -> None:
 def test_html_beside_the_text_is_nobodys_trouble() -> None:
     header = 'MIME-Version: 1.0\nContent-Type: multipart/alternative; boundary="b"\n'
     parts = [f"--b\nContent-Type: text/{kind}\n\n{DIFF}\n" for kind in ("html", "plain")]
-    found = model.parse("s", mail("[PATCH] x", "".join([*parts, "--b--\n"]), header))
-    assert found.patches[0].files == ("mm/x.c",)
+    series = model.parse("s", mail("[PATCH] x", "".join([*parts, "--b--\n"]), header))
+    assert series.patches[0].files == ("mm/x.c",)
 
 
 # What is no whole series
@@ -297,10 +299,10 @@ def test_cut_anywhere_it_is_refused_or_nothing_is_missing(path: Path) -> None:
     lines = [last + match.start() for match in re.finditer(rb"\n", data[last:])]
     for end in {cut for line in lines for cut in (line - 9, line, line + 1) if cut < len(data)}:
         try:
-            found = changes(data[:end])
+            parsed = changes(data[:end])
         except ConfigError:
             continue
-        assert found[: len(whole)] == whole, data[:end].decode()[-99:]
+        assert parsed[: len(whole)] == whole, data[:end].decode()[-99:]
     with pytest.raises(ConfigError):
         changes(data[: last + 200])
 
@@ -424,12 +426,12 @@ def test_a_revision_by_any_of_its_mails(
     home.mkdir()
     (home / "v2.mbx").write_bytes(V2)
     (home / "v2.on-v9.9.mbx").write_bytes(V2.replace(b"-v2-", b"-v2.9-"))
-    wanted = f"20260302-unmap-batch-{'v2.9' if variant else 'v2'}-{number}@example.org"
-    found = model.by_message_id(tmp_path, wanted)
-    assert found is not None
-    assert found[0] == model.load(tmp_path, "unmap-batch", 2, variant)
-    assert found[1] == variant
-    assert model.by_message_id(tmp_path, wanted.replace("batch", "bacth")) is None
+    identifier = f"20260302-unmap-batch-{'v2.9' if variant else 'v2'}-{number}@example.org"
+    match = model.by_message_id(tmp_path, identifier)
+    assert match is not None
+    assert match[0] == model.load(tmp_path, "unmap-batch", 2, variant)
+    assert match[1] == variant
+    assert model.by_message_id(tmp_path, identifier.replace("batch", "bacth")) is None
 
 
 def test_a_mail_of_a_revision_and_of_its_variant_is_the_revisions(tmp_path: Path) -> None:
@@ -438,8 +440,8 @@ def test_a_mail_of_a_revision_and_of_its_variant_is_the_revisions(tmp_path: Path
     for name in ("v2.on-v9.9.mbx", "v2.mbx"):
         (home / name).write_bytes(b"".join(MAILS[1:]))
     (home / "v2.cover").write_bytes(MAILS[0].removeprefix(FROM))
-    found = model.by_message_id(tmp_path, "20260302-unmap-batch-v2-0@example.org")
-    assert found == (model.load(tmp_path, "s", 2), "")
+    match = model.by_message_id(tmp_path, "20260302-unmap-batch-v2-0@example.org")
+    assert match == (model.load(tmp_path, "s", 2), "")
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def mail(subject: str, body: str = "") -> bytes:
 
 
 def mbox(*mails: bytes) -> bytes:
-    return b"".join(b"From r@z Thu Jan  1 00:00:00 1970\n" + one for one in mails)
+    return b"".join(b"From r@z Thu Jan  1 00:00:00 1970\n" + content for content in mails)
 
 
 def is_plain(name: str) -> bool:
@@ -56,8 +56,8 @@ def is_plain(name: str) -> bool:
 
 def change_id(evil: str) -> str:
     text = f"x\n\nchange-id: 20260301-{evil}-0123456789ab\n"
-    found = model.parse("", mbox(mail("[PATCH] mm: batch", text)))
-    return fetch._name_of(Path("/nowhere"), found)
+    series = model.parse("", mbox(mail("[PATCH] mm: batch", text)))
+    return fetch._name_of(Path("/nowhere"), series)
 
 
 MAPPED: dict[str, Callable[[str], str]] = {
@@ -117,8 +117,8 @@ def test_a_base_commit_is_no_option(store: Store, base: Base) -> None:
     assert trees.commit_of(tree, base.commit) == base.commit
     for evil in EVIL:
         text = f"x\n\nbase-commit: {evil}\n"
-        said = model.parse("", mbox(mail("[PATCH] mm: batch", text))).base
-        assert trees.named(said) == trees.commit_of(tree, said) == "", evil
+        base_commit = model.parse("", mbox(mail("[PATCH] mm: batch", text))).base
+        assert trees.named(base_commit) == trees.commit_of(tree, base_commit) == "", evil
 
 
 IDS = (
@@ -146,16 +146,16 @@ def test_b4_is_given_no_option(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
     from rig.series import b4
 
-    asked: list[str] = []
+    commands: list[str] = []
 
     def run(argv: list[str], **_: object) -> proc.Done:
-        asked.extend(argv)
+        commands.extend(argv)
         (tmp_path / "thread").touch()
         return proc.Done(argv=tuple(argv), status=0, stdout="", stderr="", seconds=0)
 
     monkeypatch.setattr(proc, "run", run)
     b4.thread("-o/tmp/owned@x.y", tmp_path)
-    read = setup_parser().parse_args(asked[1:])
+    read = setup_parser().parse_args(commands[1:])
     assert (read.msgid, read.outdir) == ("-o/tmp/owned@x.y", str(tmp_path))
 
 
@@ -232,8 +232,8 @@ def test_a_series_on_top_of_itself(tmp_path: Path) -> None:
         cover = f"change-id: {name}\nprerequisite-change-id: {below}:v1\n"
         head = mail("[PATCH 0/1] x", cover).partition(b"---\n")[0]
         (tmp_path / name / "v1.mbx").write_bytes(mbox(head, mail("[PATCH 1/1] x")))
-    for name, said in (("a", "a@v1 on b@v1 on a@v1"), ("c", "c@v1 on c@v1")):
-        with pytest.raises(ConfigError, match=f"^a series is on top of itself: {said}$"):
+    for name, order in (("a", "a@v1 on b@v1 on a@v1"), ("c", "c@v1 on c@v1")):
+        with pytest.raises(ConfigError, match=f"^a series is on top of itself: {order}$"):
             model.beneath(tmp_path, model.load(tmp_path, name))
 
 
@@ -241,10 +241,10 @@ def test_what_a_series_below_promises_is_looked_at(
     store: Store, spec: RunSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It becomes words of a command in the guest."""
-    found = model.parse(
+    series = model.parse(
         "a", mbox(mail("[PATCH 0/1] x", "Promises: x/$(id)\n"), mail("[PATCH 1/1] x"))
     )
-    tree = TreeSpec(base=spec.tree.base, series=found, below=(found,))
+    tree = TreeSpec(base=spec.tree.base, series=series, below=(series,))
     assert tree.promises
     monkeypatch.setattr(request, "check", lambda *_: None)
     monkeypatch.setattr(request, "tree_spec", lambda *_: tree)

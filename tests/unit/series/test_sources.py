@@ -25,22 +25,22 @@ def mail(subject: str, body: bytes = DIFF, header: str = "Message-Id: <a@b>\n") 
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """b4 hands back the mailbox it is given; what it was asked."""
-    asked: list[Any] = []
+    calls: list[Any] = []
 
     def thread(source: str, out: Path, *, local: Path | None = None, newer: bool = False) -> Path:
-        asked.append((source, newer))
+        calls.append((source, newer))
         assert local is not None
         return Path((out / "thread").write_bytes(local.read_bytes()) and out / "thread")
 
     monkeypatch.setattr(b4, "thread", thread)
-    return asked
+    return calls
 
 
 def gather(tmp_path: Path, source: object, name: str = "") -> list[bytes]:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    found = sources.gather(tmp_path / "shelf", str(source), name, scratch, all_revisions=False)
-    return [mail for thread in found for mail in thread.mails]
+    threads = sources.gather(tmp_path / "shelf", str(source), name, scratch, all_revisions=False)
+    return [mail for thread in threads for mail in thread.mails]
 
 
 # Mails that b4 would not take
@@ -49,10 +49,10 @@ def gather(tmp_path: Path, source: object, name: str = "") -> list[bytes]:
 def test_a_mail_without_a_message_id_gets_one_of_its_own(tmp_path: Path, given: list[Any]) -> None:
     path = tmp_path / "x.mbox"
     path.write_bytes(FROM + mail("[PATCH 1/2] a", header="") + FROM + mail("[PATCH 2/2] b"))
-    one, two = gather(tmp_path, path)
-    assert rfc822.header(one, "Message-ID").endswith("@rig.invalid>")
-    assert rfc822.header(two, "Message-ID") == "<a@b>"
-    assert rfc822.body_of(one) == DIFF.decode()
+    first, second = gather(tmp_path, path)
+    assert rfc822.header(first, "Message-ID").endswith("@rig.invalid>")
+    assert rfc822.header(second, "Message-ID") == "<a@b>"
+    assert rfc822.body_of(first) == DIFF.decode()
 
 
 @pytest.mark.parametrize(
@@ -69,32 +69,34 @@ def test_a_mail_without_a_message_id_gets_one_of_its_own(tmp_path: Path, given: 
 def test_patchworks_subjects(tmp_path: Path, given: list[Any], subject: str, readable: str) -> None:
     path = tmp_path / "x.mbox"
     path.write_bytes(FROM + mail(subject))
-    (one,) = gather(tmp_path, path)
-    assert rfc822.header(one, "Subject") == readable
-    assert rfc822.header(one, "Message-ID") == "<a@b>"
+    (read,) = gather(tmp_path, path)
+    assert rfc822.header(read, "Subject") == readable
+    assert rfc822.header(read, "Message-ID") == "<a@b>"
 
 
 def test_one_mail_as_git_am_takes_it(tmp_path: Path, given: list[Any]) -> None:
     path = tmp_path / "x.eml"
     path.write_bytes(mail("[PATCH] a"))
-    assert [rfc822.header(one, "Subject") for one in gather(tmp_path, path)] == ["[PATCH] a"]
+    assert [rfc822.header(content, "Subject") for content in gather(tmp_path, path)] == [
+        "[PATCH] a"
+    ]
 
 
 @pytest.mark.parametrize("kind", ["mbox", "mail", "directory"])
 def test_a_line_that_begins_as_a_mail_does(tmp_path: Path, given: list[Any], kind: str) -> None:
     """b4 reads by Python's mailbox, for which it would be the next mail."""
-    one = mail("[PATCH] a", b"It is clear\nFrom the report\n\nFrom here on\n---\n" + DIFF)
+    original = mail("[PATCH] a", b"It is clear\nFrom the report\n\nFrom here on\n---\n" + DIFF)
     path = tmp_path / "x"
     if kind == "directory":
         path.mkdir()
-        (path / "0001-a.patch").write_bytes(FROM + one)
+        (path / "0001-a.patch").write_bytes(FROM + original)
     else:
-        path.write_bytes((FROM if kind == "mbox" else b"") + one)
-    (found,) = gather(tmp_path, path)
+        path.write_bytes((FROM if kind == "mbox" else b"") + original)
+    (read,) = gather(tmp_path, path)
     with closing(mailbox.mbox(tmp_path / "scratch" / "source.mbox")) as box:
         assert len(box) == 1
     quoted = "It is clear\n>From the report\n\n>From here on\n---\n"
-    assert rfc822.body_of(found).rstrip() == quoted + DIFF.decode().rstrip()
+    assert rfc822.body_of(read).rstrip() == quoted + DIFF.decode().rstrip()
 
 
 def test_a_directory_of_patches_is_in_order(tmp_path: Path, given: list[Any]) -> None:
@@ -103,27 +105,30 @@ def test_a_directory_of_patches_is_in_order(tmp_path: Path, given: list[Any]) ->
     (home / "0002-b.patch").write_bytes(FROM + mail("[PATCH 2/2] b"))
     (home / "0001-a.patch").write_bytes(mail("[PATCH 1/2] a"))
     (home / "notes").write_text("no mail")
-    found = gather(tmp_path, home)
-    assert [rfc822.header(one, "Subject") for one in found] == ["[PATCH 1/2] a", "[PATCH 2/2] b"]
+    mails = gather(tmp_path, home)
+    assert [rfc822.header(content, "Subject") for content in mails] == [
+        "[PATCH 1/2] a",
+        "[PATCH 2/2] b",
+    ]
 
 
 def test_a_maildir(tmp_path: Path, given: list[Any]) -> None:
     """Nothing is asked of its mails that is not of a directory's."""
-    for name, one in (
+    for name, content in (
         ("new/1.M2.x", FROM + mail("[v2,2/2] b", header="")),
         ("cur/1.M1.x:2,S", mail("[v2,1/2] a", b"From here\n" + DIFF, header="")),
         ("new/.2.x", b"of whoever delivers it"),
         ("tmp/3.x", b"half"),
     ):
         (tmp_path / "mails" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "mails" / name).write_bytes(one)
-    found = gather(tmp_path, tmp_path / "mails")
-    assert [rfc822.header(one, "Subject") for one in found] == [
+        (tmp_path / "mails" / name).write_bytes(content)
+    mails = gather(tmp_path, tmp_path / "mails")
+    assert [rfc822.header(content, "Subject") for content in mails] == [
         "[PATCH v2 1/2] a",
         "[PATCH v2 2/2] b",
     ]
-    assert all(rfc822.header(one, "Message-ID").endswith("@rig.invalid>") for one in found)
-    assert b"\n>From here\n" in found[0]
+    assert all(rfc822.header(content, "Message-ID").endswith("@rig.invalid>") for content in mails)
+    assert b"\n>From here\n" in mails[0]
 
 
 # git:PATH BASE..TIP
@@ -150,11 +155,11 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_commits_are_patches_byte_for_byte(tree: Path, tmp_path: Path, given: list[Any]) -> None:
-    one, two = gather(tmp_path, f"git:{tree} base..fix/topic", "topic")
-    assert rfc822.header(one, "Subject") == "[PATCH 1/2] mm: one"
-    assert rfc822.header(one, "From") == "Zoë <zoe@example.org>"
-    assert b"latin-1: \xe9" in two
-    assert b"base-commit: " in one
+    first, second = gather(tmp_path, f"git:{tree} base..fix/topic", "topic")
+    assert rfc822.header(first, "Subject") == "[PATCH 1/2] mm: one"
+    assert rfc822.header(first, "From") == "Zoë <zoe@example.org>"
+    assert b"latin-1: \xe9" in second
+    assert b"base-commit: " in first
 
 
 SETTINGS = """
@@ -248,10 +253,10 @@ def test_what_commits_are_called(
         subprocess.run(["git", *words], cwd=tree, check=True)
     (tmp_path / "scratch").mkdir()
     source = f"git:{tree} base..{tip}"
-    (one,) = sources.gather(
+    (thread,) = sources.gather(
         tmp_path / "shelf", source, "", tmp_path / "scratch", all_revisions=False
     )
-    assert one.name == name
+    assert thread.name == name
 
 
 def test_a_message_that_quotes_a_mail(tree: Path, tmp_path: Path, given: list[Any]) -> None:
@@ -268,8 +273,8 @@ def test_an_empty_commit_is_no_patch(tree: Path, tmp_path: Path, given: list[Any
     for words in (("--allow-empty", "-m", "cover"), ("-a", "-m", "mm: three")):
         subprocess.run(["git", *WHO, "commit", "-q", *words], cwd=tree, check=True)
     (tree / "sub").mkdir()
-    found = gather(tmp_path, f"git:{tree / 'sub'} base..HEAD")
-    assert [rfc822.header(one, "Subject") for one in found] == [
+    mails = gather(tmp_path, f"git:{tree / 'sub'} base..HEAD")
+    assert [rfc822.header(content, "Subject") for content in mails] == [
         "[PATCH 1/3] mm: one",
         "[PATCH 2/3] mm: two",
         "[PATCH 3/3] mm: three",
@@ -360,8 +365,10 @@ def test_links_back() -> None:
         b"v1: https://lore.kernel.org/all/one@x.y/\nRFC v1:\n  https://lore.kernel.org/r/rfc@x.y\n"
         b"v4 will be at https://lore.kernel.org/r/four@x.y\nsee https://lore.kernel.org/r/other@x.y\n"
     )
-    found = sources._links([mail("[PATCH v3 0/2] x", text), mail("Re: [PATCH v3 0/2] x", text)])
-    assert found == ["two@x.y", "one@x.y", "rfc@x.y"]
+    identifiers = sources._links(
+        [mail("[PATCH v3 0/2] x", text), mail("Re: [PATCH v3 0/2] x", text)]
+    )
+    assert identifiers == ["two@x.y", "one@x.y", "rfc@x.y"]
 
 
 def test_names() -> None:
