@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`rig`: errors become messages and exit statuses here, and nowhere else."""
+"""The `rig` command. Only here errors become messages and exit statuses."""
 
 import itertools
 import os
@@ -19,7 +19,8 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    # A terminated rig cleans up like an interrupted one; a shell's background job ignores SIGINT.
+    # On SIGTERM the rig cleans up as on SIGINT. SIGINT is set too, because a shell starts
+    # background jobs with SIGINT ignored.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -30,27 +31,31 @@ def main() -> None:
         say(error)
         sys.exit(exit_status(error))
     except SystemExit as ended:
-        if ended.code == INTERRUPTED:  # what typer makes of Ctrl-C
+        if ended.code == INTERRUPTED:  # typer's exit status for Ctrl-C
             sys.stderr.write("rig: interrupted; nothing is left running\n")
         if isinstance(ended.__context__, BrokenPipeError):
-            # `rig list | head -1`: typer would say FAIL, and flushing stdout again a traceback.
+            # `rig list | head -1`: typer's status is that of FAIL, and Python would print a
+            # traceback when it flushes stdout at exit.
             os._exit(128 + signal.SIGPIPE)
         raise
     except Exception:
-        sys.excepthook = say_bug  # typer has put its own there, which says it as it is
+        sys.excepthook = say_bug  # instead of typer's, which does not escape the text
         raise
 
 
 def check_given_once(words: Sequence[str]) -> None:
-    """Raises ConfigError for an option given twice, of which typer would take the last."""
+    """Raise ConfigError for an option that is given twice: typer would use only the last."""
     options = [word.split("=", 1)[0] for word in itertools.takewhile("--".__ne__, words)]
-    twice = [one for one in options if one.startswith("--") and options.count(one) > 1]
+    twice = [option for option in options if option.startswith("--") and options.count(option) > 1]
     if twice:
-        raise ConfigError(f"{twice[0]} is given twice", hint=f"several in one: {twice[0]} A,B")
+        raise ConfigError(
+            f"{twice[0]} is given twice", hint=f"give several values like this: {twice[0]} A,B"
+        )
 
 
 def say(error: RigError) -> None:
-    """Message, evidence, what to do next, in which a subject or a console may have its say."""
+    """Print an error: message, evidence, hint. All may quote text from mails or consoles, which is
+    escaped."""
     detail = printable.text(error.detail).splitlines()
     lines = [f"rig: {printable.line(error.message)}", *(f"  | {line}" for line in detail)]
     if error.hint:
@@ -61,13 +66,13 @@ def say(error: RigError) -> None:
 def say_bug(
     kind: type[BaseException], error: BaseException, where: types.TracebackType | None
 ) -> None:
-    """Ours; but the words may be anybody's."""
-    said = "".join(traceback.format_exception(kind, error, where))
-    sys.stderr.write(printable.text(said))
+    """Print the traceback of a bug of the rig, escaped: the message may quote foreign text."""
+    text = "".join(traceback.format_exception(kind, error, where))
+    sys.stderr.write(printable.text(text))
 
 
 def exit_status(error: RigError) -> int:
-    """2 for bad input; else what the fault's owner makes of it (outcome rule 2)."""
+    """2 for bad input; else by the owner of the fault (outcome rule 2)."""
     return 2 if isinstance(error, ConfigError) else Trouble.of(error).owner.outcome.exit_status
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Errors, one class per owner of the fault.
+"""Errors. There is one class for each owner of a fault: user, series, kernel, rig.
 
-The owner decides the outcome (DESIGN.md, outcome rule 2): trouble of the rig or its host is never
-counted against a kernel, and a kernel that does not build, boot or stay up is never excused.
+The owner decides the outcome (DESIGN.md, outcome rule 2). A fault of the rig or its host is never
+counted against a kernel. A kernel that does not build, boot or stay up is never excused.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 
 class RigError(Exception):
-    """What went wrong, and in `hint` what to do next; `detail` is the evidence, verbatim."""
+    """`message` says what is wrong, `hint` what to do next; `detail` is the evidence, verbatim."""
 
     def __init__(self, message: str, *, hint: str = "", detail: str = "") -> None:
         super().__init__(message)
@@ -24,7 +24,7 @@ class RigError(Exception):
 
 
 class ConfigError(RigError):
-    """The user asked for something that is not there or cannot be."""
+    """The user asked for something that does not exist or is not possible."""
 
 
 class SeriesError(RigError):
@@ -44,11 +44,11 @@ class KernelError(RigError):
 
 
 class BootError(KernelError):
-    """The kernel did not come up."""
+    """The kernel did not boot."""
 
 
 class GuestLost(KernelError):
-    """The kernel was up and is gone, or no longer answers."""
+    """The kernel booted, and then died or stopped answering."""
 
 
 class InfraError(RigError):
@@ -56,21 +56,21 @@ class InfraError(RigError):
 
 
 class DiskFull(InfraError):
-    """There is no room."""
+    """There is no space left on a disk."""
 
-    # What tools say of it; apt counts before it begins.
+    # The messages of tools. The last is apt's, which computes the space before it begins.
     WORDS = ("No space left on device", "Disk quota exceeded", "enough free space")
 
     def __init__(self, doing: str, *, detail: str = "") -> None:
         super().__init__(
             f"the disk is full: {doing}",
-            hint="free some room, or set RIG_STORE to a directory on a larger disk",
+            hint="free some space, or set RIG_STORE to a directory on a larger disk",
             detail=detail,
         )
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, hint: str = "") -> ConfigError:
-    """Say that `name` is no known `kind`, with the nearest names."""
+    """An error for a `name` that is not in `known`; its hint has the most similar names."""
     names = sorted(set(known))
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if near:
@@ -82,8 +82,10 @@ def unknown(kind: str, name: str, known: Iterable[str], *, hint: str = "") -> Co
 
 @contextlib.contextmanager
 def needs_extra(extra: str) -> Iterator[None]:
-    """Around the import of what only `pip install rig[extra]` installs: it is asked for before the
-    work begins, rather than missed at its end."""
+    """Around the import of a library that only `pip install rig[extra]` installs.
+
+    Use it before the work begins, so that the user does not learn at the end what is missing.
+    """
     try:
         yield
     except ImportError as error:

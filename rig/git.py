@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The one way git is called, and the rig's own repository of kernel trees in the store."""
+"""Runs git, and keeps kernel trees in the rig's own repository, linux.git in the store."""
 
 import contextlib
 import os
@@ -11,8 +11,8 @@ from pathlib import Path
 from rig import proc
 from rig.store import Store, write_whole
 
-# Nothing of the user's configuration (hooks, signing, aliases, autocrlf) may change a tree, and the
-# same input must give the same commit, whoever runs it.
+# The user's configuration (hooks, signing, aliases, autocrlf) must not change a tree, and the same
+# input must give the same commit for every user.
 ENV = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -25,8 +25,8 @@ ENV = {
     "GIT_COMMITTER_EMAIL": "rig@localhost",
     "GIT_COMMITTER_DATE": "2020-01-01T00:00:00Z",
 }
-# `git rev-parse --local-env-vars` and the like. A hook, or `git rebase --exec`, runs us with the
-# repository it is about in GIT_DIR.
+# Variables that are unset: those of `git rev-parse --local-env-vars` and similar ones. If a hook or
+# `git rebase --exec` runs the rig, GIT_DIR names the repository of that hook.
 STRAYS = (
     *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX"),
     *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE"),
@@ -35,10 +35,10 @@ STRAYS = (
 )
 SETTINGS = {
     "core.hooksPath": "/dev/null",
-    # Read from the home directory even where no configuration is (gitattributes(5)).
+    # git reads these from the home directory even without any configuration (gitattributes(5)).
     "core.attributesFile": "/dev/null",
     "core.excludesFile": "/dev/null",
-    # No file system of another machine takes a path of a tree for .git.
+    # Refuse paths that another machine's file system would take for .git.
     "core.protectHFS": "true",
     "core.protectNTFS": "true",
     "commit.gpgSign": "false",
@@ -49,8 +49,8 @@ SETTINGS = {
     "advice.detachedHead": "false",
     "safe.directory": "*",
 }
-# A tree's own .gitattributes say what a checkout, an archive or a merge makes of a file: what is
-# compiled would not be what was reviewed. info/attributes outranks them (gitattributes(5)).
+# A tree's own .gitattributes can change files on checkout, in an archive and in a merge: then the
+# compiled source is not the reviewed source. info/attributes overrides them (gitattributes(5)).
 ATTRIBUTES = """\
 * -text -ident -export-subst -export-ignore
 * !crlf !eol !filter !working-tree-encoding !diff !merge !conflict-marker-size !whitespace
@@ -60,7 +60,7 @@ ATTRIBUTES = """\
 *.rs diff=rust
 """
 PATTERN = re.compile(r"[\\*?\[ ]")
-"""What has a meaning in a line of gitignore(5)."""
+"""Characters with a meaning in a pattern of gitignore(5)."""
 
 
 def git(
@@ -72,8 +72,8 @@ def git(
     exact: bool = False,
 ) -> proc.Done:
     settings = [word for key, value in SETTINGS.items() for word in ("-c", f"{key}={value}")]
-    strays = (name for name in STRAYS if name in os.environ and name not in (env or {}))
-    unset = [word for name in strays for word in ("-u", name)]
+    stray_names = (name for name in STRAYS if name in os.environ and name not in (env or {}))
+    unset = [word for name in stray_names for word in ("-u", name)]
     argv = [*(["env", *unset] if unset else []), "git", *settings, *args]
     environment = {**ENV, **(env or {})}
     return proc.run(
@@ -82,29 +82,29 @@ def git(
 
 
 def text(*args: str | Path, cwd: Path) -> str:
-    """What a git command prints, stripped."""
+    """The output of a git command, stripped."""
     return git(*args, cwd=cwd).stdout.strip()
 
 
 def blobs(names: Iterable[str], cwd: Path) -> dict[str, bytes]:
-    """What is in each of these blobs."""
-    wanted = tuple(dict.fromkeys(names))
-    said = git("cat-file", "--batch", cwd=cwd, stdin="\n".join(wanted).encode(), exact=True)
-    data, found, at = said.stdout.encode("utf-8", "surrogateescape"), {}, 0
-    for name in wanted:
-        begin = data.index(b"\n", at) + 1  # after "NAME blob SIZE"
-        end = begin + int(data[at:begin].split()[2])
-        found[name], at = data[begin:end], end + 1
-    return found
+    """The content of each of these blobs."""
+    distinct = tuple(dict.fromkeys(names))
+    output = git("cat-file", "--batch", cwd=cwd, stdin="\n".join(distinct).encode(), exact=True)
+    stream, contents, position = output.stdout.encode("utf-8", "surrogateescape"), {}, 0
+    for name in distinct:
+        start = stream.index(b"\n", position) + 1  # after "NAME blob SIZE"
+        end = start + int(stream[position:start].split()[2])
+        contents[name], position = stream[start:end], end + 1
+    return contents
 
 
 def repository(store: Store) -> Path:
-    """The rig's bare linux.git, made on first use; no tree in it has attributes of its own."""
+    """The rig's bare linux.git, made on first use. It ignores the .gitattributes of its trees."""
     path = store.root / "linux.git"
     if not (path / "rig-ready").is_file():
         with store.lock("linux.git"):
             if not (path / "rig-ready").is_file():
-                shutil.rmtree(path, ignore_errors=True)  # of a rig that was killed
+                shutil.rmtree(path, ignore_errors=True)  # left by a rig that was killed
                 git("init", "--quiet", "--bare", path, cwd=store.root)
                 (path / "rig-ready").touch()
     attributes = path / "info" / "attributes"
@@ -122,35 +122,37 @@ def import_tree(store: Store, directory: Path, message: str) -> str:
         env["GIT_INDEX_FILE"] = str(scratch / "index")
         git("add", "--all", "--force", ".", cwd=directory, env=env)
         tree = git("write-tree", cwd=directory, env=env).stdout.strip()
-        done = git("commit-tree", tree, cwd=directory, env=env, stdin=message.encode())
-    return done.stdout.strip()
+        result = git("commit-tree", tree, cwd=directory, env=env, stdin=message.encode())
+    return result.stdout.strip()
 
 
 def borrow(store: Store, tree: Path) -> None:
-    """Let linux.git read the objects of a user's repository, which is never written to."""
+    """Let linux.git read the objects of a user's repository. Nothing is written there."""
     common = Path(text("rev-parse", "--path-format=absolute", "--git-common-dir", cwd=tree))
     repo = repository(store)
     alternates = repo / "objects" / "info" / "alternates"
     line = f"{common / 'objects'}\n"
     with store.lock("linux.git"):
-        known = alternates.read_text() if alternates.is_file() else ""
-        if line not in known.splitlines(keepends=True):
-            write_whole(alternates, (known + line).encode())
+        lines = alternates.read_text() if alternates.is_file() else ""
+        if line not in lines.splitlines(keepends=True):
+            write_whole(alternates, (lines + line).encode())
 
 
 def keep(store: Store, name: str, commit: str) -> None:
-    """Name a commit, so that no garbage collection takes it.
+    """Make a ref for a commit, so that it is never garbage-collected.
 
-    The caller holds the lock of what it is named after: a lock of git's is a killed rig's.
+    The caller holds the rig's lock for this name. So a lock file of git's is left by a rig that was
+    killed, and is removed.
     """
     (repository(store) / "refs" / "rig" / f"{name}.lock").unlink(missing_ok=True)
     git("update-ref", f"refs/rig/{name}", commit, cwd=repository(store))
 
 
 def prune(store: Store) -> None:
-    """Forget work trees that are gone; the caller holds the lock of linux.git."""
+    """Remove git's records of work trees that are gone; the caller holds the lock of linux.git."""
     repo = repository(store)
-    # `git worktree add` locks what it is adding: nobody is adding now, so it was killed.
+    # `git worktree add` locks the work tree it adds. We hold the lock, so the one that made this
+    # file was killed.
     for stale in (repo / "worktrees").glob("*/locked"):
         stale.unlink()
     git("worktree", "prune", cwd=repo)
@@ -158,7 +160,7 @@ def prune(store: Store) -> None:
 
 @contextlib.contextmanager
 def sparse_worktree(store: Store, commit: str, files: tuple[str, ...]) -> Iterator[Path]:
-    """A throw-away work tree of `commit` that holds only `files` (85,000 others are not needed)."""
+    """A temporary work tree of `commit` with only `files` in it: a kernel tree has 85,000."""
     repo = repository(store)
     with store.lock("linux.git"), store.scratch() as scratch:
         path = scratch / "wt"

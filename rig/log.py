@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What happens, as events. Makers say it, reporters subscribe; a maker never prints.
+"""Events: what the rig is doing. Reporters subscribe to them; all other code never prints.
 
 with step("Building v6.12 for arm64") as s:
     s.progress(120, 900, "objects")
@@ -26,12 +26,12 @@ class Event:
     step: int
     """Number of the step, unique in the process."""
     parent: int
-    """The step this one is part of; 0 for none."""
+    """The step that this one is part of; 0 for none."""
     title: str
     text: str = ""
     done: float = 0
     total: float = 0
-    """0 where the end is not known."""
+    """0 if the total is not known."""
     seconds: float = 0
     """Since the step began."""
 
@@ -50,7 +50,7 @@ def now() -> float:
 
 @contextlib.contextmanager
 def subscribed(subscriber: Subscriber) -> Iterator[None]:
-    """Hand every event to `subscriber` while the context lasts."""
+    """Call `subscriber` with every event while the context lasts."""
     _subscribers.append(subscriber)
     try:
         yield
@@ -69,8 +69,8 @@ class Step:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def _emit(self, kind: Kind, text: str = "", done: float = 0, total: float = 0) -> None:
-        """Events are for people, whoever reports them: printable, and but for a command and an
-        error a line each."""
+        """Send an event. Its text is escaped for people; only commands and errors may have several
+        lines."""
         event = Event(
             kind=kind,
             step=self.number,
@@ -94,7 +94,7 @@ class Step:
 
 @contextlib.contextmanager
 def step(title: str) -> Iterator[Step]:
-    """A piece of work a user may wait for; steps nest."""
+    """A piece of work that a user may have to wait for; steps nest."""
     this = Step(title, next(_numbers), _current.get())
     token = _current.set(this.number)
     this._emit("begin")
@@ -110,10 +110,10 @@ def step(title: str) -> Iterator[Step]:
 
 
 def note(text: str) -> None:
-    """Say something about the step that is running."""
+    """Add a note to the step that is running."""
     Step("", _current.get(), 0).note(text)
 
 
 def command(line: str) -> None:
-    """Say which command is run, as a line that can be pasted into a shell."""
+    """Report a command that is run, as a line that can be pasted into a shell."""
     Step("", _current.get(), 0)._emit("command", line)

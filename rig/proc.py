@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The one door to other programs.
+"""Runs other programs. No other module does.
 
-Every command is a list (no shell), has its stdin closed, a deadline, a session of its own and dies
-with the rig, on SIGKILL too. What was run is said as a line that can be pasted into a shell.
+A command is a list (no shell). Its stdin is empty, it has a deadline and a session of its own, and
+it dies with the rig, also if the rig gets SIGKILL. Each command is reported as a line that can be
+pasted into a shell.
 """
 
 import contextlib
@@ -26,9 +27,9 @@ from rig.errors import DiskFull, InfraError
 
 Argv = Sequence[str | Path]
 OUTPUT_MAX = 64 << 20
-"""Bytes of a command's output, all of which is kept in memory: a stranger's Makefile has no end."""
+"""Bytes of a command's output, which is kept in memory: a hostile Makefile may print forever."""
 LINE_MAX = 64 << 10
-"""Bytes; the rest of a line is the next one."""
+"""Bytes; a longer line is split."""
 _live: weakref.WeakSet[subprocess.Popen[bytes]] = weakref.WeakSet()
 _lock = threading.Lock()
 Popen = subprocess.Popen
@@ -37,7 +38,7 @@ TimeoutExpired = subprocess.TimeoutExpired
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Done:
-    """A command that has ended; `status` is negative for a signal."""
+    """The result of a command that has ended; `status` is negative for a signal."""
 
     argv: tuple[str, ...]
     status: int
@@ -47,7 +48,8 @@ class Done:
 
 
 class CommandFailed(InfraError):
-    """A command ended with a status other than 0; callers that know whose fault it is say so."""
+    """A command ended with a status other than 0. Callers that know the owner of the fault raise
+    another error instead."""
 
     def __init__(self, done: Done, line: str) -> None:
         tail = (done.stderr.strip() or done.stdout.strip())[-2000:]
@@ -60,11 +62,11 @@ class CommandFailed(InfraError):
 
 
 class DeadlineExceeded(InfraError):
-    """A command was killed because it took too long."""
+    """A command was killed because it exceeded its deadline."""
 
 
 class TooMuchOutput(InfraError):
-    """A command was killed because it said too much."""
+    """A command was killed because its output was too large."""
 
 
 def cpus() -> int:
@@ -74,20 +76,20 @@ def cpus() -> int:
 
 
 def which(program: str) -> Path | None:
-    found = shutil.which(program)
-    return Path(found) if found else None
+    path = shutil.which(program)
+    return Path(path) if path else None
 
 
 def find(program: str) -> Path:
-    """Where a program is. Raises InfraError where it is not installed."""
-    if (found := which(program)) is None:
+    """The path of a program. Raises InfraError if it is not installed."""
+    if (path := which(program)) is None:
         hint = "`rig doctor --fix` installs what is missing"
         raise InfraError(f"{program} is not installed", hint=hint)
-    return found
+    return path
 
 
 SYSTEM_PATH = "/usr/sbin:/sbin"
-"""Where mke2fs is; not on the PATH of Debian's ordinary users."""
+"""For mke2fs: on Debian these are not on the PATH of ordinary users."""
 
 
 def search_path() -> str:
@@ -112,11 +114,14 @@ def _popen(
 ) -> subprocess.Popen[bytes]:
     program = find(str(argv[0]))
     if cwd and not cwd.is_dir():
-        raise InfraError(f"{argv[0]} cannot be run in {cwd}: there is no such directory")
+        raise InfraError(
+            f"{argv[0]} cannot be run in {cwd}: there is no such directory",
+            hint="another process may have removed it; run the rig again",
+        )
     log.command(paste(argv, cwd, env))
-    # setpriv rather than preexec_fn: running Python between fork and exec is not safe once there
-    # are threads. The signal comes when the *thread* that started the command ends
-    # (PR_SET_PDEATHSIG, prctl(2)), so a command must not outlive the thread that asked for it.
+    # setpriv rather than preexec_fn: running Python between fork and exec is not safe if there are
+    # threads. The signal comes when the *thread* that started the command ends (PR_SET_PDEATHSIG,
+    # prctl(2)), so a command must not outlive the thread that started it.
     process = subprocess.Popen(
         ["setpriv", "--pdeathsig", "KILL", "--", str(program), *(str(a) for a in argv[1:])],
         cwd=cwd,
@@ -132,7 +137,7 @@ def _popen(
 
 
 def stop_all() -> None:
-    """End every command of every thread: what waits for one of them finds it killed."""
+    """Kill the commands of all threads; the threads that wait for them go on."""
     with _lock:
         running = [process for process in _live if process.poll() is None]
     for process in running:
@@ -141,7 +146,7 @@ def stop_all() -> None:
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """End a command and everything it started in its session."""
+    """Kill a command and everything that it started in its session."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -164,10 +169,10 @@ def run(
 ) -> Done:
     """Run a command to its end.
 
-    With `exact`, bytes of stdout that are no UTF-8 are kept, as os.fsdecode() keeps them.
+    With `exact`, bytes of stdout that are not UTF-8 are kept, as os.fsdecode() keeps them.
 
-    With `on_line`, stdout and stderr are one stream and each line is handed over as it comes;
-    `stdin` cannot be given then, as nobody would write it.
+    With `on_line`, stdout and stderr are one stream, and `on_line` is called for each line as it
+    comes; then `stdin` cannot be given.
     Raises CommandFailed (unless `check` is off), DeadlineExceeded, TooMuchOutput, InfraError.
     """
     assert stdin is None or on_line is None
@@ -195,7 +200,7 @@ def run(
         for stream in (process.stdout, process.stderr, process.stdin):
             if stream:
                 stream.close()
-    done = Done(
+    result = Done(
         argv=tuple(str(arg) for arg in argv),
         status=process.returncode,
         stdout=out.decode("utf-8", "surrogateescape") if exact else _text(out),
@@ -204,25 +209,25 @@ def run(
     )
     if expired.is_set():
         raise DeadlineExceeded(
-            f"{argv[0]} took more than {deadline:g} s and was stopped",
+            f"{argv[0]} took more than {deadline:g} s and was killed",
             hint=f"run it by hand: {paste(argv, cwd, env)}",
-            detail=(done.stderr or done.stdout)[-2000:],
+            detail=(result.stderr or result.stdout)[-2000:],
         )
-    if check and done.status:
-        raise _failure(done, paste(argv, cwd, env))
-    return done
+    if check and result.status:
+        raise _failure(result, paste(argv, cwd, env))
+    return result
 
 
-def _failure(done: Done, line: str) -> InfraError:
-    if any(words in done.stdout + done.stderr for words in DiskFull.WORDS):
-        return DiskFull(done.argv[0], detail=(done.stderr or done.stdout)[-2000:])
-    return CommandFailed(done, line)
+def _failure(result: Done, line: str) -> InfraError:
+    if any(words in result.stdout + result.stderr for words in DiskFull.WORDS):
+        return DiskFull(result.argv[0], detail=(result.stderr or result.stdout)[-2000:])
+    return CommandFailed(result, line)
 
 
 def _alarm(
     process: subprocess.Popen[bytes], deadline: float
 ) -> tuple[threading.Timer, threading.Event]:
-    """Kill the command when its time is up, and remember that it was so."""
+    """Kill the command at its deadline; the event says whether that happened."""
     expired = threading.Event()
 
     def expire() -> None:
@@ -238,20 +243,22 @@ def _alarm(
 
 def _lines(process: subprocess.Popen[bytes], on_line: Callable[[str], None]) -> bytes:
     assert process.stdout is not None
-    said = bytearray()
+    output = bytearray()
     while line := process.stdout.readline(LINE_MAX):
-        said += line
-        _check_size(len(said))
+        output += line
+        _check_size(len(output))
         on_line(_text(line).rstrip("\r\n"))
-    return bytes(said)
+    return bytes(output)
 
 
 def _collect(process: subprocess.Popen[bytes], stdin: bytes | None) -> tuple[bytes, bytes]:
-    """stdout and stderr, while stdin is written: Popen.communicate() keeps whatever comes."""
-    said = {stream.fileno(): bytearray() for stream in (process.stdout, process.stderr) if stream}
-    left = memoryview(stdin or b"")
+    """stdout and stderr, while stdin is written. Popen.communicate() has no limit on their size."""
+    outputs = {
+        stream.fileno(): bytearray() for stream in (process.stdout, process.stderr) if stream
+    }
+    rest = memoryview(stdin or b"")
     with selectors.DefaultSelector() as selector:
-        for number in said:
+        for number in outputs:
             selector.register(number, selectors.EVENT_READ)
         if process.stdin:
             selector.register(process.stdin, selectors.EVENT_WRITE)
@@ -259,24 +266,27 @@ def _collect(process: subprocess.Popen[bytes], stdin: bytes | None) -> tuple[byt
             for key, _ in selector.select():
                 if process.stdin and key.fileobj is process.stdin:
                     try:
-                        left = left[os.write(key.fd, left[: select.PIPE_BUF]) :]
+                        rest = rest[os.write(key.fd, rest[: select.PIPE_BUF]) :]
                     except BrokenPipeError:
-                        left = left[:0]
-                    if not left:
+                        rest = rest[:0]
+                    if not rest:
                         selector.unregister(process.stdin)
                         process.stdin.close()
                 elif data := os.read(key.fd, LINE_MAX):
-                    said[key.fd] += data
-                    _check_size(sum(map(len, said.values())))
+                    outputs[key.fd] += data
+                    _check_size(sum(map(len, outputs.values())))
                 else:
                     selector.unregister(key.fd)
-    out, err = said.values()
+    out, err = outputs.values()
     return bytes(out), bytes(err)
 
 
-def _check_size(said: int) -> None:
-    if said > OUTPUT_MAX:
-        raise TooMuchOutput(f"a command said more than {OUTPUT_MAX >> 20} MiB and was stopped")
+def _check_size(size: int) -> None:
+    if size > OUTPUT_MAX:
+        raise TooMuchOutput(
+            f"a command printed more than {OUTPUT_MAX >> 20} MiB and was killed",
+            hint="look for a Makefile or a program that prints in an endless loop",
+        )
 
 
 @contextlib.contextmanager
@@ -288,7 +298,7 @@ def spawn(
     stdout: int | IO[bytes] = subprocess.PIPE,
     stderr: int | IO[bytes] = subprocess.STDOUT,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A command that runs beside us; it is killed when the context ends."""
+    """A command that runs in the background; it is killed when the context ends."""
     process = _popen(argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
     try:
         yield process
@@ -299,6 +309,6 @@ def spawn(
 
 
 def interactive(argv: Argv) -> int:
-    """Give the user's terminal to a command and return its status."""
+    """Run a command in the user's terminal and return its status."""
     log.command(paste(argv))
     return subprocess.run([str(arg) for arg in argv], check=False).returncode

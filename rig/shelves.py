@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where the checkout, or the installed package, keeps what people add to it."""
+"""The directories that people add files to: kconfigs/, patches/ and images/."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shelves:
-    """Where the checkout keeps what people add to it."""
+    """These directories, in the checkout or in the installed package."""
 
     kconfigs: Path
     patches: Path

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Everything made once and kept: digest -> directory.
+"""The store: results of expensive work, each in a directory named after a digest of its inputs.
 
-An entry is built in a temporary sibling and renamed into place under a lock, so it is there whole
-or not at all, whoever is killed when. Once in place it never changes.
+An entry is built in a temporary directory beside it, under a lock, and renamed into place. So it is
+complete or it does not exist, even if a rig is killed. Once in place it never changes.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ MANIFEST = "manifest.json"
 
 
 def digest(inputs: Mapping[str, Any]) -> str:
-    """What names an entry: 32 hex digits over the canonical JSON of what it is made from."""
+    """The name of an entry: 32 hex digits, from the canonical JSON of its inputs."""
     text = json.dumps(inputs, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -48,8 +48,8 @@ class Store:
     def default(cls) -> "Store":
         """$RIG_STORE, or the user's cache directory.
 
-        From here on root's files may be read by others: what a sandbox has of root's is another
-        user's to read, whatever root's umask says.
+        If root runs the rig, this sets the umask so that others can read the files of the store: a
+        command in the sandbox runs as another user.
         """
         if not os.geteuid():
             os.umask(0o022)
@@ -61,7 +61,7 @@ class Store:
         except OSError as error:
             raise InfraError(
                 f"the store {root} cannot be written: {error.strerror}",
-                hint="set RIG_STORE to a directory with some 20 GB of room",
+                hint="set RIG_STORE to a directory with about 20 GB of free space",
             ) from error
         return cls(root.resolve())
 
@@ -69,7 +69,7 @@ class Store:
         return self.root / kind / name
 
     def find(self, kind: str, name: str) -> Path | None:
-        """The entry, if it was ever finished."""
+        """The entry, or None if it is not there or was not finished."""
         path = self.path(kind, name)
         return path if (path / MANIFEST).is_file() else None
 
@@ -84,23 +84,24 @@ class Store:
         inputs: Mapping[str, Any],
         maker: Callable[[Path], Mapping[str, Any] | None],
     ) -> Path:
-        """The entry, made by `maker(directory)` if it is not there yet.
+        """The entry. If it does not exist, `maker(directory)` makes it.
 
-        What `maker` returns is kept in the manifest beside `inputs`.
+        The manifest has `inputs` and what `maker` returns.
         """
-        if (found := self.find(kind, name)) is not None:
-            return found
+        if (path := self.find(kind, name)) is not None:
+            return path
         with self.lock(f"{kind}-{name}"):
-            if (found := self.find(kind, name)) is not None:
-                return found
-            final = self.path(kind, name)
-            final.parent.mkdir(parents=True, exist_ok=True)
-            # No entry's name has a ~ in it: what v6.12.3 is made in is no leftover of v6.12's.
+            if (path := self.find(kind, name)) is not None:
+                return path
+            entry = self.path(kind, name)
+            entry.parent.mkdir(parents=True, exist_ok=True)
+            # No name of an entry has a ~: so the glob for v6.12 does not match .v6.12.3~.
             prefix = f".{name}~"
-            # Of a maker that was killed, or an entry half removed: we hold the lock.
-            for stale in (final, *final.parent.glob(f"{glob.escape(prefix)}*")):
+            # Left by a rig that was killed, or by a removal that was. We hold the lock, so nobody
+            # uses them.
+            for stale in (entry, *entry.parent.glob(f"{glob.escape(prefix)}*")):
                 shutil.rmtree(stale, ignore_errors=True)
-            scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=final.parent))
+            scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=entry.parent))
             try:
                 facts = maker(scratch)
                 manifest = {
@@ -112,14 +113,14 @@ class Store:
                 }
                 (scratch / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
                 scratch.chmod(0o755)
-                scratch.rename(final)
+                scratch.rename(entry)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
-            return final
+            return entry
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Hold `name` against other rigs and threads; says so when it has to wait."""
+        """Hold the lock `name` against other rigs and threads. Waiting for it is a step."""
         directory = self.root / "locks"
         directory.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(directory / f"{name}.lock", thread_local=False)
@@ -135,9 +136,9 @@ class Store:
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A directory on the store's file system that is gone afterwards.
+        """A temporary directory on the store's file system.
 
-        What a killed rig left behind goes with the next call: the name holds the owner's pid.
+        Its name holds the pid, so that the next call can remove what a killed rig left.
         """
         parent = self.root / "tmp"
         parent.mkdir(parents=True, exist_ok=True)
@@ -152,7 +153,7 @@ class Store:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Put a file in place at once: whoever reads it finds all of it, or what was there before."""
+    """Write a file atomically: a reader finds all of it, or the file that was there before."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     scratch.write_bytes(data)
     scratch.rename(path)
@@ -160,7 +161,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def host_trouble(doing: str) -> Iterator[None]:
-    """Turn the operating system's refusals (disk full, no permission) into an InfraError."""
+    """Turn an OSError (disk full, no permission) into an InfraError; `doing` says in what work."""
     try:
         yield
     except OSError as error:

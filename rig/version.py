@@ -8,7 +8,7 @@ from typing import Self
 
 from rig.errors import ConfigError
 
-# 7.3~rc7 is how a Debian package spells v7.3-rc7: '~' sorts before everything there.
+# A Debian package writes v7.3-rc7 as 7.3~rc7: '~' sorts before everything else there.
 VERSION = re.compile(
     r"v?(?P<major>\d{1,4})\.(?P<minor>\d{1,4})(?:\.(?P<patch>\d{1,6}))?(?:[-~]rc(?P<rc>\d{1,4}))?"
     r"(?P<extra>[-+~.][\w.+~-]*)?",
@@ -20,10 +20,10 @@ _Key = tuple[int, int, int, bool, int]
 @functools.total_ordering
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KernelVersion:
-    """What `uname -r` or a git tag says. Ordered: rc before release before stable updates.
+    """A version as in `uname -r` or a git tag. Order: release candidates, release, stable updates.
 
-    `extra` is what a build or a distribution appends. It takes part in equality, and in the order
-    only as the last word.
+    `extra` is what a build or a distribution appends. Versions that differ in it are not equal; in
+    the order it counts last.
     """
 
     major: int
@@ -37,7 +37,8 @@ class KernelVersion:
         match = VERSION.fullmatch(text)
         if not match:
             raise ConfigError(
-                f"{text!r} is no kernel version", hint="like v6.12, 6.12.117 or v7.3-rc7"
+                f"{text!r} is not a kernel version",
+                hint="write it like v6.12, 6.12.117 or v7.3-rc7",
             )
         return cls(
             major=int(match["major"]),
@@ -59,19 +60,19 @@ class KernelVersion:
 
     @property
     def tag(self) -> str:
-        """As the kernel's git trees tag it; what was appended is nobody's tag."""
+        """The tag in the kernel's git trees, without `extra`, which no tag has."""
         patch = f".{self.patch}" if self.patch else ""
         rc = "" if self.rc is None else f"-rc{self.rc}"
         return f"{self.base}{patch}{rc}"
 
     @property
     def is_base(self) -> bool:
-        """Neither a stable update nor a release candidate."""
+        """Whether it is neither a stable update nor a release candidate."""
         return self.patch == 0 and self.rc is None
 
     @property
     def key(self) -> _Key:
-        """The order of releases, whatever was appended to them."""
+        """A sort key for releases, without `extra`."""
         return (self.major, self.minor, self.patch, self.rc is None, self.rc or 0)
 
     def __lt__(self, other: Self) -> bool:
@@ -81,18 +82,18 @@ class KernelVersion:
 def _side(version: KernelVersion, bound: KernelVersion) -> int:
     """-1, 0 or 1: `version` is before, at or after `bound`.
 
-    A bound written as a base stands for all of it, release candidates and stable updates: a change
-    "in v6.16" came in the merge window before v6.16-rc1 and is in v6.16.9 too.
+    A bound like v6.16 stands for its release candidates and stable updates as well: a change
+    "in v6.16" came in the merge window before v6.16-rc1, and v6.16.9 has it too.
     """
     if bound.is_base:
-        mine, its = (version.major, version.minor), (bound.major, bound.minor)
-        return (mine > its) - (mine < its)
+        own_release, bound_release = (version.major, version.minor), (bound.major, bound.minor)
+        return (own_release > bound_release) - (own_release < bound_release)
     return (version.key > bound.key) - (version.key < bound.key)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VersionRange:
-    """`>=v6.16`, `>`, `<`, `<=`, `v6.12..v7.0` (both ends belong to it) or one base, `v6.12`."""
+    """`>=v6.16`, `>`, `<`, `<=`, `v6.12..v7.0` (with both ends) or a single base, `v6.12`."""
 
     low: KernelVersion | None = None
     high: KernelVersion | None = None
@@ -112,7 +113,9 @@ class VersionRange:
         low = KernelVersion.parse(first)
         high = KernelVersion.parse(last) if dots else low
         if _side(low, high) > 0:
-            raise ConfigError(f"the version range {text!r} is empty", hint=f"{last}..{first}?")
+            raise ConfigError(
+                f"the version range {text!r} is empty", hint=f"did you mean {last}..{first}?"
+            )
         return cls(low=low, high=high)
 
     def __contains__(self, version: KernelVersion) -> bool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What git has made of the mails: a series is judged by its commits, not by what its mails say."""
+"""Checks the commits that `git am` made of a series: git can do other things than a mail shows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from rig.kernel import symlinks
 from rig.series.vetting import HINT, NOT_TO_REVIEW
 
 LINK, SUBMODULE = "120000", "160000"
-OTHER_BASE = "name the base it was made for: --base v7.2, or --base COMMIT with --tree PATH"
+OTHER_BASE = "name the base that it was made for: --base v7.2, or --base COMMIT with --tree PATH"
 SHOWN = 60
-"""Characters of a symlink's target, which may be long."""
+"""Characters of a symlink's target in an error: the target may be long."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,10 +23,10 @@ class Step:
 
     name: str
     files: tuple[str, ...]
-    """What its mail says it changes."""
+    """The files that its mail says it changes."""
     before: str
     after: str
-    """The commit that it is, or `before` if all of it was there already."""
+    """The commit that git made of it; `before` if the tree had the change already."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,15 +34,15 @@ class Change:
     path: str
     modes: tuple[str, str]
     blobs: tuple[str, str]
-    """Before and after; zeros where there is no file."""
+    """Before and after; zeros if there is no file."""
 
 
 def check(work: Path, steps: Sequence[Step], base: str) -> None:
     """Raise ConfigError for a patch that no kernel developer would send, ApplyError for one that
-    git has merged into another file than it is for.
+    git merged into another file than the one it names.
 
-    `work` is where they have been applied, `base` what to call what is below them. Every commit is
-    looked at: each may be built, and what a later one takes away was there.
+    `work` is the work tree in which they were applied; messages call the base `base`. Every commit
+    is checked, because each may be built: a later one can remove what an earlier one added.
     """
     steps = tuple(step for step in steps if step.after != step.before)
     changes = _changes(work, steps)
@@ -56,46 +56,50 @@ def check(work: Path, steps: Sequence[Step], base: str) -> None:
 
 
 def _changes(work: Path, steps: Sequence[Step]) -> dict[str, list[Change]]:
-    """By the commit; renames are what they are, a file that goes and one that comes."""
-    found: dict[str, list[Change]] = {step.after: [] for step in steps}
+    """Commit -> its changes. A rename is two of them: one file is removed, another is added."""
+    changes: dict[str, list[Change]] = {step.after: [] for step in steps}
     pairs = [f"{step.after} {step.before}\n" for step in steps]
     words = ("diff-tree", "--stdin", "-r", "-z", "--raw", "--no-renames", "--no-abbrev")
-    said = git.git(*words, cwd=work, stdin="".join(pairs).encode(), exact=True).stdout
-    commit, fields = "", iter(said.split("\0"))
+    output = git.git(*words, cwd=work, stdin="".join(pairs).encode(), exact=True).stdout
+    commit, fields = "", iter(output.split("\0"))
     for field in fields:
         if not field.startswith(":"):
             commit = field or commit
             continue
         old, new, before, after, _ = field[1:].split(" ")
-        found[commit].append(Change(path=next(fields), modes=(old, new), blobs=(before, after)))
-    return found
+        changes[commit].append(Change(path=next(fields), modes=(old, new), blobs=(before, after)))
+    return changes
 
 
 def _check_name(work: Path, step: Step, path: str, base: str) -> None:
     if not path.isprintable():
-        raise ConfigError(f"{step.name}: {path!a} is no name for a file", hint=HINT)
+        raise ConfigError(
+            f"{step.name}: the file name {path!a} has unprintable characters", hint=HINT
+        )
     if path in step.files:
         return
     revisions = (step.before, step.after)
     for name in filter(str.isprintable, step.files):
-        there = (
-            git.git("cat-file", "-e", f"{one}:{name}", cwd=work, check=False) for one in revisions
+        lookups = (
+            git.git("cat-file", "-e", f"{commit}:{name}", cwd=work, check=False)
+            for commit in revisions
         )
-        if all(one.status for one in there):
+        if all(lookup.status for lookup in lookups):
             raise ApplyError(
                 f"{step.name} does not apply to {base}: {name} is not in it, and git would change"
-                f" {path} for it",
+                f" {path} instead",
                 hint=OTHER_BASE,
             )
     raise ConfigError(
-        f"{step.name}: it changes {path}, which no `diff --git` line of it names", hint=HINT
+        f"{step.name}: it changes {path}, but no `diff --git` line in it names that file", hint=HINT
     )
 
 
 def _check_contents(
     work: Path, steps: Sequence[Step], changes: Mapping[str, Sequence[Change]]
 ) -> None:
-    """git takes a file for text by its first 8000 bytes, and by what .gitattributes say."""
+    """Raise ConfigError for a binary file: git looks only at the first 8000 bytes of a file and at
+    .gitattributes."""
     files = [
         (step, change)
         for step in steps
@@ -112,16 +116,23 @@ def _check_contents(
 def _check_links(
     work: Path, steps: Sequence[Step], changes: Mapping[str, Sequence[Change]]
 ) -> None:
-    """Where a link leads hangs on links alone: where the series changes none, there is no need."""
+    """Raise ConfigError for a symlink that leads out of the tree.
+
+    Only other links can change where a link leads. So there is nothing to check if the series
+    changes no link.
+    """
     if not any(LINK in change.modes for step in steps for change in changes[step.after]):
         return
     states = [_links(work)]
     for step in reversed(steps):
-        own = changes[step.after]
-        gone = {change.path for change in own}
-        kept = {path: blob for path, blob in states[0].items() if path not in gone}
-        was = {change.path: change.blobs[0] for change in own if change.modes[0] == LINK}
-        states.insert(0, kept | was)
+        changed = {change.path for change in changes[step.after]}
+        same = {path: blob for path, blob in states[0].items() if path not in changed}
+        old = {
+            change.path: change.blobs[0]
+            for change in changes[step.after]
+            if change.modes[0] == LINK
+        }
+        states.insert(0, same | old)
     texts = git.blobs((blob for state in states for blob in state.values()), work)
     targets = {blob: text.decode("utf-8", "surrogateescape") for blob, text in texts.items()}
     links = [{path: targets[blob] for path, blob in state.items()} for state in states]
@@ -134,9 +145,10 @@ def _check_links(
 
 
 def _links(work: Path) -> dict[str, str]:
-    """Path -> blob, of the last commit: the index has it, which is read in half the time."""
-    said = git.git("ls-files", "--stage", "-z", cwd=work, exact=True).stdout
-    rows = (row.partition("\t") for row in said.split("\0") if row.startswith(LINK))
+    """Path -> blob of all symlinks of the last commit. The index is read in half the time that the
+    commit's tree takes."""
+    output = git.git("ls-files", "--stage", "-z", cwd=work, exact=True).stdout
+    rows = (row.partition("\t") for row in output.split("\0") if row.startswith(LINK))
     return {path: head.split(" ")[1] for head, _, path in rows}
 
 

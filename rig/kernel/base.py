@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where kernel source comes from: the user's git tree, a Debian package, a kernel.org tarball.
+"""Bases: kernel source from the user's git tree, a Debian package, or a kernel.org tarball.
 
-A base is imported once, as a commit of the rig's own linux.git; from then on it is pinned.
+A base is imported once, as a commit of the rig's own linux.git. That commit is used from then on.
 """
 
 import http.client
@@ -23,9 +23,10 @@ from rig.version import KernelVersion
 
 DEFAULT = "v6.12"
 RELEASE = re.compile(r"v[0-9]{1,4}\.[0-9]{1,4}(\.[0-9]{1,4})?(-rc[0-9]{1,4})?")
-# base-commit trailers name upstream's commits, which a distribution's source does not have.
+# A base-commit trailer names an upstream commit. Debian's source has no commits, so we need this
+# list to know that its v6.12 is the same release.
 UPSTREAM = {"adc218676eef25575469234709c2d87185ca223a": "v6.12"}
-# In this order: the nearer to the user's own release, the better tested.
+# Tried in this order: first the user's own release, which most people use and test.
 SUITES = (
     *("{own}-security", "{own}-updates", "{own}-backports", "trixie-security", "trixie"),
     *("trixie-backports", "forky", "sid", "experimental"),
@@ -39,50 +40,51 @@ class Base:
     name: str
     commit: str
     origin: str
-    """Where it came from, exactly: package and version, or the tree and its commit."""
+    """The exact source: package and version, or the tree and its commit."""
     trusted: bool = True
-    """Not where a mail chose it among all that the user's tree has fetched: it is built apart."""
+    """False if a mail chose this commit from those that the user's tree has fetched. Then its
+    objects are kept separate from those of other builds."""
 
 
-def named(said: str) -> str:
-    """The rig's name of what a series says it is based on (a base-commit, or v7.2), or nothing."""
-    return said if RELEASE.fullmatch(said) else UPSTREAM.get(said, "")
+def named(text: str) -> str:
+    """The rig's name of a base that a series names (by base-commit, or as v7.2); or ""."""
+    return text if RELEASE.fullmatch(text) else UPSTREAM.get(text, "")
 
 
 def resolve(store: Store, name: str, *, tree: Path | None = None) -> Base:
     """The base, from the first provider that has it.
 
-    Raises ConfigError when nobody has it, InfraError when the network or the disk fails.
+    Raises ConfigError if no provider has it, InfraError if the network or the disk fails.
     """
     if tree is not None:
         return _from_tree(store, name, tree)
     if not RELEASE.fullmatch(name):
         raise ConfigError(
             f"there is no base named {name!r}",
-            hint="a base is v6.12, or any revision with --tree PATH",
+            hint="a base is a release like v6.12; with --tree PATH, any revision of that tree",
         )
 
     def fetch(_: Path) -> Mapping[str, Any]:
-        known: set[str] = {DEFAULT}
+        available: set[str] = {DEFAULT}
         silent: list[Unreachable] = []
         with log.step(f"Fetching {name}") as step, host_trouble(f"fetching {name}"):
             for provider in PROVIDERS:
                 try:
-                    found = provider(store, name, step, known)
+                    resolved = provider(store, name, step, available)
                 except Unreachable as error:
                     step.note(error.message)
                     silent.append(error)
                     continue
-                if found:
-                    git.keep(store, f"bases/{name}", found.commit)
-                    return {"commit": found.commit, "origin": found.origin}
+                if resolved:
+                    git.keep(store, f"bases/{name}", resolved.commit)
+                    return {"commit": resolved.commit, "origin": resolved.origin}
         if len(silent) == len(PROVIDERS):
             raise Unreachable(
                 f"{name} cannot be fetched: {'; '.join(error.message for error in silent)}",
-                hint="see to the network, or name your own git tree: --tree PATH",
+                hint="check the network, or name your own git tree: --tree PATH",
                 detail="\n".join(filter(None, (error.detail for error in silent))),
             )
-        raise unknown("base", name, known)
+        raise unknown("base", name, available)
 
     store.make("bases", name, {"base": name}, fetch)
     manifest = store.manifest("bases", name)
@@ -99,23 +101,25 @@ def fetched(store: Store) -> tuple[Base, ...]:
 
 
 def check_tree(tree: Path) -> None:
-    """Raise ConfigError for what --tree cannot mean; git itself would be trouble of the host."""
+    """Raise ConfigError if --tree does not name a git tree. An error from git itself would be an
+    InfraError."""
+    hint = "name a clone of the kernel's git tree, like --tree ~/linux"
     if not tree.is_dir():
-        raise ConfigError(f"--tree {tree}: there is no such directory")
+        raise ConfigError(f"--tree {tree}: there is no such directory", hint=hint)
     if git.git("rev-parse", "--git-dir", cwd=tree, check=False).status:
-        raise ConfigError(f"--tree {tree} is not a git tree")
+        raise ConfigError(f"--tree {tree} is not a git tree", hint=hint)
 
 
 def commit_of(tree: Path, name: str) -> str:
-    """What a revision is in the user's tree; empty where it has none of that name."""
-    if "\0" in name:  # a mail's base-commit is whatever its author says
+    """The commit of a revision in the user's tree; empty if there is no such revision."""
+    if "\0" in name:  # a base-commit in a mail may hold any character
         return ""
     words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     return git.git(*words, cwd=tree, check=False).stdout.strip()
 
 
 def in_history(tree: Path, commit: str) -> bool:
-    """Whether a commit is in what the user has checked out."""
+    """Whether a commit is in the history of the user's HEAD."""
     words = ("merge-base", "--is-ancestor", "--end-of-options", commit, "HEAD")
     return git.git(*words, cwd=tree, check=False).status == 0
 
@@ -133,19 +137,20 @@ def _from_tree(store: Store, name: str, tree: Path) -> Base:
         "describe", "--tags", "--always", commit, cwd=tree, check=False
     ).stdout.strip()
     origin = f"git tree {tree}, {described or commit}"
-    # A path may hold bytes that are no UTF-8, which a stored result cannot.
+    # A path may hold bytes that are not UTF-8; a stored result cannot.
     return Base(name=printable.line(name), commit=commit, origin=printable.line(origin))
 
 
 # --- Debian ------------------------------------------------------------------------------------
 
 
-def _from_debian(store: Store, name: str, step: log.Step, known: set[str]) -> Base | None:
-    """Adds to `known` what the suites carry. Raises Unreachable when none of them answers."""
+def _from_debian(store: Store, name: str, step: log.Step, available: set[str]) -> Base | None:
+    """The base from the first suite that has it. Adds the versions of the other suites to
+    `available`. Raises Unreachable if no suite answers."""
     package = f"{PACKAGE}{name.removeprefix('v')}"
     mirror = debian.mirror(store)
     if mirror is None:
-        raise Unreachable("apt knows no Debian archive here, or Debian's keyring is missing")
+        raise Unreachable("apt has no Debian archive configured, or Debian's keyring is missing")
     silent: list[Unreachable] = []
     answered = False
     suites = tuple(dict.fromkeys(pattern.format(own=mirror.codename) for pattern in SUITES))
@@ -163,7 +168,7 @@ def _from_debian(store: Store, name: str, step: log.Step, known: set[str]) -> Ba
             if version:
                 step.note(f"{package} {version} from Debian {suite}")
                 return _import_package(store, name, apt, package, version, step)
-            known |= {f"v{found.removeprefix(PACKAGE)}" for found in debian.names(apt, PACKAGE)}
+            available |= {f"v{name.removeprefix(PACKAGE)}" for name in debian.names(apt, PACKAGE)}
     if silent and not answered:
         raise silent[0]
     return None
@@ -193,20 +198,20 @@ def _import_tarball(store: Store, name: str, archive: Path, origin: str, step: l
 # --- kernel.org --------------------------------------------------------------------------------
 
 
-def _from_tarball(store: Store, name: str, step: log.Step, known: set[str]) -> Base | None:
-    """A release tarball, checked against the sha256sums file beside it.
+def _from_tarball(store: Store, name: str, step: log.Step, available: set[str]) -> Base | None:
+    """The base from a release tarball, checked against the sha256sums file beside it.
 
-    RIG_KERNEL_MIRROR names another place with the same layout.
+    RIG_KERNEL_MIRROR is the URL of another server with the same layout.
     """
     version = name.removeprefix("v")
     place = f"{os.environ.get('RIG_KERNEL_MIRROR', KERNEL_ORG)}/v{version.split('.')[0]}.x"
     file = f"linux-{version}.tar.xz"
     sums = _download(f"{place}/sha256sums.asc").decode("utf-8", "replace")
     rows = re.findall(r"^([0-9a-f]{64})  (\S+)$", sums, re.MULTILINE)
-    promised = {found: digest for digest, found in rows}.get(file)
+    promised = {tarball: digest for digest, tarball in rows}.get(file)
     if promised is None:
-        releases = (re.fullmatch(r"linux-(\d+\.\d+)\.tar\.xz", found) for _, found in rows)
-        known |= {f"v{match[1]}" for match in releases if match}
+        releases = (re.fullmatch(r"linux-(\d+\.\d+)\.tar\.xz", tarball) for _, tarball in rows)
+        available |= {f"v{match[1]}" for match in releases if match}
         step.note(f"{place} has no {file}")
         return None
     with store.scratch() as scratch:
@@ -214,8 +219,8 @@ def _from_tarball(store: Store, name: str, step: log.Step, known: set[str]) -> B
         archive.write_bytes(_download(f"{place}/{file}"))
         if file_digest(archive) != promised:
             raise InfraError(
-                f"{place}/{file} is not what its sha256sums file promises",
-                hint="fetch it again, or name another place: RIG_KERNEL_MIRROR",
+                f"{place}/{file} does not match its sha256sums file",
+                hint="try again, or set RIG_KERNEL_MIRROR to another server",
             )
         origin = f"{place}/{file}, sha256 {promised}"
         return _import_tarball(store, name, archive, origin, step)
@@ -229,7 +234,9 @@ def _download(url: str) -> bytes:
         why = getattr(error, "reason", "") or error
         raise Unreachable(f"{url}: {why}") from error
     except ValueError as error:
-        raise ConfigError(f"RIG_KERNEL_MIRROR: {error}", hint="like file:///srv/kernels") from error
+        raise ConfigError(
+            f"RIG_KERNEL_MIRROR: {error}", hint="set it to a URL like file:///srv/kernels"
+        ) from error
 
 
 PROVIDERS = (_from_debian, _from_tarball)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`SeriesVersion` -> `Base`: what a series is applied to, and why that, said in a note."""
+"""`SeriesVersion` -> `Base`: chooses the base that a series is applied to; notes say why."""
 
 import re
 from collections.abc import Sequence
@@ -16,95 +16,99 @@ from rig.series.model import Patch, SeriesVersion
 from rig.store import Store
 
 COMMIT = re.compile(r"[0-9a-f]{7,64}")
-"""A base-commit. A name, which somebody else's branch may have, is none."""
+"""A base-commit is a hash. A name is not taken: another branch in the user's tree may have it."""
 FILE = re.compile(r"^diff --git a/(.+) b/.+$")
 INDEX = re.compile(r"^index ([0-9a-f]{7,64})\.\.[0-9a-f]{7,64}")
 
 
 def base_of(
     store: Store,
-    found: SeriesVersion,
+    series: SeriesVersion,
     *,
     below: Sequence[SeriesVersion] = (),
     name: str = "",
     tree: Path | None = None,
 ) -> Base:
-    """The base of a series, by the first that knows one:
+    """The base of a series. The first of these rules that gives a base decides:
 
-    - `name`, which somebody who names one insists on;
+    - `name`, if the user named a base;
     - the base-commit, if the user's tree has it;
-    - the base-commit, if it is a release that is known: the tree's tag of it, or the known base;
-    - the blobs its diffs were made from: a base that has all of them;
-    - the newest base it applies to.
+    - the base-commit, if it is a known release: the tree's tag of it, or else the rig's base;
+    - the blobs that the diffs were made from: a base that has all of them;
+    - the newest base that the series applies to.
 
-    Of the user's tree the last two ask HEAD, and before all others.
+    The last two rules try HEAD of the user's tree first, then the bases in the store.
     """
-    lowest = below[0] if below else found
+    lowest = below[0] if below else series
     if tree is not None:
         base.check_tree(tree)
     if name:
         return base.resolve(store, name, tree=tree)
-    if said := _said(store, lowest, tree):
-        return said
-    says = f"its base-commit {lowest.base[:12]} is no known base's" if lowest.base else ""
-    says = f"{lowest.label}: {says or 'it names no base-commit'}"
+    if named := _named_base(store, lowest, tree):
+        return named
+    reason = f"its base-commit {lowest.base[:12]} is not a known base" if lowest.base else ""
+    reason = f"{lowest.label}: {reason or 'it names no base-commit'}"
     default, candidates = _candidates(store, tree)
-    wanted = preimages(lowest.patches)
-    if not wanted:
-        log.note(f"{lowest.label}: its diffs name no blobs")
-    for called, one in candidates.items() if wanted else ():
-        has = sum(_has(store, one, wanted))
-        if has == len(wanted):
-            log.note(f"{says}; {called} has all {has} blobs its diffs were made from")
-            return one
-        log.note(f"{called} has {has} of the {len(wanted)} blobs its diffs were made from")
-    spec = TreeSpec(base=default, series=found, below=tuple(below))
-    for called, one in candidates.items():
-        if trees.applies(store, replace(spec, base=one)):
-            best = "the newest base here that" if one.name == called else "what"
-            log.note(f"{says}; {called} is {best} it applies to")
-            return one
-        log.note(f"{found.label} does not apply to {called}")
-    log.note(f"{says}, and it applies to none of {', '.join(candidates)}")
-    return default  # which is to say why not
+    blobs = preimages(lowest.patches)
+    if not blobs:
+        log.note(f"{lowest.label}: its diffs have no index lines, which name blobs")
+    for called, candidate in candidates.items() if blobs else ():
+        present = sum(_has(store, candidate, blobs))
+        if present == len(blobs):
+            log.note(f"{reason}; {called} has all {present} blobs that its diffs were made from")
+            return candidate
+        log.note(f"{called} has {present} of the {len(blobs)} blobs that its diffs were made from")
+    spec = TreeSpec(base=default, series=series, below=tuple(below))
+    for called, candidate in candidates.items():
+        if trees.applies(store, replace(spec, base=candidate)):
+            is_head = candidate.name != called
+            newest = f"{called} is the newest base here that it applies to"
+            log.note(f"{reason}; {f'it applies to {called}' if is_head else newest}")
+            return candidate
+        log.note(f"{series.label} does not apply to {called}")
+    log.note(f"{reason}, and it applies to none of {', '.join(candidates)}")
+    return default  # applying the series to it raises the error that says why not
 
 
-def _said(store: Store, found: SeriesVersion, tree: Path | None) -> Base | None:
-    """By what the series itself says, if anybody knows it."""
-    if not found.base:
+def _named_base(store: Store, series: SeriesVersion, tree: Path | None) -> Base | None:
+    """The base that the series itself names, if the user's tree or the rig has it."""
+    if not series.base:
         return None
-    if tree is not None and COMMIT.fullmatch(found.base) and base.commit_of(tree, found.base):
-        log.note(f"{tree} has {found.label}'s base-commit {found.base[:12]}")
-        one = base.resolve(store, found.base, tree=tree)
-        if base.in_history(tree, one.commit):
-            return one
-        log.note(f"it is not in the history of {tree}'s HEAD: nothing of it is kept for others")
-        return replace(one, trusted=False)
-    if not (said := base.named(found.base)):
+    if tree is not None and COMMIT.fullmatch(series.base) and base.commit_of(tree, series.base):
+        log.note(f"{tree} has {series.label}'s base-commit {series.base[:12]}")
+        commit_base = base.resolve(store, series.base, tree=tree)
+        if base.in_history(tree, commit_base.commit):
+            return commit_base
+        log.note(
+            f"it is not in the history of {tree}'s HEAD: its objects are not used by other builds"
+        )
+        return replace(commit_base, trusted=False)
+    if not (release := base.named(series.base)):
         if tree is not None:
-            log.note(f"{tree} does not have {found.label}'s base-commit {found.base[:12]}")
+            log.note(f"{tree} does not have {series.label}'s base-commit {series.base[:12]}")
         return None
-    if said != found.base:
-        log.note(f"{found.label}: its base-commit {found.base[:12]} is {said}")
+    if release != series.base:
+        log.note(f"{series.label}: its base-commit {series.base[:12]} is {release}")
     if tree is None:
-        return base.resolve(store, said)
-    if base.commit_of(tree, said):
-        log.note(f"{tree} has {said}")
-        return base.resolve(store, said, tree=tree)
-    log.note(f"{tree} does not have {said}: using the rig's own")
-    return base.resolve(store, said)
+        return base.resolve(store, release)
+    if base.commit_of(tree, release):
+        log.note(f"{tree} has {release}")
+        return base.resolve(store, release, tree=tree)
+    log.note(f"{tree} does not have {release}: using the rig's own {release}")
+    return base.resolve(store, release)
 
 
 def _candidates(store: Store, tree: Path | None) -> tuple[Base, dict[str, Base]]:
-    """The one for want of a better; and what to call it -> each that is here, newest first."""
+    """The base to use if none fits; and all bases that there are, newest first, by the name for
+    notes."""
     default = base.resolve(store, "HEAD" if tree else base.DEFAULT, tree=tree)
-    own = {f"HEAD of {tree}": default} if tree else {}
-    return default, own | {one.name: one for one in base.fetched(store)}
+    head = {f"HEAD of {tree}": default} if tree else {}
+    return default, head | {candidate.name: candidate for candidate in base.fetched(store)}
 
 
 def preimages(patches: Sequence[Patch]) -> dict[str, str]:
-    """File -> the blob, as far as it is named, that the first patch to touch the file was made
-    from; without files that are new."""
+    """File -> the blob, often abbreviated, from which the first patch to this file was made. New
+    files are left out."""
     blobs: dict[str, str] = {}
     for patch in patches:
         file = ""
@@ -117,12 +121,13 @@ def preimages(patches: Sequence[Patch]) -> dict[str, str]:
     return {file: blob for file, blob in blobs.items() if blob.strip("0")}
 
 
-def _has(store: Store, one: Base, wanted: dict[str, str]) -> list[bool]:
-    asked = "".join(f"{one.commit}:{file}\n" for file in wanted)
-    said = git.git(
-        "cat-file", "--batch-check", cwd=git.repository(store), stdin=asked.encode()
+def _has(store: Store, candidate: Base, blobs: dict[str, str]) -> list[bool]:
+    """For each of `blobs`, whether the base has it at that path."""
+    queries = "".join(f"{candidate.commit}:{file}\n" for file in blobs)
+    output = git.git(
+        "cat-file", "--batch-check", cwd=git.repository(store), stdin=queries.encode()
     ).stdout
     return [
         line.startswith(blob) and line.split()[1:2] == ["blob"]
-        for line, blob in zip(said.splitlines(), wanted.values(), strict=True)
+        for line, blob in zip(output.splitlines(), blobs.values(), strict=True)
     ]

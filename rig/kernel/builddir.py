@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where kernels are made: a work tree and an O= directory for each (architecture, flavour, base).
+"""Lanes: a work tree and an O= directory for each (architecture, flavour, base).
 
-Going from one tree to the next in a lane is a `git checkout`, so make sees only the files that
-differ. A series gets a copy of the O= directory: what its Makefiles put there reaches no other
-series' kernel.
+A lane goes from one tree to the next by `git checkout`, so make sees only the files that differ. A
+series gets a copy of the O= directory, so that what its Makefiles write there cannot get into the
+kernel of another series.
 """
 
 import shutil
@@ -21,12 +21,13 @@ from rig.kernel.tree import KernelTree
 from rig.store import Store
 
 OWNER, KILLED = "of", "building"
-"""Whose a series' objects are; there while make runs, and after it was killed."""
+"""OWNER has the digest of the series that a copy belongs to. KILLED exists while make runs, and so
+also after make was killed."""
 FEW = 100
-"""Files that are gone to one by one."""
+"""Up to so many changed files are updated one by one, without a checkout of the whole tree."""
 # The same content gives the same bytes (Documentation/kbuild/reproducible-builds.rst).
 SETTINGS = {
-    # Lines are all that stacks need: 6 % less to compile than what DEBUG_INFO_REDUCED gives.
+    # Stack traces need only line numbers. With DEBUG_INFO_REDUCED there is 6 % more to compile.
     "KCFLAGS": "-g1",
     "KBUILD_BUILD_TIMESTAMP": "2020-01-01T00:00:00Z",
     "KBUILD_BUILD_USER": "rig",
@@ -38,13 +39,13 @@ SETTINGS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lane:
-    """A lane that is held, with a tree checked out in `src`."""
+    """A locked lane, with a tree checked out in `src`."""
 
     place: Path
     out: Path
     """The O= directory on the host; make sees it as `place/out`."""
     series: str
-    """Digest of the series whose own `out` is; empty for a tree that is trusted."""
+    """Digest of the series that `out` is the copy of; empty for a trusted tree."""
 
     @property
     def source(self) -> Path:
@@ -52,11 +53,11 @@ class Lane:
 
     @property
     def given(self) -> Path:
-        """Files for make that make cannot write."""
+        """A directory with input for make, which make cannot write."""
         return self.place / "given"
 
     def box(self, *more: Path) -> Box:
-        """What make sees: the source, `given` and `more` to read; its output to write."""
+        """The box for make: it can read the source, `given` and `more`, and write its output."""
         out, cache = self.place / "out", self.place / "ccache"
         read = (self.source, self.given, *more)
         if self.series:
@@ -65,9 +66,10 @@ class Lane:
 
     @contextmanager
     def making(self) -> Iterator[None]:
-        """A make that is killed in here leaves objects that nobody may trust.
+        """Around make: if it is killed in here, its objects are marked as untrusted.
 
-        A make that fails has come to its end: the caller raises BuildError for it, nothing else.
+        A make that fails has ended by itself, and its objects are good. For that, and for nothing
+        else, the caller raises BuildError.
         """
         self._mark()
         try:
@@ -92,7 +94,7 @@ class Lane:
 
 @contextmanager
 def held(store: Store, name: str, tree: KernelTree) -> Iterator[Lane]:
-    """The lane, locked, with the tree checked out."""
+    """Lock the lane and check the tree out in it."""
     confined = not sandbox.broken()
     place = store.root / "lanes" / (name if confined else f"{name}-unconfined")
     with store.lock(f"lane-{place.name}"):
@@ -114,41 +116,42 @@ def held(store: Store, name: str, tree: KernelTree) -> Iterator[Lane]:
 
 
 def compiled(store: Store, name: str) -> bool:
-    """Whether a lane has objects that the next build can start from."""
+    """Whether a lane has the objects of a finished build."""
     return (store.root / "lanes" / name / "out" / "vmlinux").is_file()
 
 
 def _copy_for(place: Path, series: str) -> Path:
-    """The series' own copy of the objects. It is kept for the next patch of the same series."""
-    own = place / "series"
-    owner = own / OWNER
+    """The series' copy of the objects. It is kept and used for all patches of the series."""
+    copy = place / "series"
+    owner = copy / OWNER
     if not owner.is_file() or owner.read_text() != series:
-        sandbox.remove(own)
-        own.mkdir(mode=0o700)  # what is set-uid in there is nobody else's to run
-        proc.run(["cp", "--archive", "--reflink=auto", place / "out", own / "out"])
+        sandbox.remove(copy)
+        copy.mkdir(mode=0o700)  # so that no other user can run a set-uid program in it
+        proc.run(["cp", "--archive", "--reflink=auto", place / "out", copy / "out"])
         owner.write_text(series)
-    return own / "out"
+    return copy / "out"
 
 
 def _tidy(out: Path) -> None:
-    """Remove what a killed make may have left half written: make goes by time stamps alone.
+    """Remove files that a killed make may have left incomplete: make looks only at time stamps.
 
-    Kbuild writes .X.cmd when X is whole, and makes X again where there is none or where the command
-    has changed (scripts/Kbuild.include: if_changed). The youngest may be half written themselves.
+    Kbuild writes .X.cmd after X is complete, and makes X again if there is no .X.cmd or if the
+    command has changed (scripts/Kbuild.include: if_changed). The newest files may be incomplete, so
+    all of the last 2 seconds are removed.
     """
     times = {command: command.stat().st_mtime_ns for command in out.rglob(".*.cmd")}
     young = max(times.values(), default=0) - 2_000_000_000
-    for command, when in times.items():
-        made = command.with_name(command.name[1:-4])
-        if when > young or (made.is_file() and made.stat().st_mtime_ns > when):
-            made.unlink(missing_ok=True)
+    for command, time in times.items():
+        output = command.with_name(command.name[1:-4])
+        if time > young or (output.is_file() and output.stat().st_mtime_ns > time):
+            output.unlink(missing_ok=True)
             command.unlink()
 
 
 def _step(source: Path, before: str, commit: str) -> bool:
-    """Go on to a tree that differs in a few files; False where it differs in more.
+    """Update only the files that differ between two trees; False if they are too many.
 
-    A checkout looks at all 85,000 files first, which takes longer than a rig build may.
+    A checkout looks at all 85,000 files first, and takes longer than make does for a few of them.
     """
     differs = ("diff-tree", "-r", "-z", "--no-renames", "--name-only", before, commit)
     names = git.git(*differs, cwd=source, check=False).stdout
@@ -156,10 +159,10 @@ def _step(source: Path, before: str, commit: str) -> bool:
         return False
     files = ("--pathspec-from-file=-", "--pathspec-file-nul")
     restore = ("--literal-pathspecs", "restore", f"--source={commit}", "--staged", "--worktree")
-    done = git.git(*restore, *files, cwd=source, stdin=names.encode(), check=False)
-    if done.status == 0:
+    result = git.git(*restore, *files, cwd=source, stdin=names.encode(), check=False)
+    if result.status == 0:
         git.git("update-ref", "--no-deref", "HEAD", commit, cwd=source)
-    return done.status == 0
+    return result.status == 0
 
 
 def _check_out(store: Store, place: Path, commit: str) -> None:
@@ -172,7 +175,7 @@ def _check_out(store: Store, place: Path, commit: str) -> None:
             git.git(*add, source, commit, cwd=repo)
         (place / "ready").touch()
     for stale in (repo / "worktrees").glob("*/*.lock"):
-        # Left by a rig that was killed in the middle: we hold the lane, so nobody else's.
+        # Left by a rig that was killed: we hold the lane, so no other rig uses it.
         if _worktree_of(stale.parent) == source:
             stale.unlink()
     git.git("checkout", "--quiet", "--force", "--detach", commit, cwd=source)
@@ -183,6 +186,7 @@ def _worktree_of(admin: Path) -> Path:
 
 
 def jobs() -> int:
+    """For make -j: one more than CPUs, because a job may wait for the disk."""
     return proc.cpus() + 1
 
 
@@ -195,16 +199,16 @@ def make_command(arch: Arch, lane: Path, *targets: str) -> list[str]:
     }
     if Path(sandbox.tool("ccache")).is_absolute():
         settings["CC"] = f"ccache {arch.tool('gcc')}"
-    words = (f"{k}={v}" for k, v in settings.items())
-    return ["make", "-C", str(lane / "src"), f"-j{jobs()}", *words, *targets]
+    assignments = (f"{k}={v}" for k, v in settings.items())
+    return ["make", "-C", str(lane / "src"), f"-j{jobs()}", *assignments, *targets]
 
 
 def environment(cache: Path, series: bool) -> dict[str, str]:
-    """ccache's. A series takes from the lane's cache and puts nothing in."""
-    own = {"CCACHE_READONLY": "1", "CCACHE_TEMPDIR": "/tmp"}
+    """Variables for ccache. The build of a series reads the lane's cache and never writes it."""
+    read_only = {"CCACHE_READONLY": "1", "CCACHE_TEMPDIR": "/tmp"}
     return {
         "CCACHE_DIR": str(cache),
         "CCACHE_MAXSIZE": "3G",
         "CCACHE_DEPEND": "1",
-        **(own if series else {"CCACHE_TEMPDIR": str(cache / "tmp")}),
+        **(read_only if series else {"CCACHE_TEMPDIR": str(cache / "tmp")}),
     }

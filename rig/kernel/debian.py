@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Debian's archive, as this machine is set up to reach it, without touching its configuration."""
+"""Debian's archive, by the mirror that apt uses here; apt's own configuration is not changed."""
 
 import platform
 import re
@@ -14,38 +14,40 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
 class Unreachable(InfraError):
-    """Who was asked does not answer: what they would have said is not known."""
+    """A server does not answer, so it is not known whether it has the package."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mirror:
     codename: str
-    """Of the machine's own release."""
+    """The codename of the machine's own release."""
     uri: str
     security: str
-    """URI of the security archive; empty where none is configured."""
+    """URI of the security archive; empty if none is configured."""
 
     def uri_of(self, suite: str) -> str:
         return self.security if suite.endswith("-security") else self.uri
 
 
 def mirror(store: Store) -> Mirror | None:
-    """What apt is configured with; None where that is not Debian."""
+    """The archive that apt is configured with; None if it is not Debian's."""
     if proc.which("apt-get") is None or not KEYRING.is_file():
         return None
-    if found := _mirror([]):
-        return found
-    # An image whose package lists were removed: fetch them, but not where the machine has its own.
-    own = _options(store.root / "apt" / "own")
-    proc.run(["apt-get", *own, "update"], check=False, deadline=300)
-    return _mirror(own)
+    if configured := _mirror([]):
+        return configured
+    # A container image often has no package lists: fetch them, but not into apt's own directory.
+    own_lists = _options(store.root / "apt" / "own")
+    proc.run(["apt-get", *own_lists, "update"], check=False, deadline=300)
+    return _mirror(own_lists)
 
 
 def _mirror(options: list[str]) -> Mirror | None:
     form = "$(CREATED_BY) $(ORIGIN) $(CODENAME) $(REPO_URI)"
-    done = proc.run(["apt-get", *options, "indextargets", "--format", form], check=False)
+    result = proc.run(["apt-get", *options, "indextargets", "--format", form], check=False)
     rows = {
-        tuple(line.split()[1:]) for line in done.stdout.splitlines() if line.startswith("Packages ")
+        tuple(line.split()[1:])
+        for line in result.stdout.splitlines()
+        if line.startswith("Packages ")
     }
     debian = {row[1]: row[2] for row in sorted(rows) if len(row) == 3 and row[0] == "Debian"}
     codenames = [codename for codename in debian if "-" not in codename]
@@ -55,12 +57,14 @@ def _mirror(options: list[str]) -> Mirror | None:
         release = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
     except OSError:  # a container may have no os-release(5)
         release = ""
-    own = release if release in codenames else codenames[0]
-    return Mirror(codename=own, uri=debian[own], security=debian.get(f"{own}-security", ""))
+    codename = release if release in codenames else codenames[0]
+    return Mirror(
+        codename=codename, uri=debian[codename], security=debian.get(f"{codename}-security", "")
+    )
 
 
 def _options(root: Path) -> list[str]:
-    """Options that give apt lists and a cache of its own."""
+    """Options for apt: package lists and a cache below `root`."""
     for directory in ("lists/partial", "cache/archives/partial"):
         (root / directory).mkdir(parents=True, exist_ok=True)
     options = {
@@ -75,7 +79,7 @@ def _options(root: Path) -> list[str]:
 
 
 def private_apt(store: Store, uri: str, suite: str) -> list[str]:
-    """Options that give apt a root of its own for one suite, signatures checked."""
+    """Options for apt: package lists of one suite only, in the store. Signatures are checked."""
     root = store.root / "apt" / suite
     options = _options(root)
     sources = root / "sources.list"
@@ -85,27 +89,27 @@ def private_apt(store: Store, uri: str, suite: str) -> list[str]:
 
 
 def newest(apt: list[str], package: str) -> str | None:
-    """The newest version of a package in a private root; None if it, or its suite, is not there.
+    """The newest version of a package in a suite; None if the package or the suite does not exist.
 
-    Raises Unreachable when the archive does not answer.
+    `apt` are the options from private_apt(). Raises Unreachable if the archive does not answer.
     """
-    done = proc.run(["apt-get", *apt, "update"], check=False, deadline=300)
-    said = done.stdout + done.stderr
-    if done.status and " 404 " not in said:
-        raise Unreachable("Debian's archive does not answer", detail=said.strip()[-2000:])
-    if done.status:
+    result = proc.run(["apt-get", *apt, "update"], check=False, deadline=300)
+    output = result.stdout + result.stderr
+    if result.status and " 404 " not in output:
+        raise Unreachable("Debian's archive does not answer", detail=output.strip()[-2000:])
+    if result.status:
         return None
-    shown = proc.run(["apt-cache", *apt, "show", "--no-all-versions", package], check=False).stdout
-    version = re.search(r"^Version: (\S+)$", shown, re.MULTILINE)
+    record = proc.run(["apt-cache", *apt, "show", "--no-all-versions", package], check=False).stdout
+    version = re.search(r"^Version: (\S+)$", record, re.MULTILINE)
     return version[1] if version else None
 
 
 def names(apt: list[str], prefix: str) -> tuple[str, ...]:
-    """The packages of a private root whose names begin so."""
+    """The packages in a suite whose names begin with `prefix`."""
     return tuple(proc.run(["apt-cache", *apt, "pkgnames", prefix], check=False).stdout.split())
 
 
 def download(apt: list[str], package: str, version: str, directory: Path) -> Path:
-    """The package file; apt has checked it against the signed lists."""
+    """Download a package file; apt checks it against the signed package lists."""
     proc.run(["apt-get", *apt, "download", f"{package}={version}"], cwd=directory, deadline=1800)
     return next(directory.glob("*.deb"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`BuildSpec` -> `KernelBuild`: configure and compile a tree in its lane, keep what comes out."""
+"""`BuildSpec` -> `KernelBuild`: configures and compiles a tree in its lane, keeps the kernel."""
 
 import contextlib
 import json
@@ -26,15 +26,16 @@ ERROR = re.compile(
 )
 NO_MEMORY = re.compile(r"Killed signal terminated|virtual memory exhausted|annot allocate memory")
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
-"""git's name of a tree without files, which every repository has."""
+"""git's hash of a tree without files, which every repository has."""
 KCONFIG_FILES = (":(glob)**/Kconfig*", "scripts")
 RELEASE_FILE = "include/config/kernel.release"
 RELEASE = re.compile(r"[\w.+~-]{1,64}")
 SHARED_HEADER = re.compile(r"(?:^|[/\0])include/[^\0]*\.h(?:\0|$)")
 CONFIG_MAX, IMAGE_MAX = 4 << 20, 1 << 30
 ARTEFACTS = {"vmlinux": 2 << 30, "System.map": 64 << 20, ".config": CONFIG_MAX}
-"""What is kept of a build, and how many bytes at most: of some the rig reads all at once."""
-# Written only if it differs: make goes by its time stamp. Inside, where a link leads nowhere.
+"""Files that are kept of a build, and their size limit in bytes: the rig reads some as a whole."""
+# Write .config only if it differs, because make looks at its time stamp. This runs in the sandbox:
+# if a series made .config a symlink, it cannot lead to a file of the host.
 CONFIGURE = 'cmp -s "$0" "$1" || cp --remove-destination -- "$0" "$1"; shift; exec "$@"'
 
 
@@ -50,16 +51,17 @@ class BuildSpec:
     tree: KernelTree
     config: KernelConfig
     unconfined: bool = False
-    """A series may be built where the sandbox does not work."""
+    """A series may be built even if the sandbox does not work."""
 
     @property
     def may_escape(self) -> bool:
-        """Built without a sandbox, if it must: what is trusted, or what the user says."""
+        """Whether it may be built without a sandbox: it is trusted, or the user allows it."""
         return self.unconfined or not self.tree.series
 
     @property
     def lane(self) -> str:
-        """By release as well: going from v6.12 to v7.2 and back would compile everything twice."""
+        """The lane's name. It has the release, because a lane that went from v6.12 to v7.2 and back
+        would compile everything twice."""
         config = self.config
         return f"{config.arch.name}-{config.flavour}-{self.tree.version.base}"
 
@@ -76,7 +78,7 @@ class KernelBuild:
     warnings: tuple[str, ...]
     seconds: float
     objects: int
-    """Compiled for it; 0 for a build that was there."""
+    """Number of files that were compiled; 0 for a build from the store."""
     reused: bool
 
 
@@ -87,7 +89,7 @@ def check_flavour(kconfigs: Path, flavour: str) -> None:
 
 
 def fragments(kconfigs: Path, arch: Arch, flavour: str, extra: tuple[Path, ...]) -> KernelConfig:
-    """The configuration of a flavour plus the suites' own fragments."""
+    """The configuration of a flavour, with the suites' own fragments (`extra`)."""
     check_flavour(kconfigs, flavour)
     paths = (
         kconfigs / "base.config",
@@ -104,15 +106,15 @@ def fragments(kconfigs: Path, arch: Arch, flavour: str, extra: tuple[Path, ...])
 
 
 def toolchain(arch: Arch) -> str:
-    """The compiler's own first line: what it is, and its exact version."""
+    """The first line of `gcc --version`: the compiler and its exact version."""
     return proc.run([sandbox.tool(arch.tool("gcc")), "--version"]).stdout.splitlines()[0]
 
 
 def build(store: Store, spec: BuildSpec) -> KernelBuild:
-    """The kernel, compiled unless the same content was compiled before.
+    """The kernel, from the store if the same content was compiled before.
 
-    Raises BuildError, the first error first; ConfigError for a symbol that cannot be had;
-    InfraError for a series that cannot be confined here.
+    Raises BuildError with the compiler's first error, ConfigError for a symbol that cannot be set,
+    InfraError if the sandbox does not work and a series needs it.
     """
     if (why := sandbox.broken()) and not spec.may_escape:
         raise sandbox.refusal(why)
@@ -130,7 +132,7 @@ def build(store: Store, spec: BuildSpec) -> KernelBuild:
     name = digest(inputs)
     compiled: list[Path] = []
 
-    def compile_(out: Path) -> Mapping[str, Any]:  # by one of the rigs that ask at the same time
+    def compile_(out: Path) -> Mapping[str, Any]:  # not called if another rig was faster
         compiled.append(out)
         return _compile(store, spec, text, out)
 
@@ -152,9 +154,10 @@ def build(store: Store, spec: BuildSpec) -> KernelBuild:
 
 
 def _build_base_first(store: Store, spec: BuildSpec) -> None:
-    """A series' build starts from the base's configuration and objects: its own feed no other.
+    """Build the base, so that the build of a series can start from a copy of its objects.
 
-    Not where it changes a header, and so most objects: that would be two kernels for one.
+    Not if the series changes a header, and so most objects: then two kernels would be compiled
+    instead of one.
     """
     if sandbox.broken() or builddir.compiled(store, spec.lane) or not spec.tree.base.trusted:
         return
@@ -163,41 +166,44 @@ def _build_base_first(store: Store, spec: BuildSpec) -> None:
     if SHARED_HEADER.search(git.git(*words, cwd=git.repository(store)).stdout):
         return
     base = tree.materialize(store, TreeSpec(base=spec.tree.base))
-    with contextlib.suppress(BuildError, ConfigError):  # then the series starts from nothing
+    with contextlib.suppress(BuildError, ConfigError):  # then the series starts without objects
         build(store, replace(spec, tree=base))
 
 
 def owned(
     store: Store, kind: str, inputs: Mapping[str, Any], tree: KernelTree
 ) -> Mapping[str, Any]:
-    """What an entry is named after that a tree's own Makefiles make. One that a series makes is no
-    other tree's: what is in it may come from another of its patches than the last."""
+    """The inputs that name an entry which the tree's own Makefiles make.
+
+    An entry that a series makes is named after the series too, and no other tree uses it: its
+    content may come from any patch of the series, even from one that a later patch reverts.
+    """
     if not tree.series or store.find(kind, digest(inputs)):
         return inputs
     return {**inputs, "series": tree.series}
 
 
 def _kconfig_digest(store: Store, tree: KernelTree) -> str:
-    """Everything a configuration depends on: the Kconfig files, and what scripts they ask.
+    """A digest of all files that a configuration depends on: Kconfig files, and scripts they run.
 
-    From what differs to a tree that is known: listing all of a tree's 85,000 files takes longer
-    than the rest of a build that has nothing to do.
+    They are found by the difference to a tree that was listed before. Listing all 85,000 files of a
+    tree takes longer than all the rest of a build that is in the store.
     """
 
     def list_(out: Path) -> None:
-        known = max(store.root.glob("kconfigs/[0-9a-f]*/files.json"), key=_made, default=None)
-        files: dict[str, str] = json.loads(known.read_text()) if known else {}
-        before = known.parent.name if known else EMPTY_TREE
-        range_ = ("diff-tree", "-r", "-z", "--no-renames", before, tree.tree, "--", *KCONFIG_FILES)
+        nearest = max(store.root.glob("kconfigs/[0-9a-f]*/files.json"), key=_made, default=None)
+        files: dict[str, str] = json.loads(nearest.read_text()) if nearest else {}
+        listed = nearest.parent.name if nearest else EMPTY_TREE
+        range_ = ("diff-tree", "-r", "-z", "--no-renames", listed, tree.tree, "--", *KCONFIG_FILES)
         words = iter(git.git(*range_, cwd=git.repository(store)).stdout.split("\0"))
         for change, path in zip(words, words, strict=False):
             _, mode, _, blob, _ = change.split()
             files[path] = f"{mode} {blob}"
-        there = {path: what for path, what in files.items() if not what.startswith("000000")}
-        (out / "files.json").write_text(json.dumps(there, sort_keys=True))
+        present = {path: entry for path, entry in files.items() if not entry.startswith("000000")}
+        (out / "files.json").write_text(json.dumps(present, sort_keys=True))
 
-    made = store.make("kconfigs", tree.tree, {"patterns": KCONFIG_FILES}, list_)
-    return file_digest(made / "files.json")
+    directory = store.make("kconfigs", tree.tree, {"patterns": KCONFIG_FILES}, list_)
+    return file_digest(directory / "files.json")
 
 
 def _made(path: Path) -> float:
@@ -208,7 +214,7 @@ def _made(path: Path) -> float:
 
 
 def _configuration(store: Store, spec: BuildSpec, compiler: str) -> Path:
-    """The entry that has the .config: by what it depends on, once that was resolved."""
+    """The entry that has the .config. It is looked up by all that the .config depends on."""
     inputs = {
         "kconfig": _kconfig_digest(store, spec.tree),
         "requested": kconfig.render(spec.config.requested),
@@ -220,7 +226,7 @@ def _configuration(store: Store, spec: BuildSpec, compiler: str) -> Path:
 
 
 def _configure(store: Store, spec: BuildSpec, request: str) -> Path:
-    """Resolve the requested settings; every one must hold afterwards."""
+    """Let Kconfig resolve the requested settings, and check that each of them holds."""
     inputs = {"requested": kconfig.render(spec.config.requested)}
 
     def resolve(out: Path) -> None:
@@ -228,16 +234,18 @@ def _configure(store: Store, spec: BuildSpec, request: str) -> Path:
             builddir.held(store, spec.lane, spec.tree) as held,
             log.step(f"Configuring {spec.tree.label} for {spec.config.arch.name}"),
         ):
-            wanted = held.given / "requested.config"
-            wanted.write_text(kconfig.render(spec.config.requested))
+            fragment = held.given / "requested.config"
+            fragment.write_text(kconfig.render(spec.config.requested))
             command = builddir.make_command(
-                spec.config.arch, held.place, f"KCONFIG_ALLCONFIG={wanted}", "allnoconfig"
+                spec.config.arch, held.place, f"KCONFIG_ALLCONFIG={fragment}", "allnoconfig"
             )
-            done = proc.run(_boxed(command, held, spec), check=False)
-            if done.status:
-                said = done.stdout + done.stderr
-                fails = BuildError("make allnoconfig fails", detail=said[-3000:])
-                raise _of_the_host(said) or fails
+            result = proc.run(_boxed(command, held, spec), check=False)
+            if result.status:
+                output = result.stdout + result.stderr
+                failure = BuildError(
+                    f"make allnoconfig failed in {spec.tree.label}", detail=output[-3000:]
+                )
+                raise _of_the_host(output) or failure
             text = sandbox.read(held.out, ".config", CONFIG_MAX).decode("utf-8", "replace")
             _check_config(spec, held.source, text)
             (out / ".config").write_text(text)
@@ -257,10 +265,10 @@ def _check_config(spec: BuildSpec, source: Path, text: str) -> None:
     files = (path for path in paths if path.is_file() and not path.is_symlink())
     texts = {str(path.relative_to(source)): path.read_text(errors="replace") for path in files}
     raise ConfigError(
-        f"{len(absent)} of the settings asked for cannot be had in {spec.tree.label}: "
-        + ", ".join(one.setting.symbol for one in absent),
-        hint="ask for what they depend on as well, or do not ask for them",
-        detail="\n".join(kconfig.explain(one, texts) for one in absent),
+        f"{len(absent)} of the requested settings cannot be set in {spec.tree.label}: "
+        + ", ".join(missing.setting.symbol for missing in absent),
+        hint="add the settings that they depend on, or remove them from the fragment",
+        detail="\n".join(kconfig.explain(missing, texts) for missing in absent),
     )
 
 
@@ -268,7 +276,7 @@ def _check_config(spec: BuildSpec, source: Path, text: str) -> None:
 
 
 class _Meter:
-    """Follows make's output: what was compiled, what the compiler said."""
+    """Reads make's output: counts compiled files, and collects warnings and the first error."""
 
     def __init__(self, step: log.Step, expected: int) -> None:
         self.step, self.expected = step, expected
@@ -289,12 +297,12 @@ class _Meter:
             self.first_error = len(self.lines) - 1
 
     def error(self) -> tuple[str, str]:
-        """The compiler's first error, or what made make stop, and what was said around it."""
+        """The compiler's first error, or the line where make stopped; and the lines around it."""
         if (first := self.first_error) >= 0:
             return self.lines[first], "\n".join(self.lines[first : first + 30])
         stop = next((n for n, line in enumerate(self.lines) if "*** " in line), -1)
         around = self.lines[max(0, stop - 25) : stop + 5] if stop >= 0 else self.lines[-30:]
-        return self.lines[stop] if self.lines else "make says nothing", "\n".join(around)
+        return self.lines[stop] if self.lines else "no output from make", "\n".join(around)
 
 
 def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[str, Any]:
@@ -312,15 +320,18 @@ def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[s
             target = str(held.place / "out" / ".config")
             command = _boxed(["sh", "-c", CONFIGURE, str(config_file), target, *make], held, spec)
             with held.making():
-                done = proc.run(command, check=False, on_line=meter, deadline=7200)
-            if done.status:
+                result = proc.run(command, check=False, on_line=meter, deadline=7200)
+            if result.status:
                 raise _failed(meter, held.source)
             _remember(store, spec, meter)
-            for name, most in {**ARTEFACTS, arch.image: IMAGE_MAX}.items():
-                sandbox.take(held.out, name, out / Path(name).name, most)
+            for name, limit in {**ARTEFACTS, arch.image: IMAGE_MAX}.items():
+                sandbox.take(held.out, name, out / Path(name).name, limit)
             release = sandbox.read(held.out, RELEASE_FILE, 4096).decode("utf-8", "replace").strip()
     if not RELEASE.fullmatch(release):
-        raise BuildError(f"{release!r} is no kernel release")
+        raise BuildError(
+            f"{RELEASE_FILE} has {release!r}, which is not a kernel release",
+            hint="look for a change to the version in the series' Makefiles",
+        )
     return {
         "release": release,
         "label": spec.tree.label,
@@ -338,24 +349,30 @@ def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[s
     }
 
 
-def _of_the_host(said: str) -> InfraError | None:
-    """Why a build failed, if that is nobody's fault but the host's."""
-    if any(words in said for words in DiskFull.WORDS):
-        return DiskFull("building", detail=said[-3000:])
-    lacks = InfraError("there is not enough memory to build", detail=said[-3000:])
-    return lacks if NO_MEMORY.search(said) else None
+def _of_the_host(output: str) -> InfraError | None:
+    """An InfraError if a build failed because of the host: no space on the disk, or no memory."""
+    if any(words in output for words in DiskFull.WORDS):
+        return DiskFull("building", detail=output[-3000:])
+    shortage = InfraError(
+        "there is not enough memory to build",
+        hint="close other programs, or taskset the rig to fewer CPUs",
+        detail=output[-3000:],
+    )
+    return shortage if NO_MEMORY.search(output) else None
 
 
 def _failed(meter: _Meter, source: Path) -> Exception:
     first, around = meter.error()
-    here = f"{source}/"
+    prefix = f"{source}/"
     return _of_the_host("\n".join(meter.lines[-200:])) or BuildError(
-        f"it does not compile: {first.strip().replace(here, '')}", detail=around.replace(here, "")
+        f"it does not compile: {first.strip().replace(prefix, '')}",
+        detail=around.replace(prefix, ""),
     )
 
 
 def _expected(store: Store, spec: BuildSpec, held: Lane) -> int:
-    """Objects of a full build, from the last one of this kind; 0 for a build on top of another."""
+    """Number of files in a full build, from an earlier one; 0 for a build that has objects to
+    start from."""
     memory = store.root / "lanes" / f"{spec.config.arch.name}-{spec.config.flavour}.objects"
     if (held.out / "vmlinux").is_file() or not memory.is_file():
         return 0
@@ -364,7 +381,7 @@ def _expected(store: Store, spec: BuildSpec, held: Lane) -> int:
 
 def _remember(store: Store, spec: BuildSpec, meter: _Meter) -> None:
     memory = store.root / "lanes" / f"{spec.config.arch.name}-{spec.config.flavour}.objects"
-    if spec.tree.series:  # its Makefile may say anything
+    if spec.tree.series:  # the output of its Makefiles is not trusted
         return
     if not memory.is_file() or int(memory.read_text()) < meter.objects:
         memory.write_text(str(meter.objects))

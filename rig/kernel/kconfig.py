@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kernel configuration: fragments, what they ask for together, and whether a .config grants it."""
+"""Kernel configuration: reads fragments, merges them, and checks a .config against them."""
 
 import difflib
 import re
@@ -15,15 +15,15 @@ VALUE = re.compile(r'[ynm]|-?[0-9]+|0[xX][0-9a-fA-F]+|"(?:[^"\\]|\\.)*"')
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setting:
-    """One line of a fragment. A value is as in .config; `n` stands for "is not set"."""
+    """One line of a fragment. The value is as in .config; `n` means "is not set"."""
 
     symbol: str
-    """With its CONFIG_."""
+    """With CONFIG_."""
     value: str
     fragment: str
     line: int
     where_known: bool = False
-    """Asked only of kernels that have the symbol."""
+    """Requested only from kernels that have the symbol."""
 
     def __str__(self) -> str:
         return f"{self.symbol}={self.value}"
@@ -41,33 +41,35 @@ class Fragment:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Missing:
-    """What was asked for and does not hold."""
+    """A requested setting that a .config does not have."""
 
     setting: Setting
     got: str | None
-    """None: the .config does not mention the symbol, it is unknown or cannot be chosen."""
+    """The value in the .config. None if it does not mention the symbol: then the symbol does not
+    exist or cannot be set."""
 
     def __str__(self) -> str:
-        got = "it is absent" if self.got is None else f"got {self.got}"
-        return f"{self.setting} asked by {self.setting.where}, {got}"
+        got = "not in .config" if self.got is None else f"is {self.got} in .config"
+        return f"{self.setting} requested at {self.setting.where}: {got}"
 
 
 def parse_fragment(name: str, text: str) -> Fragment:
-    """Stricter than the kernel, which takes `=yes # perhaps` for y and drops what it cannot read.
+    """Read a fragment. The kernel takes `=yes # perhaps` for y and ignores lines that it cannot
+    read; here both are errors.
 
-    A `?` before the line asks for it only where the kernel has the symbol. Raises ConfigError with
-    the line's number.
+    A line with a `?` before it is requested only from kernels that have the symbol. Raises
+    ConfigError with the number of the line.
     """
     settings = []
-    for number, whole in enumerate(map(str.strip, text.splitlines()), 1):
-        where_known = whole.startswith("?")
-        line = whole.removeprefix("?")
+    for number, stripped in enumerate(map(str.strip, text.splitlines()), 1):
+        where_known = stripped.startswith("?")
+        line = stripped.removeprefix("?")
         if match := SETTING.fullmatch(line):
             value = match["value"].strip()
             if not VALUE.fullmatch(value):
                 raise ConfigError(
-                    f"{name}:{number}: {line!r} has no value Kconfig knows",
-                    hint='y, n, m, a number or a "string"; a comment needs a line of its own',
+                    f"{name}:{number}: {line!r} has no valid Kconfig value",
+                    hint='write y, n, m, a number or a "string"; a comment needs its own line',
                 )
         elif match := UNSET.fullmatch(line):
             value = "n"
@@ -75,8 +77,8 @@ def parse_fragment(name: str, text: str) -> Fragment:
             continue
         else:
             raise ConfigError(
-                f"{name}:{number}: {line!r} is no line of a fragment",
-                hint="CONFIG_X=y, # CONFIG_X is not set, or a comment",
+                f"{name}:{number}: {line!r} is not a line of a config fragment",
+                hint="write CONFIG_X=y, # CONFIG_X is not set, or a comment",
             )
         symbol = f"CONFIG_{match['symbol']}"
         settings.append(
@@ -88,9 +90,10 @@ def parse_fragment(name: str, text: str) -> Fragment:
 
 
 def merge(fragments: Iterable[Fragment]) -> tuple[Setting, ...]:
-    """All their settings, each symbol once, where it came first.
+    """The settings of all fragments, each symbol once, in the order in which they come first.
 
-    Later fragments do not win over earlier ones: raises ConfigError naming both.
+    Later fragments do not override earlier ones: a contradiction raises ConfigError that names both
+    lines.
     """
     merged: dict[str, Setting] = {}
     for fragment in fragments:
@@ -98,14 +101,14 @@ def merge(fragments: Iterable[Fragment]) -> tuple[Setting, ...]:
             first = merged.setdefault(setting.symbol, setting)
             if first.value != setting.value:
                 raise ConfigError(
-                    f"{first} of {first.where} contradicts {setting} of {setting.where}",
-                    hint=f"settle {setting.symbol} in one of the two",
+                    f"{first} at {first.where} contradicts {setting} at {setting.where}",
+                    hint=f"set {setting.symbol} in only one of the two",
                 )
     return tuple(merged.values())
 
 
 def render(settings: Iterable[Setting]) -> str:
-    """As KCONFIG_ALLCONFIG and .config have it."""
+    """The settings in the format of KCONFIG_ALLCONFIG and .config."""
     return "".join(
         f"# {setting.symbol} is not set\n" if setting.value == "n" else f"{setting}\n"
         for setting in settings
@@ -113,7 +116,7 @@ def render(settings: Iterable[Setting]) -> str:
 
 
 def parse_config(text: str) -> dict[str, str]:
-    """A .config, which the kernel wrote: nothing in it is an error."""
+    """Symbol -> value, from a .config. The kernel wrote it, so other lines are not errors."""
     config = {}
     for line in text.splitlines():
         if match := SETTING.fullmatch(line):
@@ -124,9 +127,9 @@ def parse_config(text: str) -> dict[str, str]:
 
 
 def missing(settings: Iterable[Setting], config: Mapping[str, str]) -> tuple[Missing, ...]:
-    """What of `settings` does not hold in `config`. A symbol that is absent is as good as n.
+    """The settings that `config` does not have. An absent symbol counts as n.
 
-    The kernel mentions every symbol that can be chosen.
+    A .config has a line for every symbol that can be set.
     """
     return tuple(
         Missing(setting=setting, got=config.get(setting.symbol))
@@ -146,7 +149,7 @@ OTHER = re.compile(r"\s*(?:source|comment|mainmenu)\b")
 
 @dataclass(kw_only=True, slots=True)
 class _Entry:
-    """A symbol, or a block around symbols, and its own conditions."""
+    """A symbol, or a block (if, menu, choice), with its own conditions."""
 
     name: str
     where: str = ""
@@ -154,7 +157,7 @@ class _Entry:
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Lines, joined where they are continued, without help texts, which may say anything."""
+    """The lines of a Kconfig file, continued lines joined, without help texts."""
     help_indent: int | None = None
     in_help = False
     held = ""
@@ -179,14 +182,14 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _entries(path: str, text: str) -> Iterator[tuple[_Entry, tuple[_Entry, ...]]]:
-    """Every symbol's entry of a Kconfig file, with the blocks around it, complete when yielded."""
+    """The symbols of a Kconfig file with all their conditions, each with the blocks around it."""
     blocks: list[_Entry] = []
-    found: list[tuple[_Entry, tuple[_Entry, ...]]] = []
+    entries: list[tuple[_Entry, tuple[_Entry, ...]]] = []
     current: _Entry | None = None
     for number, line in _logical_lines(text):
         if match := ENTRY.match(line):
             current = _Entry(name=match["symbol"], where=f"{path}:{number}")
-            found.append((current, tuple(blocks)))
+            entries.append((current, tuple(blocks)))
         elif match := OPEN.match(line):
             current = _Entry(name=match["block"])
             if match["block"] == "if":
@@ -200,15 +203,16 @@ def _entries(path: str, text: str) -> Iterator[tuple[_Entry, tuple[_Entry, ...]]
             current = None
         elif current and (match := DEPENDS.match(line)):
             current.conditions.append(_bare(match["condition"]))
-    yield from found
+    yield from entries
 
 
 def _bare(condition: str) -> str:
+    """A condition without comment, with single spaces."""
     return " ".join(condition.partition("#")[0].split())
 
 
 def symbols(kconfig_texts: Mapping[str, str]) -> frozenset[str]:
-    """All symbols these Kconfig files define, with their CONFIG_."""
+    """All symbols that these Kconfig files define, with CONFIG_."""
     return frozenset(
         f"CONFIG_{entry.name}"
         for path, text in kconfig_texts.items()
@@ -217,10 +221,11 @@ def symbols(kconfig_texts: Mapping[str, str]) -> frozenset[str]:
 
 
 def depends_on(symbol: str, kconfig_texts: Mapping[str, str]) -> str:
-    """What `symbol` depends on, in Kconfig's words: its own conditions and those around it.
+    """What `symbol` depends on, in Kconfig's syntax: its own conditions and those of its blocks.
 
-    "" if on nothing, or if no text defines it. A symbol defined more than once needs one of its
-    definitions: hand in one architecture's. What surrounds a `source` line elsewhere is not seen.
+    "" if it depends on nothing, or if no text defines it. If a symbol has several definitions, the
+    result has all of them, so give the files of one architecture only. Conditions around a `source`
+    line in another file are not seen.
     """
     name = symbol.removeprefix("CONFIG_")
     definitions = []
@@ -237,15 +242,18 @@ def depends_on(symbol: str, kconfig_texts: Mapping[str, str]) -> str:
 def _all(conditions: list[str]) -> str:
     if len(conditions) == 1:
         return conditions[0]
-    return " && ".join(f"({one})" if "||" in one else one for one in conditions)
+    return " && ".join(
+        f"({condition})" if "||" in condition else condition for condition in conditions
+    )
 
 
-def explain(lack: Missing, kconfig_texts: Mapping[str, str]) -> str:
-    """`lack` in a sentence, with what the symbol depends on, or the names nearest to it."""
-    known = symbols(kconfig_texts)
-    symbol = lack.setting.symbol
-    if symbol in known:
+def explain(missing: Missing, kconfig_texts: Mapping[str, str]) -> str:
+    """`missing` as a sentence, with what the symbol depends on, or with similar symbols."""
+    names = symbols(kconfig_texts)
+    symbol = missing.setting.symbol
+    if symbol in names:
         needs = depends_on(symbol, kconfig_texts)
-        return f"{lack}; it depends on {needs}" if needs else str(lack)
-    near = difflib.get_close_matches(symbol, sorted(known), n=3, cutoff=0.75)
-    return f"{lack}; no such symbol" + (f", perhaps {' or '.join(near)}" if near else "")
+        return f"{missing}; it depends on {needs}" if needs else str(missing)
+    near = difflib.get_close_matches(symbol, sorted(names), n=3, cutoff=0.75)
+    suggestion = f"; did you mean {' or '.join(near)}?" if near else ""
+    return f"{missing}; there is no such symbol{suggestion}"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Mutants: semantic patches that each break one rule, `patches/mutants/<name>.cocci`.
 
-The header says which rule, and which case must notice:
+The header of the file has the rule, and the cases that must fail:
 
-    // Rule: nobody else's TLB is told …
+    // Rule: no other CPU's TLB is flushed …
     // Files: mm/rmap.c
     // Killed-By: stale_tlb/anon_lost_write
     // Equivalent-On: arm64: why
@@ -21,7 +21,7 @@ KEY = re.compile(r"// ?([A-Z][A-Za-z-]+):\s*(.*)")
 MORE = re.compile(r"//\s{2,}(\S.*)")
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 NONE = "none"
-"""The instrumented kernel with no mutant on: it must behave as the clean one."""
+"""The instrumented kernel with all mutants off: it must behave like the clean kernel."""
 SINGLE = ("Rule", "Files")
 MANY = ("Killed-By", "Equivalent-On", "Not-On")
 
@@ -31,62 +31,67 @@ class Mutant:
     name: str
     rule: str
     files: tuple[str, ...]
-    """What it is woven into, relative to the kernel's top."""
+    """The files that it changes, relative to the top of the kernel tree."""
     killed_by: tuple[str, ...]
-    """`suite/case`, or `splat/KIND` for a splat that counts as well."""
+    """`suite/case`, or `splat/KIND`: the cases that must fail, or the splat that must appear."""
     equivalent_on: tuple[tuple[str, str], ...]
-    """(architecture, why)"""
+    """(architecture, reason): no case can notice the mutant there."""
     not_on: tuple[tuple[str, str], ...]
-    """(range of versions, why)"""
+    """(range of versions, reason): the mutant does not apply there."""
     text: str
 
     @property
     def symbol(self) -> str:
-        """What the semantic patch calls it: rig_mutant(SYMBOL)."""
+        """Its name in C: the semantic patch has rig_mutant(SYMBOL)."""
         return self.name.upper().replace("-", "_")
 
     def equivalent(self, arch: str) -> str:
-        """Why nobody could notice it there, or nothing."""
+        """Why no case can notice it on this architecture; empty if one can."""
         return dict(self.equivalent_on).get(arch, "")
 
     def absent(self, version: KernelVersion) -> str:
-        """Why it does not apply to a kernel, or nothing."""
+        """Why it does not apply to a kernel of this version; empty if it applies."""
         return next((why for span, why in self.not_on if version in VersionRange.parse(span)), "")
 
 
 def parse(name: str, text: str, where: str = "") -> Mutant:
-    """Raises ConfigError, naming the file, for a header that does not say enough."""
+    """Read a semantic patch. Raises ConfigError, naming the file, if its header is not complete."""
     where = where or name
     if not NAME.fullmatch(name):
-        raise ConfigError(f"{where}: {name!r} is no name for a mutant", hint="like no-remote-flush")
-    found: dict[str, list[str]] = {}
-    last: list[str] | None = None
+        raise ConfigError(
+            f"{where}: {name!r} is not a valid name for a mutant",
+            hint="rename the file to a name like no-remote-flush.cocci",
+        )
+    fields: dict[str, list[str]] = {}
+    values: list[str] | None = None
     for line in text.splitlines():
         if match := KEY.fullmatch(line):
             if match[1] not in (*SINGLE, *MANY) and match[1] != "SPDX-License-Identifier":
                 raise unknown(f"key in the header of {where}", match[1], (*SINGLE, *MANY))
-            last = found.setdefault(match[1], [])
-            last.append(match[2])
-        elif last and (more := MORE.fullmatch(line)):
-            last[-1] += f" {more[1]}"
+            values = fields.setdefault(match[1], [])
+            values.append(match[2])
+        elif values and (continuation := MORE.fullmatch(line)):
+            values[-1] += f" {continuation[1]}"
         else:
-            last = None
+            values = None
     for key in (*SINGLE, "Killed-By"):
-        if not any(found.get(key, ())):
-            raise ConfigError(f"{where}: the header has no {key}:")
+        if not any(fields.get(key, ())):
+            raise ConfigError(
+                f"{where}: the header has no {key}:", hint=f"add a line `// {key}: …` to it"
+            )
     mutant = Mutant(
         name=name,
-        rule=found["Rule"][0],
-        files=tuple(" ".join(found["Files"]).replace(",", " ").split()),
-        killed_by=tuple(" ".join(found["Killed-By"]).replace(",", " ").split()),
-        equivalent_on=_reasons(found.get("Equivalent-On", []), where),
-        not_on=_ranges(_reasons(found.get("Not-On", []), where), where),
+        rule=fields["Rule"][0],
+        files=tuple(" ".join(fields["Files"]).replace(",", " ").split()),
+        killed_by=tuple(" ".join(fields["Killed-By"]).replace(",", " ").split()),
+        equivalent_on=_reasons(fields.get("Equivalent-On", []), where),
+        not_on=_ranges(_reasons(fields.get("Not-On", []), where), where),
         text=text,
     )
     if f"rig_mutant({mutant.symbol})" not in text:
         raise ConfigError(
-            f"{where}: the semantic patch never asks rig_mutant({mutant.symbol})",
-            hint="what it breaks must be broken only while this mutant is switched on",
+            f"{where}: the semantic patch does not have rig_mutant({mutant.symbol})",
+            hint="the code it adds must run only if that is true: only while the mutant is on",
         )
     return mutant
 
@@ -101,7 +106,7 @@ def _reasons(lines: list[str], where: str) -> tuple[tuple[str, str], ...]:
 
 
 def _ranges(reasons: tuple[tuple[str, str], ...], where: str) -> tuple[tuple[str, str], ...]:
-    """The reasons, once each is for a range of versions."""
+    """Return the reasons, or raise ConfigError if one of them is not for a range of versions."""
     for span, _ in reasons:
         try:
             VersionRange.parse(span)
@@ -111,13 +116,13 @@ def _ranges(reasons: tuple[tuple[str, str], ...], where: str) -> tuple[tuple[str
 
 
 def load_all(shelf: Path) -> tuple[Mutant, ...]:
-    """Every mutant, by name: the order decides their numbers on the kernel's side."""
+    """All mutants, sorted by name. The order decides their numbers in the kernel."""
     paths = sorted((shelf / "mutants").glob("*.cocci"))
     return tuple(parse(path.stem, path.read_text(errors="replace"), str(path)) for path in paths)
 
 
 def check_name(mutants: tuple[Mutant, ...], name: str) -> None:
-    """Raise ConfigError, with the nearest names, for what is no mutant."""
+    """Raise ConfigError, with similar names, if there is no such mutant."""
     names = [NONE, *(mutant.name for mutant in mutants)]
     if name not in names:
         raise unknown("mutant", name, names)

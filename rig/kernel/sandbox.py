@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where a stranger's code runs: it sees what it is given, writes where it is told, and no more.
+"""The sandbox for code from a series: it sees only what it is given, and writes only where it may.
 
-Building a series runs its Makefiles and host scripts, and QEMU gives no guarantee of isolation
-under TCG (QEMU's docs/system/security.rst). bubblewrap makes a place of its own for each command:
-namespaces, a file system of a few mounts, no capabilities, no network, an environment of a few
-variables. docs/security.md says what each boundary is and which test tries it.
+A build of a series runs the Makefiles and host scripts in it, and QEMU does not guarantee isolation
+under TCG (QEMU's docs/system/security.rst). bubblewrap makes a box for each command: namespaces, a
+file system with a few mounts, no capabilities, no network, an environment with a few variables.
+docs/security.md describes each boundary and the test of it.
 """
 
 import contextlib
@@ -24,13 +24,13 @@ from rig import proc
 from rig.errors import BuildError, InfraError
 
 UID = 65530
-"""Who a command is where root runs the rig: in none of the ranges that systemd's and Debian's lists
-of users give away, and below 65536, so that a container has it, too."""
+"""The user of a command if root runs the rig. It is in no range that systemd or Debian assign to
+users, and below 65536, so that it exists in a container too."""
 PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-"""Programs and libraries: the toolchain, QEMU and what they are linked with."""
+"""Programs and libraries: the toolchain, QEMU, and the libraries that they are linked with."""
 SETTINGS = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d")
-"""What programs of /usr need: Debian's cc and awk are links through /etc/alternatives."""
+"""Files that programs in /usr need: Debian's cc and awk are links through /etc/alternatives."""
 NAMESPACES = (
     *("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"),
     *("--die-with-parent", "--cap-drop", "ALL", "--clearenv", "--hostname", "rig"),
@@ -46,22 +46,22 @@ APPARMOR_WAY_OUT = (
     " apparmor_parser -r /etc/apparmor.d/bwrap-userns-restrict` allows them to bubblewrap"
 )
 WAYS_OUT = "install bubblewrap 0.8 or newer, allow user namespaces, or run the rig in a VM as root"
-UNCONFINED = "or take the risk with --unconfined, which the result will say"
+UNCONFINED = "or accept the risk with --unconfined, which is noted in the result"
 
 
 class Left(BuildError):
-    """What a command left behind is not what it should be."""
+    """A file that a command wrote is absent, too large, or not a regular file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """Of what a command may use; sizes in MiB."""
+    """Limits on what a command may use; sizes in MiB."""
 
     memory: int = 8 * GIB
-    """Address space of each process; the host's OOM killer looks for the box's first."""
+    """Address space of each process. The host's OOM killer kills processes of the box first."""
     processes: int = field(default_factory=lambda: 1024 + 64 * proc.cpus())
     file: int = 4 * GIB
-    """The largest file."""
+    """Size of a file."""
 
     def argv(self) -> list[str]:
         limits = (
@@ -75,26 +75,27 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Box:
-    """What a command sees beside the system's programs, at the same path as outside."""
+    """What a command sees besides the system's programs, at the same path as outside."""
 
     read: tuple[Path, ...] = ()
     write: tuple[Path, ...] = ()
-    """Files and directories; they are the command's to write."""
+    """Files and directories that the command may write."""
     over: tuple[tuple[Path, Path], ...] = ()
-    """(directory, place): it is writable, and seen in that place."""
+    """(directory, place): the command sees this directory at `place`, and may write it."""
     device: Path | None = None
     cwd: Path = Path("/tmp")
     env: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     terminal: bool = False
-    """A person is at it: it has a terminal of its own, which script(1) leads to that person's."""
+    """For a command that a person uses: it gets a terminal of its own, which script(1) connects to
+    the person's."""
 
 
 def command(argv: proc.Argv, box: Box, *, unconfined: bool = False) -> list[str]:
     """The command line that runs a command in the box.
 
-    Where the sandbox does not work here, that of the command by itself if `unconfined` allows it;
-    raises InfraError, with the ways out, if not.
+    If the sandbox does not work on this host and `unconfined` is set, it runs the command without a
+    box. Otherwise InfraError is raised; its hint says what the user can do.
     """
     words = [str(proc.find(str(argv[0]))), *(str(word) for word in argv[1:])]
     if not (why := broken()):
@@ -108,36 +109,39 @@ def command(argv: proc.Argv, box: Box, *, unconfined: bool = False) -> list[str]
 
 
 def tool(name: str) -> str:
-    """The program that a command in the box finds by this name."""
+    """The path at which a command in the box finds this program; the name if it finds none."""
     return shutil.which(name, path=PATH) or name
 
 
 def broken() -> str:
-    """Why the sandbox does not work on this host; empty where it does."""
+    """Why the sandbox does not work on this host; empty if it works."""
     return _broken(proc.which("bwrap"))
 
 
 @functools.cache
 def _broken(bwrap: Path | None) -> str:
-    """Once for each bubblewrap: a program is run in the box as any other is."""
+    """Run a program in the box as any other. The result is kept for each path of bubblewrap."""
     if bwrap is None:
         return "bubblewrap is not installed"
-    tried = proc.run(
+    result = proc.run(
         confined([str(proc.find("true"))], Box(), root=os.geteuid() == 0), check=False, deadline=60
     )
-    lines = (tried.stderr or tried.stdout).strip().splitlines()
-    return "" if tried.status == 0 else lines[0] if lines else f"bwrap ended with {tried.status}"
+    lines = (result.stderr or result.stdout).strip().splitlines()
+    if result.status == 0:
+        return ""
+    return lines[0] if lines else f"bwrap ended with status {result.status} and no message"
 
 
 def refusal(why: str) -> InfraError:
-    """Why a stranger's series is not touched on this host, and the ways out."""
+    """The error for a series that cannot be confined on this host; its hint says what to do."""
     restricted = APPARMOR.is_file() and APPARMOR.read_text().strip() == "1"
     way_out = APPARMOR_WAY_OUT if restricted and os.geteuid() else WAYS_OUT
     return InfraError(f"a series cannot be confined here: {why}", hint=f"{way_out}; {UNCONFINED}")
 
 
 def signal_of(status: int) -> int:
-    """The signal that ended a command, by its status: bubblewrap and shells add 128; 0 for none."""
+    """The signal that ended a command, from its status, to which bubblewrap and shells add 128;
+    0 for none."""
     return -status if status < 0 else max(0, status - 128)
 
 
@@ -145,23 +149,24 @@ def signal_of(status: int) -> int:
 
 
 def confined(argv: Sequence[str], box: Box, *, root: bool) -> list[str]:
-    """bubblewrap's command line.
+    """The command line of bubblewrap.
 
-    An ordinary user's bubblewrap makes a user namespace. Root's makes none, because in it root is
-    still root to the files it sees. It mounts, and then gives up root's uid. A second bubblewrap
-    then forbids user namespaces, in which the kernel would let a command do more.
+    For an ordinary user, bubblewrap makes a user namespace. For root it does not: root in such a
+    namespace can still write root's files that it sees. Instead the command mounts, then changes to
+    another uid. A second bubblewrap then forbids user namespaces, because in one the kernel would
+    allow the command more.
     """
     words = _confined(argv, box, root=root)
-    # What has the user's own terminal can type into it (TIOCSTI), and the user's shell obeys.
-    own = ("env", "SHELL=/bin/sh", "script", "--quiet", "--return", "--command")
-    return [*own, shlex.join(words), "/dev/null"] if box.terminal else words
+    # A command on the user's own terminal could type into the user's shell (TIOCSTI).
+    terminal = ("env", "SHELL=/bin/sh", "script", "--quiet", "--return", "--command")
+    return [*terminal, shlex.join(words), "/dev/null"] if box.terminal else words
 
 
 def _confined(argv: Sequence[str], box: Box, *, root: bool) -> list[str]:
     inner = [*box.limits.argv(), "env", *(f"{k}={v}" for k, v in _environment(box).items()), *argv]
     cwd = ("--chdir", str(box.cwd))
     session, mounts = [] if box.terminal else ["--new-session"], _mounts(box, Path(argv[0]))
-    # bubblewrap is process 1 in there, and what it was started with can be read from /proc.
+    # bubblewrap is process 1 in the box, and a command can read its environment from /proc.
     outer = [
         "env",
         "--ignore-environment",
@@ -172,12 +177,12 @@ def _confined(argv: Sequence[str], box: Box, *, root: bool) -> list[str]:
     ]
     if not root:
         return [*outer, *NO_MORE_NAMESPACES, *mounts, *cwd, "--", *inner]
-    kept = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
-    other = ("--reuid", str(UID), "--regid", str(UID), *_groups(box.device))
+    capabilities = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
+    identity = ("--reuid", str(UID), "--regid", str(UID), *_groups(box.device))
     return [
-        *outer, *(word for name in kept for word in ("--cap-add", name)), *mounts,
+        *outer, *(word for name in capabilities for word in ("--cap-add", name)), *mounts,
         "--chdir", "/", "--",
-        "setpriv", *other, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--",
+        "setpriv", *identity, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--",
         "bwrap", *NO_MORE_NAMESPACES, "--cap-drop", "ALL", "--dev-bind", "/", "/",
         *cwd, "--", *inner,
     ]  # fmt: skip
@@ -206,60 +211,61 @@ def _mounts(box: Box, program: Path) -> list[str]:
     binds += [("--bind", path, place) for path, place in box.over]
     if box.device:
         binds.append(("--dev-bind", box.device, box.device))
-    made: set[Path] = set()
-    for how, path, place in binds:
+    created: set[Path] = set()
+    for option, path, place in binds:
         for parent in reversed(place.parents[:-1]):
-            # bubblewrap by itself makes parents as closed as the source's are: the other uid of
-            # root could not pass.
-            if parent not in made:
+            # By itself bubblewrap gives parents the mode of the source's. The uid that root changes
+            # to could be unable to enter them.
+            if parent not in created:
                 words += ["--perms", "0755", "--dir", str(parent)]
-            made.add(parent)
-        words += [how, str(path), str(place)]
+            created.add(parent)
+        words += [option, str(path), str(place)]
     return [*words, "--remount-ro", "/dev", "--remount-ro", "/"]
 
 
 def foreign(program: Path) -> tuple[Path, ...]:
-    """A program that is none of the system's, such as a QEMU built by hand: it is seen, too."""
+    """The program if it is outside the system's directories, such as a QEMU that the user built:
+    the box must show it too."""
     return () if any(program.is_relative_to(top) for top in SYSTEM) else (program,)
 
 
 def _groups(device: Path | None) -> list[str]:
-    """The group that may use the device: /dev/kvm is root's and kvm's on Debian."""
+    """setpriv's option for the group of the device: on Debian /dev/kvm has the group kvm."""
     if device is None or not device.exists():
         return ["--clear-groups"]
     return ["--groups", str(device.stat().st_gid)]
 
 
-# --- what passes in and out ---------------------------------------------------------------------
+# --- files that go in and come out --------------------------------------------------------------
 
 
 def give(path: Path, *, again: bool = False) -> None:
-    """Make a file or directory the command's to write, where root gives up its uid; `again` where
-    somebody else wrote there since."""
+    """Let the command's user own a file or directory, if root runs the rig. `again`: change what is
+    in it even if it is the owner already."""
     if os.geteuid() or (path.lstat().st_uid == UID and not again):
         return
     proc.run(["chown", "--recursive", "--no-dereference", f"{UID}:{UID}", path])
 
 
 def take(top: Path, name: str, target: Path, most: int) -> None:
-    """Copy a file that a command left below `top`, a directory it was given, to `target`.
+    """Copy a file that a command wrote to `target`. `top` is a directory that it was given.
 
-    Links are not followed, at no part of the path. Raises Left for what is no regular file
-    of at most so many bytes.
+    No symlink is followed, in any part of the path. Raises Left if it is not a regular file of at
+    most `most` bytes.
     """
     with opened(top, name, most) as source, target.open("wb") as copy:
         shutil.copyfileobj(source, copy)
 
 
 def read(top: Path, name: str, most: int) -> bytes:
-    """The content of such a file."""
+    """The content of such a file; see take()."""
     with opened(top, name, most) as source:
         return source.read(most)
 
 
 @contextlib.contextmanager
 def opened(top: Path, name: str, most: int) -> Iterator[BinaryIO]:
-    """Such a file, to be read."""
+    """Such a file, open for reading; see take()."""
     folders = [os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
     *parts, last = Path(name).parts
     try:
@@ -267,47 +273,50 @@ def opened(top: Path, name: str, most: int) -> Iterator[BinaryIO]:
             for part in parts:
                 flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
                 folders.append(os.open(part, flags, dir_fd=folders[-1]))
-            # Or the open of a FIFO waits for somebody to write to it.
+            # O_NONBLOCK, because opening a FIFO would wait for a writer.
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             file = os.fdopen(os.open(last, flags, dir_fd=folders[-1]), "rb")
         except OSError as error:
-            raise Left(f"{name}, which should be left behind: {error.strerror}") from error
+            raise Left(f"{name}, which the command should have left: {error.strerror}") from error
     finally:
         for folder in folders:
             os.close(folder)
     with file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise Left(f"{name}, which is left behind, is no regular file")
-        if found.st_size > most:
-            raise Left(f"{name}, which is left behind, has {found.st_size} bytes: over {most}")
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise Left(f"{name}, which the command left, is not a regular file")
+        if status.st_size > most:
+            raise Left(
+                f"{name}, which the command left, has {status.st_size} bytes; the limit is {most}"
+            )
         yield file
 
 
 def connected(path: Path) -> socket.socket:
-    """A connection to a socket that a command listens at, in a directory it was given.
+    """A connection to a socket at which a command listens, in a directory that it was given.
 
-    Raises OSError; a link in its place leads nowhere, or it would lead to any socket of the host.
+    Raises OSError, also for a symlink: it could lead to any socket of the host.
     """
     place = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         if not stat.S_ISSOCK(os.fstat(place).st_mode):
-            raise ConnectionError(f"{path} is no socket")
-        made = socket.socket(socket.AF_UNIX)
+            raise ConnectionError(f"{path} is not a socket")
+        connection = socket.socket(socket.AF_UNIX)
         try:
-            made.settimeout(10)  # or connect() waits for one who listens and accepts nobody
-            made.connect(f"/proc/self/fd/{place}")
-            made.settimeout(None)
+            # Without it, connect() would wait forever for a program that accepts no connection.
+            connection.settimeout(10)
+            connection.connect(f"/proc/self/fd/{place}")
+            connection.settimeout(None)
         except OSError:
-            made.close()
+            connection.close()
             raise
-        return made
+        return connection
     finally:
         os.close(place)
 
 
 def remove(path: Path) -> None:
-    """A directory that a command could write: whatever the depth and the modes of what is in it."""
+    """Remove a directory that a command could write, however deep and with whatever modes."""
     if path.exists():
         proc.run(["chmod", "--recursive", "u+rwX", path], check=False)
         proc.run(["rm", "--recursive", "--force", path])
@@ -315,11 +324,12 @@ def remove(path: Path) -> None:
 
 @contextlib.contextmanager
 def scratch(directory: Path | None = None) -> Iterator[Path]:
-    """A directory that a command may write to, gone afterwards: what is in it may be deeper than
-    Python's own can remove, or closed. Of a short name: a socket's must fit in 108 bytes (unix(7)).
+    """A temporary directory for a command to write. remove() is used because a command can make
+    directories that are too deep, or have no permissions, for those of Python's tempfile. Its name
+    is short, because the path of a socket has at most 108 bytes (unix(7)).
     """
-    made = Path(tempfile.mkdtemp(dir=directory, prefix="rig-"))
+    path = Path(tempfile.mkdtemp(dir=directory, prefix="rig-"))
     try:
-        yield made
+        yield path
     finally:
-        remove(made)
+        remove(path)

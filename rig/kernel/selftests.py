@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The programs of a kernel tree's own tools/testing/selftests, static, by the tree's own Makefile.
+"""Compiles a kernel tree's own tools/testing/selftests, static, with the tree's own Makefile.
 
-They are compiled from the tree under test, because a series may change them. That makes compiling
-them running the series: it happens where the kernel is built, in the lane, under its sandbox.
+The programs are from the tree under test, because a series may change them. So to compile them is
+to run code of the series: that is done in the lane, in the same sandbox as the kernel's build.
 """
 
 import re
@@ -19,9 +19,9 @@ from rig.store import Store, digest, host_trouble
 FOLDER = "tools/testing/selftests"
 EXPORT = (FOLDER, "tools/include", "tools/scripts", "tools/build", "tools/arch", "scripts",
           "mm/gup_test.h")  # fmt: skip
-"""What the selftests' Makefiles and sources reach for, beside the headers for user space."""
+"""What the Makefiles and sources of the selftests use, besides the headers for user space."""
 HEADERS = ("include/uapi", "{arch}/include/uapi", "{arch}/entry/syscalls", "{arch}/tools")
-"""What the headers for user space are made from; not every architecture has all of it."""
+"""The headers for user space are made from these; not every architecture has all of them."""
 LDFLAGS = "-static -s"
 TARGET = "rig-list"
 LIST = "$(notdir $(TEST_GEN_PROGS) $(TEST_GEN_FILES))"
@@ -29,16 +29,18 @@ STOPPED = re.compile(r"make(?:\[\d+\])?: \*\*\* \[.*?([^/\] ]+)\] Error ")
 COMPLAINT = re.compile(r"\b(?:fatal )?error: |undefined reference to|cannot find -l")
 REASON_MAX, PROGRAM_MAX = 200, 32 << 20
 WORK = "selftests"
-"""In the O= directory: make writes it, and so only a command in the sandbox does."""
+"""In the O= directory, which make writes. The rig itself writes there only by commands in the
+sandbox."""
 
 
 def build(
-    store: Store, spec: BuildSpec, folder: str, names: Sequence[str], known: Sequence[str] = ()
+    store: Store, spec: BuildSpec, folder: str, names: Sequence[str], others: Sequence[str] = ()
 ) -> tuple[Path, ...]:
-    """The programs of selftests/`folder`, by name; `known` is which others the tree may have.
+    """The programs `names` of selftests/`folder`. A note names those that the tree has and that are
+    neither in `names` nor in `others`.
 
-    In place of one that the tree does not have, or that does not compile, comes a script which says
-    so in KTAP: nobody is left out in silence.
+    For a program that the tree does not have, or that does not compile, there is a script that
+    prints the reason in KTAP. So it is reported as skipped.
     """
     arch, names = spec.config.arch, sorted(set(names))
     made_of = {
@@ -60,38 +62,40 @@ def build(
         ):
             tar = scratch / "export.tar"
             git.git("archive", "-o", tar, spec.tree.commit, *EXPORT, cwd=git.repository(store))
-            there, missing = _make(spec, held, tar, folder, names, out)
-            if other := sorted({*there} - {*names, *known}):
-                step.note(f"{spec.tree.label} has more than the list knows: {', '.join(other)}")
+            present, missing = _make(spec, held, tar, folder, names, out)
+            if unlisted := sorted({*present} - {*names, *others}):
+                what = f"{spec.tree.label} has selftests that our list does not have"
+                step.note(f"{what}: {', '.join(unlisted)}")
         for name, why in missing.items():
             (out / name).write_text(stub(why))
-        return {"missing": missing, "unlisted": other}
+        return {"missing": missing, "unlisted": unlisted}
 
     entry = store.make("selftests", digest(inputs), inputs, make)
     return tuple(entry / name for name in names)
 
 
 def stub(why: str) -> str:
-    """A program that skips itself."""
+    """A script that reports itself as skipped."""
     return f"#!/bin/sh\ncat <<'END'\nTAP version 13\n1..0 # SKIP {why}\nEND\nexit 4\n"
 
 
 def _trees(store: Store, spec: BuildSpec) -> dict[str, str]:
-    """What the programs are made from, by git's hash of it."""
-    here = "/".join(Path(spec.config.arch.image).parts[:2])
-    paths = (*EXPORT, *(path.format(arch=here) for path in HEADERS))
+    """Path -> git's hash, of everything that the programs are made from."""
+    arch_directory = "/".join(Path(spec.config.arch.image).parts[:2])
+    paths = (*EXPORT, *(path.format(arch=arch_directory) for path in HEADERS))
     listed = git.text("ls-tree", spec.tree.commit, *paths, cwd=git.repository(store))
-    found = {path: words.split()[2] for words, path in
+    hashes = {path: words.split()[2] for words, path in
              (line.split("\t") for line in listed.splitlines())}  # fmt: skip
-    if FOLDER not in found:
+    if FOLDER not in hashes:
         raise BuildError(f"{spec.tree.label} has no {FOLDER}")
-    return found
+    return hashes
 
 
 def _make(
     spec: BuildSpec, held: Lane, tar: Path, folder: str, names: Sequence[str], out: Path
 ) -> tuple[list[str], dict[str, str]]:
-    """Which programs the tree has, and why some of `names` are not in `out` afterwards."""
+    """Compile to `out`. Returns the programs that the tree has, and the reason for each of `names`
+    that could not be made."""
     work = held.place / "out" / WORK
 
     def run(*words: str) -> proc.Done:
@@ -105,49 +109,49 @@ def _make(
             _checked(run(*builddir.make_command(spec.config.arch, held.place, "headers")))
             _checked(run("tar", "-xf", str(tar), "-C", str(work)))
             make = _command(spec, held.place, work, folder)
-            said = _checked(run(*make, f"--eval={TARGET}: ; @echo {TARGET} {LIST}", TARGET))
-            there = said.rpartition(TARGET)[2].split()
-            targets = [str(work / "bin" / name) for name in names if name in there]
-            done = run(*make, *targets)
-        said = f"{done.stdout}{done.stderr}".replace(f"{work}/", "")
-        missing = _keep(spec, held.out, names, there, complaints(said), out)
-        (out / "make.log").write_text(said)
-        return there, missing
+            output = _checked(run(*make, f"--eval={TARGET}: ; @echo {TARGET} {LIST}", TARGET))
+            present = output.rpartition(TARGET)[2].split()
+            targets = [str(work / "bin" / name) for name in names if name in present]
+            result = run(*make, *targets)
+        output = f"{result.stdout}{result.stderr}".replace(f"{work}/", "")
+        missing = _keep(spec, held.out, names, present, complaints(output), out)
+        (out / "make.log").write_text(output)
+        return present, missing
     finally:
         run("rm", "-rf", str(work))
 
 
 def _keep(
     spec: BuildSpec,
-    made: Path,
+    built: Path,
     names: Sequence[str],
-    there: Sequence[str],
+    present: Sequence[str],
     why: dict[str, str],
     out: Path,
 ) -> dict[str, str]:
-    """Copy the programs to `out`; why some are not there."""
+    """Copy the programs to `out`. Returns the reason for each that cannot be copied."""
     missing = {}
     for name in names:
-        if name not in there:
+        if name not in present:
             missing[name] = f"{spec.tree.label} has no {name} for {spec.config.arch.name}"
             continue
         try:
             if name in why:
                 raise sandbox.Left(why[name])
-            sandbox.take(made, f"{WORK}/bin/{name}", out / name, PROGRAM_MAX)
+            sandbox.take(built, f"{WORK}/bin/{name}", out / name, PROGRAM_MAX)
             (out / name).chmod(0o755)
         except sandbox.Left:
             (out / name).unlink(missing_ok=True)
-            said = why.get(name, "make says nothing")
-            missing[name] = f"does not compile in {spec.tree.label}: {said}"
+            reason = why.get(name, "no output from make")
+            missing[name] = f"does not compile in {spec.tree.label}: {reason}"
     return missing
 
 
-def _checked(done: proc.Done) -> str:
-    if done.status:
-        said = f"{done.stdout}{done.stderr}"[-3000:]
-        raise BuildError("the selftests cannot be built", detail=said)
-    return done.stdout
+def _checked(result: proc.Done) -> str:
+    if result.status:
+        output = f"{result.stdout}{result.stderr}"[-3000:]
+        raise BuildError("the selftests cannot be built", detail=output)
+    return result.stdout
 
 
 def _command(spec: BuildSpec, place: Path, work: Path, folder: str) -> list[str]:
@@ -159,20 +163,20 @@ def _command(spec: BuildSpec, place: Path, work: Path, folder: str) -> list[str]
         "KHDR_INCLUDES": f"-isystem {place / 'out' / 'usr' / 'include'}",
         "LDFLAGS": LDFLAGS,
     }
-    words = [f"{key}={value}" for key, value in settings.items()]
-    # -O: one target's output in one piece; -k: as many as can be had.
+    assignments = [f"{key}={value}" for key, value in settings.items()]
+    # -O: the output of each target in one piece; -k: go on after an error.
     options = ["-s", "-k", "-O", "--no-print-directory", f"-j{builddir.jobs()}"]
-    return ["make", "-C", str(work / FOLDER / folder), *options, *words]
+    return ["make", "-C", str(work / FOLDER / folder), *options, *assignments]
 
 
-def complaints(said: str) -> dict[str, str]:
-    """Target -> the first thing the compiler or linker has against it, from make -k -O."""
-    found: dict[str, str] = {}
+def complaints(output: str) -> dict[str, str]:
+    """Target -> the first error of compiler or linker, from the output of make -k -O."""
+    reasons: dict[str, str] = {}
     pending = ""
-    for line in said.splitlines():
+    for line in output.splitlines():
         if stopped := STOPPED.search(line):
-            found[stopped[1]] = (pending or line.strip())[:REASON_MAX]
+            reasons[stopped[1]] = (pending or line.strip())[:REASON_MAX]
             pending = ""
         elif not pending and COMPLAINT.search(line):
             pending = line.strip()
-    return found
+    return reasons

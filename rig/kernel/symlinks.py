@@ -1,48 +1,48 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where a tree's symbolic links lead, walked as the kernel walks them (path_resolution(7)).
+"""Resolves the symlinks of a tree as the kernel does (path_resolution(7)), without the files.
 
-Whatever is no link counts as a directory that is there: a walk that stays inside with it stays
-inside without it.
+Every path that is not a link counts as an existing directory: if the walk stays inside the tree
+then, it also stays inside if some of these do not exist.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 MOST = 40
-"""Links the kernel follows on one walk (MAXSYMLINKS)."""
+"""The number of links that the kernel follows for one path (MAXSYMLINKS)."""
 LONGEST = 4095
-"""Bytes of a target that symlink(2) takes."""
+"""Bytes of the longest target that symlink(2) accepts."""
 
 Links = Mapping[str, str]
-"""Path -> target, of every link of a tree."""
+"""Path -> target, for every link of a tree."""
 
 
 @dataclass(frozen=True, slots=True)
 class Walk:
     followed: tuple[tuple[str, str], ...]
-    """Every link on the way, and its target."""
+    """Every link on the way, with its target."""
     trouble: str
-    """Why the walk does not end inside the tree; empty where it does."""
+    """Why the walk does not end inside the tree; empty if it does."""
 
 
 def walk(links: Links, path: str) -> Walk:
-    """From the tree's root to what `path` is in the end."""
+    """Resolve `path`, from the root of the tree."""
     followed: list[tuple[str, str]] = []
-    here: list[str] = []
-    ahead = path.split("/")[::-1]
-    while ahead:
-        part = ahead.pop()
+    location: list[str] = []
+    pending = path.split("/")[::-1]
+    while pending:
+        part = pending.pop()
         if part in ("", "."):
             continue
         if part == "..":
-            if not here:
+            if not location:
                 return Walk(tuple(followed), "leads out of the tree")
-            here.pop()
+            location.pop()
             continue
-        here.append(part)
-        if here[0].lower() == ".git":
+        location.append(part)
+        if location[0].lower() == ".git":
             return Walk(tuple(followed), "leads to git's own files")
-        link = "/".join(here)
+        link = "/".join(location)
         if (target := links.get(link)) is None:
             continue
         followed.append((link, target))
@@ -50,12 +50,13 @@ def walk(links: Links, path: str) -> Walk:
             return Walk(tuple(followed), "never ends")
         if trouble := _unfit(target):
             return Walk(tuple(followed), trouble)
-        here.pop()
-        ahead += target.split("/")[::-1]
+        location.pop()
+        pending += target.split("/")[::-1]
     return Walk(tuple(followed), "")
 
 
 def _unfit(target: str) -> str:
+    """Why a target cannot be followed inside the tree; empty if it can."""
     if not target or len(target.encode(errors="surrogateescape")) > LONGEST:
         return "has a target that no symlink can have"
     if not target.isprintable():
@@ -64,8 +65,8 @@ def _unfit(target: str) -> str:
 
 
 def gone_astray(before: Links, after: Links) -> Iterator[tuple[str, Walk]]:
-    """Links that do not end inside the tree, but for those whose walk was the same before."""
+    """Links that do not end inside the tree, except those that did the same before."""
     for path in sorted(after):
-        found = walk(after, path)
-        if found.trouble and found != walk(before, path):
-            yield path, found
+        result = walk(after, path)
+        if result.trouble and result != walk(before, path):
+            yield path, result

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`TreeSpec` -> `KernelTree`: a base with a series, or its first patches, on top."""
+"""`TreeSpec` -> `KernelTree`: applies a series, or its first patches, to a base."""
 
 import re
 from dataclasses import dataclass, replace
@@ -61,27 +61,27 @@ class TreeSpec:
     base: Base
     series: SeriesVersion | None = None
     below: tuple[SeriesVersion, ...] = ()
-    """What the series goes on top of, lowest first."""
+    """The series that `series` goes on top of, lowest first."""
     upto: int | None = None
-    """How many of the series' patches; all by default."""
+    """How many patches of the series; all by default."""
 
     @property
     def own(self) -> tuple[Patch, ...]:
-        """The series' patches, without those below."""
+        """The patches of `series`, without those of the series below."""
         if self.series is None:
             return ()
         return self.series.first(len(self.series.patches) if self.upto is None else self.upto)
 
     @property
     def patches(self) -> tuple[Patch, ...]:
-        return (*(patch for one in self.below for patch in one.patches), *self.own)
+        return (*(patch for series in self.below for patch in series.patches), *self.own)
 
     @property
     def promises(self) -> tuple[str, ...]:
-        """Of what is below, and of the series if all of it is there."""
-        whole = self.series is not None and len(self.own) == len(self.series.patches)
-        every = (*self.below, *([self.series] if self.series and whole else []))
-        return tuple(dict.fromkeys(one for each in every for one in each.promises))
+        """The promises of the series below, and of `series` if all of its patches are applied."""
+        is_complete = self.series is not None and len(self.own) == len(self.series.patches)
+        complete = (*self.below, *([self.series] if self.series and is_complete else []))
+        return tuple(dict.fromkeys(promise for series in complete for promise in series.promises))
 
     @property
     def subject(self) -> Subject:
@@ -100,24 +100,27 @@ class KernelTree:
     base: Base
     commit: str
     tree: str
-    """git's hash of the content: what a build is named after."""
+    """git's hash of the content. The name of a build is made from it."""
     version: KernelVersion
-    """As the tree's own Makefile has it."""
+    """From the tree's own Makefile."""
     series: str = ""
-    """Digest of the whole series that is on top, or of which a part is; empty for a trusted base,
-    which comes from Debian, kernel.org or the user's own tree."""
+    """Digest of the whole series, even if only a part of it is applied; empty for a trusted base:
+    one from Debian, kernel.org or the user's own tree."""
 
 
 def materialize(store: Store, spec: TreeSpec) -> KernelTree:
-    """The tree as a commit of linux.git. Raises ApplyError, naming patch, file and hunk, and a base
-    that is here and does better."""
+    """Make the tree a commit of linux.git.
+
+    Raises ApplyError that names the patch, the file and the hunk. Its hint names another base in
+    the store to which the series applies, if there is one.
+    """
     try:
         return _materialize(store, spec)
     except ApplyError as error:
-        others = (one for one in base.fetched(store) if one.commit != spec.base.commit)
-        fits = next((one for one in others if applies(store, replace(spec, base=one))), None)
+        others = (other for other in base.fetched(store) if other.commit != spec.base.commit)
+        fits = next((other for other in others if applies(store, replace(spec, base=other))), None)
         if fits:
-            error.hint = f"it does apply to {fits.name}: --base {fits.name}"
+            error.hint = f"it applies to {fits.name}: use --base {fits.name}"
         raise
 
 
@@ -132,7 +135,7 @@ def applies(store: Store, spec: TreeSpec) -> bool:
 def _materialize(store: Store, spec: TreeSpec) -> KernelTree:
     commit = spec.base.commit
     if spec.patches:
-        # Trees of a rig that did not look at what git had made are made again.
+        # "checked": so that trees of an older rig, without applied.check(), are not used.
         inputs = {"base": commit, "patches": model.digest(spec.patches), "checked": 1}
         name = digest(inputs)
 
@@ -155,11 +158,11 @@ def _materialize(store: Store, spec: TreeSpec) -> KernelTree:
 
 
 def _series_digest(spec: TreeSpec) -> str:
-    """The same for each of its first patches: they share what is made of them."""
+    """It is the same for every number of patches of a series: they may share objects."""
     if spec.series is None:
         return "" if spec.base.trusted else f"base {spec.base.commit}"
-    whole = (*spec.below, spec.series)
-    return model.digest(tuple(patch for one in whole for patch in one.patches))
+    stack = (*spec.below, spec.series)
+    return model.digest(tuple(patch for series in stack for patch in series.patches))
 
 
 def _version_of(store: Store, commit: str) -> KernelVersion:
@@ -172,7 +175,10 @@ def _version_of(store: Store, commit: str) -> KernelVersion:
         number = f"{field['VERSION']}.{field['PATCHLEVEL']}.{field['SUBLEVEL']}"
         return KernelVersion.parse(number + field.get("EXTRAVERSION", ""))
     except (KeyError, ConfigError) as error:
-        raise ConfigError(f"{commit} is no kernel tree: its Makefile has no version") from error
+        raise ConfigError(
+            f"{commit} is not a kernel tree: its Makefile has no version",
+            hint="name a revision of the kernel's source",
+        ) from error
 
 
 def tree_of(store: Store, commit: str) -> str:
@@ -185,55 +191,55 @@ def _apply(store: Store, spec: TreeSpec) -> str:
     with git.sparse_worktree(store, spec.base.commit, files) as work:
         head = spec.base.commit
         for patch in spec.patches:
-            # --keep-cr as b4 does, for the patch's own.
-            strip = ("--no-keep-cr", "--quoted-cr=strip")
-            ends = strip if rfc822.has_mailers_ends(patch.mail) else ("--keep-cr",)
-            words = ("am", "--3way", "--quiet", *ends)
-            done = git.git(*words, cwd=work, stdin=patch.as_read, check=False)
-            if done.status:
-                raise _rejected(spec, patch, done.stdout + done.stderr, work)
+            # --keep-cr, as b4 does it, for a patch to a file that has CRs.
+            removed = ("--no-keep-cr", "--quoted-cr=strip")
+            line_ends = removed if rfc822.has_mailers_ends(patch.mail) else ("--keep-cr",)
+            words = ("am", "--3way", "--quiet", *line_ends)
+            result = git.git(*words, cwd=work, stdin=patch.as_read, check=False)
+            if result.status:
+                raise _rejected(spec, patch, result.stdout + result.stderr, work)
             before, head = head, git.text("rev-parse", "HEAD", cwd=work)
             name = _called(spec, patch)
             steps.append(Step(name=name, files=patch.files, before=before, after=head))
         applied.check(work, steps, spec.base.name)
-    if there := sum(step.before == step.after for step in steps):
-        log.note(f"{there} of its patches are in {spec.base.name} already")
+    if present := sum(step.before == step.after for step in steps):
+        log.note(f"{spec.base.name} already has {present} of its patches")
     return head
 
 
 def _called(spec: TreeSpec, patch: Patch) -> str:
-    owner = next(one for one in (*spec.below, spec.series) if one and patch in one.patches)
+    owner = next(
+        series for series in (*spec.below, spec.series) if series and patch in series.patches
+    )
     of = f"{patch.number}/{len(owner.patches)}" + (f" of {owner.label}" if spec.below else "")
     return f"patch {of} ({patch.subject})"
 
 
-def _rejected(spec: TreeSpec, patch: Patch, said: str, work: Path) -> RigError:
-    """Name the first hunk git could not place, and show it."""
+def _rejected(spec: TreeSpec, patch: Patch, am_output: str, work: Path) -> RigError:
+    """The error for a patch that git rejected, with the first hunk that git could not place."""
     git.git("am", "--abort", cwd=work, check=False)
     diff = rfc822.body_of(patch.mail).encode()
     words = ("apply", "--check", "--index", "--verbose")
-    output = git.git(*words, cwd=work, stdin=diff, check=False).stderr + said
-    called = _called(spec, patch)
+    output = git.git(*words, cwd=work, stdin=diff, check=False).stderr + am_output
+    name = _called(spec, patch)
     if outside := OUTSIDE.search(output):
         return ConfigError(
-            f"{called}: {outside[1] or outside[2]!r} is a path outside the tree", hint=vetting.HINT
+            f"{name}: {outside[1] or outside[2]!r} is a path outside the tree", hint=vetting.HINT
         )
     if beyond := BEYOND.search(output):
-        return ConfigError(
-            f"{called}: {beyond[1]!r} is written through a symlink", hint=vetting.HINT
-        )
+        return ConfigError(f"{name}: a directory in {beyond[1]!r} is a symlink", hint=vetting.HINT)
     where, hunk = "", ""
     if failed := re.search(r"error: patch failed: (.+):(\d+)", output):
         file, line = failed[1], int(failed[2])
         where, hunk = f": {file}, the hunk at line {line}", patch.hunk(file, line)
-    elif absent := re.search(
+    elif missing := re.search(
         r"error: (.+): (No such file or directory|does not exist in index)", output
     ):
-        where = f": {absent[1]} is not in {spec.base.name}"
-    elif there := re.search(r"error: (.+): already exists in (index|working directory)", output):
-        where = f": {there[1]} is in {spec.base.name} already"
+        where = f": {missing[1]} is not in {spec.base.name}"
+    elif existing := re.search(r"error: (.+): already exists in (index|working directory)", output):
+        where = f": it adds {existing[1]}, which exists there already"
     return ApplyError(
-        f"{called} does not apply to {spec.base.name}{where}",
+        f"{name} does not apply to {spec.base.name}{where}",
         hint=applied.OTHER_BASE,
-        detail=hunk or said.strip()[-2000:],
+        detail=hunk or am_output.strip()[-2000:],
     )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Mutants into a tree: one instrumented commit that holds all of them, each behind a number.
+"""Adds the mutants to a tree: one commit that has all of them, each behind `rig_mutant(NAME)`.
 
-The instrumentation is a header, one object in mm/ and the woven files, so clean and instrumented
-trees differ in a handful of files and one lane serves both.
+The commit adds a header and a source file in mm/, and changes the files that mutants are for. So
+the clean and the instrumented tree differ in a few files, and one lane builds both.
 """
 
 import re
@@ -22,11 +22,11 @@ HEADER = "include/linux/rig_mutant.h"
 SOURCE = "mm/rig_mutant.c"
 MAKEFILE = "mm/Makefile"
 PLACE = re.compile(r"(?:^|[\s/])((?:\w+/)+[\w-]+\.[ch]):(\d+)")
-"""Where the compiler is: mm/rmap.c:1234."""
+"""A place in a compiler's message: mm/rmap.c:1234."""
 SYMBOL = re.compile(r"rig_mutant\((\w+)\)")
 COPY_AND, FILE_MAX = 'file=$1; cp "$0" "$1" && shift && exec "$@" "$file"', 16 << 20
 NEAR = 5
-"""Lines. A statement that a mutant was woven into is not longer."""
+"""Lines. No statement that a mutant changes is longer."""
 
 HEADER_TEXT = """\
 /* SPDX-License-Identifier: GPL-2.0-only */
@@ -82,26 +82,26 @@ early_param("rig.mutant", rig_mutant_setup);
 
 
 def says_it_is_on(name: str) -> str:
-    """The line of the console that proves a mutant is switched on."""
+    """The line on the console that proves that a mutant is on."""
     return f"rig: mutant {name} is on"
 
 
 def instrument(store: Store, tree: KernelTree, mutants: Sequence[Mutant]) -> KernelTree:
-    """The tree with every mutant that applies to its version woven in.
+    """The tree with all mutants that apply to its version.
 
-    Raises ConfigError, naming the file, for one that does not parse or matches nothing.
+    Raises ConfigError, naming the file, for a mutant that does not parse or matches nothing.
     """
-    woven = [mutant for mutant in mutants if not mutant.absent(tree.version)]
+    applicable = [mutant for mutant in mutants if not mutant.absent(tree.version)]
     inputs = {
         "tree": tree.tree,
-        "mutants": {mutant.name: mutant.text for mutant in woven},
+        "mutants": {mutant.name: mutant.text for mutant in applicable},
         "support": HEADER_TEXT + SOURCE_TEXT,
     }
     name = digest(inputs)
 
     def weave(_: Path) -> dict[str, str]:
-        with log.step(f"Weaving {len(woven)} mutants into {tree.label}") as step:
-            commit = _weave(store, tree, woven, step)
+        with log.step(f"Adding {len(applicable)} mutants to {tree.label}") as step:
+            commit = _weave(store, tree, applicable, step)
         git.keep(store, f"instrumented/{name}", commit)
         return {"commit": commit, "label": tree.label}
 
@@ -115,24 +115,26 @@ def instrument(store: Store, tree: KernelTree, mutants: Sequence[Mutant]) -> Ker
 def blame(
     store: Store, tree: KernelTree, mutants: Sequence[Mutant], error: BuildError
 ) -> BuildError:
-    """An instrumented tree's error, with the mutant at whose place the compiler stopped.
+    """The build error of an instrumented tree, with the mutant at the line of the error.
 
-    Of several on that line or next to it any may be it, so all are named; where there is none, all
-    that are woven into that file.
+    If several mutants are at that line or near it, all are named. If none is, all mutants in that
+    file are named.
     """
     for match in PLACE.finditer(f"{error.message}\n{error.detail}"):
         file, line = match[1], int(match[2])
-        here = [one for one in mutants if file in one.files and not one.absent(tree.version)]
-        if not here:
+        candidates = [
+            mutant for mutant in mutants if file in mutant.files and not mutant.absent(tree.version)
+        ]
+        if not candidates:
             continue
         lines = git.text("show", f"{tree.commit}:{file}", cwd=git.repository(store)).splitlines()
-        found: set[str] = set()
+        symbols: set[str] = set()
         for distance in range(NEAR + 1):
             around = lines[max(0, line - 1 - distance) : line + distance]
-            if found := set(SYMBOL.findall("\n".join(around))):
+            if symbols := set(SYMBOL.findall("\n".join(around))):
                 break
-        near = [one for one in here if one.symbol in found] or here
-        names = " or ".join(f"patches/mutants/{one.name}.cocci" for one in near)
+        near = [mutant for mutant in candidates if mutant.symbol in symbols] or candidates
+        names = " or ".join(f"patches/mutants/{mutant.name}.cocci" for mutant in near)
         return BuildError(f"{names}: {error.message}", hint=error.hint, detail=error.detail)
     return error
 
@@ -141,15 +143,15 @@ def _weave(store: Store, tree: KernelTree, mutants: Sequence[Mutant], step: log.
     files = dict.fromkeys(file for mutant in mutants for file in mutant.files)
     touched = (*files, MAKEFILE, HEADER, SOURCE)
     with git.sparse_worktree(store, tree.commit, touched) as work:
-        for done, mutant in enumerate(mutants):
-            step.progress(done, len(mutants), mutant.name)
+        for count, mutant in enumerate(mutants):
+            step.progress(count, len(mutants), mutant.name)
             for file in mutant.files:
                 _apply(work, mutant, file)
         for file in files:
             path = work / file
             _write(path, _include_header(_read(path)))
         _add_support(work, mutants)
-        # By name: what the work tree does not show, `git add .` does not see.
+        # By name, because `git add .` skips files outside the sparse checkout.
         git.git("add", "--sparse", "--force", *touched, cwd=work)
         git.git("commit", "--quiet", "-m", f"rig: {len(mutants)} mutants", cwd=work)
         return git.text("rev-parse", "HEAD", cwd=work)
@@ -159,37 +161,45 @@ def _apply(work: Path, mutant: Mutant, file: str) -> None:
     path = work / file
     where = f"patches/mutants/{mutant.name}.cocci"
     if not path.is_file():
-        raise ConfigError(f"{where}: there is no {file} in this tree", hint="say so with Not-On:")
+        raise ConfigError(
+            f"{where}: there is no {file} in this tree",
+            hint="add a Not-On: line for this version to its header",
+        )
     before = _read(path)
     _write(path, _patched(work, path, mutant))
     if _read(path).count(f"rig_mutant({mutant.symbol})") <= before.count(
         f"rig_mutant({mutant.symbol})"
     ):
         raise ConfigError(
-            f"{where} matches nothing in {file}", hint="say so with Not-On: if it is meant to be so"
+            f"{where} matches nothing in {file}",
+            hint="correct the semantic patch, or add a Not-On: line for this version to its header",
         )
 
 
 def _patched(work: Path, path: Path, mutant: Mutant) -> str:
-    """What spatch makes of a file. Boxed: it reads a stranger's text, and a .cocciconfig where it
-    is started, in the user's home and beside the file."""
+    """Apply the semantic patch to a file by spatch.
+
+    It runs in the sandbox: the file may be from a series, and spatch reads .cocciconfig in the
+    current directory, in the home directory and beside the file.
+    """
     cocci, program = work.parent / f"{mutant.name}.cocci", proc.find("spatch")
     cocci.write_text(mutant.text)
     spatch = [str(program), "--very-quiet", "--in-place", "--sp-file", str(cocci)]
-    with sandbox.scratch() as made:
-        argv = ["sh", "-c", COPY_AND, str(path), str(made / "file"), *spatch]
-        box = Box(read=(cocci, path, *sandbox.foreign(program)), write=(made,))
-        done = proc.run(sandbox.command(argv, box, unconfined=True), check=False, deadline=120)
-        if done.status:
+    with sandbox.scratch() as directory:
+        argv = ["sh", "-c", COPY_AND, str(path), str(directory / "file"), *spatch]
+        box = Box(read=(cocci, path, *sandbox.foreign(program)), write=(directory,))
+        result = proc.run(sandbox.command(argv, box, unconfined=True), check=False, deadline=120)
+        if result.status:
             raise ConfigError(
-                f"patches/mutants/{mutant.name}.cocci: spatch does not take it",
-                detail=done.stderr.strip()[-2000:],
+                f"patches/mutants/{mutant.name}.cocci: spatch rejects it",
+                hint="`spatch --parse-cocci FILE` shows where it does not parse",
+                detail=result.stderr.strip()[-2000:],
             )
-        return sandbox.read(made, "file", FILE_MAX).decode("utf-8", "surrogateescape")
+        return sandbox.read(directory, "file", FILE_MAX).decode("utf-8", "surrogateescape")
 
 
 def _read(path: Path) -> str:
-    """A stranger's source, which need not be UTF-8."""
+    """Source from a series may have bytes that are not UTF-8."""
     return path.read_text("utf-8", "surrogateescape")
 
 
@@ -198,7 +208,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _include_header(text: str) -> str:
-    """Include our header after the first #include, which is before anything that could use it."""
+    """Add our #include after the first #include, so that it is before all code."""
     return re.sub(
         r"^(#include [<\"].*)$",
         r"\1\n#include <linux/rig_mutant.h>",

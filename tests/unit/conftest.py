@@ -395,19 +395,22 @@ class FakeGuest:
 
     def run(self, command: str, *, deadline: float) -> Ran:
         case = command.split()[1]
-        said = self.says[command] if command in self.says else self.says.get(case, passes(case))
-        if said == "not ok":
-            said = failing(case)
-        if isinstance(said, GuestLost):
-            self.lost = said
-        if isinstance(said, Exception):
-            raise said
-        return Ran(command=command, status=0, stdout=said, stderr="a word", seconds=1)
+        output = self.says[command] if command in self.says else self.says.get(case, passes(case))
+        if output == "not ok":
+            output = failing(case)
+        if isinstance(output, GuestLost):
+            self.lost = output
+        if isinstance(output, Exception):
+            raise output
+        return Ran(command=command, status=0, stdout=output, stderr="a word", seconds=1)
 
 
 def passes(case: str) -> str:
     floors = {
-        floor.counter for one in suite.known().values() for c in one.cases for floor in c.floors
+        floor.counter
+        for suite_ in suite.known().values()
+        for c in suite_.cases
+        for floor in c.floors
     }
     lines = [f"# counter {name} 1000000000" for name in sorted(floors)]
     return "\n".join(["KTAP version 1", "1..1", *lines, f"ok 1 {case}", ""])

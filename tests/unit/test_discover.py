@@ -44,10 +44,10 @@ def fruit(name: str) -> str:
 
 
 def test_modules_and_packages_are_found_by_name(package: Maker) -> None:
-    found = discover.constants(
+    fruits = discover.constants(
         package({"pear.py": fruit("pear"), "plum/__init__.py": fruit("plum")}), "FRUIT", Fruit
     )
-    assert found == {"pear": Fruit("pear"), "plum": Fruit("plum")}
+    assert fruits == {"pear": Fruit("pear"), "plum": Fruit("plum")}
 
 
 def test_private_modules_are_left_alone(package: Maker) -> None:
@@ -62,7 +62,7 @@ def test_a_module_without_its_constant_is_named(package: Maker, text: str) -> No
 
 
 def test_a_constant_under_another_name_is_refused(package: Maker) -> None:
-    with pytest.raises(InfraError, match=r"orchard\.pear\.FRUIT must be named 'pear'"):
+    with pytest.raises(InfraError, match=r"orchard\.pear\.FRUIT has the name 'peer'"):
         discover.constants(package({"pear.py": fruit("peer")}), "FRUIT", Fruit)
 
 

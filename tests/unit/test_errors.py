@@ -25,7 +25,7 @@ def test_message_hint_and_detail_are_kept_apart() -> None:
 )
 def test_every_error_has_one_owner(error: type[RigError], owner: type[RigError]) -> None:
     owners = (errors.SeriesError, errors.KernelError, errors.InfraError, errors.ConfigError)
-    assert [one for one in owners if issubclass(error, one)] == [owner]
+    assert [candidate for candidate in owners if issubclass(error, candidate)] == [owner]
 
 
 def test_unknown_offers_the_nearest_names_first() -> None:

@@ -119,8 +119,8 @@ def test_a_line_that_is_said_can_be_pasted(
     store: Store, hostile: Path, events: list[Any], base: Base
 ) -> None:
     commit = git.text("rev-parse", f"{base.commit}^{{tree}}", cwd=git.repository(store))
-    said = [event.text for event in events if "rev-parse" in event.text]
-    again = subprocess.run(["sh", "-c", said[-1]], capture_output=True, text=True, check=True)
+    lines = [event.text for event in events if "rev-parse" in event.text]
+    again = subprocess.run(["sh", "-c", lines[-1]], capture_output=True, text=True, check=True)
     assert again.stdout.strip() == commit
 
 

@@ -84,12 +84,12 @@ def is_any(module: str, patterns: Iterable[str]) -> bool:
 @cache
 def sources() -> dict[str, str]:
     """Module name -> source, of every module of the rig."""
-    found = {}
+    modules = {}
     for path in sorted((TOP / "rig").rglob("*.py")):
         parts = path.relative_to(TOP).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        found[name] = path.read_text()
-    return found
+        modules[name] = path.read_text()
+    return modules
 
 
 def imports(source: str, modules: frozenset[str]) -> Iterator[tuple[int, str]]:
@@ -309,9 +309,9 @@ LONG = "def f() -> None:\n" + "    f()\n" * FUNCTION_LINES
     ],
 )
 def test_a_breach_is_complained_of(module: str, source: str, complaint: str) -> None:
-    found = complaints_of(module, source, MODULES)
-    assert len(found) == 1, found
-    assert complaint in found[0]
+    complaints = complaints_of(module, source, MODULES)
+    assert len(complaints) == 1, complaints
+    assert complaint in complaints[0]
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_no_event_holds_what_a_terminal_obeys(
         raise ValueError(evil)
     assert {event.kind for event in events} == set(get_args(log.Kind)) - {"end"}
     for event in events:
-        for said in filter(None, (event.title, event.text)):
-            harmless(said, lines=False)
+        for text in filter(None, (event.title, event.text)):
+            harmless(text, lines=False)
     several = {event.kind for event in events if "\n" in event.title + event.text}
     assert several == {"command", "fail"}

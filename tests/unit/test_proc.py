@@ -46,7 +46,7 @@ def test_a_full_disk_is_said_as_such(where: str) -> None:
     with pytest.raises(DiskFull, match="the disk is full: sh") as raised:
         proc.run(["sh", "-c", f"echo 'cp: x: No space left on device' {where}; exit 1"])
     assert "cp: x" in raised.value.detail
-    assert "free some room" in raised.value.hint
+    assert "free some space" in raised.value.hint
 
 
 def test_only_the_end_of_long_evidence_is_kept() -> None:
@@ -62,7 +62,7 @@ def test_a_command_that_has_no_end_of_things_to_say_is_stopped(
     endless: str, on_line: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(proc, "OUTPUT_MAX", 1 << 20)
-    with pytest.raises(proc.TooMuchOutput, match="said more than 1 MiB"):
+    with pytest.raises(proc.TooMuchOutput, match="printed more than 1 MiB"):
         proc.run(["sh", "-c", endless], on_line=on_line, deadline=20)
 
 
@@ -145,8 +145,8 @@ def test_a_command_is_said_as_a_line_a_shell_runs_again(
     events: list[Event], tmp_path: Path
 ) -> None:
     done = proc.run(["sh", "-c", 'echo "$0 $A"; pwd', "it's"], cwd=tmp_path, env={"A": "$x *"})
-    (said,) = [event.text for event in events if event.kind == "command"]
-    again = subprocess.run(["sh", "-c", said], capture_output=True, text=True, check=True)
+    (line,) = [event.text for event in events if event.kind == "command"]
+    again = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True)
     assert again.stdout == done.stdout == f"it's $x *\n{tmp_path}\n"
 
 
@@ -156,18 +156,18 @@ def test_a_command_is_said_as_a_line_a_shell_runs_again(
 def test_a_deadline_ends_everything_the_command_started(
     tmp_path: Path, alive: Callable[[int], bool], eventually: Callable[[Callable[[], object]], None]
 ) -> None:
-    said = tmp_path / "pid"
+    pid_file = tmp_path / "pid"
     for deadline in (0.5, 5, 50):  # the longer ones for a host that is too busy to start a shell
         with pytest.raises(DeadlineExceeded, match=f"sh took more than {deadline} s") as raised:
             proc.run(
-                ["sh", "-c", f"echo evidence; sleep 100 & echo $! > {said}; wait"],
+                ["sh", "-c", f"echo evidence; sleep 100 & echo $! > {pid_file}; wait"],
                 deadline=deadline,
             )
-        if said.is_file() and said.read_text().strip():
+        if pid_file.is_file() and pid_file.read_text().strip():
             break
     assert raised.value.detail.strip() == "evidence"
     assert raised.value.hint.startswith("run it by hand: sh -c")
-    pid = int(said.read_text())
+    pid = int(pid_file.read_text())
     eventually(lambda: not alive(pid))
 
 
@@ -219,10 +219,12 @@ def test_a_command_dies_with_the_rig(
     alive: Callable[[int], bool],
     eventually: Callable[[Callable[[], object]], None],
 ) -> None:
-    said = tmp_path / "pid"
-    rig = script(source, said)
-    eventually(lambda: rig.poll() is not None or (said.is_file() and said.read_text().strip()))
-    pid = int(said.read_text())
+    pid_file = tmp_path / "pid"
+    rig = script(source, pid_file)
+    eventually(
+        lambda: rig.poll() is not None or (pid_file.is_file() and pid_file.read_text().strip())
+    )
+    pid = int(pid_file.read_text())
     assert alive(pid)
     rig.send_signal(number)
     eventually(lambda: not alive(pid))
@@ -235,14 +237,14 @@ def test_every_threads_commands_can_be_ended(
     statuses: list[int] = []
     started = [tmp_path / str(n) for n in range(2)]
 
-    def wait(said: Path) -> None:
-        body = f"sleep 1000 & touch {said}; wait"
+    def wait(pid_file: Path) -> None:
+        body = f"sleep 1000 & touch {pid_file}; wait"
         statuses.append(proc.run(["sh", "-c", body], check=False, deadline=100).status)
 
-    threads = [threading.Thread(target=wait, args=(said,)) for said in started]
+    threads = [threading.Thread(target=wait, args=(pid_file,)) for pid_file in started]
     for thread in threads:
         thread.start()
-    eventually(lambda: all(said.exists() for said in started))
+    eventually(lambda: all(pid_file.exists() for pid_file in started))
     proc.stop_all()
     for thread in threads:
         thread.join(90)
@@ -281,9 +283,9 @@ def test_the_users_terminal_is_given_away_and_the_status_comes_back(
 
 
 def test_which() -> None:
-    found = proc.which("sh")
-    assert found is not None
-    assert found.name == "sh"
+    path = proc.which("sh")
+    assert path is not None
+    assert path.name == "sh"
     assert proc.which("no-such-program") is None
 
 

@@ -51,10 +51,10 @@ def test_a_digest_is_stable() -> None:
 
 
 def test_a_digest_does_not_depend_on_the_order_of_keys_but_on_everything_else() -> None:
-    one = digest({"a": 1, "b": [1, 2]})
-    assert digest({"b": [1, 2], "a": 1}) == one
+    first = digest({"a": 1, "b": [1, 2]})
+    assert digest({"b": [1, 2], "a": 1}) == first
     others = [{"a": 1, "b": [2, 1]}, {"a": "1", "b": [1, 2]}, {"a": 1}, {}]
-    assert len({one, *map(digest, others)}) == 5
+    assert len({first, *map(digest, others)}) == 5
 
 
 def test_the_digest_of_a_file_is_its_sha256(tmp_path: Path) -> None:
@@ -141,11 +141,11 @@ def test_an_entry_that_was_half_removed_is_made_again(store: Store) -> None:
 def test_two_makers_at_once_make_once(
     store: Store, events: list[Event], eventually: Eventually
 ) -> None:
-    made: list[int] = []
+    calls: list[int] = []
     inside, go_on = threading.Event(), threading.Event()
 
     def slow(out: Path) -> None:
-        made.append(threading.get_ident())
+        calls.append(threading.get_ident())
         inside.set()
         assert go_on.wait(120)
 
@@ -160,7 +160,7 @@ def test_two_makers_at_once_make_once(
         go_on.set()
     first.join(120)
     second.join(120)
-    assert len(made) == 1
+    assert len(calls) == 1
     waited = next(event for event in events if "Waiting" in event.title)
     assert waited.title == "Waiting for another rig to finish with builds-b1"
 
@@ -297,7 +297,7 @@ def test_a_full_disk_is_said_with_what_to_do(number: int) -> None:
     with pytest.raises(InfraError) as full, host_trouble("building"):
         raise OSError(number, os.strerror(number))
     assert full.value.message == "the disk is full: building"
-    assert "free some room" in full.value.hint
+    assert "free some space" in full.value.hint
 
 
 def test_our_own_errors_pass_through() -> None:

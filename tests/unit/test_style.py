@@ -68,11 +68,11 @@ def shell_files() -> Iterator[Path]:
 def dialect(path: Path) -> str:
     """The shell a file is written for; empty if it is no shell script."""
     with path.open("rb") as file:
-        found = SHELL.match(file.readline())
-    if not found:
+        match = SHELL.match(file.readline())
+    if not match:
         return ""
     # shellcheck knows busybox since 0.10, and Debian 12 has 0.9: dash is what its sh is made after.
-    return "dash" if found["busybox"] else f"{(found['kind'] or b'').decode()}sh"
+    return "dash" if match["busybox"] else f"{(match['kind'] or b'').decode()}sh"
 
 
 def shellcheck(path: Path) -> tuple[int, str]:

@@ -36,7 +36,7 @@ def test_what_tags_uname_and_debian_say(text: str, version: KernelVersion) -> No
     "text", ["", "6", "v6", "linux-6.12", "6.12 ", "6..12", "v6.x", "6.12rc1", "6.12\n", "-6.12"]
 )
 def test_what_is_no_version(text: str) -> None:
-    with pytest.raises(ConfigError, match="is no kernel version"):
+    with pytest.raises(ConfigError, match="is not a kernel version"):
         parse(text)
 
 

@@ -168,9 +168,9 @@ def test_the_other_architecture_has_its_verdict_all_the_same(
 def test_bad_input_is_raised_and_what_ran_before_is_kept(
     store: Store, ready: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fails(monkeypatch, ConfigError("1 of the settings asked for cannot be had"), "arm64")
+    fails(monkeypatch, ConfigError("1 of the requested settings cannot be set"), "arm64")
     monkeypatch.setattr(executing.proc, "stop_all", lambda: None)
-    with pytest.raises(ConfigError, match="cannot be had"):
+    with pytest.raises(ConfigError, match="cannot be set"):
         executing.execute(Context(store, SHELVES), [spec("x86_64"), spec("arm64")], tmp_path)
     assert [result.machine.arch for result in executing.load_all(tmp_path)] in ([], ["x86_64"])
 

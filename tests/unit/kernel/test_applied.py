@@ -28,9 +28,9 @@ def blob(line: str) -> str:
 
 def diff(path: str, old: str = "one", new: str = "other", header: str = "") -> str:
     """Of a file with one line, by the name that its header may have instead."""
-    said = f"diff --git a/{header or path} b/{header or path}\n"
-    said += f"index {blob(old)}..{blob(new)} 100644\n"
-    return f"{said}--- a/{path}\n+++ b/{path}\n@@ -1 +1 @@\n-{old}\n+{new}\n"
+    text = f"diff --git a/{header or path} b/{header or path}\n"
+    text += f"index {blob(old)}..{blob(new)} 100644\n"
+    return f"{text}--- a/{path}\n+++ b/{path}\n@@ -1 +1 @@\n-{old}\n+{new}\n"
 
 
 def fresh(path: str, text: str = "x", mode: str = "100644", end: str = "\n") -> str:
@@ -94,14 +94,22 @@ def apply(store: Store, linked: tuple[Path, str]) -> Apply:
             head = f"From: A <a@b.org>\nDate: Mon, 2 Mar 2026 09:00:00 +0100\n{subject}\n\nWhy.\n"
             body = patch if isinstance(patch, bytes) else patch.encode()
             mails.append(rfc822.FROM + head.encode() + b"---\n" + body)
-        found = model.parse("s", b"".join(mails))
-        return tree.materialize(store, TreeSpec(base=base, series=found, upto=upto))
+        series = model.parse("s", b"".join(mails))
+        return tree.materialize(store, TreeSpec(base=base, series=series, upto=upto))
 
     return go
 
 
-def changed(store: Store, made: KernelTree) -> list[str]:
-    words = ("diff-tree", "-r", "-z", "--no-renames", "--name-only", made.base.commit, made.commit)
+def changed(store: Store, built: KernelTree) -> list[str]:
+    words = (
+        "diff-tree",
+        "-r",
+        "-z",
+        "--no-renames",
+        "--name-only",
+        built.base.commit,
+        built.commit,
+    )
     return git.git(*words, cwd=git.repository(store)).stdout.split("\0")[:-1]
 
 
@@ -176,12 +184,12 @@ HIDDEN: dict[str, str] = {
 
 @pytest.mark.parametrize("name", HIDDEN)
 def test_a_file_that_no_diff_of_the_mail_names_is_refused(apply: Apply, name: str) -> None:
-    bad = refused(apply, HIDDEN[name], says="it changes evil.c, which no `diff --git` line")
+    bad = refused(apply, HIDDEN[name], says="it changes evil.c, but no `diff --git` line")
     assert (type(bad), bad.hint) == (ConfigError, HINT)
 
 
 def test_a_change_under_another_files_header_is_refused(apply: Apply) -> None:
-    refused(apply, diff("d/f.c", header="a.c"), says="it changes d/f.c, which no")
+    refused(apply, diff("d/f.c", header="a.c"), says="it changes d/f.c, but no")
 
 
 def test_a_file_that_an_earlier_mail_names_is_hidden_in_a_later_one(apply: Apply) -> None:
@@ -208,7 +216,7 @@ def test_a_file_that_git_finds_under_another_name_is_refused(
         apply,
         f"diff --git a/mm/tool.c b/mm/tool.c\nindex {blob}..{blob[::-1]} 100644\n"
         f"--- a/mm/tool.c\n+++ b/mm/tool.c\n@@ -1,3 +1,4 @@\n+evil\n{context}",
-        says="does not apply to v6.12: mm/tool.c is not in it, and git would change mm/rmap.c for",
+        says="does not apply to v6.12: mm/tool.c is not in it, and git would change",
     )
     assert isinstance(bad, ApplyError), "there may be a base in which it has that name"
 
@@ -229,7 +237,7 @@ def test_a_file_that_git_finds_under_another_name_is_refused(
     ids=["a line end", "a tab", "an escape", "a delete", "right to left", "no UTF-8"],
 )
 def test_a_name_that_is_no_text_is_refused(apply: Apply, path: str, shown: str) -> None:
-    refused(apply, fresh(path), says=f"{shown} is no name for a file")
+    refused(apply, fresh(path), says=f"the file name {shown} has unprintable characters")
 
 
 @pytest.mark.parametrize(
@@ -326,7 +334,7 @@ def test_a_symlink_led_outwards_by_another_is_refused(apply: Apply) -> None:
 
 
 def test_a_file_written_through_a_symlink_is_refused(apply: Apply) -> None:
-    says = "is written through a symlink"
+    says = "is a symlink"
     refused(apply, fresh("d/l/evil.c"), says=f"'d/l/evil.c' {says}")
     refused(apply, link("k", "mm") + fresh("k/evil.c"), says=f"'k/evil.c' {says}")
     refused(apply, link("k", "mm"), fresh("k/evil.c"), says=f"'k/evil.c' {says}", number=2)

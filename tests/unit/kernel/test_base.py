@@ -17,8 +17,8 @@ from rig.store import Store
 Program = Callable[[str, str], Path]
 
 
-def commit(store: Store, found: Base, path: str) -> str:
-    return git.git("show", f"{found.commit}:{path}", cwd=git.repository(store)).stdout
+def commit(store: Store, base_: Base, path: str) -> str:
+    return git.git("show", f"{base_.commit}:{path}", cwd=git.repository(store)).stdout
 
 
 def test_what_a_series_says_it_is_based_on() -> None:
@@ -54,19 +54,19 @@ def theirs(kernel: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["HEAD", "main", "feature/x", "v6.12-mine", "HEAD^{commit}"])
 def test_a_revision_of_the_users_tree(store: Store, theirs: Path, name: str) -> None:
-    found = base.resolve(store, name, tree=theirs)
-    assert found.name == name
-    assert found.commit == git.text("rev-parse", "HEAD", cwd=theirs)
-    assert found.origin == f"git tree {theirs}, v6.12-mine"
-    assert "kernel_init" in commit(store, found, "init.c")
+    resolved = base.resolve(store, name, tree=theirs)
+    assert resolved.name == name
+    assert resolved.commit == git.text("rev-parse", "HEAD", cwd=theirs)
+    assert resolved.origin == f"git tree {theirs}, v6.12-mine"
+    assert "kernel_init" in commit(store, resolved, "init.c")
 
 
 def test_where_it_came_from_is_said_in_full(
     store: Store, theirs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(theirs / "mm")
-    found = base.resolve(store, "HEAD", tree=Path(".."))
-    assert found.origin == f"git tree {theirs}, v6.12-mine"
+    resolved = base.resolve(store, "HEAD", tree=Path(".."))
+    assert resolved.origin == f"git tree {theirs}, v6.12-mine"
 
 
 def test_trees_that_are_none(store: Store, tmp_path: Path, theirs: Path) -> None:
@@ -88,7 +88,7 @@ def test_trees_that_are_none(store: Store, tmp_path: Path, theirs: Path) -> None
 
 @pytest.fixture
 def place(tmp_path: Path, kernel: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A mirror with linux-9.9, on a machine whose apt knows no Debian."""
+    """A mirror with linux-9.9, on a machine whose apt has no Debian."""
     directory = tmp_path / "mirror" / "v9.x"
     directory.mkdir(parents=True)
     (kernel / "link").symlink_to("init.c")
@@ -112,16 +112,16 @@ def promise(directory: Path, data: bytes) -> None:
 
 def test_a_tarball_is_fetched_once(store: Store, place: Path, kernel: Path) -> None:
     digest = hashlib.sha256((place / "linux-9.9.tar.xz").read_bytes()).hexdigest()
-    found = base.resolve(store, "v9.9")
-    assert found.name == "v9.9"
-    assert found.origin == f"file://{place}/linux-9.9.tar.xz, sha256 {digest}"
-    assert commit(store, found, "init.c") == (kernel / "init.c").read_text()
-    assert commit(store, found, "link") == "init.c"
+    resolved = base.resolve(store, "v9.9")
+    assert resolved.name == "v9.9"
+    assert resolved.origin == f"file://{place}/linux-9.9.tar.xz, sha256 {digest}"
+    assert commit(store, resolved, "init.c") == (kernel / "init.c").read_text()
+    assert commit(store, resolved, "link") == "init.c"
     kept = git.text("rev-parse", "refs/rig/bases/v9.9", cwd=git.repository(store))
-    assert kept == found.commit
+    assert kept == resolved.commit
     for path in place.iterdir():
         path.unlink()
-    assert base.resolve(store, "v9.9") == found
+    assert base.resolve(store, "v9.9") == resolved
     assert list((store.root / "tmp").iterdir()) == []
 
 
@@ -133,7 +133,9 @@ def test_the_same_source_is_the_same_commit(store: Store, place: Path, tmp_path:
 
 def test_a_tarball_that_is_not_what_was_promised(store: Store, place: Path) -> None:
     promise(place, b"something else")
-    with pytest.raises(InfraError, match=r"linux-9\.9\.tar\.xz is not what its sha256sums") as bad:
+    with pytest.raises(
+        InfraError, match=r"linux-9\.9\.tar\.xz does not match its sha256sums"
+    ) as bad:
         base.resolve(store, "v9.9")
     assert not isinstance(bad.value, Unreachable)
     assert store.find("bases", "v9.9") is None
@@ -163,7 +165,7 @@ def test_when_nobody_answers_it_is_not_the_users_fault(
     store: Store, place: Path, tmp_path: Path
 ) -> None:
     (place / "sha256sums.asc").unlink()
-    with pytest.raises(Unreachable, match=r"v9\.9 cannot be fetched: apt knows no Debian") as bad:
+    with pytest.raises(Unreachable, match=r"v9\.9 cannot be fetched: apt has no Debian") as bad:
         base.resolve(store, "v9.9")
     assert isinstance(bad.value, InfraError)
     assert f"file://{place}/sha256sums.asc: " in bad.value.message
@@ -203,10 +205,10 @@ def archive(
     (root / "usr" / "src").mkdir(parents=True)
     tarball = root / "usr" / "src" / "linux-source-9.9.tar.xz"
     subprocess.run(["tar", "-C", kernel.parent, "-cJf", tarball, "kernel"], check=True)
-    found = debian.Mirror(
+    mirror = debian.Mirror(
         codename="bookworm", uri="http://d.example/", security="http://s.example/"
     )
-    monkeypatch.setattr(debian, "mirror", lambda store: found)
+    monkeypatch.setattr(debian, "mirror", lambda store: mirror)
     monkeypatch.setenv("RIG_KERNEL_MIRROR", f"file://{tmp_path}/away")
     program(
         "apt-get",
@@ -236,16 +238,16 @@ def suites(archive: Path) -> list[str]:
 def test_a_package_of_the_first_suite_that_has_it(
     store: Store, archive: Path, events: list[Event], kernel: Path
 ) -> None:
-    found = base.resolve(store, "v9.9")
+    resolved = base.resolve(store, "v9.9")
     empty = hashlib.sha256(b"").hexdigest()
-    assert found.origin == f"Debian linux-source-9.9 9.9.4-1, sha256 {empty}"
-    assert commit(store, found, "init.c") == (kernel / "init.c").read_text()
+    assert resolved.origin == f"Debian linux-source-9.9 9.9.4-1, sha256 {empty}"
+    assert commit(store, resolved, "init.c") == (kernel / "init.c").read_text()
     assert suites(archive) == [
         *("bookworm-security", "bookworm-updates", "bookworm-backports", "trixie-security"),
         "trixie",
     ]
-    said = [event.text for event in events if event.kind == "note"]
-    assert said[0] == "linux-source-9.9 9.9.4-1 from Debian trixie"
+    notes = [event.text for event in events if event.kind == "note"]
+    assert notes[0] == "linux-source-9.9 9.9.4-1 from Debian trixie"
 
 
 def test_a_release_no_suite_has_comes_with_the_nearest(store: Store, archive: Path) -> None:

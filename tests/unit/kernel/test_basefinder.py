@@ -47,13 +47,13 @@ def notes(events: list[Event]) -> str:
     return "\n".join(event.text for event in events if event.kind == "note")
 
 
-def rewritten(found: SeriesVersion, old: bytes, new: bytes) -> SeriesVersion:
-    patches = tuple(replace(one, mail=one.mail.replace(old, new)) for one in found.patches)
-    return replace(found, base="", patches=patches)
+def rewritten(series: SeriesVersion, old: bytes, new: bytes) -> SeriesVersion:
+    patches = tuple(replace(patch, mail=patch.mail.replace(old, new)) for patch in series.patches)
+    return replace(series, base="", patches=patches)
 
 
 def test_the_bases_that_are_here_newest_first(store: Store, bases: dict[str, Base]) -> None:
-    assert [one.name for one in base.fetched(store)] == ["v7.2", "v6.12"]
+    assert [fetched.name for fetched in base.fetched(store)] == ["v7.2", "v6.12"]
 
 
 def test_a_release_that_is_named(
@@ -77,10 +77,10 @@ def test_the_blobs_it_was_made_from(
     made_on_v72 = v2
     for file, blob in blobs.items():
         made_on_v72 = rewritten(made_on_v72, blob.encode(), real[file][: len(blob)].encode())
-    found = basefinder.base_of(store, replace(made_on_v72, base="0123456789"))
-    assert found.name == "v7.2"
+    chosen = basefinder.base_of(store, replace(made_on_v72, base="0123456789"))
+    assert chosen.name == "v7.2"
     assert f"v7.2 has all {len(blobs)} blobs" in notes(events)
-    assert "base-commit 0123456789 is no known base's" in notes(events)
+    assert "base-commit 0123456789 is not a known base" in notes(events)
     assert basefinder.base_of(store, replace(v2, base="")).name == "v6.12", "v7.2 has but some"
 
 
@@ -100,7 +100,7 @@ def test_new_files_are_made_from_no_blobs_which_is_said_once(
     assert basefinder.preimages(upper.patches) == {}
     assert basefinder.base_of(store, upper).name == "v7.2"
     assert notes(events).splitlines() == [
-        "upper@v1: its diffs name no blobs",
+        "upper@v1: its diffs have no index lines, which name blobs",
         "upper@v1: it names no base-commit; v7.2 is the newest base here that it applies to",
     ]
 
@@ -137,12 +137,12 @@ def test_the_base_commit_comes_before_their_head(
     assert "its base-commit adc218676eef is v6.12" in notes(events)
     assert f"{theirs} does not have v6.12" in notes(events)
     git.git("tag", "v6.12", "old", cwd=theirs)
-    found = basefinder.base_of(store, v2, tree=theirs)
-    assert (found.name, found.commit) == ("v6.12", git.text("rev-parse", "old", cwd=theirs))
+    chosen = basefinder.base_of(store, v2, tree=theirs)
+    assert (chosen.name, chosen.commit) == ("v6.12", git.text("rev-parse", "old", cwd=theirs))
     assert f"{theirs} has v6.12" in notes(events)
     commit = git.text("rev-parse", "old", cwd=theirs)
-    found = basefinder.base_of(store, replace(v2, base=commit), tree=theirs)
-    assert found.commit == found.name == commit
+    chosen = basefinder.base_of(store, replace(v2, base=commit), tree=theirs)
+    assert chosen.commit == chosen.name == commit
     assert f"{theirs} has unmap-batch@v2's base-commit {commit[:12]}" in notes(events)
     named = basefinder.base_of(store, v2, name="HEAD", tree=theirs)
     assert named.commit == git.text("rev-parse", "HEAD", cwd=theirs), "who names one insists"
@@ -175,9 +175,9 @@ def test_their_head_is_asked_first_for_blobs_and_whether_it_applies(
     assert "it names no base-commit; v6.12 has all 3 blobs" in notes(events)
     nowhere = replace(rewritten(v2, b"\nindex ", b"\nindex 1"), base="0123456789")
     assert basefinder.base_of(store, nowhere, tree=theirs).commit == head
-    said = notes(events)
-    assert f"{theirs} does not have unmap-batch@v2's base-commit 0123456789" in said
-    assert f"no known base's; HEAD of {theirs} is what it applies to" in said
+    text = notes(events)
+    assert f"{theirs} does not have unmap-batch@v2's base-commit 0123456789" in text
+    assert f"is not a known base; it applies to HEAD of {theirs}" in text
     git.git("checkout", "--quiet", "old", cwd=theirs)
     assert basefinder.base_of(store, nameless, tree=theirs).origin.startswith(f"git tree {theirs}")
     assert f"it names no base-commit; HEAD of {theirs} has all 3 blobs" in notes(events)
@@ -214,7 +214,7 @@ def test_what_does_not_apply_says_where_it_does(
     other = keep(store, "v8.0", git.import_tree(store, kernel, "v8.0\n"))
     with pytest.raises(ApplyError, match=r"does not apply to v8\.0") as error:
         tree.materialize(store, TreeSpec(base=other, series=v2))
-    assert error.value.hint == "it does apply to v7.2: --base v7.2"
+    assert error.value.hint == "it applies to v7.2: use --base v7.2"
 
 
 # A series on top of another
@@ -248,18 +248,18 @@ def test_a_series_on_top_of_another(
 ) -> None:
     upper = model.load(shelf, "upper")
     below = model.beneath(shelf, upper)
-    assert [one.label for one in below] == ["lower@v2"]
-    found = basefinder.base_of(store, upper, below=below)
-    assert found.name == "v6.12", "as the lower one says"
-    spec = TreeSpec(base=found, series=upper, below=below)
+    assert [series.label for series in below] == ["lower@v2"]
+    chosen = basefinder.base_of(store, upper, below=below)
+    assert chosen.name == "v6.12", "as the lower one says"
+    spec = TreeSpec(base=chosen, series=upper, below=below)
     assert spec.label == "lower@v2 + upper@v1 on v6.12"
     assert [patch.subject for patch in spec.own] == ["mm: a file more"]
-    made = tree.materialize(store, spec)
+    applied = tree.materialize(store, spec)
     lower = tree.materialize(store, replace(spec, series=None))
     repo = git.repository(store)
-    names = git.text("diff", "--name-only", lower.commit, made.commit, cwd=repo)
+    names = git.text("diff", "--name-only", lower.commit, applied.commit, cwd=repo)
     assert names == "mm/more.c"
-    assert lower.tree == tree.materialize(store, TreeSpec(base=found, series=below[0])).tree
+    assert lower.tree == tree.materialize(store, TreeSpec(base=chosen, series=below[0])).tree
 
 
 def test_a_series_on_top_of_one_that_is_not_here(shelf: Path) -> None:
@@ -292,9 +292,9 @@ PATCHES = Path(__file__).parents[3] / "patches"
 def test_a_series_of_ours_is_whole(name: str) -> None:
     """What it goes on top of is there, what it promises are cases, and it says what it is."""
     for number in model.revisions(PATCHES, name):
-        for one in (model.load(PATCHES, name, number, where) for where in ("", "v7.2")):
-            assert base.named(one.base)
-            assert len(model.beneath(PATCHES, one)) == len(one.needs)
-            suite.check_promises(one.promises)
-            assert "the rig's" in one.cover
-            assert all("Signed-off-by: " in rfc822.body_of(patch.mail) for patch in one.patches)
+        for series in (model.load(PATCHES, name, number, where) for where in ("", "v7.2")):
+            assert base.named(series.base)
+            assert len(model.beneath(PATCHES, series)) == len(series.needs)
+            suite.check_promises(series.promises)
+            assert "the rig's" in series.cover
+            assert all("Signed-off-by: " in rfc822.body_of(patch.mail) for patch in series.patches)

@@ -44,11 +44,11 @@ def test_a_few_files_are_gone_to_one_by_one_and_nothing_else_is_touched(
     store: Store, trees: tuple[KernelTree, KernelTree], events: list[Event]
 ) -> None:
     seen, untouched = [], set()
-    for one in (*trees, *trees):
-        with builddir.held(store, "x", one) as held:
+    for version in (*trees, *trees):
+        with builddir.held(store, "x", version) as held:
             seen.append(content(held))
             untouched.add((held.source / "mm" / "vmscan.c").stat().st_ctime_ns)
-            assert git.text("rev-parse", "HEAD", cwd=held.source) == one.commit
+            assert git.text("rev-parse", "HEAD", cwd=held.source) == version.commit
             assert git.text("status", "--porcelain", cwd=held.source) == ""
     assert seen[0] == seen[2] != seen[1] == seen[3]
     assert set(seen[1]) - set(seen[0]) == {"mm/more.c", ":x"}
@@ -67,10 +67,10 @@ def test_many_files_are_checked_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(builddir, "FEW", 3)
-    for one in trees:
-        with builddir.held(store, "x", one) as held:
+    for version in trees:
+        with builddir.held(store, "x", version) as held:
             assert git.text("status", "--porcelain", cwd=held.source) == ""
-            assert git.text("rev-parse", "HEAD", cwd=held.source) == one.commit
+            assert git.text("rev-parse", "HEAD", cwd=held.source) == version.commit
     assert len([event for event in events if " checkout " in event.text]) == 2
 
 
@@ -91,10 +91,10 @@ def test_a_compiler_cache_is_the_boxs(
 ) -> None:
     """One in the user's home is not to be seen there, and make would find none."""
     ours = program("ccache", "").parent
-    for path, there in ((str(ours), True), ("/nowhere", False)):
+    for path, expected in ((str(ours), True), ("/nowhere", False)):
         monkeypatch.setattr(sandbox, "PATH", path)
         command = builddir.make_command(arch.pick("x86_64"), Path("/lane"), "vmlinux")
-        assert any(word.startswith("CC=ccache ") for word in command) == there
+        assert any(word.startswith("CC=ccache ") for word in command) == expected
 
 
 def test_as_many_jobs_as_the_rig_has_cpus(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,14 +41,14 @@ def says(tmp_path: Path, rows: str) -> str:
 
 def test_the_archive_apt_is_set_up_with(store: Store, tmp_path: Path, program: Program) -> None:
     program("apt-get", says(tmp_path, ROWS))
-    found = debian.mirror(store)
-    assert found == Mirror(
+    mirror = debian.mirror(store)
+    assert mirror == Mirror(
         codename="bookworm",
         uri="http://deb.example/debian/",
         security="http://security.example/debian-security/",
     )
-    assert found.uri_of("trixie-backports") == found.uri
-    assert found.uri_of("bookworm-security") == found.security
+    assert mirror.uri_of("trixie-backports") == mirror.uri
+    assert mirror.uri_of("bookworm-security") == mirror.security
     assert not (store.root / "apt").exists(), "nothing was fetched"
 
 
@@ -77,9 +77,9 @@ def test_the_machines_own_release_is_what_it_says(
     monkeypatch.setattr(platform, "freedesktop_os_release", os_release)
     rows = "".join(f"Packages Debian {name} http://{name}.example/\n" for name in ("trixie", "sid"))
     program("apt-get", says(tmp_path, rows))
-    found = debian.mirror(store)
-    assert found == Mirror(codename=own, uri=f"http://{own}.example/", security="")
-    assert found.uri_of("trixie-security") == ""
+    mirror = debian.mirror(store)
+    assert mirror == Mirror(codename=own, uri=f"http://{own}.example/", security="")
+    assert mirror.uri_of("trixie-security") == ""
 
 
 def test_what_is_not_debian(store: Store, tmp_path: Path, program: Program) -> None:
@@ -110,9 +110,9 @@ def test_where_the_lists_were_removed_they_are_fetched_beside(
         *update) touch {tmp_path}/touched ;;
         esac""",
     )
-    found = debian.mirror(store)
-    assert found is not None
-    assert found.codename == "bookworm"
+    mirror = debian.mirror(store)
+    assert mirror is not None
+    assert mirror.codename == "bookworm"
     assert not (tmp_path / "touched").exists()
 
 
@@ -159,9 +159,9 @@ def test_names(program: Program) -> None:
 
 def test_a_download(program: Program, tmp_path: Path) -> None:
     program("apt-get", 'echo "$@" > x_1.deb')
-    found = debian.download(["-o", "A=b"], "x", "1", tmp_path)
-    assert found == tmp_path / "x_1.deb"
-    assert found.read_text() == "-o A=b download x=1\n"
+    package = debian.download(["-o", "A=b"], "x", "1", tmp_path)
+    assert package == tmp_path / "x_1.deb"
+    assert package.read_text() == "-o A=b download x=1\n"
     program("apt-get", "echo 'E: Hash Sum mismatch' >&2; exit 100")
     with pytest.raises(InfraError) as bad:
         debian.download([], "x", "1", tmp_path)

@@ -110,7 +110,7 @@ def test_what_is_no_file_is_neither_read_nor_written(
     boot = "\t@cp $< $@\n"
     attack = left.format(victim=victim, file=f"$(O)/{name}")
     evil = hostile("Makefile", f"{boot}\t@{attack}\n", boot)
-    with pytest.raises(BuildError, match="left behind"):
+    with pytest.raises(BuildError, match=r"which the command (should have )?left"):
         kbuild.build(store, evil)
     assert victim.read_text() == "mine\n"
     built = [path.name for path in (store.root / "builds").iterdir()]
@@ -123,7 +123,7 @@ def test_a_map_that_is_too_large_is_refused(store: Store, hostile: Hostile) -> N
     boot = "\t@cp $< $@\n"
     evil = hostile("Makefile", f"{boot}\t@truncate -s 1G $(O)/System.map\n", boot)
     with pytest.raises(
-        BuildError, match=r"System\.map, which is left behind, has 1073741824 bytes"
+        BuildError, match=r"System\.map, which the command left, has 1073741824 bytes"
     ):
         kbuild.build(store, evil)
 
@@ -132,15 +132,15 @@ def test_a_kconfig_file_that_is_no_text_is_read(
     store: Store, hostile: Hostile, kernel: Path
 ) -> None:
     (kernel / "mm" / "Kconfig").write_bytes(b"config \xff\n\thelp\n\t  caf\xe9\n")
-    wanted = kconfig.parse_fragment("x", "CONFIG_NONE=y\n").settings
-    evil = replace(hostile("init.c", "int x;\n"), config=replace(CONFIG, requested=wanted))
+    settings = kconfig.parse_fragment("x", "CONFIG_NONE=y\n").settings
+    evil = replace(hostile("init.c", "int x;\n"), config=replace(CONFIG, requested=settings))
     with pytest.raises(ConfigError, match="CONFIG_NONE"):
         kbuild.build(store, evil)
 
 
 def test_a_release_that_is_no_release_is_refused(store: Store, hostile: Hostile) -> None:
     evil = hostile("Makefile", "LOCALVERSION)/../../x", "LOCALVERSION)")
-    with pytest.raises(BuildError, match="is no kernel release"):
+    with pytest.raises(BuildError, match="is not a kernel release"):
         kbuild.build(store, evil)
 
 
@@ -160,8 +160,8 @@ def test_a_series_objects_reach_no_other_kernel(
     again = kbuild.build(store, replace(evil, config=replace(CONFIG, requested=())))
     assert "evil" in (again.directory / "System.map").read_text(), "or the attempt proves nothing"
     innocent = hostile("Makefile", RELEASE, does(PLANT), of="another series")
-    for wanted in (innocent, spec):
-        other = replace(wanted, config=replace(CONFIG, requested=()))
+    for requested in (innocent, spec):
+        other = replace(requested, config=replace(CONFIG, requested=()))
         assert "evil" not in (kbuild.build(store, other).directory / "System.map").read_text()
     assert list((store.root / "lanes").glob("*/ccache/x")) == []
 
@@ -179,9 +179,9 @@ def test_what_a_series_first_patches_leave_is_in_no_other_kernel(
     assert "evil" in (evil.directory / "System.map").read_text(), "or the attempt proves nothing"
     for other in ("another series", ""):
         innocent = replace(last, tree=replace(last.tree, series=other))
-        made = kbuild.build(store, innocent)
-        assert "evil" not in (made.directory / "System.map").read_text()
-    assert kbuild.build(store, last).digest == made.digest, "the base's, now that there is one"
+        built = kbuild.build(store, innocent)
+        assert "evil" not in (built.directory / "System.map").read_text()
+    assert kbuild.build(store, last).digest == built.digest, "the base's, now that there is one"
 
 
 def test_a_base_that_is_not_trusted_is_built_apart(
@@ -190,9 +190,9 @@ def test_a_base_that_is_not_trusted_is_built_apart(
     """A stranger's branch, which the user has fetched and a mail's base-commit names."""
     evil = hostile("Makefile", does(PLANT), RELEASE)
     other = replace(base, commit=evil.tree.commit, trusted=False)
-    wanted = BuildSpec(tree=tree.materialize(store, TreeSpec(base=other)), config=CONFIG)
-    assert wanted.tree.series and not wanted.may_escape
-    kbuild.build(store, wanted)
+    untrusted = BuildSpec(tree=tree.materialize(store, TreeSpec(base=other)), config=CONFIG)
+    assert untrusted.tree.series and not untrusted.may_escape
+    kbuild.build(store, untrusted)
     innocent = replace(spec, config=replace(CONFIG, requested=()))
     kbuild.build(store, spec)
     assert "evil" not in (kbuild.build(store, innocent).directory / "System.map").read_text()
@@ -254,9 +254,9 @@ def test_a_series_has_its_configuration_to_itself(
         first = replace(hostile("init.c", "int x;\n"), config=strange)
         assert "EVIL" in (kbuild.build(store, first).directory / ".config").read_text()
     other = hostile("Makefile", done, forged, of="another series")
-    for wanted in (other, spec):
-        made = kbuild.build(store, replace(wanted, config=strange))
-        assert "EVIL" not in (made.directory / ".config").read_text()
+    for requested in (other, spec):
+        built = kbuild.build(store, replace(requested, config=strange))
+        assert "EVIL" not in (built.directory / ".config").read_text()
 
 
 def test_what_a_series_says_it_compiles_is_expected_of_no_other(
@@ -303,9 +303,9 @@ def test_checkpatch_is_the_bases_and_boxed(
     step, *_ = each_patch.steps(TreeSpec(base=replace(base, commit=commit), series=v2))
     # What is on top of the base is a stranger's.
     stranger = replace(step, before=replace(step.before, base=base))
-    count, said = each_patch.checkpatch(store, stranger)
+    count, output = each_patch.checkpatch(store, stranger)
     assert count == "0 errors, 1 warnings", "the base's own was run"
-    assert "secret" not in said
+    assert "secret" not in output
     assert victim.read_text() == "mine\n"
 
 
@@ -317,9 +317,9 @@ def test_spatch_is_boxed(
     evil = hostile(".cocciconfig", f"[spatch]\n\toptions = --debug --profile -o {victim}\n")
     body = "@@ @@\n- a();\n+ if (!rig_mutant(X)) a();\n"
     header = "// SPDX-License-Identifier: GPL-2.0-only\n// Rule: x\n// Files: mm/rmap.c\n"
-    made = mutant.parse("x", f"{header}// Killed-By: suite/case\n\n{body}")
-    with pytest.raises(ConfigError, match="spatch does not take it") as bad:
-        weave.instrument(store, evil.tree, (made,))
+    parsed = mutant.parse("x", f"{header}// Killed-By: suite/case\n\n{body}")
+    with pytest.raises(ConfigError, match="spatch rejects it") as bad:
+        weave.instrument(store, evil.tree, (parsed,))
     assert bad.value.detail.endswith("ran")
     assert victim.read_text() == "mine\n"
 
@@ -331,8 +331,8 @@ def test_a_source_that_is_no_text_is_woven_into(
     program("spatch", "for file; do :; done; echo 'int rig_mutant(X);' >>$file")
     header = "// SPDX-License-Identifier: GPL-2.0-only\n// Rule: x\n// Files: mm/rmap.c\n"
     body = "@@ @@\n- a();\n+ if (!rig_mutant(X)) a();\n"
-    made = mutant.parse("x", f"{header}// Killed-By: suite/case\n\n{body}")
-    woven = weave.instrument(store, hostile("init.c", "int x;\n").tree, (made,))
+    parsed = mutant.parse("x", f"{header}// Killed-By: suite/case\n\n{body}")
+    woven = weave.instrument(store, hostile("init.c", "int x;\n").tree, (parsed,))
     text = git.git(
         "show", f"{woven.commit}:mm/rmap.c", cwd=git.repository(store), exact=True
     ).stdout
@@ -394,8 +394,8 @@ def test_a_series_headers_are_in_no_other_selftest(
     assert program.read_text() == "evil\n", "or the attempt proves nothing"
     innocent = hostile("Makefile", "echo good", "echo evil", of="another series")
     base = replace(innocent, tree=replace(innocent.tree, series=""))
-    for wanted in (innocent, base, evil):
-        (program,) = selftests.build(store, wanted, "mm", ("good",))
+    for requested in (innocent, base, evil):
+        (program,) = selftests.build(store, requested, "mm", ("good",))
         assert program.read_text() == "good\n", "the last one is what the base has, too"
 
 
@@ -494,7 +494,7 @@ def test_a_console_that_qemu_leaves_has_an_end(
     seeded_run: Callable[[str], seeded.Finished], tmp_path: Path, left: str
 ) -> None:
     """It is read as a whole, and a hole in a file costs nothing."""
-    with pytest.raises(sandbox.Left, match=rf"{left}.* has \d+ bytes: over"):
+    with pytest.raises(sandbox.Left, match=rf"{left}.* has \d+ bytes; the limit"):
         seeded_run(f'echo up >console.log; truncate -s {seeded.MOST[left] + 1} "{left}"')
     assert not (tmp_path / "run" / left).exists()
 

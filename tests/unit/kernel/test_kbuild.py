@@ -170,8 +170,8 @@ def test_fragments_are_read_in_their_order(tmp_path: Path) -> None:
         (top / name).write_text(text)
     suite = tmp_path / "suite.config"
     suite.write_text("CONFIG_SWAP=y\n")
-    found = kbuild.fragments(top, HOST, "debug", (suite, tmp_path / "gone"))
-    assert [(str(one), one.fragment) for one in found.requested] == [
+    merged = kbuild.fragments(top, HOST, "debug", (suite, tmp_path / "gone"))
+    assert [(str(setting), setting.fragment) for setting in merged.requested] == [
         ("CONFIG_SMP=y", "kconfigs/base.config"),
         ("CONFIG_ARCH=y", f"kconfigs/arch/{HOST.name}.config"),
         ("CONFIG_DEBUG_VM=y", "kconfigs/flavour/debug.config"),
@@ -188,18 +188,18 @@ def test_fragments_are_read_in_their_order(tmp_path: Path) -> None:
 def test_a_symbol_that_cannot_be_had_is_named_with_what_it_needs(
     store: Store, spec: BuildSpec, events: list[Event]
 ) -> None:
-    wanted = config("CONFIG_SMP=y", "CONFIG_ZSWAP=y", "CONFIG_SWAPP=y")
+    requested = config("CONFIG_SMP=y", "CONFIG_ZSWAP=y", "CONFIG_SWAPP=y")
     with pytest.raises(ConfigError) as bad:
-        kbuild.build(store, replace(spec, config=wanted))
+        kbuild.build(store, replace(spec, config=requested))
     assert bad.value.message == (
-        "2 of the settings asked for cannot be had in v6.12: CONFIG_ZSWAP, CONFIG_SWAPP"
+        "2 of the requested settings cannot be set in v6.12: CONFIG_ZSWAP, CONFIG_SWAPP"
     )
-    asked, other = bad.value.detail.splitlines()
-    assert asked == (
-        "CONFIG_ZSWAP=y asked by kconfigs/base.config:2, it is absent; "
+    first, other = bad.value.detail.splitlines()
+    assert first == (
+        "CONFIG_ZSWAP=y requested at kconfigs/base.config:2: not in .config; "
         "it depends on SWAP && HAVE_ZPOOL"
     )
-    assert "perhaps CONFIG_SWAP" in other
+    assert "did you mean CONFIG_SWAP" in other
     assert not [line for line in makes(events) if "vmlinux" in line], "nothing was compiled"
     assert not (store.root / "builds").exists()
     assert kbuild.build(store, spec), "the lane is none the worse"
@@ -212,7 +212,7 @@ def test_a_configuration_that_fails_is_the_trees_fault(
     store: Store, edited: Callable[..., BuildSpec]
 ) -> None:
     fails = "\t@echo 'Kconfig:3: syntax error' >&2; exit 1\n\t@sed"
-    with pytest.raises(BuildError, match="make allnoconfig fails") as bad:
+    with pytest.raises(BuildError, match="make allnoconfig failed") as bad:
         kbuild.build(store, edited("Makefile", fails, SED))
     assert "Kconfig:3: syntax error" in bad.value.detail
 
@@ -268,7 +268,7 @@ def test_errors_of_other_tools(tmp_path: Path, said: str, first: str) -> None:
 
 def test_make_may_fail_without_a_word(tmp_path: Path) -> None:
     error = failed(tmp_path)
-    assert str(error) == "it does not compile: make says nothing"
+    assert str(error) == "it does not compile: no output from make"
     assert str(failed(tmp_path, "one", "two")) == "it does not compile: two"
 
 
@@ -306,8 +306,8 @@ def test_a_configuration_is_resolved_again_where_a_kconfig_file_or_a_script_diff
     store: Store, spec: BuildSpec, edited: Callable[..., BuildSpec]
 ) -> None:
     digests = [
-        kbuild._kconfig_digest(store, one.tree)
-        for one in (
+        kbuild._kconfig_digest(store, spec_.tree)
+        for spec_ in (
             spec,
             edited("mm/vmscan.c", "int more;\n"),
             edited("mm/Kconfig", "config MORE\n"),
@@ -325,12 +325,14 @@ def test_which_trees_were_there_before_does_not_matter(
     more = edited("mm/Kconfig", "config MORE\n")
     (kernel / "mm/Kconfig").unlink()
     less = edited("Kconfig", "# more\n")
-    said = {}
+    digests = {}
     for order in ((more, less), (less, more)):
         shutil.rmtree(store.root / "kconfigs", ignore_errors=True)
-        for one in order:
-            said.setdefault(one.tree.tree, set()).add(kbuild._kconfig_digest(store, one.tree))
-    assert [len(digests) for digests in said.values()] == [1, 1]
+        for spec_ in order:
+            digests.setdefault(spec_.tree.tree, set()).add(
+                kbuild._kconfig_digest(store, spec_.tree)
+            )
+    assert [len(names) for names in digests.values()] == [1, 1]
 
 
 # The sandbox
@@ -351,10 +353,10 @@ def test_a_build_writes_nothing_but_its_output(
     place = store.root / "lanes" / spec.lane
     places = [place / "src/mm/evil", place / "evil", store.root / "evil", outside / "evil"]
     places += [Path(os.environ["HOME"]) / "evil", place / "out" / "evil"]
-    tries = "; ".join(f"echo evil > {one}" for one in places)
+    tries = "; ".join(f"echo evil > {path}" for path in places)
     evil = edited("Makefile", f"release:\n\t@({tries}) || true\n", "release:\n")
     assert kbuild.build(store, evil).release == "6.12.0-rig"
-    assert [one for one in places if one.exists()] == [place / "out" / "evil"]
+    assert [path for path in places if path.exists()] == [place / "out" / "evil"]
 
 
 def test_without_bubblewrap_it_is_said_that_nothing_is_confined(
@@ -391,7 +393,9 @@ def test_two_trees_of_one_lane_are_built_one_after_the_other(
     kbuild.build(store, spec)
     slower = replace(spec, config=config("CONFIG_SWAP=y"))
     events.clear()
-    threads = [threading.Thread(target=kbuild.build, args=(store, one)) for one in (slower, other)]
+    threads = [
+        threading.Thread(target=kbuild.build, args=(store, spec_)) for spec_ in (slower, other)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -469,8 +473,8 @@ def test_a_killed_build_is_done_again_whole(
     built = kbuild.build(store, replace(spec, config=config("CONFIG_SMP=y")))
     assert "mm/vmscan.o" in compiled(events)
     assert "shrink_list" in (built.directory / "System.map").read_text()
-    made = [path.name for path in (store.root / "builds").iterdir() if path.name[0] != "."]
-    assert made == [built.digest]
+    entries = [path.name for path in (store.root / "builds").iterdir() if path.name[0] != "."]
+    assert entries == [built.digest]
 
 
 def cmdline(path: Path, out: Path) -> bool:

@@ -42,16 +42,16 @@ def test_a_fragment_keeps_where_each_line_is() -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("CONFIG_SMP", "is no line of a fragment"),
-        ("SMP=y", "is no line of a fragment"),
-        ("config SMP", "is no line of a fragment"),
-        ("CONFIG_SMP =y", "is no line of a fragment"),
-        ("CONFIG_SMP=", "has no value Kconfig knows"),
-        ("CONFIG_SMP=yes", "has no value Kconfig knows"),
-        ("CONFIG_SMP=y # four CPUs", "has no value Kconfig knows"),
-        ('CONFIG_X="unclosed', "has no value Kconfig knows"),
-        ('CONFIG_X="one" "two"', "has no value Kconfig knows"),
-        ("CONFIG_X=0y12", "has no value Kconfig knows"),
+        ("CONFIG_SMP", "is not a line of a config fragment"),
+        ("SMP=y", "is not a line of a config fragment"),
+        ("config SMP", "is not a line of a config fragment"),
+        ("CONFIG_SMP =y", "is not a line of a config fragment"),
+        ("CONFIG_SMP=", "has no valid Kconfig value"),
+        ("CONFIG_SMP=yes", "has no valid Kconfig value"),
+        ("CONFIG_SMP=y # four CPUs", "has no valid Kconfig value"),
+        ('CONFIG_X="unclosed', "has no valid Kconfig value"),
+        ('CONFIG_X="one" "two"', "has no valid Kconfig value"),
+        ("CONFIG_X=0y12", "has no valid Kconfig value"),
     ],
 )
 def test_what_kconfig_would_guess_or_drop_is_an_error(line: str, says: str) -> None:
@@ -75,18 +75,18 @@ def test_merge_has_each_symbol_once_where_it_came_first() -> None:
 
 
 def test_a_contradiction_names_both_fragments_and_the_symbol() -> None:
-    one = kconfig.parse_fragment("kconfigs/base.config", "\nCONFIG_KASAN=n\n")
-    two = kconfig.parse_fragment("rig/suites/reclaim/config", "CONFIG_KASAN=y\n")
+    first = kconfig.parse_fragment("kconfigs/base.config", "\nCONFIG_KASAN=n\n")
+    second = kconfig.parse_fragment("rig/suites/reclaim/config", "CONFIG_KASAN=y\n")
     with pytest.raises(ConfigError) as caught:
-        kconfig.merge([one, two])
+        kconfig.merge([first, second])
     assert caught.value.message == (
-        "CONFIG_KASAN=n of kconfigs/base.config:2 contradicts "
-        "CONFIG_KASAN=y of rig/suites/reclaim/config:1"
+        "CONFIG_KASAN=n at kconfigs/base.config:2 contradicts "
+        "CONFIG_KASAN=y at rig/suites/reclaim/config:1"
     )
 
 
 def test_a_fragment_must_not_contradict_itself() -> None:
-    with pytest.raises(ConfigError, match=r"of a:1 contradicts .* of a:2"):
+    with pytest.raises(ConfigError, match=r"at a:1 contradicts .* at a:2"):
         kconfig.parse_fragment("a", "CONFIG_X=y\n# CONFIG_X is not set\n")
     assert len(kconfig.parse_fragment("a", "CONFIG_X=n\n# CONFIG_X is not set\n").settings) == 2
 
@@ -111,9 +111,9 @@ def test_n_holds_where_the_symbol_cannot_even_be_chosen() -> None:
     assert kconfig.missing([setting("CONFIG_X", "n")], {}) == ()
     assert kconfig.missing([setting("CONFIG_X", "y")], {"CONFIG_X": "y"}) == ()
     (lack,) = kconfig.missing([setting("CONFIG_X", "n")], {"CONFIG_X": "y"})
-    assert str(lack) == "CONFIG_X=n asked by a.config:1, got y"
+    assert str(lack) == "CONFIG_X=n requested at a.config:1: is y in .config"
     (lack,) = kconfig.missing([setting("CONFIG_X", "y")], {"CONFIG_X": "m"})
-    assert str(lack) == "CONFIG_X=y asked by a.config:1, got m"
+    assert str(lack) == "CONFIG_X=y requested at a.config:1: is m in .config"
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_symbols_are_those_of_entries_not_of_help_texts() -> None:
 
 def test_a_name_nothing_is_near_to_gets_no_guess() -> None:
     lack = Missing(setting=setting("CONFIG_ZZZZZZZZ", "y"), got=None)
-    assert kconfig.explain(lack, KCONFIGS).endswith("; no such symbol")
+    assert kconfig.explain(lack, KCONFIGS).endswith("; there is no such symbol")
 
 
 def test_a_file_cut_short_is_read_as_far_as_it_goes() -> None:
@@ -163,11 +163,13 @@ def test_a_question_mark_asks_only_kernels_that_have_the_symbol() -> None:
     assert kconfig.missing(settings, {"CONFIG_NUMA": "y"}) == ()
     assert kconfig.missing(settings, {"CONFIG_NUMA": "y", "CONFIG_MOVE": "y"}) == ()
     unset = kconfig.missing(settings, {"CONFIG_NUMA": "y", "CONFIG_MOVE": "n"})
-    assert [str(one) for one in unset] == ["CONFIG_MOVE=y asked by a.config:2, got n"]
+    assert [str(missing) for missing in unset] == [
+        "CONFIG_MOVE=y requested at a.config:2: is n in .config"
+    ]
     assert kconfig.missing(settings, {"CONFIG_MOVE": "y"}), "the other one is asked of all"
 
 
 @pytest.mark.parametrize("line", ["?", "? # CONFIG_A is not set", "?# a comment", "??CONFIG_A=y"])
 def test_a_question_mark_stands_before_a_setting_only(line: str) -> None:
-    with pytest.raises(ConfigError, match=r"a\.config:1: .* is no line of a fragment"):
+    with pytest.raises(ConfigError, match=r"a\.config:1: .* is not a line of a config fragment"):
         kconfig.parse_fragment("a.config", line)

@@ -36,19 +36,19 @@ expression e;
 
 
 def test_a_header_is_read() -> None:
-    found = mutant.parse("no-flush", WHOLE)
-    assert (found.name, found.symbol, found.text) == ("no-flush", "NO_FLUSH", WHOLE)
-    assert found.rule == (
+    parsed = mutant.parse("no-flush", WHOLE)
+    assert (parsed.name, parsed.symbol, parsed.text) == ("no-flush", "NO_FLUSH", WHOLE)
+    assert parsed.rule == (
         "nobody writes through a stale entry once it is gone. Note: this line is part of it."
     )
-    assert found.files == ("mm/rmap.c", "mm/vmscan.c", "mm/memory.c")
-    assert found.killed_by == (
+    assert parsed.files == ("mm/rmap.c", "mm/vmscan.c", "mm/memory.c")
+    assert parsed.killed_by == (
         "stale_tlb/anon_lost_write",
         "reclaim/anon_roundtrip",
         "splat/bad_page",
     )
-    assert found.equivalent_on == (("arm64", "the TLBI is a broadcast: nobody is left out"),)
-    assert found.not_on == (
+    assert parsed.equivalent_on == (("arm64", "the TLBI is a broadcast: nobody is left out"),)
+    assert parsed.not_on == (
         ("<v6.16", "there is no such function"),
         ("v7.1..v7.2", "it is inlined"),
     )
@@ -85,8 +85,13 @@ def test_where_it_is_absent(version: str, why: str) -> None:
             "",
         ),
         ("v7.1..v7.2", "v7.2..v7.1", "Not-On: the version range", "v7.1..v7.2"),
-        ("<v6.16", "before-v6.16", "Not-On: 'before-v6.16' is no kernel version", ""),
-        ("rig_mutant(NO_FLUSH)", "rig_mutant(OTHER)", r"never asks rig_mutant\(NO_FLUSH\)", "on"),
+        ("<v6.16", "before-v6.16", "Not-On: 'before-v6.16' is not a kernel version", ""),
+        (
+            "rig_mutant(NO_FLUSH)",
+            "rig_mutant(OTHER)",
+            r"does not have rig_mutant\(NO_FLUSH\)",
+            "on",
+        ),
     ],
 )
 def test_a_header_that_does_not_say_enough(old: str, new: str, complaint: str, hint: str) -> None:
@@ -101,7 +106,7 @@ def test_a_header_that_does_not_say_enough(old: str, new: str, complaint: str, h
 @pytest.mark.parametrize("name", ["no.flush", "No-Flush", "no_flush", "2-late", "no--flush", ""])
 def test_a_name_must_do_as_a_c_identifier(name: str) -> None:
     text = WHOLE.replace("NO_FLUSH", name.upper().replace("-", "_"))
-    with pytest.raises(ConfigError, match="is no name for a mutant"):
+    with pytest.raises(ConfigError, match="is not a valid name for a mutant"):
         mutant.parse(name, text, "where.cocci")
 
 
@@ -112,11 +117,11 @@ def test_the_shelf(tmp_path: Path) -> None:
         text = WHOLE.replace("NO_FLUSH", name.upper().replace("-", "_"))
         (tmp_path / "mutants" / f"{name}.cocci").write_text(text)
     (tmp_path / "mutants" / "README").write_text("no mutant")
-    found = mutant.load_all(tmp_path)
-    assert [one.name for one in found] == ["early-flush", "late-flush", "no-flush"]
-    mutant.check_name(found, "no-flush")
+    mutants = mutant.load_all(tmp_path)
+    assert [parsed.name for parsed in mutants] == ["early-flush", "late-flush", "no-flush"]
+    mutant.check_name(mutants, "no-flush")
     with pytest.raises(ConfigError, match="no mutant named 'no-flsh'") as bad:
-        mutant.check_name(found, "no-flsh")
+        mutant.check_name(mutants, "no-flsh")
     assert bad.value.hint.startswith("did you mean no-flush")
     (tmp_path / "mutants" / "bad.cocci").write_text("@@ @@\n")
     with pytest.raises(ConfigError, match=r"mutants/bad\.cocci: the header has no Rule:"):
@@ -134,10 +139,12 @@ def test_the_mutants_of_the_checkout() -> None:
     from rig import arch
     from rig.suites import suite
 
-    cases = {f"{one.name}/{case.name}" for one in suite.known().values() for case in one.cases}
-    found = mutant.load_all(TOP / "patches")
-    assert found
-    for one in found:
-        for name in one.killed_by:
-            assert name in cases or name.startswith("splat/"), f"{one.name}: {name}"
-        assert {name for name, _ in one.equivalent_on} <= set(arch.known())
+    cases = {
+        f"{owner.name}/{case.name}" for owner in suite.known().values() for case in owner.cases
+    }
+    mutants = mutant.load_all(TOP / "patches")
+    assert mutants
+    for parsed in mutants:
+        for name in parsed.killed_by:
+            assert name in cases or name.startswith("splat/"), f"{parsed.name}: {name}"
+        assert {name for name, _ in parsed.equivalent_on} <= set(arch.known())

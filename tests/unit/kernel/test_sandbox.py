@@ -48,8 +48,8 @@ def home(who: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (path / ".ssh" / "id_ed25519").write_text("secret\n")
         (path / "given" / "file").write_text("given\n")
         if who == "user" and ROOT:
-            for one in (path, *path.rglob("*")):
-                os.chown(one, USER, USER)
+            for child in (path, *path.rglob("*")):
+                os.chown(child, USER, USER)
         monkeypatch.setenv("HOME", name)
         monkeypatch.setenv("GITHUB_TOKEN", "secret")
         yield path
@@ -106,8 +106,8 @@ def listeners() -> Iterator[dict[str, str]]:
         abstract.bind(f"\0rig-test-{os.getpid()}")
         named.bind(f"{directory}/docker.sock")
         Path(f"{directory}/docker.sock").chmod(0o777)
-        for one in (abstract, named):
-            one.listen()
+        for listener in (abstract, named):
+            listener.listen()
         yield {
             "tcp": f"TCP:127.0.0.1:{tcp.getsockname()[1]}",
             "abstract": f"ABSTRACT-CONNECT:rig-test-{os.getpid()}",
@@ -186,19 +186,19 @@ def test_a_stranger_is_refused(attempt: str, script: str, boxed: Run) -> None:
 
 def test_a_stranger_has_no_rights_left(boxed: Run) -> None:
     status = boxed("cat /proc/self/status").stdout
-    found = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
-        assert int(found[name], 16) == 0, name
-    assert found["NoNewPrivs"] == "1"
-    assert "0" not in found["Uid"].split() + found["Gid"].split()
+        assert int(fields[name], 16) == 0, name
+    assert fields["NoNewPrivs"] == "1"
+    assert "0" not in fields["Uid"].split() + fields["Gid"].split()
 
 
 def test_a_stranger_sees_little(home: Path, boxed: Run) -> None:
     seen = set(boxed("ls -a / /etc /run /var/run /root /home /opt /srv 2>/dev/null").stdout.split())
     system = {Path(name).name for name in sandbox.SYSTEM}
     settings = {Path(name).name for name in sandbox.SETTINGS}
-    made = {"dev", "etc", "proc", "run", "tmp", "var", ".", "..", "/:", "/etc:", "/run:"}
-    assert seen <= system | settings | made
+    expected = {"dev", "etc", "proc", "run", "tmp", "var", ".", "..", "/:", "/etc:", "/run:"}
+    assert seen <= system | settings | expected
 
 
 def test_what_it_is_given_it_has(home: Path, boxed: Run) -> None:
@@ -304,13 +304,13 @@ def at_a_terminal() -> Callable[[list[str]], str]:
         pid, terminal = pty.fork()
         if not pid:
             os.execv(sys.executable, [sys.executable, "-c", SHELL, *argv])
-        said = b""
+        output = b""
         with contextlib.suppress(OSError):  # EIO: nobody has it any more
             while data := os.read(terminal, 4096):
-                said += data
+                output += data
         os.close(terminal)
         os.waitpid(pid, 0)
-        return said.decode()
+        return output.decode()
 
     return run
 
@@ -326,8 +326,8 @@ def test_what_has_a_terminal_types_nothing_into_it(
     setting = Path("/proc/sys/dev/tty/legacy_tiocsti")
     if not setting.is_file() or setting.read_text() == "1\n":
         assert "then b'evil\\n'" in at_a_terminal(as_user(argv)), "or the attempt proves nothing"
-    said = at_a_terminal(as_user(sandbox.confined(argv, at_it, root=who == "root")))
-    assert "tried" in said and "then b''" in said
+    output = at_a_terminal(as_user(sandbox.confined(argv, at_it, root=who == "root")))
+    assert "tried" in output and "then b''" in output
     for status in (0, 7):
         words = ["/bin/sh", "-c", f"test -t 0 -a -t 1 && exit {status}"]
         command = as_user(sandbox.confined(words, at_it, root=who == "root"))
@@ -358,10 +358,10 @@ def test_a_regular_file_is_taken(top: Path, tmp_path: Path) -> None:
         ("ln -s ../secret file", "symbolic links"),
         ("ln -s /etc/passwd file", "symbolic links"),
         ("ln -s nowhere file", "symbolic links"),
-        ("mkfifo file", "no regular file"),
+        ("mkfifo file", "not a regular file"),
         ("mkdir file", "Is a directory"),
-        ("head -c 101 /dev/zero >file", "101 bytes: over 100"),
-        ("truncate -s 1T file", "bytes: over 100"),
+        ("head -c 101 /dev/zero >file", "101 bytes; the limit is 100"),
+        ("truncate -s 1T file", "bytes; the limit is 100"),
         ("true", "No such file"),
         (
             "python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"file\")'",
@@ -390,10 +390,10 @@ def test_a_socket_is_reached_and_a_link_to_one_is_not(tmp_path: Path) -> None:
         server.listen()
         sandbox.connected(tmp_path / "s").close()
         (tmp_path / "link").symlink_to("s")
-        with pytest.raises(ConnectionError, match="no socket"):
+        with pytest.raises(ConnectionError, match="not a socket"):
             sandbox.connected(tmp_path / "link")
     (tmp_path / "file").touch()
-    with pytest.raises(ConnectionError, match="no socket"):
+    with pytest.raises(ConnectionError, match="not a socket"):
         sandbox.connected(tmp_path / "file")
     with pytest.raises(FileNotFoundError):
         sandbox.connected(tmp_path / "gone")
@@ -465,10 +465,10 @@ def test_the_signal_that_ended_a_command(status: int, signal: int) -> None:
 
 def test_bubblewrap_has_one_importer() -> None:
     """DESIGN: one module runs a stranger's code."""
-    found = [
+    importers = [
         path.name
         for path in (Path(__file__).parents[3] / "rig").rglob("*.py")
         if '"bwrap"' in path.read_text()
     ]
-    assert sorted(found) == ["requirements.py", "sandbox.py"]
+    assert sorted(importers) == ["requirements.py", "sandbox.py"]
     assert shutil.which("bwrap")

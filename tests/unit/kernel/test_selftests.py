@@ -74,8 +74,10 @@ def kernel_with(store: Store, base: Base, kernel: Path) -> Edit:
             (kernel / path).parent.mkdir(parents=True, exist_ok=True)
             (kernel / path).write_text(text)
         commit = git.import_tree(store, kernel, "v6.12\n")
-        made = tree.materialize(store, TreeSpec(base=Base(name="v6.12", commit=commit, origin="")))
-        return BuildSpec(tree=made, config=KernelConfig(arch=HOST, flavour="base", requested=()))
+        result = tree.materialize(
+            store, TreeSpec(base=Base(name="v6.12", commit=commit, origin=""))
+        )
+        return BuildSpec(tree=result, config=KernelConfig(arch=HOST, flavour="base", requested=()))
 
     return edit
 
@@ -96,18 +98,18 @@ def skips(program: Path) -> str:
 def test_the_trees_own_makefile_makes_them_and_nobody_is_left_out_in_silence(
     store: Store, kernel_with: Edit
 ) -> None:
-    made = built(store, kernel_with())
-    assert list(made) == sorted(NAMES)
-    assert subprocess.run([made["good"]], check=False).returncode == 7
-    assert subprocess.run([made["needs_header"]], check=False).returncode == 0
-    headers = subprocess.run(["readelf", "-l", made["good"]], capture_output=True, check=True)
+    programs = built(store, kernel_with())
+    assert list(programs) == sorted(NAMES)
+    assert subprocess.run([programs["good"]], check=False).returncode == 7
+    assert subprocess.run([programs["needs_header"]], check=False).returncode == 0
+    headers = subprocess.run(["readelf", "-l", programs["good"]], capture_output=True, check=True)
     assert b"INTERP" not in headers.stdout, "static"
-    broken, unlinked = skips(made["broken"]), skips(made["unlinked"])
+    broken, unlinked = skips(programs["broken"]), skips(programs["unlinked"])
     assert broken.startswith("does not compile in v6.12: broken.c:1:")
     assert "‘missing’ undeclared" in broken
     assert "undefined reference to `nowhere'" in unlinked
-    assert skips(made["gone"]) == f"v6.12 has no gone for {HOST.name}"
-    assert skips(made["not_listed"]) == f"v6.12 has no not_listed for {HOST.name}"
+    assert skips(programs["gone"]) == f"v6.12 has no gone for {HOST.name}"
+    assert skips(programs["not_listed"]) == f"v6.12 has no not_listed for {HOST.name}"
 
 
 def test_they_are_made_once_for_what_they_are_made_from(
@@ -129,8 +131,8 @@ def test_what_the_list_does_not_know_is_said(
 ) -> None:
     makefile = MAKEFILE.replace("new_here", "new_here quite_new")
     built(store, kernel_with(Makefile=makefile))
-    (said,) = [event.text for event in events if "more than the list knows" in event.text]
-    assert said.endswith("knows: quite_new")
+    (note,) = [event.text for event in events if "that our list does not have" in event.text]
+    assert note.endswith("not have: quite_new")
 
 
 def test_the_lane_keeps_nothing_of_them(store: Store, kernel_with: Edit) -> None:
@@ -147,8 +149,8 @@ def test_headers_that_cannot_be_made_are_the_trees_fault(store: Store, kernel_wi
 
 
 def test_a_tree_without_selftests_is_said(store: Store, base: Base) -> None:
-    made = tree.materialize(store, TreeSpec(base=base))
-    spec = BuildSpec(tree=made, config=KernelConfig(arch=HOST, flavour="base", requested=()))
+    result = tree.materialize(store, TreeSpec(base=base))
+    spec = BuildSpec(tree=result, config=KernelConfig(arch=HOST, flavour="base", requested=()))
     with pytest.raises(BuildError, match=r"v6\.12 has no tools/testing/selftests"):
         built(store, spec)
 
@@ -176,7 +178,7 @@ def test_a_lane_whose_make_was_stopped_is_marked(
 
 
 def test_what_make_says_of_each() -> None:
-    said = """\
+    output = """\
 make: Entering directory '/x'
 khugepaged.c: In function ‘main’:
 khugepaged.c:1195:24: error: ‘KSFT_SKIP’ undeclared (first use in this function)
@@ -188,8 +190,10 @@ make[1]: *** [../lib.mk:221: bin/migration] Error 1
 make: *** [../lib.mk:221: bin/silent] Error 1
 make: Target 'all' not remade because of errors.
 """
-    found = selftests.complaints(said)
-    assert found["khugepaged"].startswith("khugepaged.c:1195:24: error: ‘KSFT_SKIP’ undeclared")
-    assert found["migration"] == "migration.c:12:10: fatal error: numa.h: No such file or directory"
-    assert found["silent"] == "make: *** [../lib.mk:221: bin/silent] Error 1"
-    assert len(found) == 3
+    reasons = selftests.complaints(output)
+    assert reasons["khugepaged"].startswith("khugepaged.c:1195:24: error: ‘KSFT_SKIP’ undeclared")
+    assert (
+        reasons["migration"] == "migration.c:12:10: fatal error: numa.h: No such file or directory"
+    )
+    assert reasons["silent"] == "make: *** [../lib.mk:221: bin/silent] Error 1"
+    assert len(reasons) == 3

@@ -32,13 +32,13 @@ def v2() -> SeriesVersion:
     return model.load(MBX / "shelf", "unmap-batch", 2)
 
 
-def files(store: Store, made: KernelTree) -> set[str]:
-    shown = git.text("ls-tree", "-r", "--name-only", made.commit, cwd=git.repository(store))
+def files(store: Store, result: KernelTree) -> set[str]:
+    shown = git.text("ls-tree", "-r", "--name-only", result.commit, cwd=git.repository(store))
     return set(shown.splitlines())
 
 
-def show(store: Store, made: KernelTree, path: str) -> str:
-    return git.git("show", f"{made.commit}:{path}", cwd=git.repository(store)).stdout
+def show(store: Store, result: KernelTree, path: str) -> str:
+    return git.git("show", f"{result.commit}:{path}", cwd=git.repository(store)).stdout
 
 
 def rewritten(store: Store, kernel: Path, changes: dict[str, tuple[str, str]]) -> Base:
@@ -78,23 +78,23 @@ def test_a_part_that_is_not_there_is_never_the_whole(
 
 
 def test_a_base_is_its_own_commit(store: Store, base: Base) -> None:
-    made = tree.materialize(store, TreeSpec(base=base))
-    assert (made.label, made.base, made.commit) == ("v6.12", base, base.commit)
+    result = tree.materialize(store, TreeSpec(base=base))
+    assert (result.label, result.base, result.commit) == ("v6.12", base, base.commit)
     shown = git.text("cat-file", "-p", base.commit, cwd=git.repository(store))
-    assert shown.startswith(f"tree {made.tree}\n")
-    assert str(made.version) == "6.12"
+    assert shown.startswith(f"tree {result.tree}\n")
+    assert str(result.version) == "6.12"
 
 
 def test_a_series_is_applied_once(
     store: Store, base: Base, v2: SeriesVersion, events: list[Event]
 ) -> None:
     spec = TreeSpec(base=base, series=v2)
-    made = tree.materialize(store, spec)
-    assert made.label == "unmap-batch@v2 on v6.12"
-    assert "tlb_ubc.pending++" in show(store, made, "mm/rmap.c")
-    assert "mm/unmap_batch.c" in files(store, made)
-    assert not {"mm/batch.c", "mm/old.c"} & files(store, made)
-    log = git.text("log", "--reverse", "--format=%an|%s", made.commit, cwd=git.repository(store))
+    result = tree.materialize(store, spec)
+    assert result.label == "unmap-batch@v2 on v6.12"
+    assert "tlb_ubc.pending++" in show(store, result, "mm/rmap.c")
+    assert "mm/unmap_batch.c" in files(store, result)
+    assert not {"mm/batch.c", "mm/old.c"} & files(store, result)
+    log = git.text("log", "--reverse", "--format=%an|%s", result.commit, cwd=git.repository(store))
     assert log.splitlines() == [
         "rig|v6.12",
         "Zoë Müller|mm/rmap: count what is pending",
@@ -102,7 +102,7 @@ def test_a_series_is_applied_once(
         "Zoë Müller|mm: give the batch its file's name",
     ]
     events.clear()
-    assert tree.materialize(store, spec) == made
+    assert tree.materialize(store, spec) == result
     assert not [event for event in events if event.kind == "command" and " am " in event.text]
     assert list((git.repository(store) / "worktrees").glob("*")) == []
 
@@ -134,10 +134,10 @@ def test_the_same_mails_on_the_same_base_are_the_same_commit(
 
 @pytest.mark.parametrize("name", ["single", "quoted-printable", "base64"])
 def test_mails_in_any_encoding_are_the_same_patch(store: Store, base: Base, name: str) -> None:
-    made = tree.materialize(store, TreeSpec(base=base, series=model.read(MBX / f"{name}.mbx")))
+    result = tree.materialize(store, TreeSpec(base=base, series=model.read(MBX / f"{name}.mbx")))
     v2 = model.load(MBX / "shelf", "unmap-batch", 2)
     first = tree.materialize(store, TreeSpec(base=base, series=v2, upto=1))
-    assert made.tree == first.tree
+    assert result.tree == first.tree
 
 
 ENCODE: dict[str, Callable[[bytes], bytes]] = {
@@ -161,12 +161,12 @@ def test_line_ends_of_a_mailer_are_not_the_patchs_in_any_encoding(
     path = MBX / "base64.mbx"
     (plain,) = model.read(path).patches
     body = rfc822.body_of(plain.mail).encode().replace(b"\n", b"\r\n")
-    found = model.parse("s", recoded(path, encoding, body))
-    (patch,) = found.patches
+    series = model.parse("s", recoded(path, encoding, body))
+    (patch,) = series.patches
     assert b"\r\n" in patch.mail or encoding != "8bit"
     assert rfc822.body_of(patch.mail) == rfc822.body_of(plain.mail)
-    made = tree.materialize(store, TreeSpec(base=base, series=found))
-    assert made.tree == tree.materialize(store, TreeSpec(base=base, series=model.read(path))).tree
+    result = tree.materialize(store, TreeSpec(base=base, series=series))
+    assert result.tree == tree.materialize(store, TreeSpec(base=base, series=model.read(path))).tree
 
 
 @pytest.mark.parametrize("encoding", ["8bit", "base64"])
@@ -175,9 +175,9 @@ def test_line_ends_of_a_patch_are_its_own(store: Store, base: Base, encoding: st
         b"A file of another system.\n---\ndiff --git a/mm/dos.txt b/mm/dos.txt\n"
         b"new file mode 100644\n--- /dev/null\n+++ b/mm/dos.txt\n@@ -0,0 +1,2 @@\n+a\r\n+b\r\n"
     )
-    found = model.parse("s", recoded(MBX / "base64.mbx", encoding, body))
-    made = tree.materialize(store, TreeSpec(base=base, series=found))
-    blob = git.text("rev-parse", f"{made.commit}:mm/dos.txt", cwd=git.repository(store))
+    series = model.parse("s", recoded(MBX / "base64.mbx", encoding, body))
+    result = tree.materialize(store, TreeSpec(base=base, series=series))
+    blob = git.text("rev-parse", f"{result.commit}:mm/dos.txt", cwd=git.repository(store))
     assert git.text("cat-file", "-s", blob, cwd=git.repository(store)) == str(len("a\r\nb\r\n"))
 
 
@@ -206,10 +206,10 @@ def test_what_another_part_of_a_mail_has_is_not_applied(
     store: Store, base: Base, name: str
 ) -> None:
     """git am would take it; it is neither read here nor shown as the patch."""
-    found = parts(name, 'Content-Type: multipart/mixed; boundary="b"')
-    made = tree.materialize(store, TreeSpec(base=base, series=found))
+    series = parts(name, 'Content-Type: multipart/mixed; boundary="b"')
+    result = tree.materialize(store, TreeSpec(base=base, series=series))
     first = model.read(MBX / "single.mbx")
-    assert made.tree == tree.materialize(store, TreeSpec(base=base, series=first)).tree
+    assert result.tree == tree.materialize(store, TreeSpec(base=base, series=first)).tree
 
 
 @pytest.mark.parametrize(
@@ -219,10 +219,10 @@ def test_what_another_part_of_a_mail_has_is_not_applied(
 )
 def test_parts_that_only_git_sees_are_not_decoded(store: Store, base: Base, header: str) -> None:
     """What is encoded in them is no patch to the rig, which takes the mail for one text."""
-    made = tree.materialize(
+    result = tree.materialize(
         store, TreeSpec(base=base, series=parts("encoded", f"Content-Type: {header}"))
     )
-    assert "evil.c" not in files(store, made)
+    assert "evil.c" not in files(store, result)
 
 
 def test_context_that_has_changed_is_merged(
@@ -231,9 +231,9 @@ def test_context_that_has_changed_is_merged(
     """What `git apply` refuses, as the line after the change is another, a 3-way merge can do."""
     change = ("tlb_ubc;\n\nvoid", "tlb_ubc;\n\n__visible void")
     other = rewritten(store, kernel, {"mm/rmap.c": change})
-    made = tree.materialize(store, TreeSpec(base=other, series=v2))
-    text = show(store, made, "mm/rmap.c")
-    assert made.commit != tree.materialize(store, TreeSpec(base=base, series=v2)).commit
+    result = tree.materialize(store, TreeSpec(base=other, series=v2))
+    text = show(store, result, "mm/rmap.c")
+    assert result.commit != tree.materialize(store, TreeSpec(base=base, series=v2)).commit
     assert "__visible" in text
     assert "pending++" in text
 
@@ -283,7 +283,7 @@ def test_a_series_that_was_applied_before_it_is_applied(
         tree.materialize(store, again).tree
         == tree.materialize(store, replace(again, base=base)).tree
     )
-    assert "2 of its patches are in v6.12 already" in [event.text for event in events]
+    assert "v6.12 already has 2 of its patches" in [event.text for event in events]
 
 
 def test_two_sides_of_a_conflict_are_not_both_taken(
@@ -310,7 +310,9 @@ def test_a_file_that_is_there_already(
 ) -> None:
     (kernel / "mm" / "batch.c").write_text("int already;\n")
     other = Base(name="v9.9", commit=git.import_tree(store, kernel, "v9.9\n"), origin="test")
-    with pytest.raises(ApplyError, match=r"patch 2/3 .* mm/batch\.c is in v9\.9 already$"):
+    with pytest.raises(
+        ApplyError, match=r"patch 2/3 .* it adds mm/batch\.c, which exists there already$"
+    ):
         tree.materialize(store, TreeSpec(base=other, series=v2))
 
 
@@ -341,13 +343,13 @@ def state(path: Path) -> dict[str, Any]:
         ["status", "--porcelain"],
         ["worktree", "list"],
     )
-    said = [git.git(*command, cwd=path).stdout for command in words]
+    outputs = [git.git(*command, cwd=path).stdout for command in words]
     content = {
         str(file.relative_to(path)): file.read_bytes()
         for file in sorted(path.rglob("*"))
         if file.is_file() and file.name != "index"  # `git status` refreshes it
     }
-    return {"said": said, "content": content}
+    return {"said": outputs, "content": content}
 
 
 def test_the_users_tree_is_unchanged(store: Store, kernel: Path, v2: SeriesVersion) -> None:
@@ -359,26 +361,26 @@ def test_the_users_tree_is_unchanged(store: Store, kernel: Path, v2: SeriesVersi
     (kernel / "init.c").write_text("work in progress\n")
     before = state(kernel)
     mine = bases.resolve(store, "HEAD", tree=kernel)
-    made = tree.materialize(store, TreeSpec(base=mine, series=v2))
-    assert "mm/unmap_batch.c" in files(store, made)
-    assert "work in progress" not in show(store, made, "init.c")
+    result = tree.materialize(store, TreeSpec(base=mine, series=v2))
+    assert "mm/unmap_batch.c" in files(store, result)
+    assert "work in progress" not in show(store, result, "init.c")
     assert state(kernel) == before
 
 
 def test_a_tree_without_a_version_is_no_kernel(store: Store, base: Base, kernel: Path) -> None:
     other = rewritten(store, kernel, {"Makefile": ("PATCHLEVEL = 12", "PATCHLEVEL = twelve")})
-    with pytest.raises(ConfigError, match="is no kernel tree"):
+    with pytest.raises(ConfigError, match="is not a kernel tree"):
         tree.materialize(store, TreeSpec(base=other))
     (kernel / "Makefile").unlink()
     other = replace(base, commit=git.import_tree(store, kernel, "x\n"))
-    with pytest.raises(ConfigError, match="is no kernel tree"):
+    with pytest.raises(ConfigError, match="is not a kernel tree"):
         tree.materialize(store, TreeSpec(base=other))
 
 
 def test_a_release_candidates_version(store: Store, base: Base, kernel: Path) -> None:
     other = rewritten(store, kernel, {"Makefile": ("EXTRAVERSION =", "EXTRAVERSION = -rc7")})
-    made = tree.materialize(store, TreeSpec(base=other))
-    assert made.version.rc == 7
+    result = tree.materialize(store, TreeSpec(base=other))
+    assert result.version.rc == 7
 
 
 KILLED = """
@@ -406,6 +408,6 @@ def test_a_killed_rigs_work_is_done_again(
 ) -> None:
     path = MBX / "shelf" / "unmap-batch" / "v2.mbx"
     assert script(KILLED, store.root, base.commit, path).wait(120) == -9
-    made = tree.materialize(store, TreeSpec(base=base, series=v2))
-    assert "mm/unmap_batch.c" in files(store, made)
+    result = tree.materialize(store, TreeSpec(base=base, series=v2))
+    assert "mm/unmap_batch.c" in files(store, result)
     assert [path.name for path in (store.root / "trees").iterdir() if path.name[0] == "."] == []
