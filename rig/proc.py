@@ -122,16 +122,18 @@ def _popen(
     # setpriv rather than preexec_fn: running Python between fork and exec is not safe if there are
     # threads. The signal comes when the *thread* that started the command ends (PR_SET_PDEATHSIG,
     # prctl(2)), so a command must not outlive the thread that started it.
-    process = subprocess.Popen(
-        ["setpriv", "--pdeathsig", "KILL", "--", str(program), *(str(a) for a in argv[1:])],
-        cwd=cwd,
-        env={**os.environ, "PATH": search_path(), "LC_ALL": "C.UTF-8", **(env or {})},
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
-        start_new_session=True,
-    )
-    with _lock:
+    argv = ["setpriv", "--pdeathsig", "KILL", "--", str(program), *(str(word) for word in argv[1:])]
+    variables = {**os.environ, "PATH": search_path(), "LC_ALL": "C.UTF-8", **(env or {})}
+    with _lock:  # or stop_all() would miss a process that is started and not yet listed
+        process = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=variables,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
         _live.add(process)
     return process
 

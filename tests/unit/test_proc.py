@@ -253,6 +253,21 @@ def test_every_threads_commands_can_be_ended(
     proc.stop_all()  # nothing is left to end
 
 
+def test_a_command_that_is_just_starting_is_ended_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """stop_all() comes between the start of the process and its entry in the list."""
+    popen, stopper = subprocess.Popen, threading.Thread(target=proc.stop_all)
+
+    def starts(*words: Any, **options: Any) -> subprocess.Popen[bytes]:
+        process = popen(*words, **options)
+        stopper.start()
+        stopper.join(0.3)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", starts)
+    assert proc.run(["sleep", "1000"], check=False, deadline=60).status == -signal.SIGKILL
+    stopper.join()
+
+
 def test_what_is_spawned_runs_beside_us_and_ends_with_the_context(
     alive: Callable[[int], bool], eventually: Callable[[Callable[[], object]], None]
 ) -> None:
