@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Finds splats on a guest's serial console: panics, oopses, BUGs, sanitizer reports, stalls.
 
-The formats are those of kernel/panic.c, lib/bug.c, arch/x86/kernel/{dumpstack,traps}.c,
-arch/x86/mm/fault.c, arch/arm64/{kernel/traps,mm/fault}.c, mm/{page_alloc,memory,oom_kill}.c,
+The formats are those of kernel/panic.c, lib/bug.c, arch/x86/kernel/dumpstack.c,
+arch/{x86,arm64,riscv}/{kernel/traps,mm/fault}.c, mm/{page_alloc,memory,oom_kill}.c,
 mm/kasan/report.c, lib/ubsan.c, kernel/locking/lockdep.c, kernel/{watchdog,hung_task}.c and
 kernel/rcu/tree_stall.h of v6.12 and v7.2.
 """
@@ -95,8 +95,8 @@ HEADLINES: tuple[tuple[SplatKind, _End, re.Pattern[str]], ...] = tuple(
         (
             _K.OOPS,
             _E.TRACE_ID,
-            r"BUG: kernel NULL pointer dereference|BUG: unable to handle |Unable to handle kernel "
-            r"|Oops: |Internal error: |general protection fault|SError Interrupt on CPU",
+            r"BUG: kernel NULL pointer dereference|BUG: unable to handle |Unable to handle kernel |"
+            r"Oops(?::| -| \[#)|Internal error: |general protection fault|SError Interrupt on CPU",
         ),
         (_K.PAGE_TABLE_CHECK, _E.TRACE_ID, r"[kK]ernel BUG at \S*page_table_check\.[ch]:"),
         (_K.BUG, _E.TRACE_ID, r"[kK]ernel BUG at "),
@@ -130,14 +130,14 @@ PRELUDE = re.compile(r"-+\[ cut here \]-+|={20,}$|page: refcount:")
 FENCE = re.compile(r"={20,}$")
 END_TRACE = re.compile(r"---\[ end trace ")
 END_PANIC = re.compile(r"---\[ end Kernel panic")
-DIE = re.compile(r"Oops: |Internal error: ")
+DIE = re.compile(r"Oops(?::| -| \[#)|Internal error: |Kernel BUG \[#")
 KILLED = re.compile(r"(?:Memory cgroup out|Out) of memory(?: \(|: Killed| and no killable)")
 TRACE = re.compile(r"Call [Tt]race:")
-FRAME = re.compile(r"\s*(?P<guess>\? )?(?P<function>[\w.$]+)\+0x[0-9a-f]+/0x[0-9a-f]+")
+FRAME = re.compile(r"\s*(\[<\w+>\] )?(?P<guess>\? )?(?P<function>[\w.$]+)\+0x[0-9a-f]+/0x[0-9a-f]+")
 IN_TRACE = re.compile(r"\s*</?[A-Z#]\w*>$|(?:RIP|RSP|RAX|RDX|RBP|R\d\d|Code|ORIG_RAX): ?")
 MORE = re.compile(
     r"Sending NMI |NMI backtrace |rcu: |Task dump |task:|CPU: \d|Modules linked in|\s"
-    r"|Call [Tt]race:|Hardware name|Tainted|pstate: |[ps][cp] : |lr : |x\d+ ?: |[CR]\w\w: "
+    r"|Call [Tt]race:|Hardware name|Tainted|pstate: |status: |e?[ps][cp] : |lr : |[xCR]\w\w? ?: "
 )
 
 
@@ -380,7 +380,7 @@ _NOT_AT_FAULT = re.compile(
     r"|validate_chain|bit_wait|wait_on_bit|out_of_memory|oom_kill|dump_header|refcount_warn|memcpy|memset|memmove|nmi|watchdog|rcu_dump|trigger_)"
 )
 _SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|llvm)\b.*")
-_AT = re.compile(r"(?:RIP: 0010:|pc : )(?P<function>[\w.$]+)\+0x")
+_AT = re.compile(r"(?:RIP: 0010:|e?pc : )(?P<function>[\w.$]+)\+0x")
 _IN = re.compile(r" (?:in|at)(?: \S+:\d+)? (?P<function>[A-Za-z_][\w.$]*)(?:\+0x| / )")
 _VARYING = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{5,}\b|\d+")
 
