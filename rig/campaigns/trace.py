@@ -26,7 +26,8 @@ from rig.kernel.sandbox import Box
 from rig.store import Store
 
 BLOCK = re.compile(r"Trace (\d+): \S+ \[[0-9a-f]+/([0-9a-f]+)/")
-REGISTER = re.compile(r"\b([A-Z][A-Z0-9]{1,2}) ?=([0-9a-f]{16})\b")
+REGISTER = re.compile(r"\b([A-Za-z][A-Za-z0-9]{1,3})(?: ?=| +)([0-9a-f]{16})\b")
+"""`RAX=`, `X01=` or `x10/a0`, and the value."""
 FILE, RAW = "trace.txt", "qemu-trace.log"
 """What is kept beside the run, and what QEMU writes."""
 
