@@ -22,6 +22,9 @@ static inline uint64_t fake_pte(uint64_t pfn)
 	 */
 	return pfn << 12 | BIT(0) | BIT(1) | BIT(6) | BIT(7) | 3ULL << 8 | BIT(11) | BIT(51) |
 	       BIT(53) | BIT(54);
+#elif defined(__riscv)
+	/* Valid, readable, writable, user, no execution, neither accessed nor dirty. */
+	return pfn << 10 | BIT(0) | BIT(1) | BIT(2) | BIT(4);
 #else
 	(void)pfn;
 	return 0;
