@@ -83,7 +83,10 @@ def which(program: str) -> Path | None:
 def find(program: str) -> Path:
     """The path of a program. Raises InfraError if it is not installed."""
     if (path := which(program)) is None:
-        hint = "`rig doctor --fix` installs what is missing"
+        hint = (
+            "`rig doctor --fix` installs what is missing;"
+            " add --arch NAME for what guests of that architecture need"
+        )
         raise InfraError(f"{program} is not installed", hint=hint)
     return path
 

@@ -14,6 +14,8 @@ class Arch:
     name: str
     aliases: tuple[str, ...]
     """Other names, including `uname -m` of such a host."""
+    on_request: bool
+    """`rig doctor` and the tests use it only where it is named."""
     kernel: str
     """ARCH= for the kernel's Makefile."""
     cross: str
@@ -25,6 +27,9 @@ class Arch:
     image: str
     """The path of that image in the build directory."""
     deb_arch: str
+    deb_instead: Mapping[str, str]
+    """Debian releases that have no such architecture, and the one the guest's packages come from
+    where an image is of that release."""
     qemu: str
     qemu_package: str
     machine: str
@@ -41,6 +46,8 @@ class Arch:
     """The file of a build that QEMU boots there: the one that needs the fewest instructions."""
     seeded_cpu: str
     """QEMU's -cpu there: a model without an instruction for random numbers."""
+    seeded_options: tuple[str, ...]
+    """More of QEMU's options there."""
     seeded_cmdline: tuple[str, ...]
     answer: str
     """QEMU's -device for the second serial port."""
@@ -70,6 +77,11 @@ class Arch:
 
 def known() -> dict[str, Arch]:
     return discover.constants(sys.modules[__name__], "ARCH", Arch)
+
+
+def standard() -> dict[str, Arch]:
+    """Those that are not on request."""
+    return {name: arch for name, arch in known().items() if not arch.on_request}
 
 
 def pick(name: str) -> Arch:

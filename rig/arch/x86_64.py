@@ -24,12 +24,14 @@ def _host_tsc(cpuinfo: str) -> tuple[str, ...]:
 ARCH = Arch(
     name="x86_64",
     aliases=("amd64", "x86-64", "x86"),
+    on_request=False,
     kernel="x86_64",
     cross="x86_64-linux-gnu-",
     packages=("gcc-x86-64-linux-gnu", "binutils-x86-64-linux-gnu", "libc6-dev-amd64-cross"),
     target="bzImage",
     image="arch/x86/boot/bzImage",
     deb_arch="amd64",
+    deb_instead={},
     qemu="qemu-system-x86_64",
     qemu_package="qemu-system-x86",
     machine="q35",
@@ -41,6 +43,7 @@ ARCH = Arch(
     # It boots by PVH, without the decompressor, which would be a tenth of all instructions.
     seeded_kernel="vmlinux",
     seeded_cpu="max,-rdrand,-rdseed",
+    seeded_options=(),
     # The virtual clock ticks every ns on any host, so nothing needs to be calibrated.
     seeded_cmdline=("tsc_early_khz=1000000", "lpj=4000000"),
     answer="isa-serial,iobase=0x2f8,irq=3",

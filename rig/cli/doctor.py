@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Checks what this host lacks, and which accelerators work on it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rig import arch, printable
+from rig.arch import Arch
 from rig.cli import requirements
 from rig.cli.requirements import Need
 from rig.guest import accel
@@ -15,6 +17,8 @@ from rig.store import Store
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Findings:
+    arches: tuple[str, ...]
+    """The architectures that were looked at."""
     missing: tuple[Need, ...]
     probes: tuple[Probe, ...]
     unconfined: str
@@ -25,7 +29,7 @@ class Findings:
     def without_accelerator(self) -> tuple[str, ...]:
         """The architectures for which no accelerator works."""
         works = {probe.arch for probe in self.probes if probe.works}
-        return tuple(name for name in arch.known() if name not in works)
+        return tuple(name for name in self.arches if name not in works)
 
     @property
     def healthy(self) -> bool:
@@ -33,19 +37,22 @@ class Findings:
         return all(need.optional for need in self.missing) and not self.without_accelerator
 
 
-def examine(store: Store, *, fix: bool) -> Findings:
+def examine(store: Store, arches: Sequence[Arch], *, fix: bool) -> Findings:
     """Check the host. With `fix`, install what is missing before that."""
-    needs = requirements.needs(arch.known().values())
+    needs = requirements.needs(arches)
     absent = requirements.missing(needs)
     if absent and fix:
         requirements.install(absent)
         absent = requirements.missing(needs)
     probes: list[Probe] = []
     if all(need.optional for need in absent):
-        targets = arch.known().values()
-        probes = [accel.probe(store, target, kind) for target in targets for kind in Accel]
+        probes = [accel.probe(store, target, kind) for target in arches for kind in Accel]
     return Findings(
-        missing=absent, probes=tuple(probes), unconfined=sandbox.broken(), store=str(store.root)
+        arches=tuple(one.name for one in arches),
+        missing=absent,
+        probes=tuple(probes),
+        unconfined=sandbox.broken(),
+        store=str(store.root),
     )
 
 
@@ -66,7 +73,9 @@ def render(findings: Findings) -> str:
             f"{probe.arch:8} {probe.accel:4} {'yes' if probe.works else 'no':4} {probe.why}"
         )
     if not all(need.optional for need in findings.missing):
-        lines.append("`rig doctor --fix` installs what is missing")
+        usual = findings.arches == tuple(arch.standard())
+        option = "" if usual else f" --arch {','.join(findings.arches)}"
+        lines.append(f"`rig doctor --fix{option}` installs what is missing")
     elif not findings.healthy:
         names = ", ".join(findings.without_accelerator)
         lines.append(f"no accelerator works for {names}: the rig cannot test there")

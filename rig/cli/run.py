@@ -303,18 +303,27 @@ def man() -> None:
     say(manual.page(app, version()))
 
 
-@app.command(rich_help_panel=LOOK, epilog="Example: `rig doctor --fix`")
+@app.command(
+    rich_help_panel=LOOK,
+    epilog="Examples: `rig doctor --fix`  \n`rig doctor --fix --arch riscv64`",
+)
 def doctor(
+    arch: Annotated[
+        str,
+        typer.Option("--arch", help="Architectures, comma-separated; all that are not on request."),
+    ] = "",
     fix: Annotated[
         bool, typer.Option("--fix", help="Install what is missing, after saying what and why.")
     ] = False,
     verbose: VerboseOpt = False,
 ) -> None:
     """Say what this host lacks, and which accelerators work here."""
+    from rig import arch as arches
     from rig.cli import doctor as checks
 
+    chosen = [arches.pick(name) for name in comma(arch)] or list(arches.standard().values())
     with reporter(verbose=verbose):
-        findings = checks.examine(Store.default(), fix=fix)
+        findings = checks.examine(Store.default(), chosen, fix=fix)
     say(checks.render(findings))
     raise typer.Exit(0 if findings.healthy else 3)
 

@@ -17,6 +17,7 @@ from rig.guest import cpio
 from rig.kernel import debian
 from rig.store import Store, digest
 
+MERGED = ("bin", "sbin", "lib")
 DATA_MB, BLOCK = 256, 4096
 DATA_UUID = "72696700-6461-7461-8000-000000000000"
 """Fixed, so that the disk is the same on every host: the output of seeded guests depends on it."""
@@ -53,7 +54,7 @@ def load(images: Path, name: str) -> ImageSpec:
 
 def build(store: Store, images: Path, name: str, arch: Arch) -> Path:
     """The uncompressed cpio archive of an image, for an architecture."""
-    spec = load(images, name)
+    spec = _for(arch, load(images, name))
     trees, disk = [images / base / "tree" for base in (spec.like, name) if base], data_disk(store)
     inputs = {
         "image": name,
@@ -71,6 +72,12 @@ def build(store: Store, images: Path, name: str, arch: Arch) -> Path:
         return {"packages": packages}
 
     return store.make("images", digest(inputs), inputs, make) / "rootfs.cpio"
+
+
+def _for(arch: Arch, spec: ImageSpec) -> ImageSpec:
+    """The image in a Debian release that has the architecture."""
+    release = arch.deb_instead.get(spec.release, spec.release)
+    return spec.model_copy(update={"release": release})
 
 
 def data_disk(store: Store) -> Path:
@@ -137,15 +144,26 @@ def _extract(store: Store, spec: ImageSpec, arch: Arch, out: Path) -> str:
         ) from error
     (out / "root").mkdir()
     proc.run(["tar", "-C", out / "root", "--exclude=./dev/*", "-xf", out / "root.tar"])
+    # Since trixie the packages have all below /usr, where /bin and its like are links to.
+    for name in MERGED:
+        if not (out / "root" / name).is_dir():
+            (out / "root" / name).symlink_to(f"usr/{name}")
     status = out / "root" / "var" / "lib" / "dpkg" / "status"
     return digest({"status": status.read_text() if status.is_file() else ""})
 
 
 def _kept(root: Path, spec: ImageSpec) -> Iterator[cpio.Entry]:
-    """The files that match `keep`. A symbolic link is kept as a link."""
+    """The files that match `keep`. A symbolic link is kept as a link.
+
+    A file with two paths, because one of its directories is a link, is kept once: by the path that
+    is named first.
+    """
+    places = set()
     for pattern in spec.keep:
         for path in sorted(root.glob(pattern)):
-            if path.is_file() or path.is_symlink():
+            place = path.parent.resolve() / path.name
+            if place not in places and (path.is_file() or path.is_symlink()):
+                places.add(place)
                 yield cpio.of_path(path, str(path.relative_to(root)))
 
 

@@ -199,6 +199,7 @@ def seeded_argv(machine: Machine, schedule: Seeded, files: SeededFiles) -> list[
         "-icount", f"shift={schedule.shift},sleep=off",
         "-rtc", "base=2020-01-01,clock=vm",
         "-cpu", arch.seeded_cpu,
+        *arch.seeded_options,
         *QUIET,
         *_hardware(arch, machine, files.kernel, files.initrd),
         "-serial", f"file:{files.console}",

@@ -19,7 +19,7 @@ from rig.guest.boot import Guest, Software
 from rig.shelves import Shelves
 from rig.store import Store
 
-ARCHITECTURES = tuple(arch.known())
+ARCHITECTURES = tuple(arch.standard())
 
 Boot = Callable[..., AbstractContextManager[Guest]]
 

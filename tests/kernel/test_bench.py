@@ -19,7 +19,7 @@ from rig.shelves import Shelves
 from rig.store import Store
 from rig.verdict.rules import Outcome
 
-BOTH = ",".join(arch.known())
+BOTH = ",".join(arch.standard())
 
 
 def seeded(target: str, file: Path, *words: str, on: str = BOTH) -> list[dict[str, Any]]:
@@ -34,7 +34,7 @@ def seeded(target: str, file: Path, *words: str, on: str = BOTH) -> list[dict[st
 def test_a_kernel_is_itself_to_the_last_digit(tmp_path: Path) -> None:
     words = ("--against", "v6.12", "--bench", "shared_dirty_reclaim,lazyfree_reclaim")
     found = seeded("v6.12", tmp_path / "out.json", *words)
-    assert len(found) == 2 * len(arch.known())
+    assert len(found) == 2 * len(arch.standard())
     for one in found:
         counted = {line["metric"] for line in one["lines"]}
         has_flush_ipis = one["machine"]["arch"] == "x86_64" and "shared" in one["bench"]
@@ -72,7 +72,7 @@ def test_what_flushes_cost_each_page_is_seen(
     assert least < after / before < most
 
 
-@pytest.mark.parametrize("name", list(arch.known()))
+@pytest.mark.parametrize("name", list(arch.standard()))
 def test_stress_ng_works_in_the_image_that_has_it(name: str) -> None:
     """A guest, for the statistics' nine rounds of it are minutes."""
     store, shelves = Store.default(), Shelves.default()

@@ -12,7 +12,7 @@ import pytest
 from rig import arch, proc
 from rig.suites import suite
 
-BOTH = ",".join(arch.known())
+BOTH = ",".join(arch.standard())
 CASES = [f"{one.name}/{case.name}" for one in suite.standard().values() for case in one.cases]
 NOT_ON_V6_12 = {"madv_free/extra_reference_stays_lazyfree", "madv_free/split_deferred_zero"}
 """What later kernels promise."""
@@ -48,7 +48,7 @@ def passes(target: str, tmp_path: Path) -> None:
         assert len(passed) == len(CASES) - len(NOT_ON_V6_12)
         assert all(case["counters"] for case in passed)
     junit = ElementTree.parse(junit_file).getroot()
-    assert len(junit.findall(".//testcase")) == (len(CASES) + 1) * len(arch.known())
+    assert len(junit.findall(".//testcase")) == (len(CASES) + 1) * len(arch.standard())
     assert not junit.findall(".//failure") and not junit.findall(".//error")
     name = done.stdout.split()[-1]
     assert rig("report", name).stdout == done.stdout
@@ -65,7 +65,7 @@ def test_broken_kernel_fails_with_lost_writes(tmp_path: Path) -> None:
     done = rig("run", "v6.12", *words, "--json", file)
     assert done.status == 1, done.stdout + done.stderr
     found = outcomes(file)
-    assert set(found) == set(arch.known())
+    assert set(found) == set(arch.standard())
     for cases in found.values():
         case = cases["stale_tlb/anon_lost_write"]
         assert case["outcome"] == "FAIL"
@@ -136,7 +136,7 @@ def test_a_bug_that_was_found_by_reading_is_found_by_running(tmp_path: Path) -> 
         done = rig("run", target, *words)
         assert done.status == (word == "FAIL"), done.stdout + done.stderr
         found = [cases["madv_free/straddle_page_table"] for cases in outcomes(file).values()]
-        assert [case["outcome"] for case in found] == [word] * len(arch.known())
+        assert [case["outcome"] for case in found] == [word] * len(arch.standard())
 
 
 def test_the_trees_own_selftests_are_a_second_opinion(tmp_path: Path) -> None:
@@ -167,5 +167,5 @@ def test_pytest_runs_the_suites_as_items(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.status == 0, done.stdout + done.stderr
     cases = ElementTree.parse(junit).getroot().findall(".//testcase")
-    assert len(cases) == len(arch.known())
+    assert len(cases) == len(arch.standard())
     assert all(case.find(".//property[@name='pswpout']") is not None for case in cases)

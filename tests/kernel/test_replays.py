@@ -32,7 +32,7 @@ def run(name: str, seed: int, *words: str, status: int) -> tuple[str, Path]:
     return said, execute.find(Store.default(), found[1])
 
 
-@pytest.mark.parametrize("name", list(arch.known()))
+@pytest.mark.parametrize("name", list(arch.standard()))
 @pytest.mark.parametrize("mutant", ["", "no-remote-flush"])
 def test_a_seed_is_a_run(name: str, mutant: str) -> None:
     words = ("--mutant", mutant) if mutant else ()
@@ -45,7 +45,7 @@ def test_a_seed_is_a_run(name: str, mutant: str) -> None:
     assert len(digests) == 2, "another seed is another run"
 
 
-@pytest.mark.parametrize("name", list(arch.known()))
+@pytest.mark.parametrize("name", list(arch.standard()))
 def test_a_failing_run_is_stopped_at_the_instant_it_failed(name: str, tmp_path: Path) -> None:
     store = Store.default()
     _, directory = run(name, 1, "--mutant", "no-remote-flush", status=1)
@@ -63,7 +63,7 @@ def test_a_failing_run_is_stopped_at_the_instant_it_failed(name: str, tmp_path: 
         assert len(re.findall(r"^[* ] +\d+ +Thread ", seen, re.MULTILINE)) == 4, seen
 
 
-@pytest.mark.parametrize("name", list(arch.known()))
+@pytest.mark.parametrize("name", list(arch.standard()))
 def test_a_trace_leaves_the_run_as_it_was(name: str) -> None:
     _, directory = run(name, 1, "--mutant", "no-remote-flush", status=1)
     said = rig("replay", directory.name, "--trace", "try_to_unmap_one,swap_writepage", status=0)

@@ -13,6 +13,7 @@ from rig.errors import ConfigError
 
 def test_the_architectures() -> None:
     assert set(arch.known()) == {"x86_64", "arm64"}
+    assert set(arch.standard()) == {"x86_64", "arm64"}, "what is looked at unless others are named"
 
 
 @pytest.mark.parametrize(
@@ -36,12 +37,14 @@ def test_no_two_architectures_share_a_name() -> None:
 
 @pytest.mark.parametrize("target", arch.known().values(), ids=arch.known())
 def test_every_field_has_a_valid_value(target: Arch) -> None:
+    may_be_empty = ("cmdline", "seeded_cmdline", "seeded_options", "deb_instead", "on_request")
     for field in fields(target):
-        if field.name not in ("cmdline", "seeded_cmdline"):
+        if field.name not in may_be_empty:
             assert getattr(target, field.name), field.name
     assert target.cross.endswith("-linux-gnu-")
     assert target.image == f"arch/{target.image.split('/')[1]}/boot/{target.target}"
     assert re.search(r"\{cpus\}", target.smp)
+    assert not set(target.deb_instead) & set(target.deb_instead.values())
     assert sum("{}" in word for word in target.probe) == 1
     directory = Path(rig.arch.__file__).parent
     assert (directory / f"{target.name}.S").is_file(), "its minimal guest"

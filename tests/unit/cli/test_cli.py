@@ -3,7 +3,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import typer
 
+from rig.arch import Arch
 from rig.campaigns import execute as executing
 from rig.campaigns import pipeline, range_diff, request
 from rig.campaigns.options import Request
@@ -333,22 +334,27 @@ def test_the_list(rig: Rig) -> None:
 
 @pytest.mark.parametrize(("missing", "status"), [(False, 0), (True, 3)])
 def test_the_doctor(rig: Rig, monkeypatch: pytest.MonkeyPatch, missing: bool, status: int) -> None:
-    fixes: list[bool] = []
+    asked: list[tuple[list[str], bool]] = []
 
-    def examine(store: Store, *, fix: bool) -> Findings:
-        fixes.append(fix)
+    def examine(store: Store, arches: Sequence[Arch], *, fix: bool) -> Findings:
+        names = [one.name for one in arches]
+        asked.append((names, fix))
         needs = (Need(package="bc", why="asked", programs=("bc",)),) if missing else ()
-        probes = tuple(
-            Probe(arch=name, accel=Accel.TCG, works=True, why="") for name in ("x86_64", "arm64")
+        probes = tuple(Probe(arch=name, accel=Accel.TCG, works=True, why="") for name in names)
+        return Findings(
+            arches=tuple(names), missing=needs, probes=probes, unconfined="", store="/s"
         )
-        return Findings(missing=needs, probes=probes, unconfined="", store="/s")
 
     monkeypatch.setattr(doctor, "examine", examine)
     code, out, _ = rig("doctor")
     assert code == status
     assert ("MISSING: bc: asked" in out) == missing
     rig("doctor", "--fix")
-    assert fixes == [False, True]
+    rig("doctor", "--fix", "--arch", "x86")
+    usual = ["arm64", "x86_64"]
+    assert asked == [(usual, False), (usual, True), (["x86_64"], True)]
+    with pytest.raises(ConfigError, match="no architecture named 'x86_46'"):
+        rig("doctor", "--arch", "x86_46")
 
 
 # rig fetch

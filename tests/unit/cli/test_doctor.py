@@ -13,6 +13,7 @@ from rig.guest.qemu import Accel
 from rig.kernel import sandbox
 from rig.store import Store
 
+STANDARD = tuple(arch.standard().values())
 BC = Need(package="bc", why="the kernel's build asks it", programs=("bc",))
 CCACHE = Need(package="ccache", why="quicker builds", programs=("ccache",), optional=True)
 
@@ -24,14 +25,14 @@ def probe(name: str, kind: Accel, works: bool) -> Probe:
 def probes(*broken: str) -> tuple[Probe, ...]:
     return tuple(
         probe(name, kind, kind is Accel.TCG and name not in broken)
-        for name in arch.known()
+        for name in arch.standard()
         for kind in Accel
     )
 
 
 def findings(**fields: object) -> Findings:
-    defaults = {"missing": (), "probes": (), "unconfined": "", "store": "/s"}
-    return Findings(**(defaults | fields))  # type: ignore[arg-type]
+    defaults = {"arches": tuple(arch.standard()), "missing": (), "probes": (), "unconfined": ""}
+    return Findings(**(defaults | {"store": "/s"} | fields))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -50,9 +51,7 @@ def test_health(missing: tuple[Need, ...], probed: tuple[Probe, ...], healthy: b
 
 
 def test_the_report_on_a_healthy_host() -> None:
-    report = doctor.render(
-        Findings(missing=(), probes=probes(), unconfined="", store="/s")
-    ).splitlines()
+    report = doctor.render(findings(probes=probes())).splitlines()
     assert report[:3] == [
         "store: /s",
         "host: all that the rig needs is installed",
@@ -65,9 +64,7 @@ def test_the_report_on_a_healthy_host() -> None:
 
 
 def test_the_report_on_a_host_with_missing_packages() -> None:
-    report = doctor.render(
-        Findings(missing=(BC, CCACHE), probes=(), unconfined="no bwrap", store="/s")
-    ).splitlines()
+    report = doctor.render(findings(missing=(BC, CCACHE), unconfined="no bwrap")).splitlines()
     assert report == [
         "store: /s",
         "MISSING: bc: the kernel's build asks it",
@@ -76,6 +73,11 @@ def test_the_report_on_a_host_with_missing_packages() -> None:
         f"  {sandbox.refusal('no bwrap').hint}",
         "`rig doctor --fix` installs what is missing",
     ]
+
+
+def test_what_a_named_architecture_lacks_is_installed_by_naming_it() -> None:
+    report = doctor.render(findings(arches=("riscv64",), missing=(BC,))).splitlines()
+    assert report[-1] == "`rig doctor --fix --arch riscv64` installs what is missing"
 
 
 def test_a_missing_accelerator_is_named_and_fix_is_not_suggested() -> None:
@@ -98,11 +100,11 @@ def test_nothing_is_installed_without_fix(
         return probe(target.name, kind, True)
 
     monkeypatch.setattr(accel, "probe", fake_probe)
-    result = doctor.examine(store, fix=fix)
+    result = doctor.examine(store, STANDARD, fix=fix)
     assert result.missing == (() if fix else (BC,))
     assert result.healthy == fix
     assert result.store == str(store.root)
-    everything = [(name, kind) for name in arch.known() for kind in Accel]
+    everything = [(name, kind) for name in arch.standard() for kind in Accel]
     assert probed == (everything if fix else []), "no probe runs while programs are missing"
 
 
@@ -111,4 +113,4 @@ def test_a_missing_optional_package_does_not_prevent_probes(
 ) -> None:
     monkeypatch.setattr(requirements, "missing", lambda needs: (CCACHE,))
     monkeypatch.setattr(accel, "probe", lambda store, target, kind: probe(target.name, kind, True))
-    assert doctor.examine(store, fix=False).healthy
+    assert doctor.examine(store, STANDARD, fix=False).healthy

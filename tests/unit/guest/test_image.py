@@ -4,6 +4,7 @@
 import stat
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,27 @@ def test_an_image_may_be_like_another(
     (images / "third" / "image.toml").write_text(spec.replace('"test"', '"more"'))
     with pytest.raises(ConfigError, match=r"third/image\.toml: like: more has a `like` itself"):
         image.build(store, images, "third", HOST)
+
+
+def test_a_release_without_the_architecture_is_replaced(
+    store: Store, images: Path, tmp_path: Path, mmdebstrap_calls: Path
+) -> None:
+    """And has everything below /usr: a file that two patterns name is there once."""
+    young = replace(HOST, name="young", deb_arch="young", deb_instead={"bookworm": "trixie"})
+    root = tmp_path / "packages"
+    (root / "usr/bin").mkdir()
+    (root / "bin/busybox").rename(root / "usr/bin/busybox")
+    (root / "bin").rmdir()
+    subprocess.run(["tar", "-C", root, "-cf", tmp_path / "packages.tar", "."], check=True)
+    toml = images / "test" / "image.toml"
+    toml.write_text(SPEC.replace('"usr/lib', '"lib/*/libz.so.1*", "usr/lib'))
+    names = set(entries(image.build(store, images, "test", young), tmp_path))
+    assert {"bin/busybox", "lib/x/libz.so.1", "lib/x/libz.so.1.2"} <= names
+    assert "usr/lib/x/libz.so.1" not in names
+    assert " trixie " in mmdebstrap_calls.read_text()
+    toml.write_text(SPEC.replace("bookworm", "forky"))
+    image.build(store, images, "test", young)
+    assert " forky " in mmdebstrap_calls.read_text()
 
 
 def test_an_image_is_made_once_and_again_when_it_changes(
