@@ -31,4 +31,7 @@ static inline uint64_t fake_pte(uint64_t pfn)
 #endif
 }
 
+/* From one page's to the next one's. */
+#define FAKE_PTE_STEP	(fake_pte(1) - fake_pte(0))
+
 #endif

@@ -151,7 +151,7 @@ static void check_decoys(struct straddle *s, struct lane *l)
 			memcpy(s->fake_ptes, s->read_back, page_size());
 		for (i = 0; i < page_size() / sizeof(*s->read_back); i++) {
 			uint64_t expected = i < s->pages - s->head ?
-					    s->fake_ptes[0] + (i << 12) : 0;
+					    s->fake_ptes[0] + i * FAKE_PTE_STEP : 0;
 
 			if (s->read_back[i] == expected && s->read_back[i] == s->fake_ptes[i])
 				continue;
