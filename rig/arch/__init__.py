@@ -38,6 +38,8 @@ class Arch:
     """QEMU's -smp, with {cpus} in it."""
     cpu: str
     """QEMU's -cpu under TCG; under KVM it is always `host`."""
+    tcg_patience: float
+    """How much more time than x86_64 and arm64 the suites get under TCG."""
     probe: tuple[str, ...]
     """QEMU's options for the minimal guest `rig/arch/<name>.S`, with {} for its file."""
     seeded_machine: str

@@ -21,6 +21,7 @@ ARCH = Arch(
     # The architected pointer-authentication algorithm takes half of TCG's time. The implementation
     # defined one is good enough here (QEMU docs/system/arm/cpu-features.rst).
     cpu="max,pauth-impdef=on",
+    tcg_patience=1,
     probe=("-kernel", "{}"),
     seeded_machine="virt,dtb-randomness=off",
     seeded_kernel="Image",

@@ -38,6 +38,7 @@ ARCH = Arch(
     # Without ACPI the kernel finds CPUs in SeaBIOS's MP table, which has one entry a socket.
     smp="{cpus},sockets={cpus}",
     cpu="max",
+    tcg_patience=1,
     probe=("-bios", "{}", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
     seeded_machine="q35",
     # It boots by PVH, without the decompressor, which would be a tenth of all instructions.

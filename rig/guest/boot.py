@@ -143,7 +143,7 @@ class Guest:
         if self._lost:
             raise self._lost
         began = time.monotonic()
-        until = began + deadline * self.machine.accel.patience
+        until = began + deadline * self.machine.patience
         # paramiko may wait for the guest's SSH server without a limit: close the connection then.
         timer = threading.Timer(until - began + 1, self._hang_up)
         timer.daemon = True
@@ -361,14 +361,14 @@ def boot(machine: Machine, software: Software, directory: Path) -> Iterator[Gues
         stack.callback(guest._hang_up)
         with log.step(f"Booting {machine.arch} under {machine.accel}"):
             _await_ready(guest, began)
-            guest._connect(host, user, began + BOOT_DEADLINE * machine.accel.patience)
+            guest._connect(host, user, began + BOOT_DEADLINE * machine.patience)
             guest.run("true", deadline=BOOT_DEADLINE)
             guest.boot_seconds = time.monotonic() - began
         yield guest
 
 
 def _await_ready(guest: Guest, began: float) -> None:
-    console, deadline = guest.console, began + BOOT_DEADLINE * guest.machine.accel.patience
+    console, deadline = guest.console, began + BOOT_DEADLINE * guest.machine.patience
     while not console.ready.wait(0.02):
         if console.trouble.is_set():
             if not console.text().strip():

@@ -118,6 +118,12 @@ class Machine:
     cmdline: tuple[str, ...] = ()
 
     @property
+    def patience(self) -> float:
+        """How much longer things take than on hardware, for deadlines."""
+        own = arches.pick(self.arch).tcg_patience if self.accel is Accel.TCG else 1
+        return self.accel.patience * own
+
+    @property
     def where(self) -> str:
         """What makes results comparable (outcome rule 6)."""
         return f"{self.arch}/{self.accel}/{self.schedule.kind}"

@@ -156,7 +156,7 @@ def run(guest: Guest, suite: Suite, case: Case, seed: int) -> CaseResult:
     guest. The output goes to a file, so that leftover children do not keep the channel open.
     """
     release = guest.run("uname -r", deadline=10).stdout.strip()
-    limit = round(case.deadline * guest.machine.accel.patience)
+    limit = round(case.deadline * guest.machine.patience)
     script = SCRIPT.format(limit=limit, command=case.command, out_of_time=OUT_OF_TIME)
     ran = guest.run(script, deadline=case.deadline + GRACE)
     failures = known_failures(suite, case.name, KernelVersion.parse(release), guest.machine.arch)

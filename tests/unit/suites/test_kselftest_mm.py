@@ -24,7 +24,7 @@ class FakeGuest:
 
     def __init__(self, stdout: str, status: int, release: str = "6.12.117-rig") -> None:
         self.stdout, self.status, self.release = stdout, status, release
-        self.machine = SimpleNamespace(arch="x86_64", accel=SimpleNamespace(patience=6))
+        self.machine = SimpleNamespace(arch="x86_64", patience=6)
         self.lost: GuestLost | None = None
         self.commands: list[str] = []
 
