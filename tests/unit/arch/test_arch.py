@@ -12,13 +12,16 @@ from rig.errors import ConfigError
 
 
 def test_the_architectures() -> None:
-    assert set(arch.known()) == {"x86_64", "arm64"}
+    assert set(arch.known()) == {"x86_64", "arm64", "riscv64"}
     assert set(arch.standard()) == {"x86_64", "arm64"}, "what is looked at unless others are named"
 
 
 @pytest.mark.parametrize(
     ("name", "canonical"),
-    [("x86_64", "x86_64"), ("amd64", "x86_64"), ("arm64", "arm64"), ("aarch64", "arm64")],
+    [
+        *(("x86_64", "x86_64"), ("amd64", "x86_64"), ("arm64", "arm64"), ("aarch64", "arm64")),
+        *(("riscv64", "riscv64"), ("riscv", "riscv64")),
+    ],
 )
 def test_names_and_aliases(name: str, canonical: str) -> None:
     assert arch.pick(name).name == canonical

@@ -78,7 +78,7 @@ def resolved(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path | None]]:
         ({"target": "./gone.mbx"}, "gone.mbx: No such file", ""),
         ({"target": "some/where"}, "some/where: No such file", ""),
         ({"target": str(TOP / "README.md")}, "is not an mbox", "b4 am"),
-        ({"arch": ("x86_64", "amr64")}, "no architecture named 'amr64'", "did you mean arm64?"),
+        ({"arch": ("x86_64", "amr64")}, "no architecture named 'amr64'", "did you mean arm64"),
         ({"arch": ()}, "no architecture is named", "x86_64"),
         ({"suites": ("stale_tbl",)}, "no suite named 'stale_tbl'", "did you mean stale_tlb?"),
         ({"cases": ("anon_lost_wirte",)}, "no case named", "anon_lost_write"),

@@ -79,7 +79,7 @@ def test_a_suite_on_request_is_collected_and_run_where_it_is_named(
         (["--series", "batch-dirty-tlb-flush", "--revision", "v9"], "named 'v9'"),
         (["--series", "batch-dirty-tlb-flush", "--revision", "9"], "named '9'"),
         (["--revision", "v2"], "--revision is of a series"),
-        (["--arch", "amr64"], "did you mean arm64?"),
+        (["--arch", "amr64"], "did you mean arm64 or riscv64?"),
         (["--base", "v6.1x"], "no series named 'v6.1x'"),
         (["--mutant", "no-remote-flash"], "did you mean no-remote-flush"),
         (["--flavour", "debgu"], "did you mean debug?"),

@@ -29,6 +29,7 @@ MACHINES = {
     "x86_64-kvm": (Machine(arch="x86_64", accel=Accel.KVM), FILES),
     "arm64-tcg": (Machine(arch="arm64", accel=Accel.TCG), FILES),
     "arm64-kvm": (Machine(arch="arm64", accel=Accel.KVM), FILES),
+    "riscv64-tcg": (Machine(arch="riscv64", accel=Accel.TCG), FILES),
     "x86_64-tcg-disk": (
         Machine(
             arch="x86_64",
@@ -74,7 +75,7 @@ def test_a_seeded_machines_whole_command_line(name: str) -> None:
     text = " ".join(words)
     # Any input from the host would make two runs differ.
     assert not re.search(r"netdev user|virtio|hostfwd|clock=host|stdio|rng", text)
-    assert re.search(r"-rdrand|dtb-randomness=off", text)
+    assert re.search(r"-rdrand|dtb-randomness=off|-seed 0", text)
     assert "thread=single" in text and "nokaslr" in text
 
 
@@ -139,3 +140,9 @@ def test_what_makes_results_comparable() -> None:
 def test_an_accelerators_patience() -> None:
     assert Accel.KVM.patience == 1
     assert Accel.TCG.patience > 1
+
+
+def test_an_architectures_own_patience_is_tcgs() -> None:
+    tcg = Machine(arch="riscv64", accel=Accel.TCG)
+    assert tcg.patience == Accel.TCG.patience * arch.pick("riscv64").tcg_patience > 6
+    assert replace(tcg, accel=Accel.KVM).patience == 1
