@@ -37,6 +37,13 @@ class Findings:
         return all(need.optional for need in self.missing) and not self.without_accelerator
 
 
+def architectures(names: Sequence[str]) -> tuple[Arch, ...]:
+    """By name, or `all`; without a name those that are not on request."""
+    if "all" in names:
+        return tuple(arch.known().values())
+    return tuple(arch.pick(name) for name in names) or tuple(arch.standard().values())
+
+
 def examine(store: Store, arches: Sequence[Arch], *, fix: bool) -> Findings:
     """Check the host. With `fix`, install what is missing before that."""
     needs = requirements.needs(arches)

@@ -310,7 +310,9 @@ def man() -> None:
 def doctor(
     arch: Annotated[
         str,
-        typer.Option("--arch", help="Architectures, comma-separated; all that are not on request."),
+        typer.Option(
+            "--arch", help="Architectures, comma-separated, or all; else those not on request."
+        ),
     ] = "",
     fix: Annotated[
         bool, typer.Option("--fix", help="Install what is missing, after saying what and why.")
@@ -318,10 +320,9 @@ def doctor(
     verbose: VerboseOpt = False,
 ) -> None:
     """Say what this host lacks, and which accelerators work here."""
-    from rig import arch as arches
     from rig.cli import doctor as checks
 
-    chosen = [arches.pick(name) for name in comma(arch)] or list(arches.standard().values())
+    chosen = checks.architectures(comma(arch))
     with reporter(verbose=verbose):
         findings = checks.examine(Store.default(), chosen, fix=fix)
     say(checks.render(findings))

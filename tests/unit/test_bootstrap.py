@@ -65,6 +65,7 @@ exec "$@"
 
 PIP_INSTALL = "pip --use-pep517 --editable .[dev]"
 DOCTOR = "rig doctor --fix"
+EVERY = f"{DOCTOR} --arch all"
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def test_each_step_that_works_prints_one_line(machine: Machine) -> None:
 def test_test_runs_tox_with_the_arguments(machine: Machine) -> None:
     machine.python()
     assert machine.run("test", "-e", "unit").returncode == 0
-    assert machine.log()[-2:] == [DOCTOR, "tox -e unit"]
+    assert machine.log()[-2:] == [EVERY, "tox -e unit"]
 
 
 def test_a_changed_pyproject_is_installed_into_the_same_venv(machine: Machine) -> None:
@@ -164,7 +165,7 @@ def test_a_changed_pyproject_is_installed_into_the_same_venv(machine: Machine) -
     (machine.checkout / "pyproject.toml").write_text("[project]\ndependencies = []\n")
     machine.log()
     machine.run("test")
-    assert machine.log() == [PIP_INSTALL, DOCTOR, "tox"]
+    assert machine.log() == [PIP_INSTALL, EVERY, "tox"]
 
 
 def test_an_installation_that_failed_is_done_again(machine: Machine) -> None:
@@ -173,9 +174,9 @@ def test_an_installation_that_failed_is_done_again(machine: Machine) -> None:
     assert failed.returncode == 3
     assert "pip could not install the rig" in failed.stderr
     assert "WARNING: Location 'file:///nowhere' is ignored" in failed.stderr
-    assert DOCTOR not in machine.log()
+    assert EVERY not in machine.log()
     assert machine.run("test").returncode == 0
-    assert machine.log() == [PIP_INSTALL, DOCTOR, "tox"]
+    assert machine.log() == [PIP_INSTALL, EVERY, "tox"]
 
 
 def test_a_failed_change_that_was_reverted_is_installed_again(machine: Machine) -> None:
@@ -188,7 +189,7 @@ def test_a_failed_change_that_was_reverted_is_installed_again(machine: Machine) 
     pyproject.write_text(before)
     machine.log()
     machine.run("test")
-    assert machine.log() == [PIP_INSTALL, DOCTOR, "tox"]
+    assert machine.log() == [PIP_INSTALL, EVERY, "tox"]
 
 
 def test_a_checkout_that_moved_gets_a_new_venv(machine: Machine) -> None:
@@ -199,7 +200,7 @@ def test_a_checkout_that_moved_gets_a_new_venv(machine: Machine) -> None:
     machine.checkout.symlink_to(moved)
     machine.log()
     machine.run("test")
-    assert machine.log() == ["venv by python3", PIP_INSTALL, DOCTOR, "tox"]
+    assert machine.log() == ["venv by python3", PIP_INSTALL, EVERY, "tox"]
 
 
 def test_bootstrap_stops_with_the_status_of_a_failed_doctor(machine: Machine) -> None:
@@ -242,7 +243,7 @@ def test_a_missing_python_is_installed_by_apt(machine: Machine) -> None:
     log = [line for line in machine.log() if not line.startswith("sudo")]
     assert log[0].startswith("apt-get update")
     assert log[1].startswith("apt-get install") and log[1].endswith(" python3 python3-venv")
-    assert log[2:] == ["venv by python3", PIP_INSTALL, DOCTOR, "tox"]
+    assert log[2:] == ["venv by python3", PIP_INSTALL, EVERY, "tox"]
 
 
 def test_a_missing_venv_module_is_installed_by_apt(machine: Machine) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from rig.arch import Arch
+from rig.arch import Arch, known
 from rig.campaigns import execute as executing
 from rig.campaigns import pipeline, range_diff, request
 from rig.campaigns.options import Request
@@ -352,7 +352,9 @@ def test_the_doctor(rig: Rig, monkeypatch: pytest.MonkeyPatch, missing: bool, st
     rig("doctor", "--fix")
     rig("doctor", "--fix", "--arch", "x86")
     usual = ["arm64", "x86_64"]
-    assert asked == [(usual, False), (usual, True), (["x86_64"], True)]
+    rig("doctor", "--arch", "all")
+    assert asked[:3] == [(usual, False), (usual, True), (["x86_64"], True)]
+    assert asked[3:] == [(list(known()), False)]
     with pytest.raises(ConfigError, match="no architecture named 'x86_46'"):
         rig("doctor", "--arch", "x86_46")
 
