@@ -8,6 +8,7 @@ import pytest
 from rig import arch, proc
 from rig.campaigns import trace
 from rig.errors import ConfigError, InfraError
+from rig.kernel import sandbox
 
 DATA = Path(__file__).parents[2] / "data" / "trace"
 X86_64, ARM64 = arch.pick("x86_64"), arch.pick("arm64")
@@ -26,6 +27,11 @@ COUNTER = """\
 ffff800080448c80:	isb
 ffff800080448c84:	mrs	x0, cntvct_el0
 ffff800080448c88:	eor	x1, x0, x0
+"""
+RDTIME = """\
+ffffffff80292234:	add	s0,sp,16
+ffffffff80292236:	rdtime	a0
+ffffffff8029223a:	ld	s0,8(sp)
 """
 
 
@@ -48,6 +54,11 @@ def test_calls_on_x86_64() -> None:
 def test_calls_on_arm64() -> None:
     found = said("arm64", {0xFFFF80008044AFE8: "schedule"}, 0xFFFF800080448C88, "0")
     assert found == ["   1.687137600  CPU 0  schedule", "   1.689518400  CPU 0  schedule"]
+
+
+def test_calls_on_riscv64() -> None:
+    found = said("riscv64", {0xFFFFFFFF80384970: "schedule"}, 0xFFFFFFFF8029223A, "a0")
+    assert found == ["   1.758185200  CPU 0  schedule"]
 
 
 def test_before_the_clock_is_read_it_is_nought() -> None:
@@ -77,6 +88,7 @@ def test_functions_that_are_not_there(build: Path) -> None:
     [
         ("x86_64", TSC, (0xFFFFFFFF81405B6C, "")),
         ("arm64", COUNTER, (0xFFFF800080448C88, "0")),
+        ("riscv64", RDTIME, (0xFFFFFFFF8029223A, "a0")),
     ],
 )
 def test_where_the_clock_was_just_read(
@@ -86,6 +98,8 @@ def test_where_the_clock_was_just_read(
     build: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    sandbox.broken()  # it runs a program, once: now, while that works
+
     def disassembled(text: str) -> None:
         done = proc.Done(argv=("objdump",), status=0, stdout=text, stderr="", seconds=0.0)
         monkeypatch.setattr(proc, "run", lambda argv: done)
