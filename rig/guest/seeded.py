@@ -58,11 +58,13 @@ def run(
     """Run a program; both consoles and QEMU's command line are left in `directory`.
 
     `options` are more options for QEMU, which must not change the run; `leaves` are the names of
-    the files that QEMU writes because of them. `deadline` is in seconds of host time.
+    the files that QEMU writes because of them. `deadline` is in seconds of host time,
+    for an architecture that needs no more than others.
 
     Raises GuestLost if the guest does not exit in time, InfraError if QEMU does not start.
     """
     began = time.monotonic()
+    deadline *= arches.pick(machine.arch).tcg_patience
     with started(machine, software, command, directory, options, leaves) as (argv, _):
         try:
             with log.step(f"{' '.join(command[:2])} on {machine.arch}, seed {seed_of(machine)}"):
