@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where the rig works: its store, and the shelves it takes series and configurations from."""
+"""The directories that the rig works with: its store, and the shelves (kconfigs/, patches/, …)."""
 
 from dataclasses import dataclass
 

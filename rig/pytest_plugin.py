@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""pytest: every case of every suite is an item, and `def test_x(guest): guest.run("…")` works.
+"""The pytest plugin: each case of a suite is an item, and tests can use the fixture `guest`.
 
 pytest --pyargs rig.suites --series batch-dirty-tlb-flush --revision v2 --arch x86_64,arm64
 """
@@ -26,24 +26,24 @@ if TYPE_CHECKING:  # an installed plugin is imported by every pytest run: keep t
 
 SUITES = Path(__file__).parent / "suites"
 OWN = ("suites", "cases", "repeat", "each_patch", "after")
-"""Options of a run for which pytest has words of its own: paths, -k, and one tree a session."""
+"""Options of a run that pytest does not take: it has paths and -k, and one tree for a session."""
 BENCH = pytest.StashKey["Bench"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("rig", "kernel under test (rig)")
-    group.addoption("--series", default="", help="series of patches/, or a path to an mbox")
+    group.addoption("--series", default="", help="A series in patches/, or the path of an mbox.")
     group.addoption(
-        "--revision", default="", metavar="vN", help="its revision; the newest by default"
+        "--revision", default="", metavar="vN", help="Its revision [default: the newest]."
     )
     for entry in _options():
-        words: dict[str, Any] = {"dest": entry.name, "default": None, "help": entry.help}
+        common: dict[str, Any] = {"dest": entry.name, "default": None, "help": entry.help}
         if entry.kind is bool:
-            group.addoption(entry.flag, action="store_true", **words)
+            group.addoption(entry.flag, action="store_true", **common)
             if entry.off:
                 group.addoption(entry.off, action="store_false", dest=entry.name, default=None)
         else:
-            group.addoption(entry.flag, type=entry.kind, choices=entry.choices or None, **words)
+            group.addoption(entry.flag, type=entry.kind, choices=entry.choices or None, **common)
 
 
 def _options() -> "list[Option]":
@@ -67,28 +67,29 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @dataclass(slots=True)
 class Running:
-    """A guest that is up, and what its cases have said so far."""
+    """A guest that has booted, and the results of its cases so far."""
 
     prepared: "Prepared"
     guest: "Guest | None"
-    """None in the seeded schedule, where each case has its own."""
+    """None in the seeded schedule, where each case has its own guest."""
     directory: Path
     began: float = field(default_factory=time.monotonic)
     cases: dict[str, list["CaseResult"]] = field(default_factory=dict)
     trouble: "RigError | None" = None
-    """What kept a case from having a result."""
+    """The error because of which a case has no result."""
 
-    def run(self, chosen: "Suite", case: "Case") -> "CaseResult":
+    def run(self, suite: "Suite", case: "Case") -> "CaseResult":
         from rig.campaigns import pipeline
-        from rig.suites import suite
+        from rig.suites.suite import run_case
 
         spec = self.prepared.spec
         if self.guest is not None:
-            asked = spec.request
-            some = replace(case.scaled(asked.iterations, asked.pages), promised=spec.promises)
-            return suite.run_case(self.guest, chosen, some, seed=asked.seed)
-        directory = self.directory / f"{chosen.name}.{case.name}"
-        return pipeline.seeded_case(self.prepared, chosen, case, directory)
+            request = spec.request
+            scaled = case.scaled(request.iterations, request.pages)
+            scaled = replace(scaled, promised=spec.promises)
+            return run_case(self.guest, suite, scaled, seed=request.seed)
+        directory = self.directory / f"{suite.name}.{case.name}"
+        return pipeline.seeded_case(self.prepared, suite, case, directory)
 
 
 class Bench:
@@ -102,10 +103,10 @@ class Bench:
         self._failed: dict[str, RigError] = {}
         self._directory: Path | None = None
         self.requested: set[str] = set()
-        """Suites that were named, and run only where they are."""
+        """Named suites that do not run by default (Suite.on_request)."""
 
     def check(self) -> None:
-        """Say what is wrong with the options, if any is given, before anything is collected."""
+        """Raise UsageError for wrong options, before anything is collected."""
         from rig.campaigns import request
         from rig.errors import RigError
         from rig.shelves import Shelves
@@ -114,7 +115,9 @@ class Bench:
         if not given:
             return
         if self._options.revision and not self._options.series:
-            raise pytest.UsageError("--revision is of a series (--series NAME)")
+            raise pytest.UsageError(
+                f"--revision {self._options.revision} needs a series (--series NAME)"
+            )
         try:
             request.check(Shelves.default(), self.request())
         except RigError as error:
@@ -141,7 +144,7 @@ class Bench:
         return Request(target=target, **given)
 
     def _given(self) -> dict[str, Any]:
-        """The options of a Request that are on pytest's command line."""
+        """The options of a Request that pytest's command line has."""
         values = ((entry, getattr(self._options, entry.name)) for entry in _options())
         return {entry.name: entry.parsed(value) for entry, value in values if value is not None}
 
@@ -153,8 +156,8 @@ class Bench:
         if arch not in self._prepared:
             context = Context.default()
             with reporter():
-                asked = request.specs(context, self.request())
-                spec = {spec.machine.arch: spec for spec in asked}[arch]
+                specs = request.specs(context, self.request())
+                spec = {spec.machine.arch: spec for spec in specs}[arch]
                 self._prepared[arch] = pipeline.prepare(context, spec)
             if self._directory is None:
                 self._directory = execute.new_directory(
@@ -163,7 +166,7 @@ class Bench:
         return self._prepared[arch]
 
     def running(self, arch: str) -> Running:
-        """The guest; what kept it from coming up is raised for every case, and tried once."""
+        """The guest. It is booted once; an error then is raised again for every case."""
         from rig.errors import RigError
 
         if arch in self._failed:
@@ -187,13 +190,14 @@ class Bench:
         if self.request().schedule == "seeded":
             self._running[arch] = Running(prepared, None, directory)
             return
-        up = boot.boot(pipeline.machine_of(prepared.spec), prepared.software, directory)
-        booted = self._stack.enter_context(up)
-        self._running[arch] = Running(prepared, booted, directory)
-        pipeline.check_mutant(booted.console.text(), prepared.spec)
+        guest = self._stack.enter_context(
+            boot.boot(pipeline.machine_of(prepared.spec), prepared.software, directory)
+        )
+        self._running[arch] = Running(prepared, guest, directory)
+        pipeline.check_mutant(guest.console.text(), prepared.spec)
 
     def close(self) -> None:
-        """Stop the guests, then store what they said, like every other result."""
+        """Stop the guests, then store their results like those of any other run."""
         from rig.campaigns import execute, pipeline
         from rig.verdict.rules import SuiteResult, Trouble
 
@@ -202,15 +206,15 @@ class Bench:
             suites = tuple(
                 SuiteResult(suite=name, cases=tuple(cases)) for name, cases in running.cases.items()
             )
-            up = running.guest
-            lost = running.trouble or self._failed.get(arch) or (up.lost if up else None)
+            guest = running.guest
+            error = running.trouble or self._failed.get(arch) or (guest.lost if guest else None)
             result = pipeline.finish(
                 running.prepared,
                 running.directory,
                 suites=suites,
-                trouble=Trouble.of(lost) if lost else None,
-                detail=lost.detail if lost else "",
-                boot_seconds=up.boot_seconds if up else 0,
+                trouble=Trouble.of(error) if error else None,
+                detail=error.detail if error else "",
+                boot_seconds=guest.boot_seconds if guest else 0,
                 began=running.began,
             )
             execute.store_result(result, running.directory)
@@ -227,27 +231,27 @@ def pytest_collect_directory(path: Path, parent: pytest.Collector) -> "pytest.Co
 
 
 class SuiteDirectory(pytest.Directory):
-    """A suite: an item for each case and architecture. It has no Python tests: C is its program."""
+    """A suite: an item for each case and architecture. Its tests are C programs, not Python."""
 
     def collect(self) -> "Iterator[pytest.Item]":
-        from rig.suites import suite
+        from rig.suites.suite import pick
 
-        chosen, bench = suite.pick(self.path.name), self.config.stash[BENCH]
-        if chosen.on_request:
+        suite, bench = pick(self.path.name), self.config.stash[BENCH]
+        if suite.on_request:
             if not self.session.isinitpath(self.path):
                 return
-            bench.requested.add(chosen.name)
+            bench.requested.add(suite.name)
         for arch in bench.architectures():
-            for case in chosen.cases:
+            for case in suite.cases:
                 name = f"{case.name}[{arch}]"
-                yield CaseItem.from_parent(self, name=name, suite=chosen, case=case, arch=arch)
+                yield CaseItem.from_parent(self, name=name, suite=suite, case=case, arch=arch)
 
 
 class CaseItem(pytest.Item):
     """One case on one architecture.
 
-    The case runs in the setup phase: what is not the kernel's fault is then an error in pytest's
-    words, and only a FAIL is a failure.
+    The case runs in the setup phase, where pytest reports a problem as an error: so BROKEN and
+    INCONCLUSIVE are errors, and only a FAIL is a failure.
     """
 
     def __init__(self, *, suite: "Suite", case: "Case", arch: str, **rest: Any) -> None:
@@ -268,7 +272,7 @@ class CaseItem(pytest.Item):
         except RigError as error:
             if running:
                 running.trouble = error
-            # Without pytrace: what was seen, not where in the plugin it was raised.
+            # No pytrace: the place in the plugin where it was raised is of no interest.
             pytest.fail(_explained(error), pytrace=False)
         running.cases.setdefault(self.suite.name, []).append(result)
         self.result = result
@@ -287,7 +291,7 @@ class CaseItem(pytest.Item):
             raise AssertionError("\n".join([self.result.reason, *self.result.evidence]))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str:
-        """What was seen, not where in the plugin it was raised."""
+        """The reason and the evidence, without a Python traceback."""
         return str(excinfo.value)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
@@ -298,15 +302,17 @@ class CaseItem(pytest.Item):
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Terminal, JUnit and all other reporters of pytest's show what a kernel or a series has said;
-    of a test that has nothing to do with either this leaves all as it is."""
+    """Escape control characters in the reports of the rig's tests: they hold a kernel's output.
+
+    Reports of other tests are not changed.
+    """
     report = yield
     if isinstance(item, CaseItem) or "rig_arch" in getattr(item, "fixturenames", ()):
-        said, shown = f"{report.longrepr or ''}", printable.text(f"{report.longrepr or ''}")
-        if isinstance(report.longrepr, tuple):  # why it was skipped
-            path, line, why = report.longrepr
-            report.longrepr = path, line, printable.text(why)
-        elif said != shown:
+        raw, shown = f"{report.longrepr or ''}", printable.text(f"{report.longrepr or ''}")
+        if isinstance(report.longrepr, tuple):  # a skipped test
+            path, line, reason = report.longrepr
+            report.longrepr = path, line, printable.text(reason)
+        elif raw != shown:
             report.longrepr = shown
         report.sections = [(name, printable.text(text)) for name, text in report.sections]
         report.user_properties = [
@@ -320,11 +326,11 @@ def _counters(result: "CaseResult") -> str:
 
 
 def _explained(error: "RigError") -> str:
-    """With its evidence and hint, as pytest shows nothing else."""
+    """Message, evidence and hint: pytest shows only this text."""
     return "\n".join(part for part in (error.message, error.detail, error.hint) if part)
 
 
-# --- fixtures for tests of one's own -----------------------------------------------------------
+# --- fixtures for the user's own tests ----------------------------------------------------------
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -335,14 +341,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def kernel(rig_arch: str, pytestconfig: pytest.Config) -> "KernelBuild":
-    """The kernel under test, built."""
+    """The build of the kernel under test."""
     return pytestconfig.stash[BENCH].prepared(rig_arch).build
 
 
 @pytest.fixture(scope="session")
 def guest(rig_arch: str, pytestconfig: pytest.Config) -> "Guest":
-    """A guest running it: `guest.run("uname -r").stdout`."""
-    up = pytestconfig.stash[BENCH].running(rig_arch).guest
-    if up is None:
-        pytest.fail("in the seeded schedule there is no guest to talk to", pytrace=False)
-    return up
+    """A guest that runs it: `guest.run("uname -r").stdout`."""
+    running = pytestconfig.stash[BENCH].running(rig_arch)
+    if running.guest is None:
+        pytest.fail(
+            "the fixture `guest` needs --schedule live: a seeded guest takes no commands",
+            pytrace=False,
+        )
+    return running.guest

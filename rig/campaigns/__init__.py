@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One run (pipeline.py), and everything that is made of many: mutants, seeds, benches, patches."""
+"""One run (pipeline.py), and campaigns of many runs: mutants, seeds, benchmarks, patches."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Two kernels, one benchmark: rounds in turns (A B B A …), a fresh guest each, and what differs.
+"""`rig bench`: two kernels, one benchmark, rounds in alternating order (A B B A …).
 
-Generates RunSpecs and folds RunResults like every campaign; rig/campaigns/statistics.py says what
-differs.
+Each measurement has a new guest. Like every campaign, this makes RunSpecs and combines RunResults;
+rig/campaigns/statistics.py decides what differs.
 """
 
 import itertools
@@ -18,7 +18,8 @@ import pydantic
 from rig import log
 from rig.benches import benchmark
 from rig.benches.benchmark import Benchmark
-from rig.campaigns import execute, old_results, request, statistics
+from rig.campaigns import execute, old_results, statistics
+from rig.campaigns import request as requests
 from rig.campaigns.options import Request, command
 from rig.campaigns.results import RunResult, RunSpec
 from rig.campaigns.statistics import Difference, Line, Samples
@@ -35,13 +36,13 @@ from rig.verdict.rules import Outcome, Verdict
 
 FILE = "comparison.json"
 BUDGET = 480.0
-"""Seconds that all rounds of a campaign may take where their number is the rig's to choose."""
+"""Seconds for all rounds of a campaign without --rounds."""
 SEEDS = 3
-"""Of which a difference must be seen by each; one alone would be an accident of its schedule."""
+"""Rounds in the seeded schedule. Every seed must show a difference: one seed may be an accident."""
 
 
 class Word(StrEnum):
-    """What becomes of a claim."""
+    """The verdict on a claim."""
 
     REPRODUCED = "REPRODUCED"
     NOT_REPRODUCED = "NOT REPRODUCED"
@@ -62,24 +63,24 @@ class Comparison:
     bench: str
     request: Request
     against: str
-    """The target it is compared with."""
+    """The target that it is compared with."""
     subject: Subject
     before: str
     after: str
-    """Both for people, as `origin` is."""
+    """`before`, `after` and `origin` are text for people."""
     origin: str
     release: str
     machine: Machine
     rounds: int
     discarded: tuple[str, ...]
-    """Rounds that do not count, and why."""
+    """Rounds that do not count, with the reason."""
     lines: tuple[Line, ...]
     claims: tuple[Judged, ...] = ()
     failure: str = ""
-    """Of a kernel that did not come to the end; and what it said then."""
+    """The reason of a FAIL; empty if both kernels ran to the end."""
     splats: tuple[Splat, ...] = ()
     detail: str = ""
-    """Evidence of one that has no splat: the compiler's words, the hunk, the console."""
+    """Evidence of a FAIL without a splat: the compiler's output, the hunk, the console."""
 
     @property
     def outcome(self) -> Outcome:
@@ -91,87 +92,93 @@ class Comparison:
 
 def compare(
     context: Context,
-    asked: Request,
+    request: Request,
     against: str,
     benchmarks: Sequence[Benchmark],
     rounds: int,
 ) -> tuple[tuple[Comparison, ...], Path]:
-    """The target of `asked` against another, or against its own base; and where that is stored.
+    """Compare the target of the request with `against`, or with its own base.
 
-    `rounds` 0 is as many as it takes, within the budget.
+    Returns the comparisons and the directory they are stored in. With `rounds` 0 the rig stops when
+    the intervals are narrow, or when the budget is used up.
     """
-    after = _single(asked)
+    after = _single(request)
     before = _single(_against(context, after, against))
-    befores, afters = (request.specs(context, one) for one in (before, after))
+    befores, afters = (requests.specs(context, side) for side in (before, after))
     pairs = tuple(zip(befores, afters, strict=True))
     if isinstance(afters[0].machine.schedule, Seeded):
         benchmarks = _with_seeds(benchmarks)
     budget = BUDGET / (len(benchmarks) * len(pairs))
-    # All of them before the first: what one of them lacks is said before the others have run.
+    # All checks come before the first measurement.
     planned = [
         (
-            one,
+            bench,
             pair,
-            _enough(one, pair[0].machine, rounds, budget),
-            _claimed(context.shelves, one, pair),
+            _enough(bench, pair[0].machine, rounds, budget),
+            _claims_of(context.shelves, bench, pair),
         )
-        for one in benchmarks
+        for bench in benchmarks
         for pair in pairs
     ]
     directory = execute.new_directory(context.store, f"bench-{afters[0].tree.label}")
-    done = tuple(
-        _compare(context, one, pair, directory, enough, claimed)
-        for one, pair, enough, claimed in planned
+    comparisons = tuple(
+        _compare(context, bench, pair, directory, enough, cover_claims)
+        for bench, pair, enough, cover_claims in planned
     )
-    write_whole(directory / FILE, _ALL.dump_json(done, indent=1))
-    return done, directory
+    write_whole(directory / FILE, _ALL.dump_json(comparisons, indent=1))
+    return comparisons, directory
 
 
 def _with_seeds(benchmarks: Sequence[Benchmark]) -> tuple[Benchmark, ...]:
-    for one in benchmarks:
-        if one.live_only:
-            log.note(f"{one.name} has no seeds: {one.live_only}")
-    if not (found := tuple(one for one in benchmarks if not one.live_only)):
-        raise ConfigError("none of these benchmarks has seeds", hint="--schedule live")
-    return found
-
-
-def _single(asked: Request) -> Request:
-    """Raises ConfigError for SERIES@v1,v2, which is a request for each."""
-    found = request.revisions(asked)
-    if len(found) > 1:
+    """The benchmarks that run in the seeded schedule."""
+    for bench in benchmarks:
+        if bench.live_only:
+            log.note(f"{bench.name} does not run in the seeded schedule: {bench.live_only}")
+    if not (seeded := tuple(bench for bench in benchmarks if not bench.live_only)):
         raise ConfigError(
-            f"{asked.target} is {len(found)} revisions, and a benchmark compares one with one",
-            hint=f"rig bench {found[-1].target} --against {found[0].target}",
+            "none of these benchmarks runs in the seeded schedule", hint="--schedule live"
         )
-    return found[0]
+    return seeded
 
 
-def _against(context: Context, asked: Request, against: str) -> Request:
+def _single(request: Request) -> Request:
+    """The request with its one revision. Raises ConfigError for SERIES@v1,v2."""
+    revisions = requests.revisions(request)
+    if len(revisions) > 1:
+        raise ConfigError(
+            f"{request.target} names {len(revisions)} revisions, and a benchmark takes one",
+            hint=f"rig bench {revisions[-1].target} --against {revisions[0].target}",
+        )
+    return revisions[0]
+
+
+def _against(context: Context, request: Request, against: str) -> Request:
+    """The request for the kernel to compare with."""
     if against:
-        # A base is what --base names already, and so is a branch where there is a --tree.
-        applied = request.names_a_series(context.shelves, against)
-        return replace(asked, target=against, base=asked.base if applied else "")
-    tree = request.tree_spec(context, asked)
+        # --base is for a series only; `against` may be a base or a branch of --tree.
+        is_series = requests.names_a_series(context.shelves, against)
+        return replace(request, target=against, base=request.base if is_series else "")
+    tree = requests.tree_spec(context, request)
     if tree.series is None:
         raise ConfigError(
-            f"{asked.target} is a base: what is it to be compared with?",
-            hint=f"--against, of which `--against {asked.target}` shows the noise",
+            f"{request.target} is not a series: name the kernel to compare it with",
+            hint=f"--against TARGET; `--against {request.target}` measures the noise",
         )
-    return replace(asked, target=tree.base.name, base="")
+    return replace(request, target=tree.base.name, base="")
 
 
 Pair = tuple[RunResult, RunResult]
 Enough = Callable[[Sequence[Pair]], bool]
-"""Whether these rounds are."""
+"""Whether these rounds are enough to stop."""
 
 
-def _enough(one: Benchmark, machine: Machine, rounds: int, budget: float) -> Enough:
-    """Raises ConfigError for fewer rounds than can decide anything."""
-    fewest = statistics.rounds_needed(one, machine)
+def _enough(bench: Benchmark, machine: Machine, rounds: int, budget: float) -> Enough:
+    """Raises ConfigError if `rounds` is too small to decide anything."""
+    fewest = statistics.rounds_needed(bench, machine)
     if rounds and rounds < fewest:
         raise ConfigError(
-            f"{rounds} rounds decide nothing about {one.name}", hint=f"--rounds {fewest}, or more"
+            f"--rounds {rounds} is too few to decide anything about {bench.name}",
+            hint=f"--rounds {fewest}, or more",
         )
     if isinstance(machine.schedule, Seeded):
         fewest = SEEDS
@@ -183,44 +190,44 @@ def _enough(one: Benchmark, machine: Machine, rounds: int, budget: float) -> Eno
     def enough(results: Sequence[Pair]) -> bool:
         if rounds:
             return len(results) == rounds
-        # From the end of the first round on: that may have built two kernels.
+        # The time starts at the end of the first round, which may have built two kernels.
         began.append(time.monotonic())
-        kept, _ = _paired(one, results)
+        kept, _ = _paired(bench, results)
         if len(kept) < fewest:
             return len(results) == 2 * fewest
         if isinstance(machine.schedule, Seeded) or began[-1] - began[0] > budget:
             return True
-        # How wide the interval is says nothing of whether it has 0 in it: to end by the former
-        # leaves the latter's chance what it is, as ending at the first difference would not.
-        return statistics.narrow(tuple(statistics.lines(one, machine, kept)))
+        # To stop at the first significant difference would make false ones more likely. To stop by
+        # the width of the interval does not: the width does not depend on where its middle is.
+        return statistics.narrow(tuple(statistics.lines(bench, machine, kept)))
 
     return enough
 
 
 def _compare(
     context: Context,
-    one: Benchmark,
+    bench: Benchmark,
     pair: tuple[RunSpec, RunSpec],
     directory: Path,
     enough: Enough,
-    claimed: Sequence[Claim],
+    cover_claims: Sequence[Claim],
 ) -> Comparison:
     machine = pair[0].machine
-    with log.step(f"{one.name} on {machine.arch}") as step:
+    with log.step(f"{bench.name} on {machine.arch}") as step:
         results: list[Pair] = []
-        for done in _rounds(context, one, pair, directory):
-            results.append(done)
+        for both in _rounds(context, bench, pair, directory):
+            results.append(both)
             step.note(f"round {len(results)}")
-            if any(_died(result) or _lacks(result) for result in done) or enough(results):
+            if any(_failed(result) or _skipped(result) for result in both) or enough(results):
                 break
-    kept, discarded = _paired(one, results)
-    lines = tuple(statistics.lines(one, machine, kept))
-    dead = [result for done in results for result in done if _died(result)]
-    why = (f"{result.provenance.label}: {result.verdict.reason}" for result in dead)
-    # What was not built has none.
-    releases = (done[side].provenance.release for side in (1, 0) for done in results)
+    kept, discarded = _paired(bench, results)
+    lines = tuple(statistics.lines(bench, machine, kept))
+    failed = [result for both in results for result in both if _failed(result)]
+    reasons = (f"{result.provenance.label}: {result.verdict.reason}" for result in failed)
+    # A kernel that was not built has no release.
+    releases = (both[side].provenance.release for side in (1, 0) for both in results)
     return Comparison(
-        bench=one.name,
+        bench=bench.name,
         request=pair[1].request,
         against=pair[0].request.target,
         subject=pair[1].tree.subject,
@@ -234,108 +241,113 @@ def _compare(
         lines=lines,
         claims=tuple(
             judge(claim, next((line for line in lines if line.metric == claim.metric), None))
-            for claim in claimed
+            for claim in cover_claims
             if lines
         ),
-        failure="; ".join(dict.fromkeys(why)),
-        splats=tuple(splat for result in dead for splat in _splats(result)),
-        detail="\n".join(result.detail for result in dead if not _splats(result)),
+        failure="; ".join(dict.fromkeys(reasons)),
+        splats=tuple(splat for result in failed for splat in _splats(result)),
+        detail="\n".join(result.detail for result in failed if not _splats(result)),
     )
 
 
 def _rounds(
-    context: Context, one: Benchmark, pair: tuple[RunSpec, RunSpec], directory: Path
+    context: Context, bench: Benchmark, pair: tuple[RunSpec, RunSpec], directory: Path
 ) -> Iterator[Pair]:
-    """(before, after) of one round after another, which of them is first by turns."""
+    """(before, after) of each round; odd rounds run `before` first, even rounds `after`."""
     for number in itertools.count(1):
         order = (0, 1) if number % 2 else (1, 0)
-        found: dict[int, RunResult] = {}
+        results: dict[int, RunResult] = {}
         for side in order:
-            spec = replace(pair[side].but(seed=number), suites=(one.selection,), image=one.image)
+            spec = pair[side].but(seed=number)
+            spec = replace(spec, suites=(bench.selection,), image=bench.image)
             if isinstance(spec.machine.schedule, Seeded):
-                spec = request.at_seed(spec, number)
-            suffix = f"-{one.name}-{number}-{('before', 'after')[side]}"
+                spec = requests.at_seed(spec, number)
+            suffix = f"-{bench.name}-{number}-{('before', 'after')[side]}"
             (result,) = execute.execute(context, [spec], directory, suffix=suffix)
-            found[side] = _short_of_memory(result)
-        yield found[0], found[1]
+            results[side] = _allow_oom(result)
+        yield results[0], results[1]
 
 
-def _short_of_memory(result: RunResult) -> RunResult:
-    """A program that was killed at its cgroup's limit has measured nothing; the kernel lives."""
+def _allow_oom(result: RunResult) -> RunResult:
+    """INCONCLUSIVE instead of FAIL if all that happened is an OOM kill at the cgroup's limit."""
     kinds = {splat.kind for splat in result.splats}
-    if not _died(result) or result.detail or kinds != {SplatKind.OOM}:
+    if not _failed(result) or result.detail or kinds != {SplatKind.OOM}:
         return result
-    verdict = Verdict(outcome=Outcome.INCONCLUSIVE, reason="it was killed for want of memory")
+    verdict = Verdict(outcome=Outcome.INCONCLUSIVE, reason="the OOM killer ended the benchmark")
     return replace(result, verdict=verdict)
 
 
-def _claimed(shelves: Shelves, one: Benchmark, pair: tuple[RunSpec, RunSpec]) -> tuple[Claim, ...]:
-    """What a cover letter says of that difference. Raises ConfigError for a file that is wrong."""
+def _claims_of(
+    shelves: Shelves, bench: Benchmark, pair: tuple[RunSpec, RunSpec]
+) -> tuple[Claim, ...]:
+    """The cover letter's claims for this benchmark. Raises ConfigError if claims.toml is wrong."""
     before, after = (spec.tree for spec in pair)
     if after.series is None or not differ_by_series(before, after):
         return ()
-    found = claims.load(shelves.patches, after.series.name, benchmark.metrics())
-    return tuple(claim for claim in found if one.name in claim.bench)
+    all_claims = claims.load(shelves.patches, after.series.name, benchmark.metrics())
+    return tuple(claim for claim in all_claims if bench.name in claim.bench)
 
 
 def differ_by_series(before: TreeSpec, after: TreeSpec) -> bool:
-    """Whether the one is what the other's series, all of it, is applied to: of nothing else does a
-    cover letter speak."""
+    """Whether `after` is `before` with a whole series: a cover letter's claims are about that."""
     whole = after.series is not None and after.upto is None
     applied_to = replace(after, series=None, upto=None)
     same = (before.base.commit, before.patches) == (applied_to.base.commit, applied_to.patches)
     return whole and same
 
 
-def _died(result: RunResult) -> bool:
+def _failed(result: RunResult) -> bool:
     return result.verdict.outcome is Outcome.FAIL
 
 
 def _splats(result: RunResult) -> tuple[Splat, ...]:
-    """What it died of: the memory cgroup's OOM kills are none."""
+    """The splats that made it fail: OOM kills in a memory cgroup do not."""
     return tuple(splat for splat in result.splats if splat.kind.failure)
 
 
-def _lacks(result: RunResult) -> bool:
-    """Whether the case found no stress-ng, no swap, … here: another round will not either."""
-    return any(case.outcome is Outcome.SKIP for one in result.suites for case in one.cases)
+def _skipped(result: RunResult) -> bool:
+    """Whether the guest lacks stress-ng, swap, … for the case; so will the next round's."""
+    return any(case.outcome is Outcome.SKIP for suite in result.suites for case in suite.cases)
 
 
-def _paired(one: Benchmark, results: Sequence[Pair]) -> tuple[list[Samples], tuple[str, ...]]:
-    """The rounds that count, and why others do not."""
+def _paired(bench: Benchmark, results: Sequence[Pair]) -> tuple[list[Samples], tuple[str, ...]]:
+    """The samples of the rounds that count, and the reasons why the others do not."""
     kept, discarded = [], []
     for number, pair in enumerate(results, 1):
-        why = ""
+        reason = ""
         for result in pair:
             counters = _counters(result)
             label = result.provenance.label
             if result.verdict.outcome is not Outcome.PASS:
-                why = f"{label}: {result.verdict.reason}"
+                reason = f"{label}: {result.verdict.reason}"
             elif counters.get("oom_kill"):
-                why = f"{label}: {counters['oom_kill']} processes killed for want of memory"
-        if why:
-            discarded.append(f"round {number}: {why}")
+                reason = f"{label}: the OOM killer ended {counters['oom_kill']} processes"
+        if reason:
+            discarded.append(f"round {number}: {reason}")
             continue
-        before, after = (one.sample(_counters(result), result.machine) for result in pair)
+        before, after = (bench.sample(_counters(result), result.machine) for result in pair)
         kept.append((before, after))
     return kept, tuple(discarded)
 
 
 def _counters(result: RunResult) -> dict[str, int]:
     return {
-        name: value for one in result.suites for case in one.cases for name, value in case.counters
+        name: value
+        for suite in result.suites
+        for case in suite.cases
+        for name, value in case.counters
     }
 
 
 def judge(claim: Claim, line: Line | None) -> Judged:
-    """Reproduced: the difference is there, in that direction, and as large within its interval."""
+    """REPRODUCED if there is a difference whose interval reaches the claimed change."""
     if line is None:
-        return Judged(claim=claim, word=Word.UNDECIDED, why="this kernel does not count it here")
+        return Judged(claim=claim, word=Word.UNDECIDED, why="this kernel has no such counter")
     if line.difference is Difference.NOT_JUDGED:
-        why = "seconds under TCG are the emulator's: KVM on such a machine would decide it"
+        why = "times under TCG are the emulator's; run it with KVM on such a machine"
         return Judged(claim=claim, word=Word.UNDECIDED, why=why)
     if line.difference is Difference.UNDECIDED:
-        why = "more rounds would decide it, if anything does"
+        why = "no certain difference in these rounds; more rounds may show one"
         return Judged(claim=claim, word=Word.UNDECIDED, why=why)
     before, after = line.means
     measured = line.percent(after - before)
@@ -351,7 +363,7 @@ def judge(claim: Claim, line: Line | None) -> Judged:
 
 
 def _change(percent: float) -> str:
-    """As cover letters say it: in percent, or as a factor."""
+    """In percent and, if it is less, as a factor: both are usual in cover letters."""
     less = f", {1 / (1 + percent / 100):.1f}x less" if -100 < percent < 0 else ""
     return f"{percent:+.1f} %{less}"
 
@@ -359,23 +371,24 @@ def _change(percent: float) -> str:
 _ALL = pydantic.TypeAdapter(tuple[Comparison, ...])
 
 
-def again(compared: Sequence[Comparison]) -> list[str]:
-    """The command that measures the same."""
-    first = compared[0]
-    arches = tuple(dict.fromkeys(one.machine.arch for one in compared))
-    words = command(replace(first.request, arch=arches), "bench", without=("seed", "suites"))
+def again(comparisons: Sequence[Comparison]) -> list[str]:
+    """The command that runs the same measurement again."""
+    first = comparisons[0]
+    arches = tuple(dict.fromkeys(comparison.machine.arch for comparison in comparisons))
+    argv = command(replace(first.request, arch=arches), "bench", without=("seed", "suites"))
     if not first.subject.series or first.against != first.subject.base:
-        words += ["--against", first.against]
-    rounds = {one.rounds + len(one.discarded) for one in compared}
+        argv += ["--against", first.against]
+    rounds = {comparison.rounds + len(comparison.discarded) for comparison in comparisons}
     if len(rounds) == 1:
-        words += ["--rounds", str(rounds.pop())]
-    return [*words, "--bench", ",".join(dict.fromkeys(one.bench for one in compared))]
+        argv += ["--rounds", str(rounds.pop())]
+    benches = dict.fromkeys(comparison.bench for comparison in comparisons)
+    return [*argv, "--bench", ",".join(benches)]
 
 
 def load(directory: Path) -> tuple[Comparison, ...]:
-    """The comparisons stored there; none if it was another campaign."""
+    """The comparisons stored in the directory; none if another campaign is stored there."""
     path = directory / FILE
     if not path.is_file():
         return ()
-    stored = json.loads(path.read_bytes())
-    return _ALL.validate_python(tuple(old_results.comparison(one) for one in stored))
+    documents = json.loads(path.read_bytes())
+    return _ALL.validate_python(tuple(map(old_results.comparison, documents)))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Every patch counts: a series has to build, without a new compiler warning, after each of them.
+"""--each-patch: a series must build, without a new compiler warning, after each of its patches.
 
-`git bisect` stops at any commit, so one that does not build costs somebody else a day
+`git bisect` stops at any commit, so a patch that does not build costs somebody else a day
 (Documentation/process/submitting-patches.rst, "Separate your changes").
 """
 
@@ -20,7 +20,7 @@ from rig.kernel.tree import TreeSpec
 from rig.store import Store
 
 CHECKPATCH = "scripts/checkpatch.pl"
-# It reads these from beside itself, and says so if they are not there.
+# checkpatch reads these from its own directory, and warns if they are missing.
 BESIDE = ("scripts/spelling.txt", "scripts/const_structs.checkpatch")
 TOTAL = re.compile(r"^total: (\d+) errors, (\d+) warnings", re.MULTILINE)
 PLACE = re.compile(r":\d+(?::\d+)?:")
@@ -28,7 +28,7 @@ PLACE = re.compile(r":\d+(?::\d+)?:")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """A series as far as one of its patches, and what it is compared with."""
+    """A series up to one of its patches, and the tree before that patch."""
 
     whole: TreeSpec
     before: TreeSpec
@@ -42,10 +42,11 @@ class Step:
 
 
 def steps(spec: TreeSpec) -> Iterator[Step]:
-    """One for each patch. Raises ConfigError for what has none."""
+    """A step for each patch. Raises ConfigError if the tree has no series."""
     if spec.series is None:
         raise ConfigError(
-            f"{spec.label} is no series", hint="--each-patch is for SERIES@vN or ./series.mbx"
+            f"--each-patch needs a series, and {spec.label} is not a series",
+            hint="SERIES@vN, or ./series.mbx",
         )
     before, count = replace(spec, series=None, upto=None), len(spec.own)
     for number in range(1, count + 1):
@@ -54,14 +55,16 @@ def steps(spec: TreeSpec) -> Iterator[Step]:
         before = whole
 
 
-def build(store: Store, wanted: BuildSpec, before: BuildSpec, step: Step) -> KernelBuild:
-    """The kernel after a patch. Raises BuildError, which names the patch, if it does not compile or
-    the compiler warns of something new."""
+def build(store: Store, after: BuildSpec, before: BuildSpec, step: Step) -> KernelBuild:
+    """The kernel after a patch.
+
+    Raises BuildError, which names the patch, if it does not compile or has a new warning.
+    """
     old: KernelBuild | None = None
-    with contextlib.suppress(BuildError):  # that is the fault of the patch before
+    with contextlib.suppress(BuildError):  # the fault of an earlier patch, which has a step too
         old = kbuild.build(store, before)
     try:
-        new = kbuild.build(store, wanted)
+        new = kbuild.build(store, after)
     except BuildError as error:
         error.message = f"{step.name}: {error.message}"
         raise
@@ -73,22 +76,22 @@ def build(store: Store, wanted: BuildSpec, before: BuildSpec, step: Step) -> Ker
 
 
 def new_warnings(old: tuple[str, ...], new: tuple[str, ...]) -> list[str]:
-    """Those that are not in `old`, whatever their line there."""
-    known = Counter(PLACE.sub(":", text) for text in old)
+    """The warnings that are not in `old`; line numbers are ignored."""
+    counts = Counter(PLACE.sub(":", text) for text in old)
     fresh = []
     for text in new:
         key = PLACE.sub(":", text)
-        if known[key]:
-            known[key] -= 1
+        if counts[key]:
+            counts[key] -= 1
         else:
             fresh.append(text)
     return fresh
 
 
 def checkpatch(store: Store, step: Step | None, *, unconfined: bool = False) -> tuple[str, ...]:
-    """What checkpatch says of the patch: the count, then its complaints; nothing of no patch.
+    """checkpatch's counts for the patch of a step, then its complaints; empty without a step.
 
-    The base's checkpatch: the one that the earlier patches leave is the series' own program.
+    It is the checkpatch of the base: after earlier patches it could be changed by the series.
     """
     if step is None:
         return ()
@@ -96,21 +99,21 @@ def checkpatch(store: Store, step: Step | None, *, unconfined: bool = False) -> 
     with store.scratch() as scratch:
         (scratch / "scripts").mkdir()
         for name in (CHECKPATCH, *BESIDE):
-            text = git.git("show", f"{commit}:{name}", cwd=repo, check=False)
-            if not text.status:
-                (scratch / name).write_text(text.stdout)
+            blob = git.git("show", f"{commit}:{name}", cwd=repo, check=False)
+            if not blob.status:
+                (scratch / name).write_text(blob.stdout)
         script = scratch / CHECKPATCH
         if not script.is_file():
             return (f"{step.whole.base.name} has no {CHECKPATCH}",)
         argv = ["perl", str(script), "--no-tree", "--color=never", "--terse", "-"]
         box = Box(read=tuple((scratch / "scripts").iterdir()))
         command = sandbox.command(argv, box, unconfined=unconfined)
-        done = proc.run(command, check=False, stdin=step.whole.own[-1].mail)
-    said = done.stdout
-    # --terse is --quiet, too: of a patch it likes it says nothing at all.
-    if not done.status and not said.strip():
+        result = proc.run(command, check=False, stdin=step.whole.own[-1].mail)
+    output = result.stdout
+    # --terse implies --quiet: checkpatch prints nothing about a patch without complaints.
+    if not result.status and not output.strip():
         return ("0 errors, 0 warnings",)
-    if not (match := TOTAL.search(said)):
-        return (f"{CHECKPATCH} said nothing that is understood",)
-    complaints = [line.removeprefix("-:") for line in said.splitlines() if line.startswith("-:")]
+    if not (match := TOTAL.search(output)):
+        return (f"{CHECKPATCH} ended with status {result.status} and printed no total",)
+    complaints = [line.removeprefix("-:") for line in output.splitlines() if line.startswith("-:")]
     return (f"{match[1]} errors, {match[2]} warnings", *complaints)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Campaigns: several specs run as one, and the runs that are stored."""
+"""Runs several specs as one campaign; stores their results, finds and loads stored runs."""
 
 import contextvars
 import json
@@ -26,7 +26,7 @@ from rig.verdict.rules import Trouble, conclude
 
 RESULT = "result.json"
 LABEL_MAX = 80
-"""Characters of a label that are kept: a name may have 255 bytes, and people read it."""
+"""Characters of a label that go into a directory's name: a name may have 255 bytes."""
 SAFE = re.compile(r"[^A-Za-z0-9@._-]+")
 UNSAFE_SLOT = re.compile(r"[^A-Za-z0-9@._:-]+")
 
@@ -34,7 +34,7 @@ _RESULT = pydantic.TypeAdapter(RunResult)
 
 
 def new_directory(store: Store, label: str) -> Path:
-    """A directory under `runs/` of its own, named after the time and what is run."""
+    """Make a directory under `runs/`, named after the time and the label."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     parent = store.root / "runs"
     parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def new_directory(store: Store, label: str) -> Path:
         except FileExistsError:
             continue
         return path
-    raise InfraError(f"{parent} is full of runs of this second")
+    raise InfraError(f"{parent} has 999 runs of {stamp} already", hint="try again in a second")
 
 
 def execute(
@@ -57,11 +57,11 @@ def execute(
     suffix: str = "",
     on_result: Callable[[RunResult], None] = lambda _: None,
 ) -> tuple[RunResult, ...]:
-    """Run the specs, in their order: kernels one after the other, guests side by side.
+    """Run the specs in their order: kernels are built one after the other, guests run in parallel.
 
-    Each result is stored, in a directory with that suffix, and handed to `on_result` by any thread,
-    as soon as it is there. What is wrong with the request is raised; what is wrong with a series or
-    a kernel is a result.
+    Each result is stored as soon as it exists, in a directory whose name ends with `suffix`; then
+    `on_result` is called with it, in any thread. An error in the request is raised. An error in a
+    series or a kernel is a result.
     """
 
     def complete(spec: RunSpec, ready: Prepared | RunResult, path: Path) -> RunResult:
@@ -87,21 +87,23 @@ Submit = Callable[[Callable[[], Any]], Future[Any]]
 
 @contextmanager
 def guests(most: int) -> Iterator[Submit]:
-    """Threads for so many guests at a time; whatever is raised in the context ends them all."""
+    """Threads for `most` guests at a time; an exception in the context ends all guests."""
     with ThreadPoolExecutor(max_workers=most) as pool:
         try:
-            # A thread of its own has no log step unless it is handed ours.
+            # A new thread has no log step: it gets a copy of our context.
             yield lambda work: pool.submit(contextvars.copy_context().run, work)
         except BaseException:
-            # Ctrl-C comes to this thread only: the others' guests are ended for them.
+            # Only this thread gets Ctrl-C, so it ends the guests of the other threads.
             pool.shutdown(wait=False, cancel_futures=True)
             proc.stop_all()
             raise
 
 
 def _slots(specs: Sequence[RunSpec]) -> tuple[str, ...]:
-    """The specs' directories: architecture and mutant, and the part of a series where there are
-    several; numbered where several share them."""
+    """The names of the specs' directories: architecture, tree (if there are several), mutant.
+
+    Equal names get a number.
+    """
     several = len({spec.tree.label for spec in specs}) > 1
     parts = (
         (spec.machine.arch, _slot(spec) if several else "", spec.request.mutant) for spec in specs
@@ -120,7 +122,7 @@ def _slot(spec: RunSpec) -> str:
 
 
 def side_by_side(specs: Sequence[RunSpec]) -> int:
-    """How many guests fit: one for each core, in three quarters of what memory is available."""
+    """The number of guests that fit: one for each core, in three quarters of the free memory."""
     meminfo = Path("/proc/meminfo").read_text()
     available = re.search(r"^MemAvailable: +(\d+) kB$", meminfo, re.MULTILINE)
     free = int(available[1]) >> 10 if available else 0
@@ -129,7 +131,7 @@ def side_by_side(specs: Sequence[RunSpec]) -> int:
 
 
 def _prepare_or_verdict(context: Context, spec: RunSpec) -> Prepared | RunResult:
-    """A series that does not apply or compile has its verdict without a boot."""
+    """What is needed to boot; or the verdict, if the series does not apply or compile."""
     began = time.monotonic()
     try:
         return pipeline.prepare(context, spec)
@@ -152,27 +154,27 @@ def store_result(result: RunResult, directory: Path) -> None:
 
 
 def runs(store: Store) -> tuple[Path, ...]:
-    """The stored runs, newest last."""
+    """The directories of stored runs, newest last."""
     return tuple(
         sorted(path for path in (store.root / "runs").glob("*") if any(path.glob(f"*/{RESULT}")))
     )
 
 
 def find(store: Store, name: str = "") -> Path:
-    """A stored run by its name, a unique part of it, or the newest."""
-    known = runs(store)
-    if not known:
+    """The stored run with this name, or with a name that has this part; the newest without one."""
+    stored = runs(store)
+    if not stored:
         raise ConfigError("there is no stored run yet", hint="rig run v6.12 makes one")
     if not name:
-        return known[-1]
-    matches = [path for path in known if name == path.name] or [
-        path for path in known if name in path.name
+        return stored[-1]
+    matches = [path for path in stored if name == path.name] or [
+        path for path in stored if name in path.name
     ]
     if not matches:
-        raise unknown("run", name, (path.name for path in known))
+        raise unknown("run", name, (path.name for path in stored))
     if len(matches) > 1:
         raise ConfigError(
-            f"{name!r} is the name of {len(matches)} runs", hint=f"the newest is {matches[-1].name}"
+            f"{name!r} matches {len(matches)} runs", hint=f"the newest is {matches[-1].name}"
         )
     return matches[0]
 
@@ -182,7 +184,7 @@ def load(path: Path) -> RunResult:
         return _RESULT.validate_python(old_results.result(json.loads(path.read_bytes())))
     except (ValueError, LookupError, TypeError) as error:
         raise ConfigError(
-            f"{path} cannot be read: it is damaged, or another version of the rig's",
+            f"{path} cannot be read: it is damaged, or another version of the rig wrote it",
             detail=str(error)[:2000],
         ) from error
 
@@ -192,7 +194,7 @@ def load_all(directory: Path) -> tuple[RunResult, ...]:
 
 
 def _place(path: Path) -> tuple[str, float, str]:
-    """By `_slots`, and a series' first patches before all of it: batch:2, batch:10, batch."""
+    """Sort key: by name, and parts of a series before the whole one: batch:2, batch:10, batch."""
     whole, _, upto = path.parent.name.partition(":")
     number = re.match(r"\d+", upto)
     return whole, int(number[0]) if number else math.inf, upto

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Many seeds of one case: which fail, how many different interleavings there were.
+"""`rig explore`: runs one case with many seeds: which fail, how many interleavings there were.
 
-Killed and started again, a campaign goes on where it was: it is named after the kernel, the image,
-the program and the case, and each seed's result is stored when it is there.
+A campaign that was interrupted continues when it is started again: its directory is named after the
+kernel, the image, the program and the case, and the result of each seed is stored at once.
 """
 
 import hashlib
@@ -36,26 +36,26 @@ FILE = "seed.json"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tried:
-    """One seed."""
+    """The result of one seed."""
 
     seed: int
     case: CaseResult
     interleaving: str
-    """A digest of what the program counted and when, without the seed itself."""
+    """A digest of the program's output: its counters and times, without the seed itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shrunk:
-    """The least that still fails at a seed."""
+    """The smallest size found that still fails with a seed."""
 
     seed: int
     iterations: int
     pages: int
-    """0 where that is not a matter of choice."""
+    """0 if the case has no choice of pages."""
     cpus: int
     seconds: float
     line: str
-    """The command that shows it."""
+    """The command that runs it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,18 +70,18 @@ class Exploration:
 
     @property
     def failing(self) -> tuple[Tried, ...]:
-        return tuple(one for one in self.tried if one.case.outcome is Outcome.FAIL)
+        return tuple(tried for tried in self.tried if tried.case.outcome is Outcome.FAIL)
 
     @property
     def interleavings(self) -> int:
-        return len({one.interleaving for one in self.tried})
+        return len({tried.interleaving for tried in self.tried})
 
     @property
     def outcome(self) -> Outcome:
-        return Outcome.worst(one.case.outcome for one in self.tried)
+        return Outcome.worst(tried.case.outcome for tried in self.tried)
 
     def miss(self, seeds: int) -> float:
-        """The chance that so many random seeds all pass, if each fails as often as these did."""
+        """The chance that this many random seeds all pass, if they fail as often as these did."""
         if not self.tried:
             return 1.0
         return math.pow(1 - len(self.failing) / len(self.tried), seeds)
@@ -89,25 +89,32 @@ class Exploration:
 
 def parse_seeds(text: str) -> tuple[int, ...]:
     """`1..500`, `7`, or a list of both."""
-    found: list[int] = []
+    seeds: list[int] = []
     for word in text.split(","):
         first, _, last = word.strip().partition("..")
         if not first.isdigit() or (last and not last.isdigit()) or word.strip().endswith(".."):
-            raise ConfigError(f"{text!r} is no list of seeds", hint="like 1..500 or 3,7,10..20")
+            raise ConfigError(f"{text!r} is not a list of seeds", hint="like 1..500 or 3,7,10..20")
         end = int(last or first)
         if not int(first) <= end < min(int(first) + 1_000_000, SEED_MAX + 1):
-            raise ConfigError(f"{word.strip()} is no range of seeds", hint="like 1..500")
-        found += range(int(first), end + 1)
-    return tuple(dict.fromkeys(found))
+            raise ConfigError(
+                f"{word.strip()} is not a range of seeds",
+                hint=f"like 1..500: at most 1,000,000 seeds, none above {SEED_MAX}",
+            )
+        seeds += range(int(first), end + 1)
+    return tuple(dict.fromkeys(seeds))
 
 
 def check(specs: Sequence[RunSpec]) -> None:
-    """Raise ConfigError unless each spec has one case: seeds of two are two campaigns."""
+    """Raise ConfigError unless each spec has exactly one case."""
     for spec in specs:
-        names = [f"{one.suite}/{case.name}" for one in spec.suites for case in suites.cases_of(one)]
+        names = [
+            f"{selection.suite}/{case.name}"
+            for selection in spec.suites
+            for case in suites.cases_of(selection)
+        ]
         if len(names) != 1:
             raise ConfigError(
-                f"seeds are tried for one case, and these are {len(names)}",
+                f"rig explore takes one case, and {len(names)} are selected",
                 hint=f"--case, for example {names[0]}",
             )
 
@@ -120,53 +127,59 @@ def explore(
     minutes: float = 0,
     failures: int = 0,
 ) -> Exploration:
-    """Try the seeds of a spec that has one case; stop at so many failures, or after so long."""
+    """Run a spec that has one case with each seed, then shrink the first failure.
+
+    Stops after this many failures or minutes (0: never).
+    """
     (selection,) = spec.suites
-    chosen, (case,) = suites.pick(selection.suite), suites.cases_of(selection)
+    suite, (case,) = suites.pick(selection.suite), suites.cases_of(selection)
     if case.live_only:
-        raise ConfigError(f"{chosen.name}/{case.name} is no case for seeds: {case.live_only}")
+        raise ConfigError(
+            f"{suite.name}/{case.name} does not run in the seeded schedule: {case.live_only}"
+        )
     prepared = pipeline.prepare(context, spec)
-    directory = context.store.root / "explored" / _identity(prepared, chosen, case)
+    directory = context.store.root / "explored" / _identity(prepared, suite, case)
     directory.mkdir(parents=True, exist_ok=True)
-    title = f"{chosen.name}/{case.name} on {spec.machine.arch}: {len(seeds)} seeds"
+    title = f"{suite.name}/{case.name} on {spec.machine.arch}: {len(seeds)} seeds"
     with log.step(title) as step:
-        tried = _try_all(prepared, chosen, case, directory, seeds, minutes, failures, step)
-    found = Exploration(
+        tried = _try_all(prepared, suite, case, directory, seeds, minutes, failures, step)
+    exploration = Exploration(
         label=spec.tree.label,
         arch=spec.machine.arch,
-        suite=chosen.name,
+        suite=suite.name,
         case=case.name,
         mutant=spec.request.mutant,
         tried=tried,
     )
-    if found.failing:
-        first = found.failing[0].seed
+    if exploration.failing:
+        first = exploration.failing[0].seed
         with log.step(f"Shrinking seed {first}") as step:
-            found = replace(found, shrunk=shrink(prepared, chosen, case, directory, first, step))
-    return found
+            shrunk = shrink(prepared, suite, case, directory, first, step)
+        exploration = replace(exploration, shrunk=shrunk)
+    return exploration
 
 
-def _identity(prepared: Prepared, chosen: Suite, case: Case) -> str:
-    """Whatever decides what a seed does."""
-    known, spec = prepared.provenance, prepared.spec
-    own = case.seeded(spec.request.iterations, spec.request.pages)
+def _identity(prepared: Prepared, suite: Suite, case: Case) -> str:
+    """A digest of everything that determines the result of a seed."""
+    origin, spec = prepared.provenance, prepared.spec
+    scaled = case.seeded(spec.request.iterations, spec.request.pages)
     return digest(
         {
-            "build": known.build,
-            "image": known.image,
-            "programs": known.programs,
-            "qemu": known.qemu,
+            "build": origin.build,
+            "image": origin.image,
+            "programs": origin.programs,
+            "qemu": origin.qemu,
             "mutant": spec.request.mutant,
             "machines": [_hardware(spec, seed) for seed in range(64)],
-            "case": f"{chosen.name}/{case.name}",
-            "iterations": own.iterations,
-            "pages": own.pages,
+            "case": f"{suite.name}/{case.name}",
+            "iterations": scaled.iterations,
+            "pages": scaled.pages,
         }
     )
 
 
 def _hardware(spec: RunSpec, seed: int) -> list[str]:
-    """What a seed makes of the machine. The files have digests of their own."""
+    """QEMU's options for a seed, without the names of files, which have their own digests."""
     none, kernel = Path(), Path(arches.pick(spec.machine.arch).seeded_kernel)
     files = SeededFiles(kernel=kernel, initrd=none, console=none, answer=none)
     return seeded_argv(request.at_seed(spec, seed).machine, Seeded(seed=seed), files)
@@ -174,7 +187,7 @@ def _hardware(spec: RunSpec, seed: int) -> list[str]:
 
 def _try_all(
     prepared: Prepared,
-    chosen: Suite,
+    suite: Suite,
     case: Case,
     directory: Path,
     seeds: Sequence[int],
@@ -182,44 +195,44 @@ def _try_all(
     failures: int,
     step: log.Step,
 ) -> tuple[Tried, ...]:
-    began, done, failed = time.monotonic(), dict[int, Tried](), 0
+    began, results, failed = time.monotonic(), dict[int, Tried](), 0
     waiting, running = list(reversed(seeds)), set[Future[Tried]]()
     most = execute.side_by_side([prepared.spec] * len(seeds))
     with execute.guests(most) as submit:
         while waiting or running:
             while waiting and len(running) < most:
                 seed = waiting.pop()
-                running.add(submit(partial(attempt, prepared, chosen, case, directory, seed)))
+                running.add(submit(partial(attempt, prepared, suite, case, directory, seed)))
             finished, running = wait(running, return_when=FIRST_COMPLETED)
-            for one in (future.result() for future in finished):
-                done[one.seed] = one
-                if one.case.outcome is Outcome.FAIL:
+            for tried in (future.result() for future in finished):
+                results[tried.seed] = tried
+                if tried.case.outcome is Outcome.FAIL:
                     failed += 1
-                    step.note(f"seed {one.seed}: {one.case.reason}")
-            different = len({one.interleaving for one in done.values()})
+                    step.note(f"seed {tried.seed}: {tried.case.reason}")
+            different = len({tried.interleaving for tried in results.values()})
             text = f"{failed} failing, {different} interleavings"
-            step.progress(len(done), len(seeds), text)
+            step.progress(len(results), len(seeds), text)
             late = minutes and time.monotonic() - began > minutes * 60
             if late or (failures and failed >= failures):
                 waiting.clear()
-    return tuple(done[seed] for seed in seeds if seed in done)
+    return tuple(results[seed] for seed in seeds if seed in results)
 
 
 def attempt(
     prepared: Prepared,
-    chosen: Suite,
+    suite: Suite,
     case: Case,
     directory: Path,
     seed: int,
     deadline: float = seeded.DEADLINE,
 ) -> Tried:
-    """One seed, unless it was tried before. A guest that does not come to its end is a failure."""
+    """Run one seed, or load its result if it is stored. A guest that does not end is a FAIL."""
     path = directory / f"seed-{seed}" / FILE
     if path.is_file():
         return _TRIED.validate_json(path.read_bytes())
-    mine = replace(prepared, spec=request.at_seed(prepared.spec, seed))
+    at_seed = replace(prepared, spec=request.at_seed(prepared.spec, seed))
     try:
-        result = pipeline.seeded_case(mine, chosen, case, path.parent, deadline)
+        result = pipeline.seeded_case(at_seed, suite, case, path.parent, deadline)
     except GuestLost as lost:
         result = CaseResult(
             name=case.name, outcome=Outcome.FAIL, reason=lost.message, seconds=deadline
@@ -231,22 +244,22 @@ def attempt(
 
 
 def _with_splats(case: CaseResult, directory: Path) -> CaseResult:
-    """Rule 4: what the kernel says of itself outranks what the case found."""
-    said = console.scan((directory / seeded.CONSOLE).read_text(errors="replace"))
-    failures = [splat for splat in said if splat.kind.failure]
+    """The case's result; FAIL if there is a fatal splat (outcome rule 4)."""
+    splats = console.scan((directory / seeded.CONSOLE).read_text(errors="replace"))
+    failures = [splat for splat in splats if splat.kind.failure]
     if not failures or case.outcome is Outcome.FAIL:
         return case
     return replace(case, outcome=Outcome.FAIL, reason=failures[0].title)
 
 
 def _interleaving(directory: Path) -> str:
-    """What the program said. The kernel's console has the seed on its command line."""
+    """A digest of the program's output. The console cannot be used: it shows the seed."""
     return hashlib.sha256((directory / seeded.ANSWER).read_bytes()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Size:
-    """What a failure takes."""
+    """The size of a run that fails."""
 
     iterations: int
     pages: int
@@ -258,29 +271,28 @@ class _Size:
 
 
 def shrink(
-    prepared: Prepared, chosen: Suite, case: Case, directory: Path, seed: int, step: log.Step
+    prepared: Prepared, suite: Suite, case: Case, directory: Path, seed: int, step: log.Step
 ) -> Shrunk:
     """Fewer iterations, then fewer pages, then fewer CPUs, as long as the seed still fails."""
-    spec, best = prepared.spec, attempt(prepared, chosen, case, directory, seed)
-    own = case.seeded(spec.request.iterations, spec.request.pages)
-    size = _Size(iterations=own.iterations, pages=own.pages, cpus=spec.machine.cpus)
-    # Less work that takes much longer has met something else, such as a guest that hangs.
+    spec, best = prepared.spec, attempt(prepared, suite, case, directory, seed)
+    scaled = case.seeded(spec.request.iterations, spec.request.pages)
+    size = _Size(iterations=scaled.iterations, pages=scaled.pages, cpus=spec.machine.cpus)
+    # If less work takes much longer, it is another failure, such as a guest that hangs.
     deadline = 30 + 10 * best.case.seconds
 
     def fails(size: _Size) -> bool:
         nonlocal best
         machine = replace(spec.machine, cpus=size.cpus)
         less = spec.but(iterations=size.iterations, pages=size.pages, cpus=size.cpus)
-        smaller = replace(less, machine=machine)
+        smaller = replace(prepared, spec=replace(less, machine=machine))
         place = directory / f"shrink-{size.iterations}-{size.pages}-{size.cpus}"
-        mine = replace(prepared, spec=smaller)
-        tried = attempt(mine, chosen, case, place, seed, deadline)
+        tried = attempt(smaller, suite, case, place, seed, deadline)
         failed = tried.case.outcome is Outcome.FAIL and tried.case.digest != ""
         step.note(f"{size}: {'fails' if failed else 'does not fail'}")
         best = tried if failed else best
         return failed
 
-    # Not every smaller number fails: the seed's schedule moves. Halving finds a small one.
+    # Not every smaller number fails, as the interleaving changes too. Halving finds a small one.
     by = size.iterations // 2
     while by:
         less = replace(size, iterations=size.iterations - by)
@@ -300,24 +312,24 @@ def shrink(
         pages=size.pages,
         cpus=size.cpus,
         seconds=best.case.seconds,
-        line=_line(spec, chosen, case, seed, size),
+        line=_command(spec, suite, case, seed, size),
     )
 
 
-def _line(spec: RunSpec, chosen: Suite, case: Case, seed: int, size: _Size) -> str:
-    """The command that shows it."""
-    least = replace(
+def _command(spec: RunSpec, suite: Suite, case: Case, seed: int, size: _Size) -> str:
+    """The command that runs this size with this seed."""
+    smallest = replace(
         spec.request,
         arch=(spec.machine.arch,),
         schedule="seeded",
         seed=seed,
-        suites=(chosen.name,),
+        suites=(suite.name,),
         cases=(case.name,),
         iterations=size.iterations,
         pages=size.pages,
         cpus=size.cpus,
     )
-    return shlex.join(command(least))
+    return shlex.join(command(smallest))
 
 
 _TRIED = pydantic.TypeAdapter(Tried)

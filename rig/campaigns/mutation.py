@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Are the suites able to fail? Every mutant against the cases that name it.
+"""`rig mutate`: can the suites fail? Runs every mutant against the cases that its Killed-By names.
 
-Each (mutant, architecture, case) has a guest of its own: what one case broke is not the next one's
-to notice. The clean kernel is run too, as mutant `none` of the same build: a case that fails there
-is a defect of the case, and is reported before everything else.
+Each (mutant, architecture, case) has its own guest, so that damage by one case cannot make the next
+one fail. The clean kernel is run too, as mutant `none` of the same build: a case that fails there
+is a defect of the case, and is reported first.
 """
 
 import json
@@ -17,17 +17,19 @@ import pydantic
 
 from rig import arch as arches
 from rig import log
-from rig.campaigns import execute, old_results, request
+from rig.campaigns import execute, old_results
+from rig.campaigns import request as requests
 from rig.campaigns.options import Request
 from rig.campaigns.results import RunResult, RunSpec
 from rig.context import Context
 from rig.errors import ConfigError, unknown
 from rig.guest.console import SplatKind
 from rig.guest.qemu import Machine, Seeded
-from rig.kernel import mutant, tree
+from rig.kernel import mutant as mutant_patches
+from rig.kernel import tree
 from rig.kernel.mutant import NONE, Mutant
 from rig.store import write_whole
-from rig.suites import suite
+from rig.suites import suite as suites
 from rig.suites.suite import Selection
 from rig.verdict.rules import SPLAT, CaseResult, Outcome, killed
 from rig.version import KernelVersion
@@ -44,7 +46,7 @@ class Fate(StrEnum):
 
     @property
     def outcome(self) -> Outcome:
-        """A survivor is the suite's defect (outcome rule 5), so it fails the campaign."""
+        """A survivor is a defect of the suite (outcome rule 5): the campaign FAILs."""
         return {Fate.SURVIVED: Outcome.FAIL, Fate.BROKEN: Outcome.BROKEN}.get(self, Outcome.PASS)
 
 
@@ -55,11 +57,11 @@ class Kill:
     case: str
     """suite/case"""
     how: str
-    """The first evidence, or the splat; "" where it noticed nothing."""
+    """The first evidence, or the splat."""
     seconds: float
-    """Of the guest, from the start of the program to its end."""
+    """From the start of the program to its end."""
     writes: int
-    """How many writes the case had done by then; 0 where it does not count them."""
+    """The case's counter `writes` at that time; 0 if it has none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,19 +70,19 @@ class Row:
     arch: str
     fate: Fate
     seed: int = 0
-    """The first one that killed it, where seeds were tried; or the last."""
+    """With --seeds: the first seed that killed it, or else the last one."""
     reason: str = ""
     """Why it is equivalent, does not apply, or is broken."""
     kills: tuple[Kill, ...] = ()
     missed: tuple[str, ...] = ()
-    """suite/case of those that name it and noticed nothing, once for each time."""
+    """suite/case of each run of a case that its Killed-By names and that did not fail."""
     others: tuple[str, ...] = ()
-    """What else failed, without being named."""
+    """suite/case of failures that its Killed-By does not name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mutation:
-    """What a campaign has shown."""
+    """The result of a campaign."""
 
     label: str
     origin: str
@@ -90,12 +92,12 @@ class Mutation:
 
     @property
     def clean_failures(self) -> tuple[tuple[str, str, CaseResult], ...]:
-        """(architecture, suite, case) of whatever is no PASS and no SKIP without a mutant."""
+        """(architecture, suite, case) of clean cases that are neither PASS nor SKIP."""
         return tuple(
-            (result.machine.arch, one.suite, case)
+            (result.machine.arch, suite.suite, case)
             for result in self.clean
-            for one in result.suites
-            for case in one.cases
+            for suite in result.suites
+            for case in suite.cases
             if case.outcome not in (Outcome.PASS, Outcome.SKIP)
         )
 
@@ -109,129 +111,136 @@ class Mutation:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
     rows: tuple[Row, ...]
-    """Those that need no guest."""
+    """Rows of mutants that need no guest."""
     clean: tuple[RunSpec, ...]
-    """Run first: that the instrumented kernels are built is seen before the long part begins."""
+    """Run first, so that an instrumented kernel that does not build is seen at once."""
     trials: tuple[RunSpec, ...]
 
 
 def plan(
     specs: Sequence[RunSpec], mutants: Sequence[Mutant], version: KernelVersion, *, all_cases: bool
 ) -> Plan:
-    """`specs`, one for each architecture with the selected cases, times the mutants.
+    """The runs for these mutants. `specs`: one for each architecture, with the selected cases.
 
-    Raises ConfigError where none of the mutants is named by any of the cases.
+    Raises ConfigError if no Killed-By of these mutants names any of these cases.
     """
     rows: list[Row] = []
     trials: list[RunSpec] = []
     clean: list[RunSpec] = []
     for spec in specs:
         used: set[Selection] = set()
-        for one in mutants:
-            if row := _spared(one, spec.machine, version):
+        for mutant in mutants:
+            if row := _not_run(mutant, spec.machine, version):
                 rows.append(row)
                 continue
-            chosen = spec.suites if all_cases else _naming(one, spec.suites)
-            if isinstance(spec.machine.schedule, Seeded) and (why := _live_only(chosen)):
+            selections = spec.suites if all_cases else _named_cases(mutant, spec.suites)
+            if isinstance(spec.machine.schedule, Seeded) and (why := _live_only(selections)):
                 fate = Fate.NOT_APPLICABLE
-                rows.append(Row(mutant=one.name, arch=spec.machine.arch, fate=fate, reason=why))
+                rows.append(Row(mutant=mutant.name, arch=spec.machine.arch, fate=fate, reason=why))
                 continue
-            used |= set(chosen)
-            broken = spec.but(mutant=one.name)
-            trials += [replace(broken, suites=(selection,)) for selection in chosen]
-        whole = spec.but(mutant=NONE)
-        clean += [replace(whole, suites=(one,)) for one in _merged(spec.suites, used)]
+            used |= set(selections)
+            broken = spec.but(mutant=mutant.name)
+            trials += [replace(broken, suites=(selection,)) for selection in selections]
+        unbroken = spec.but(mutant=NONE)
+        clean += [
+            replace(unbroken, suites=(selection,)) for selection in _merged(spec.suites, used)
+        ]
     if not trials and not rows:
         raise ConfigError(
-            "none of these cases is named by any of these mutants", hint="--all-cases runs them all"
+            "the Killed-By of these mutants names none of these cases",
+            hint="--all-cases runs them all",
         )
     return Plan(rows=tuple(rows), clean=tuple(clean), trials=tuple(trials))
 
 
 def check_named(mutants: Sequence[Mutant]) -> None:
-    """Raise ConfigError for a Killed-By or an Equivalent-On that names nothing there is."""
-    cases = suite.case_names(suite.known().values())
+    """Raise ConfigError for an unknown name in a Killed-By or an Equivalent-On."""
+    cases = suites.case_names(suites.known().values())
     splats = {f"{SPLAT}{kind}" for kind in SplatKind}
-    for one in mutants:
-        where = f"patches/mutants/{one.name}.cocci"
-        for name in one.killed_by:
+    for mutant in mutants:
+        where = f"patches/mutants/{mutant.name}.cocci"
+        for name in mutant.killed_by:
             if name.startswith(SPLAT):
                 if name.split(":")[0] not in splats:
                     raise unknown(f"splat for the Killed-By of {where}", name, splats)
             elif name not in cases:
                 raise unknown(f"case for the Killed-By of {where}", name, cases)
-        for name, _ in one.equivalent_on:
+        for name, _ in mutant.equivalent_on:
             if name not in arches.known():
                 raise unknown(
                     f"architecture for the Equivalent-On of {where}", name, arches.known()
                 )
 
 
-def _spared(one: Mutant, machine: Machine, version: KernelVersion) -> Row | None:
-    """The row of a mutant that cannot be noticed there, with the reason its header gives."""
-    if why := one.absent(version):
-        return Row(mutant=one.name, arch=machine.arch, fate=Fate.NOT_APPLICABLE, reason=why)
-    if why := one.equivalent(machine.arch):
-        return Row(mutant=one.name, arch=machine.arch, fate=Fate.EQUIVALENT, reason=why)
+def _not_run(mutant: Mutant, machine: Machine, version: KernelVersion) -> Row | None:
+    """The row of a mutant that cannot be detected on this kernel or machine, with the reason."""
+    if reason := mutant.absent(version):
+        return Row(mutant=mutant.name, arch=machine.arch, fate=Fate.NOT_APPLICABLE, reason=reason)
+    if reason := mutant.equivalent(machine.arch):
+        return Row(mutant=mutant.name, arch=machine.arch, fate=Fate.EQUIVALENT, reason=reason)
     return None
 
 
-def _live_only(chosen: Sequence[Selection]) -> str:
-    """Why none of these cases has seeds: what kills it live stands."""
-    cases = [case for selection in chosen for case in suite.cases_of(selection)]
+def _live_only(selections: Sequence[Selection]) -> str:
+    """Why none of these cases runs in the seeded schedule; empty if one does."""
+    cases = [case for selection in selections for case in suites.cases_of(selection)]
     if not cases or not all(case.live_only for case in cases):
         return ""
-    return f"only live, by {cases[0].name}: {cases[0].live_only}"
+    return f"only in the live schedule, by {cases[0].name}: {cases[0].live_only}"
 
 
-def _naming(one: Mutant, selected: Sequence[Selection]) -> list[Selection]:
-    """A selection for each case that names the mutant; all there are where only splats do."""
-    cases = [(some.suite, case.name) for some in selected for case in suite.cases_of(some)]
-    named = [pair for pair in cases if "/".join(pair) in one.killed_by]
-    if all(name.startswith(SPLAT) for name in one.killed_by):
+def _named_cases(mutant: Mutant, selected: Sequence[Selection]) -> list[Selection]:
+    """A selection for each case that the Killed-By names; all cases if it names only splats."""
+    cases = [
+        (selection.suite, case.name)
+        for selection in selected
+        for case in suites.cases_of(selection)
+    ]
+    named = [pair for pair in cases if "/".join(pair) in mutant.killed_by]
+    if all(name.startswith(SPLAT) for name in mutant.killed_by):
         named = cases
     return [Selection(suite=name, cases=(case,)) for name, case in named]
 
 
 def _merged(selected: Sequence[Selection], used: set[Selection]) -> list[Selection]:
-    """The cases in use, a selection for each suite, in the suites' own order."""
-    wanted = {(one.suite, case.name) for one in used for case in suite.cases_of(one)}
-    merged = (
-        Selection(
-            suite=one.suite,
-            cases=tuple(
-                case.name for case in suite.cases_of(one) if (one.suite, case.name) in wanted
-            ),
-        )
-        for one in selected
-    )
-    return [one for one in merged if one.cases]
+    """The used cases, with one selection for each suite, in the order of `selected`."""
+    names = {
+        (selection.suite, case.name) for selection in used for case in suites.cases_of(selection)
+    }
+    merged = []
+    for selection in selected:
+        cases = (case.name for case in suites.cases_of(selection))
+        used_cases = tuple(name for name in cases if (selection.suite, name) in names)
+        if used_cases:
+            merged.append(Selection(suite=selection.suite, cases=used_cases))
+    return merged
 
 
 def mutate(
     context: Context,
-    asked: Request,
+    request: Request,
     names: Sequence[str],
     *,
     all_cases: bool,
     seeds: Sequence[int] = (),
 ) -> tuple[Mutation, Path]:
-    """Mutants by name, or all, against a target: what came out, and where it is stored.
+    """Run the named mutants (none: all) on a target; returns the result and its directory.
 
-    `asked.repeat` is for the mutants; the clean kernel is run once. With `seeds` each mutant has
-    one after the other until it is killed, and the clean kernel has the seeds that killed.
+    `request.repeat` is for the mutants; the clean kernel is run once. With `seeds` each mutant is
+    run with one seed after the other until it is killed, and the clean kernel with the seeds that
+    killed a mutant.
     """
-    mutants = choose(mutant.load_all(context.shelves.patches), names)
+    mutants = choose(mutant_patches.load_all(context.shelves.patches), names)
     check_named(mutants)
-    specs = request.specs(context, replace(asked, repeat=1))
+    specs = requests.specs(context, replace(request, repeat=1))
     version = tree.materialize(context.store, specs[0].tree).version
     planned = plan(specs, mutants, version, all_cases=all_cases)
     directory = execute.new_directory(context.store, f"mutate-{specs[0].tree.label}")
     with log.step(f"Mutating {specs[0].tree.label}: {len(mutants)} mutants") as step:
 
         def run_all(runs: Sequence[RunSpec], suffix: str = "") -> tuple[RunResult, ...]:
-            said = _reporter(step, mutants, len(runs))
-            return execute.execute(context, runs, directory, suffix=suffix, on_result=said)
+            report = _reporter(step, mutants, len(runs))
+            return execute.execute(context, runs, directory, suffix=suffix, on_result=report)
 
         if seeds:
             rows = _by_seeds(mutants, planned.trials, seeds, run_all)
@@ -241,18 +250,18 @@ def mutate(
                 for result in run_all(runs, f"-seed-{seed}")
             )
         else:
-            results = run_all((*planned.clean, *(planned.trials * asked.repeat)))
+            results = run_all((*planned.clean, *(planned.trials * request.repeat)))
             clean = results[: len(planned.clean)]
             rows = fold(mutants, results[len(planned.clean) :])
-    done = Mutation(
+    mutation = Mutation(
         label=specs[0].tree.label,
         origin=specs[0].tree.base.origin,
-        repeat=asked.repeat,
+        repeat=request.repeat,
         clean=clean,
         rows=(*rows, *planned.rows),
     )
-    write_whole(directory / FILE, _MUTATION.dump_json(done, indent=1))
-    return done, directory
+    write_whole(directory / FILE, _MUTATION.dump_json(mutation, indent=1))
+    return mutation, directory
 
 
 def _by_seeds(
@@ -261,59 +270,59 @@ def _by_seeds(
     seeds: Sequence[int],
     run_all: Callable[[Sequence[RunSpec], str], tuple[RunResult, ...]],
 ) -> tuple[Row, ...]:
-    """A row for each mutant and architecture: of the seed that killed it, or of the last."""
+    """A row for each mutant and architecture, from the seed that killed it, or from the last."""
     rows: dict[tuple[str, str], Row] = {}
     for seed in seeds:
-        left = [request.at_seed(spec, seed) for spec in trials if not _is_dead(rows, spec)]
-        if not left:
+        alive = [requests.at_seed(spec, seed) for spec in trials if not _is_killed(rows, spec)]
+        if not alive:
             break
-        for row in fold(mutants, run_all(left, f"-seed-{seed}")):
+        for row in fold(mutants, run_all(alive, f"-seed-{seed}")):
             rows[row.mutant, row.arch] = replace(row, seed=seed)
     return tuple(rows.values())
 
 
-def _is_dead(rows: dict[tuple[str, str], Row], spec: RunSpec) -> bool:
+def _is_killed(rows: dict[tuple[str, str], Row], spec: RunSpec) -> bool:
     row = rows.get((spec.request.mutant, spec.machine.arch))
     return row is not None and row.fate is Fate.KILLED
 
 
 def _clean_at(clean: Sequence[RunSpec], rows: Sequence[Row]) -> dict[int, list[RunSpec]]:
-    """By seed: the clean kernel, with the cases that have killed a mutant at that very seed."""
+    """Seed -> specs of the clean kernel, with the cases that killed a mutant with that seed."""
     killing = {(row.seed, row.arch, kill.case) for row in rows for kill in row.kills}
-    found: dict[int, list[RunSpec]] = {}
+    by_seed: dict[int, list[RunSpec]] = {}
     for seed in sorted({seed for seed, _, _ in killing}):
         for spec in clean:
-            (one,) = spec.suites
+            (selection,) = spec.suites
             cases = tuple(
                 case.name
-                for case in suite.cases_of(one)
-                if (seed, spec.machine.arch, f"{one.suite}/{case.name}") in killing
+                for case in suites.cases_of(selection)
+                if (seed, spec.machine.arch, f"{selection.suite}/{case.name}") in killing
             )
             if cases:
-                some = replace(spec, suites=(replace(one, cases=cases),))
-                found.setdefault(seed, []).append(request.at_seed(some, seed))
-    return found
+                narrowed = replace(spec, suites=(replace(selection, cases=cases),))
+                by_seed.setdefault(seed, []).append(requests.at_seed(narrowed, seed))
+    return by_seed
 
 
 def _reporter(step: log.Step, mutants: Sequence[Mutant], total: int) -> Callable[[RunResult], None]:
-    """Says what each guest has shown, as it is known."""
-    done = count(1)
+    """A function that notes the result of a guest in the log step."""
+    finished = count(1)
 
     def report(result: RunResult) -> None:
         name = result.provenance.request.mutant
-        what = f"{name} on {result.machine.arch}"
+        title = f"{name} on {result.machine.arch}"
         if name == NONE:
-            step.note(f"{what}: {result.verdict.outcome} {result.verdict.reason}")
+            step.note(f"{title}: {result.verdict.outcome} {result.verdict.reason}")
         else:
             for row in fold(mutants, [result]):
-                step.note(f"{what}: {summary(row)}")
-        step.progress(next(done), total, what)
+                step.note(f"{title}: {summary(row)}")
+        step.progress(next(finished), total, title)
 
     return report
 
 
 def summary(row: Row) -> str:
-    """`killed by stale_tlb/anon_lost_write after 0.9 s`, in one line."""
+    """One line, like `killed by stale_tlb/anon_lost_write after 0.9 s`."""
     if row.kills:
         first = min(row.kills, key=lambda kill: kill.seconds)
         return f"killed by {first.case} after {first.seconds:.1f} s"
@@ -322,7 +331,7 @@ def summary(row: Row) -> str:
 
 def fold(mutants: Sequence[Mutant], results: Sequence[RunResult]) -> tuple[Row, ...]:
     """A row for each mutant and architecture, in the mutants' order."""
-    names = {one.name: one for one in mutants}
+    names = {mutant.name: mutant for mutant in mutants}
     grouped: dict[tuple[str, str], list[RunResult]] = {}
     for result in results:
         key = (result.provenance.request.mutant, result.machine.arch)
@@ -334,28 +343,28 @@ def fold(mutants: Sequence[Mutant], results: Sequence[RunResult]) -> tuple[Row, 
     )
 
 
-def _row(broken_by: Mutant, arch: str, results: Sequence[RunResult]) -> Row:
+def _row(mutant: Mutant, arch: str, results: Sequence[RunResult]) -> Row:
     tried: dict[str, list[Kill | None]] = {}
     others, broken = [], ""
     for result in results:
-        by = killed(broken_by.killed_by, result.suites, result.splats)
-        splat = by if by and by.startswith(SPLAT) else ""
-        for one in result.suites:
-            for case in one.cases:
-                name, failed = f"{one.suite}/{case.name}", case.outcome is Outcome.FAIL
-                if splat or name in broken_by.killed_by:
+        killer = killed(mutant.killed_by, result.suites, result.splats)
+        splat = killer if killer and killer.startswith(SPLAT) else ""
+        for suite in result.suites:
+            for case in suite.cases:
+                name, failed = f"{suite.suite}/{case.name}", case.outcome is Outcome.FAIL
+                if splat or name in mutant.killed_by:
                     kill = _kill(name, case, splat or case.reason) if splat or failed else None
                     tried.setdefault(name, []).append(kill)
                 elif failed:
                     others.append(name)
-        if not by and result.verdict.outcome is not Outcome.PASS:
+        if not killer and result.verdict.outcome is not Outcome.PASS:
             broken = broken or result.verdict.reason
     if any(all(kills) for kills in tried.values()):
         fate, broken = Fate.KILLED, ""
     else:
         fate = Fate.SURVIVED if tried else Fate.BROKEN
     return Row(
-        mutant=broken_by.name,
+        mutant=mutant.name,
         arch=arch,
         fate=fate,
         reason=broken,
@@ -374,7 +383,7 @@ _MUTATION = pydantic.TypeAdapter(Mutation)
 
 
 def load(directory: Path) -> Mutation | None:
-    """The campaign stored there, if it was one."""
+    """The result stored in the directory; None if another campaign is stored there."""
     path = directory / FILE
     if not path.is_file():
         return None
@@ -382,7 +391,7 @@ def load(directory: Path) -> Mutation | None:
 
 
 def choose(mutants: tuple[Mutant, ...], names: Sequence[str]) -> tuple[Mutant, ...]:
-    """Those named, or all; ConfigError with the nearest names for what is none."""
+    """The named mutants, or all. Raises ConfigError for an unknown name."""
     for name in names:
-        mutant.check_name(mutants, name)
-    return tuple(one for one in mutants if not names or one.name in names)
+        mutant_patches.check_name(mutants, name)
+    return tuple(mutant for mutant in mutants if not names or mutant.name in names)

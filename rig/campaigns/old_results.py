@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Results of rigs until November 2026, as today's have them.
+"""Converts results that were stored until November 2026 to today's format.
 
-They had no request, and no subject: both are read from the label and from what lay around them.
-Nothing else reads a label.
+They have no request and no subject: both are made from the label and other fields. No other module
+parses a label.
 """
 
 import re
@@ -11,21 +11,26 @@ from typing import Any
 Document = dict[str, Any]
 
 MOVED = ("flavour", "mutant", "seed", "iterations", "pages")
-"""From Provenance to its Request."""
+"""Fields that moved from Provenance to its Request."""
 TREE = re.compile(r"git tree (.+), ")
-"""How `origin` begins where the base was a revision of the user's tree."""
+"""The start of `origin` if the base was a revision of the user's tree."""
+DIFFERENCES = {"not of hardware": "not judged (TCG time)"}
+"""Old values of statistics.Difference -> today's."""
 
 
 def result(document: Document) -> Document:
-    known = document["provenance"]
-    if "request" in known:
+    provenance = document["provenance"]
+    if "request" in provenance:
         return document
-    moved = {name: known[name] for name in MOVED if name in known}
-    kept = {name: value for name, value in known.items() if name not in MOVED}
-    asked = _request(known["label"], known["origin"], document["machine"]) | moved
-    asked |= {"promises": known.get("promises", ()), "unconfined": bool(known.get("unconfined"))}
-    subject = _subject(known["label"])
-    return document | {"provenance": kept | {"request": asked, "subject": subject}}
+    moved = {name: provenance[name] for name in MOVED if name in provenance}
+    kept = {name: value for name, value in provenance.items() if name not in MOVED}
+    request = _request(provenance["label"], provenance["origin"], document["machine"]) | moved
+    request |= {
+        "promises": provenance.get("promises", ()),
+        "unconfined": bool(provenance.get("unconfined")),
+    }
+    subject = _subject(provenance["label"])
+    return document | {"provenance": kept | {"request": request, "subject": subject}}
 
 
 def mutation(document: Document) -> Document:
@@ -33,6 +38,11 @@ def mutation(document: Document) -> Document:
 
 
 def comparison(document: Document) -> Document:
+    lines = [
+        line | {"difference": DIFFERENCES.get(line["difference"], line["difference"])}
+        for line in document["lines"]
+    ]
+    document = document | {"lines": lines}
     if "request" in document:
         return document
     after, before = document["after"], document["before"]
@@ -44,7 +54,7 @@ def comparison(document: Document) -> Document:
 
 
 def _target(label: str) -> str:
-    """batch@v2:3 of `below@v1 + batch@v2:3 on v6.12`."""
+    """`below@v1 + batch@v2:3 on v6.12` -> `batch@v2:3`."""
     return label.rpartition(" on ")[0].rpartition(" + ")[2] or label
 
 

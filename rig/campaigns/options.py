@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What can be asked of a run: each option once, with its name, default, help and limits.
+"""The options of a run: each one once, with its name, default, help and limits.
 
-The verbs, pytest and the user's file take their options from here, and the "run it again" lines are
-written from here. A new option is a field of What, Where or How.
+The verbs, pytest and the user's config.toml take their options from here, and the "run it again"
+commands are written from here. A new option is a field of What, Where or How.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ NUMBER_MAX = 2**63 - 1
 
 
 def option(default: Any, help: str, **facts: Any) -> Any:
-    """A field of a group. Facts: `flag` where it is not the field's name, `limits` (least, most),
+    """A field of a group. Facts: `flag` if it is not the field's name, `limits` (least, most),
     `choices`, and `off`, the flag that turns it off."""
     return field(default=default, metadata={"help": help, **facts})
 
@@ -30,9 +30,11 @@ class What:
     flavour: str = option("base", "Kernel flavour: a file of kconfigs/flavour/.")
     mutant: str = option("", "Break this rule of the kernel first.")
     each_patch: bool = option(False, "Build after every patch; run after the last.")
-    after: tuple[str, ...] = option((), "With --each-patch: run after these too: 1,3 or all.")
+    after: tuple[str, ...] = option(
+        (), "With --each-patch: also run after these patches: 1,3 or all."
+    )
     unconfined: bool = option(
-        False, "Run a series where the sandbox does not work (docs/security.md)."
+        False, "Run a series without the sandbox, where it does not work (docs/security.md)."
     )
 
 
@@ -43,16 +45,18 @@ class Where:
     arch: tuple[str, ...] = option(("x86_64",), "Architectures, comma-separated.")
     accel: str = option("auto", "auto, kvm or tcg.", choices=("auto", "kvm", "tcg"))
     schedule: str = option(
-        "live", "live, or seeded: the same to the byte for a seed.", choices=("live", "seeded")
+        "live",
+        "live, or seeded: the same seed gives the same run, byte for byte.",
+        choices=("live", "seeded"),
     )
     # The suites keep one CPU for reclaim and need at least one more to race with it; the kernels
     # are built for 8.
-    cpus: int = option(4, "The guest's CPUs.", limits=(2, 8))
-    memory: int = option(1024, "The guest's memory, MiB.", limits=(512, 65536))
+    cpus: int = option(4, "CPUs of the guest.", limits=(2, 8))
+    memory: int = option(1024, "Memory of the guest, MiB.", limits=(512, 65536))
     zram: int = option(512, "Swap on zram, MiB.", limits=(0, 65536))
     swap_disk: int = option(256, "Swap on a virtio disk, MiB.", limits=(0, 65536))
     lru_gen: bool | None = option(
-        None, "MGLRU or the classic LRU [default: the kernel's].", off="--no-lru-gen"
+        None, "MGLRU, or the classic LRU [default: the kernel's choice].", off="--no-lru-gen"
     )
 
 
@@ -74,7 +78,9 @@ class How:
         (), "Cases that this kernel must pass, whatever its version.", flag="--promise"
     )
     seed: int = option(
-        1, "Seed of the programs; with --schedule seeded, of everything.", limits=(0, NUMBER_MAX)
+        1,
+        "Seed of the suites' programs; with --schedule seeded, of the whole guest.",
+        limits=(0, NUMBER_MAX),
     )
     iterations: int = option(
         0, "Iterations of every case [default: the case's own].", limits=(0, 10**9)
@@ -87,20 +93,20 @@ class How:
 
 @dataclass(frozen=True, kw_only=True)
 class Request(What, Where, How):
-    """Everything that is asked for, in the user's words; the names in it may not exist."""
+    """All options, as the user wrote them; the names in it are not checked yet."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Option:
-    """One field of a group, as the faces need it."""
+    """One field of a group, as the command line, pytest and config.toml need it."""
 
     name: str
     group: str
     """The group's docstring, which is its heading in `--help`."""
     kind: type
-    """Of one value: str, int, bool or Path."""
+    """The type of one value: str, int, bool or Path."""
     several: bool
-    """Comma-separated."""
+    """It takes a comma-separated list."""
     default: Any
     help: str
     flag: str
@@ -109,15 +115,15 @@ class Option:
     choices: tuple[str, ...]
 
     def parsed(self, value: Any) -> Any:
-        """The field's value, from what a command line or a file has."""
+        """The field's value, from the text of a command line or a file."""
         return comma(value) if self.several and isinstance(value, str) else value
 
     def written(self, value: Any) -> Any:
-        """The opposite: a field's value as a command line or a file has it."""
+        """The opposite: the text of a command line or a file, from the field's value."""
         return ",".join(value) if self.several else value
 
     def words(self, value: Any) -> list[str]:
-        """What a command needs to have it so: nothing where that is the default."""
+        """The arguments that set this value; none if it is the default."""
         if value == self.default:
             return []
         if self.kind is bool:
@@ -126,7 +132,7 @@ class Option:
 
 
 def comma(text: str) -> tuple[str, ...]:
-    """A comma-separated option."""
+    """The items of a comma-separated text."""
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
@@ -156,11 +162,11 @@ def _options() -> dict[str, Option]:
 
 
 OPTIONS = _options()
-"""Field -> option, in the order in which `--help` and a command line have them."""
+"""Field -> option, in the order of `--help` and of the commands that the rig writes."""
 
 
 def command(request: Request, verb: str = "run", *, without: tuple[str, ...] = ()) -> list[str]:
-    """The command that asks for this: its options that are not the default, nor in `without`."""
+    """The command line for this request: all options that are not the default or in `without`."""
     words = ["rig", verb, request.target]
     for name, entry in OPTIONS.items():
         if name not in without:

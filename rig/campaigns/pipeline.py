@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`RunSpec` -> `RunResult`: the one pipeline. Everything else generates specs and folds results.
+"""`RunSpec` -> `RunResult`: the only pipeline. The campaigns make specs and combine results.
 
-series -> tree -> build -> boot -> suite -> verdict; stored under the store's `runs/` with all that
-is needed to explain it a year later.
+series -> tree -> build -> boot -> suite -> verdict. The result goes to the store's `runs/`, with
+everything that is needed to explain it a year later.
 """
 
 import shlex
@@ -28,8 +28,9 @@ from rig.guest.boot import Guest
 from rig.guest.console import Splat, scan
 from rig.guest.qemu import Machine, Seeded
 from rig.guest.software import Software
-from rig.kernel import kbuild, mutant, tree, weave
+from rig.kernel import kbuild, tree, weave
 from rig.kernel.kbuild import BuildSpec, KernelBuild
+from rig.kernel.mutant import load_all as load_mutants
 from rig.store import host_trouble
 from rig.suites import suite
 from rig.suites.suite import Case, Selection, Suite
@@ -37,76 +38,78 @@ from rig.verdict import ktap
 from rig.verdict.rules import CaseResult, Outcome, SuiteResult, Trouble, Verdict, conclude, judge
 
 TOP = "top.eml"
-"""Beside a result: the cover letter, or the first patch, of the series that was run."""
+"""File beside a result: the cover letter of the series, or its first patch."""
 
 
 def build_spec(context: Context, spec: RunSpec) -> BuildSpec:
-    """The tree, instrumented if a mutant is wanted, with the configuration all suites share."""
-    made = tree.materialize(context.store, spec.tree)
+    """The tree, instrumented if a mutant is requested, and the kernel configuration."""
+    source = tree.materialize(context.store, spec.tree)
     if spec.request.mutant:
-        mutants = mutant.load_all(context.shelves.patches)
-        # mutant.NONE is the name of none of them.
-        chosen = [one for one in mutants if one.name == spec.request.mutant]
-        if why := "".join(one.absent(made.version) for one in chosen):
-            raise ConfigError(f"{spec.request.mutant} is no mutant of {made.label}: {why}")
-        made = weave.instrument(context.store, made, mutants)
-    # Every suite's fragment, whichever suites run: one kernel serves them all.
-    extra = tuple(known.config for known in suite.known().values())
+        mutants = load_mutants(context.shelves.patches)
+        # mutant.NONE, the clean kernel in the instrumented build, is not one of them.
+        named = [mutant for mutant in mutants if mutant.name == spec.request.mutant]
+        if reason := "".join(mutant.absent(source.version) for mutant in named):
+            raise ConfigError(
+                f"mutant {spec.request.mutant} does not apply to {source.label}: {reason}"
+            )
+        source = weave.instrument(context.store, source, mutants)
+    # The fragments of all suites, whichever suites run: one kernel is enough for all of them.
+    extra = tuple(known_suite.config for known_suite in suite.known().values())
     config = kbuild.fragments(
         context.shelves.kconfigs, arches.pick(spec.machine.arch), spec.request.flavour, extra
     )
-    return BuildSpec(tree=made, config=config, unconfined=spec.request.unconfined)
+    return BuildSpec(tree=source, config=config, unconfined=spec.request.unconfined)
 
 
 def prepare(context: Context, spec: RunSpec) -> Prepared:
-    """Tree, kernel, image and programs, each made unless it is there."""
+    """Make the tree, kernel, image and programs, unless the store has them."""
     arch = arches.pick(spec.machine.arch)
-    wanted = build_spec(context, spec)
-    built = _build(context, spec, wanted)
+    to_build = build_spec(context, spec)
+    kernel = _build(context, spec, to_build)
     rootfs = image.build(context.store, context.shelves.images, spec.image, arch)
-    chosen = [suite.pick(selection.suite) for selection in spec.suites]
-    programs = {one.name: one.programs(context.store, one, wanted) for one in chosen}
-    known = replace(
+    selected = [suite.pick(selection.suite) for selection in spec.suites]
+    programs = {entry.name: entry.programs(context.store, entry, to_build) for entry in selected}
+    origin = replace(
         provenance(spec),
-        commit=wanted.tree.commit,
-        tree=wanted.tree.tree,
-        build=built.digest,
-        release=built.release,
+        commit=to_build.tree.commit,
+        tree=to_build.tree.tree,
+        build=kernel.digest,
+        release=kernel.release,
         image=rootfs.parent.name,
         programs=tuple((name, paths[0].parent.name) for name, paths in programs.items()),
         qemu=accel.qemu_version(arch),
     )
     software = Software(
-        kernel=built.image,
+        kernel=kernel.image,
         initrd=(rootfs, guest_programs.pack(tuple(chain.from_iterable(programs.values())))),
         data_disk=image.data_disk(context.store),
         steady=preload.library(context.store)
         if isinstance(spec.machine.schedule, Seeded)
         else None,
-        unconfined=wanted.may_escape,
+        unconfined=to_build.may_escape,
     )
     return Prepared(
         spec=spec,
-        build=built,
+        build=kernel,
         software=software,
-        provenance=known,
+        provenance=origin,
         checkpatch=each_patch.checkpatch(
             context.store, spec.step, unconfined=spec.request.unconfined
         ),
     )
 
 
-def _build(context: Context, spec: RunSpec, wanted: BuildSpec) -> KernelBuild:
+def _build(context: Context, spec: RunSpec, to_build: BuildSpec) -> KernelBuild:
     if spec.step is not None:
         before = build_spec(context, replace(spec, tree=spec.step.before))
-        return each_patch.build(context.store, wanted, before, spec.step)
+        return each_patch.build(context.store, to_build, before, spec.step)
     try:
-        return kbuild.build(context.store, wanted)
+        return kbuild.build(context.store, to_build)
     except BuildError as error:
         if not spec.request.mutant:
             raise
         raise weave.blame(
-            context.store, wanted.tree, mutant.load_all(context.shelves.patches), error
+            context.store, to_build.tree, load_mutants(context.shelves.patches), error
         ) from error
 
 
@@ -119,7 +122,7 @@ def machine_of(spec: RunSpec) -> Machine:
 
 
 def built(prepared: Prepared, directory: Path) -> RunResult:
-    """The result of a spec that is not to be booted: rule 1, it proves nothing of the kernel."""
+    """The result of a spec that is only built: SKIP, as no case was run (outcome rule 1)."""
     explain(prepared, directory)
     return RunResult(
         machine=prepared.spec.machine,
@@ -132,7 +135,7 @@ def built(prepared: Prepared, directory: Path) -> RunResult:
 
 
 def execute(prepared: Prepared, directory: Path) -> RunResult:
-    """Boot the guest, run the suites, judge. A RigError of the guest becomes the verdict."""
+    """Boot the guest, run the suites, judge. A RigError on the way becomes the verdict."""
     spec, began = prepared.spec, time.monotonic()
     suites: list[SuiteResult] = []
     trouble, detail, boot_seconds = None, "", 0.0
@@ -143,13 +146,13 @@ def execute(prepared: Prepared, directory: Path) -> RunResult:
                 for selection in spec.suites:
                     _run_seeded(prepared, selection, directory, suites)
             else:
-                with boot.boot(machine_of(spec), prepared.software, directory) as up:
-                    boot_seconds = up.boot_seconds
-                    check_mutant(up.console.text(), spec)
+                with boot.boot(machine_of(spec), prepared.software, directory) as guest:
+                    boot_seconds = guest.boot_seconds
+                    check_mutant(guest.console.text(), spec)
                     for selection in spec.suites:
-                        _run_suite(up, selection, spec, suites)
-                if up.lost:
-                    raise up.lost
+                        _run_suite(guest, selection, spec, suites)
+                if guest.lost:
+                    raise guest.lost
     except RigError as error:
         trouble, detail = Trouble.of(error), error.detail
     return finish(
@@ -173,7 +176,7 @@ def finish(
     boot_seconds: float,
     began: float,
 ) -> RunResult:
-    """The result, once the guest is gone and its console complete; `began` is monotonic."""
+    """The result of a run whose guest has ended: its console is complete. `began` is monotonic."""
     arch = arches.pick(prepared.spec.machine.arch)
     splats = symbolize.look_up(arch, prepared.build.directory, _console(directory))
     seconds = time.monotonic() - began
@@ -197,95 +200,101 @@ def now() -> str:
 
 
 def check_mutant(console: str, spec: RunSpec) -> None:
-    """A run without the kernel's own word that the mutant is on has tested the clean kernel."""
+    """Raise InfraError unless the kernel has printed that the requested mutant is on."""
     if spec.request.mutant and weave.says_it_is_on(spec.request.mutant) not in console:
-        raise InfraError(f"the kernel does not say that the mutant {spec.request.mutant} is on")
+        raise InfraError(f"the console does not say that mutant {spec.request.mutant} is on")
 
 
-def _run_suite(up: Guest, selection: Selection, spec: RunSpec, suites: list[SuiteResult]) -> None:
-    """Adds to `suites` what was found out, also where the rig itself fails in the middle."""
-    chosen, cases, asked = suite.pick(selection.suite), suite.cases_of(selection), spec.request
-    results: list[CaseResult] = []
+def _run_suite(
+    guest: Guest, selection: Selection, spec: RunSpec, suites: list[SuiteResult]
+) -> None:
+    """Adds the results of the cases to `suites`, also if the rig fails in the middle."""
+    request, results = spec.request, list[CaseResult]()
+    selected, cases = suite.pick(selection.suite), suite.cases_of(selection)
     try:
-        with log.step(f"{chosen.name} on {up.machine.arch}") as step:
-            for done, case in enumerate(cases):
-                step.progress(done, len(cases), case.name)
-                scaled = case.scaled(asked.iterations, asked.pages)
-                some = replace(scaled, promised=spec.promises)
-                results.append(suite.run_case(up, chosen, some, seed=asked.seed))
+        with log.step(f"{selected.name} on {guest.machine.arch}") as step:
+            for finished, case in enumerate(cases):
+                step.progress(finished, len(cases), case.name)
+                scaled = case.scaled(request.iterations, request.pages)
+                scaled = replace(scaled, promised=spec.promises)
+                results.append(suite.run_case(guest, selected, scaled, seed=request.seed))
                 step.note(f"{results[-1].outcome} {case.name} {results[-1].reason}".rstrip())
     finally:
-        suites.append(SuiteResult(suite=chosen.name, cases=tuple(results)))
+        suites.append(SuiteResult(suite=selected.name, cases=tuple(results)))
 
 
 def _run_seeded(
     prepared: Prepared, selection: Selection, directory: Path, suites: list[SuiteResult]
 ) -> None:
     """The same in the seeded schedule: a guest for each case."""
-    chosen = suite.pick(selection.suite)
+    selected = suite.pick(selection.suite)
     results: list[CaseResult] = []
     try:
         for case in suite.cases_of(selection):
-            path = directory / f"{chosen.name}.{case.name}"
-            results.append(seeded_case(prepared, chosen, case, path))
+            path = directory / f"{selected.name}.{case.name}"
+            results.append(seeded_case(prepared, selected, case, path))
     finally:
-        suites.append(SuiteResult(suite=chosen.name, cases=tuple(results)))
+        suites.append(SuiteResult(suite=selected.name, cases=tuple(results)))
 
 
 def seeded_case(
-    prepared: Prepared, chosen: Suite, case: Case, path: Path, deadline: float = seeded.DEADLINE
+    prepared: Prepared, selected: Suite, case: Case, path: Path, deadline: float = seeded.DEADLINE
 ) -> CaseResult:
-    """One case in a guest of its own; everything follows from the seed."""
+    """Run one case in a guest of its own; the seed determines everything that happens in it."""
     if case.live_only:
         return CaseResult(name=case.name, outcome=Outcome.SKIP, reason=case.live_only)
     spec = prepared.spec
-    some = replace(case.seeded(spec.request.iterations, spec.request.pages), promised=spec.promises)
-    words = suite.command(chosen, some, seed=spec.request.seed, cpus=spec.machine.cpus)
-    ran = seeded.run(machine_of(spec), prepared.software, words, path, deadline=deadline)
+    scaled = case.seeded(spec.request.iterations, spec.request.pages)
+    scaled = replace(scaled, promised=spec.promises)
+    command = suite.command(selected, scaled, seed=spec.request.seed, cpus=spec.machine.cpus)
+    run = seeded.run(machine_of(spec), prepared.software, command, path, deadline=deadline)
     console = (path / seeded.CONSOLE).read_text(errors="replace")
     check_mutant(console, spec)
-    if ran.status is None:
-        # What it died of comes first; what dying brings about may follow.
-        why = [splat.title for splat in scan(console) if splat.kind.failure]
-        reason = why[0] if why else "the guest ended before the program did"
-        said = CaseResult(name=case.name, outcome=Outcome.FAIL, reason=reason, seconds=ran.seconds)
+    if run.status is None:
+        # The first splat is the cause; later ones may be its consequences.
+        titles = [splat.title for splat in scan(console) if splat.kind.failure]
+        reason = titles[0] if titles else "guest exited before the program ended"
+        result = CaseResult(
+            name=case.name, outcome=Outcome.FAIL, reason=reason, seconds=run.seconds
+        )
     else:
-        said = judge(ktap.parse(ran.stdout), case.name, some.floors, ran.status, ran.seconds)
-    return replace(said, digest=ran.digest, command=words)
+        result = judge(ktap.parse(run.stdout), case.name, scaled.floors, run.status, run.seconds)
+    return replace(result, digest=run.digest, command=command)
 
 
 def _console(directory: Path) -> tuple[Splat, ...]:
-    """Every splat of all consoles, now that the guests are gone and nothing can follow."""
+    """The splats of all consoles. The guests have ended: nothing is written to them any more."""
     paths = sorted(directory.rglob(seeded.CONSOLE))
     return tuple(splat for path in paths for splat in scan(path.read_text(errors="replace")))
 
 
 def explain(prepared: Prepared, directory: Path) -> None:
-    """Leave beside the result what it takes to explain it later."""
+    """Store beside the result what is needed to explain it later: configuration and patches."""
     directory.mkdir(parents=True, exist_ok=True)
     shutil.copy2(prepared.build.directory / ".config", directory / "kernel.config")
     keep_series(prepared.spec, directory)
 
 
 def keep_series(spec: RunSpec, directory: Path) -> None:
-    """The patches, and the mail that an answer goes to, as they are now."""
+    """Store the patches, and the mail that `rig reply` answers, as they are now."""
     directory.mkdir(parents=True, exist_ok=True)
     series = spec.tree.series
     if series is not None:
-        whole = (*spec.tree.below, series)
-        patches = chain.from_iterable(one.patches for one in whole)
+        applied = (*spec.tree.below, series)
+        patches = chain.from_iterable(version.patches for version in applied)
         (directory / "series.mbx").write_bytes(b"".join(patch.mbox for patch in patches))
         (directory / TOP).write_bytes(series.top)
 
 
 def interact(prepared: Prepared, command: Sequence[str], out: TextIO, err: TextIO) -> int:
-    """A guest for a person: a prompt, or one command whose exit status comes back."""
+    """Boot a guest for a person: a prompt, or one command, whose exit status is returned."""
     with tempfile.TemporaryDirectory(prefix="rig-") as scratch:
-        with boot.boot(machine_of(prepared.spec), prepared.software, Path(scratch)) as up:
+        with boot.boot(machine_of(prepared.spec), prepared.software, Path(scratch)) as guest:
             if not command:
-                return up.shell()
-            ran = up.run(shlex.join(command), deadline=3600)
-            for stream, said in ((out, ran.stdout), (err, ran.stderr)):
-                # A stranger's kernel's: a file has it as it is, and a terminal obeys none of it.
-                stream.write(printable.text(said) if stream.isatty() else said)
-            return ran.status
+                return guest.shell()
+            result = guest.run(shlex.join(command), deadline=3600)
+            for stream, output in ((out, result.stdout), (err, result.stderr)):
+                # It comes from a stranger's kernel: a file gets it as it is, and a terminal gets no
+                # control characters.
+                stream.write(printable.text(output) if stream.isatty() else output)
+            return result.status

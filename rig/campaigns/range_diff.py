@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Two revisions of a series, patch against patch: git range-diff on the commits they become."""
+"""`rig diff`: compares two revisions of a series patch by patch, with git range-diff."""
 
 from dataclasses import replace
 
@@ -12,42 +12,45 @@ from rig.kernel.tree import TreeSpec
 from rig.series import model
 
 
-def diff(context: Context, asked: Request, old: str, new: str) -> str:
-    """What `git range-diff` says of two revisions of the series that is asked for.
+def diff(context: Context, request: Request, old: str, new: str) -> str:
+    """The output of `git range-diff` for two revisions of the series that the request names.
 
-    Each is on its own base, which may differ. Raises ConfigError, ApplyError.
+    Each revision is applied to its own base; the bases may differ. Raises ConfigError, ApplyError.
     """
-    if asked.tree is not None:
-        base.check_tree(asked.tree)
-    numbers = pair(model.revisions(context.shelves.patches, asked.target), old, new)
-    found = [
-        model.load(context.shelves.patches, asked.target, number, asked.base) for number in numbers
+    if request.tree is not None:
+        base.check_tree(request.tree)
+    numbers = pair(model.revisions(context.shelves.patches, request.target), old, new)
+    versions = [
+        model.load(context.shelves.patches, request.target, number, request.base)
+        for number in numbers
     ]
-    with log.step(f"Comparing {found[0].label} with {found[1].label}"):
+    with log.step(f"Comparing {versions[0].label} with {versions[1].label}"):
         ranges = []
-        for one in found:
-            below = model.beneath(context.shelves.patches, one, asked.base)
-            found_base = basefinder.base_of(
-                context.store, one, below=below, name=asked.base, tree=asked.tree
+        for version in versions:
+            below = model.beneath(context.shelves.patches, version, request.base)
+            version_base = basefinder.base_of(
+                context.store, version, below=below, name=request.base, tree=request.tree
             )
-            whole = TreeSpec(base=found_base, series=one, below=below)
+            applied = TreeSpec(base=version_base, series=version, below=below)
             ends = (
                 tree.materialize(context.store, spec)
-                for spec in (replace(whole, series=None), whole)
+                for spec in (replace(applied, series=None), applied)
             )
-            ranges.append("..".join(made.commit for made in ends))
-        words = ("-c", "diff.renames=true", "range-diff", "--no-color")
-        return git.git(*words, *ranges, cwd=git.repository(context.store)).stdout
+            ranges.append("..".join(end.commit for end in ends))
+        arguments = ("-c", "diff.renames=true", "range-diff", "--no-color")
+        return git.git(*arguments, *ranges, cwd=git.repository(context.store)).stdout
 
 
 def pair(revisions: tuple[int, ...], old: str, new: str) -> tuple[int, int]:
-    """The two that are meant: `v1 v2`, `v1` and the newest, or the newest and the one before."""
+    """The revisions to compare. Default for `new`: the newest; for `old`: the one before it."""
     if not old and len(revisions) < 2:
-        raise ConfigError("there is only one revision", hint="rig fetch --all-revisions")
+        raise ConfigError(
+            f"there is only one revision, v{revisions[0]}", hint="rig fetch --all-revisions"
+        )
     numbers = []
-    for said in (old or f"v{revisions[-2]}", new or f"v{revisions[-1]}"):
-        digits = said.removeprefix("v")
+    for revision in (old or f"v{revisions[-2]}", new or f"v{revisions[-1]}"):
+        digits = revision.removeprefix("v")
         if not (digits.isascii() and digits.isdigit()):
-            raise ConfigError(f"{said!r} is no revision", hint="a revision is like v1")
+            raise ConfigError(f"{revision!r} is not a revision", hint="write it like v1")
         numbers.append(int(digits))
     return numbers[0], numbers[1]

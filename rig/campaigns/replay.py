@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A stored seeded run once more: the same bytes, or where they part.
+"""`rig replay`: runs a stored seeded run again, and compares every byte.
 
-Everything comes from the result and the store: whoever has the same builds, image, programs and
-QEMU gets the same bytes. What the store has lost is made again, where that gives the same digests.
+Everything comes from the result and the store: with the same builds, image, programs and QEMU the
+bytes are the same. What the store no longer has is made again, if that gives the same digests.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from rig.store import Store
 from rig.verdict.rules import CaseResult
 
 FAILING = ("evidence", "ktap_result")
-"""What a program calls when it has seen a failure (rig/suites/guestlib/ktap.h)."""
+"""Functions that a program calls when it has found a failure (rig/suites/guestlib/ktap.h)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,10 +38,10 @@ class Replayed:
     identical: bool
     seconds: float
     before: str
-    """The first line that differs, as it was; "" where nothing does."""
+    """The first line that differs, in the stored run; empty if they are identical."""
     after: str
     note: str
-    """What else is not as it was: another QEMU."""
+    """Another difference that may be the cause: another QEMU. Empty if there is none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +52,7 @@ class Recorded:
     case: CaseResult
     result: RunResult
     directory: Path
-    """Where its consoles are."""
+    """The directory with its consoles."""
 
     @property
     def name(self) -> str:
@@ -60,44 +60,44 @@ class Recorded:
 
 
 def recorded(directory: Path, case: str = "") -> tuple[Recorded, ...]:
-    """The seeded cases of a stored run; ConfigError where there is none, or none of that name."""
-    found = tuple(
+    """The seeded cases of a stored run, or the case of this name. Raises ConfigError if none."""
+    cases = tuple(
         Recorded(
-            suite=one.suite,
+            suite=suite.suite,
             case=case_result,
             result=result,
-            directory=path.parent / f"{one.suite}.{case_result.name}",
+            directory=path.parent / f"{suite.suite}.{case_result.name}",
         )
         for path in sorted(directory.glob(f"*/{execute.RESULT}"))
         for result in (execute.load(path),)
-        for one in result.suites
-        for case_result in one.cases
+        for suite in result.suites
+        for case_result in suite.cases
         if case_result.digest
     )
-    if not found:
+    if not cases:
         raise ConfigError(
-            f"{directory.name} has nothing to replay: only a seeded run is the same twice",
+            f"{directory.name} has no seeded case, and only seeded cases can be replayed",
             hint="rig run … --schedule seeded --seed N",
         )
-    chosen = tuple(one for one in found if case in ("", one.name, one.case.name))
-    if not chosen:
-        names = ", ".join(dict.fromkeys(one.name for one in found))
+    named = tuple(record for record in cases if case in ("", record.name, record.case.name))
+    if not named:
+        names = ", ".join(dict.fromkeys(record.name for record in cases))
         raise ConfigError(f"{directory.name} has no case {case!r}", hint=f"it has {names}")
-    return chosen
+    return named
 
 
-def replay(store: Store, one: Recorded, directory: Path) -> Replayed:
-    """Run it again into `directory` and compare every byte of both consoles."""
-    known = one.result.provenance
-    ran = seeded.run(one.result.machine, software(store, known), one.case.command, directory)
-    before, after = _first_difference(one.directory, directory)
-    here = accel.qemu_version(arches.pick(one.result.machine.arch))
-    note = "" if here == known.qemu else f"this is {here}, it was {known.qemu}"
+def replay(store: Store, record: Recorded, directory: Path) -> Replayed:
+    """Run a case again in `directory`, and compare every byte of both consoles."""
+    origin = record.result.provenance
+    run = seeded.run(record.result.machine, software(store, origin), record.case.command, directory)
+    before, after = _first_difference(record.directory, directory)
+    qemu = accel.qemu_version(arches.pick(record.result.machine.arch))
+    note = "" if qemu == origin.qemu else f"QEMU is {qemu}; the stored run had {origin.qemu}"
     return Replayed(
-        name=one.name,
-        arch=one.result.machine.arch,
-        identical=ran.digest == one.case.digest,
-        seconds=ran.seconds,
+        name=record.name,
+        arch=record.result.machine.arch,
+        identical=run.digest == record.case.digest,
+        seconds=run.seconds,
         before=before,
         after=after,
         note=note,
@@ -106,125 +106,129 @@ def replay(store: Store, one: Recorded, directory: Path) -> Replayed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stopped:
-    """A guest that stands at the instant its program has seen the failure."""
+    """A guest that is stopped where its program found the failure."""
 
     process: proc.Popen[bytes]
     gdb: Path
-    """A script that looks at it, with gdb in the sandbox."""
+    """A script that starts gdb on it, in the sandbox."""
 
 
 @contextmanager
-def stopped(store: Store, one: Recorded, directory: Path) -> Iterator[Stopped]:
-    """The run again, as far as the failing check; its consoles are left in `directory`.
+def stopped(store: Store, record: Recorded, directory: Path) -> Iterator[Stopped]:
+    """Run the case again up to the failing check; its consoles are left in `directory`.
 
-    Raises ConfigError where the program comes to its end without having anything to say.
+    Raises ConfigError if the program ends without a failure.
     """
-    known, machine = one.result.provenance, one.result.machine
-    arch, made = arches.pick(machine.arch), software(store, known)
-    program = store.path("programs", dict(known.programs)[one.suite]) / one.suite
+    origin, machine = record.result.provenance, record.result.machine
+    arch, stored = arches.pick(machine.arch), software(store, origin)
+    program = store.path("programs", dict(origin.programs)[record.suite]) / record.suite
     with ExitStack() as stack:
         scratch = stack.enter_context(sandbox.scratch())
         own = scratch / "qemu"
         own.mkdir()
         options = ("-S", "-gdb", f"unix:{own / 'gdb'},server=on,wait=off")
-        argv, writes = stack.enter_context(
-            seeded.started(machine, made, one.case.command, directory, options, share=(own,))
+        qemu, writes = stack.enter_context(
+            seeded.started(machine, stored, record.case.command, directory, options, share=(own,))
         )
-        process = stack.enter_context(proc.spawn(argv))
+        process = stack.enter_context(proc.spawn(qemu))
         stack.callback(proc.kill, process)
         stub = gdbstub.Stub(own / "gdb", seeded.DEADLINE)
         stack.callback(stub.close)
-        with log.step(f"{one.name} on {arch.name}, as far as the failing check"):
-            there = stub.run_to(gdbstub.functions(arch, program, FAILING))
-        _same_so_far(one, writes, directory)
-        if not there:
-            raise ConfigError(f"{one.name} has nothing to stop at: it does not fail")
+        with log.step(f"{record.name} on {arch.name}, up to the failing check"):
+            reached = stub.run_to(gdbstub.functions(arch, program, FAILING))
+        _same_so_far(record, writes, directory)
+        if not reached:
+            raise ConfigError(
+                f"{record.name} does not fail: there is no check for --gdb to stop at",
+                hint="--case NAME of a case that fails",
+            )
         stub.close()
         gdb = "gdb-multiarch" if proc.which("gdb-multiarch") else "gdb"
-        vmlinux = store.path("builds", known.build) / "vmlinux"
-        words = (f"target remote {own / 'gdb'}", f"add-symbol-file {program}")
-        # Or it asks whether the program's symbols are wanted.
-        asked = [
+        vmlinux = store.path("builds", origin.build) / "vmlinux"
+        gdb_commands = (f"target remote {own / 'gdb'}", f"add-symbol-file {program}")
+        # Without `confirm off` gdb asks whether to load the program's symbols.
+        argv = [
             gdb,
             "-iex",
             "set confirm off",
             str(vmlinux),
-            *(part for word in words for part in ("-ex", word)),
+            *(part for text in gdb_commands for part in ("-ex", text)),
         ]
         box = Box(read=(vmlinux, program), write=(own,), terminal=True)
-        boxed = sandbox.command(asked, box, unconfined=made.unconfined)
+        boxed = sandbox.command(argv, box, unconfined=stored.unconfined)
         script = scratch / "gdb"
         script.write_text(f"#!/bin/sh\nexec {proc.paste(boxed)}\n")
         script.chmod(0o755)
         yield Stopped(process=process, gdb=script)
 
 
-def _same_so_far(one: Recorded, writes: Path, directory: Path) -> None:
-    """Raise InfraError unless all that was said by now was said then."""
+def _same_so_far(record: Recorded, writes: Path, directory: Path) -> None:
+    """Raise InfraError unless the output is the beginning of the stored output."""
     for name in (seeded.CONSOLE, seeded.ANSWER):
         sandbox.take(writes, name, directory / name, seeded.MOST[name])
-        if not (one.directory / name).read_bytes().startswith((directory / name).read_bytes()):
-            before, after = _first_difference(one.directory, directory)
+        if not (record.directory / name).read_bytes().startswith((directory / name).read_bytes()):
+            before, after = _first_difference(record.directory, directory)
             raise InfraError(
-                f"{one.name} went another way than it did", detail=f"was: {before}\nis:  {after}"
+                f"{record.name} does not run as it did: its output differs from the stored one",
+                detail=f"was: {before}\nis:  {after}",
             )
 
 
-def restore(context: Context, one: Recorded) -> None:
-    """Make again what the context.store no longer has of that run.
+def restore(context: Context, record: Recorded) -> None:
+    """Make again what the store no longer has of the case's run.
 
-    Raises ConfigError where today's inputs make something else.
+    Raises ConfigError if today's inputs give other digests.
     """
-    known = one.result.provenance
-    absent = [what for what, kind, digest in _parts(known) if not context.store.find(kind, digest)]
+    origin = record.result.provenance
+    absent = [name for name, kind, digest in _parts(origin) if not context.store.find(kind, digest)]
     if not absent:
         return
-    # The tree as a whole: it is run once, whatever the campaign did with it.
-    asked = replace(
-        known.request,
-        arch=(one.result.machine.arch,),
-        suites=tuple(name for name, _ in known.programs),
+    # One run of the whole tree is enough, also for a campaign of many runs.
+    rerun = replace(
+        origin.request,
+        arch=(record.result.machine.arch,),
+        suites=tuple(name for name, _ in origin.programs),
         cases=(),
         each_patch=False,
         after=(),
         repeat=1,
-        unconfined=bool(known.unconfined),
+        unconfined=bool(origin.unconfined),
     )
-    with log.step(f"Making the {', '.join(absent)} of {one.directory.parent.parent.name} again"):
-        (spec,) = request.specs(context, asked)
-        made = pipeline.prepare(context, spec).provenance
-    others = [part[0] for part in _parts(known) if part not in _parts(made)]
-    if others:
+    with log.step(f"Making the {', '.join(absent)} of {record.directory.parent.parent.name} again"):
+        (spec,) = request.specs(context, rerun)
+        remade = pipeline.prepare(context, spec).provenance
+    changed = [part[0] for part in _parts(origin) if part not in _parts(remade)]
+    if changed:
         raise ConfigError(
-            f"the context.store no longer has the {', '.join(absent)} of that run, and today's "
-            f"{', '.join(others)} would be another",
-            hint="the rig's checkout, the series or the compiler has changed since; with those of "
-            "then it is made again",
+            f"the store no longer has the {', '.join(absent)} of this run, and the "
+            f"{', '.join(changed)} made today has another digest",
+            hint="the rig, the series or the compiler has changed since; go back to the versions "
+            "of that time",
         )
 
 
-def _parts(known: Provenance) -> tuple[tuple[str, str, str], ...]:
-    """What a run was made of: its name, where in the store it is, its digest."""
-    programs = ((f"program {name}", "programs", digest) for name, digest in known.programs)
-    return (("kernel", "builds", known.build), ("image", "images", known.image), *programs)
+def _parts(origin: Provenance) -> tuple[tuple[str, str, str], ...]:
+    """(name, kind in the store, digest) of everything that a run used."""
+    programs = ((f"program {name}", "programs", digest) for name, digest in origin.programs)
+    return (("kernel", "builds", origin.build), ("image", "images", origin.image), *programs)
 
 
-def software(store: Store, known: Provenance) -> Software:
-    """What a stored run was made of, from the store by its digests."""
-    kernel = store.path("builds", known.build) / store.manifest("builds", known.build)["image"]
-    programs = tuple(store.path("programs", digest) / name for name, digest in known.programs)
-    image = store.path("images", known.image) / "rootfs.cpio"
+def software(store: Store, origin: Provenance) -> Software:
+    """The software of a stored run, found in the store by its digests."""
+    kernel = store.path("builds", origin.build) / store.manifest("builds", origin.build)["image"]
+    programs = tuple(store.path("programs", digest) / name for name, digest in origin.programs)
+    image = store.path("images", origin.image) / "rootfs.cpio"
     initrd = (image, guest_programs.pack(programs))
     return Software(
         kernel=kernel,
         initrd=initrd,
         steady=preload.library(store),
-        unconfined=bool(known.unconfined),
+        unconfined=bool(origin.unconfined),
     )
 
 
 def _first_difference(old: Path, new: Path) -> tuple[str, str]:
-    """The first line of the consoles that is not the same: as it was, and as it is."""
+    """The first line of the consoles that differs: the old one and the new one."""
     for name in (seeded.CONSOLE, seeded.ANSWER):
         was, now = ((path / name).read_bytes().split(b"\n") for path in (old, new))
         for number in range(max(len(was), len(now))):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What somebody asked for, in their words -> `RunSpec`s; names are checked before work begins."""
+"""`Request` (the user's options) -> `RunSpec`s; names and numbers are checked first."""
 
 import re
 from collections.abc import Iterator
@@ -26,33 +26,33 @@ from rig.shelves import Shelves
 from rig.store import Store
 from rig.suites import suite
 
-SEVERAL = r"v\d+(,v\d+)*"
-"""Revisions: v1, or v1,v2."""
+REVISIONS = r"v\d+(,v\d+)*"
+"""v1, or v1,v2."""
 
 
 def fetched(shelves: Shelves, request: Request) -> Request:
-    """A series that is a mail still is put on the shelf first, unless it is there.
+    """If the target is a message-id, fetch the series into patches/, unless it is there already.
 
-    What the user's tree or the shelf has is no mail, though it may look like one.
+    A revision of the user's tree is not fetched, though its name may look like a message-id.
     """
-    if not (named := target.message(request.target)):
+    if not (message_id := target.message(request.target)):
         return request
     if request.tree is not None:
         base.check_tree(request.tree)
-    if _is_revision(request):
+    if _is_tree_revision(request):
         return request
     _check_revision(shelves, request.target)
-    if not (there := model.by_message_id(shelves.patches, named)):
-        found = fetch.fetch(shelves.patches, request.target).series[-1]
-        return replace(request, target=found.label)
-    found, variant = there
+    if not (match := model.by_message_id(shelves.patches, message_id)):
+        series = fetch.fetch(shelves.patches, request.target).series[-1]
+        return replace(request, target=series.label)
+    series, variant = match
     if variant and request.base not in ("", variant):
-        log.note(f"{named} is {found.label} for {variant}, and {request.base} is asked for")
-    return replace(request, target=found.label, base=request.base or variant)
+        log.note(f"{message_id} is {series.label} for base {variant}, but --base is {request.base}")
+    return replace(request, target=series.label, base=request.base or variant)
 
 
 def check(shelves: Shelves, request: Request) -> None:
-    """Raise ConfigError for any name or number that is not there, with the nearest that are."""
+    """Raise ConfigError for an unknown name or a wrong number; the hint has names that exist."""
     if not request.arch:
         raise ConfigError("no architecture is named", hint=f"known: {', '.join(arches.known())}")
     for name in request.arch:
@@ -67,35 +67,39 @@ def check(shelves: Shelves, request: Request) -> None:
         if entry.choices and (value := getattr(request, name)) not in entry.choices:
             raise unknown(f"value of {entry.flag}", value, entry.choices)
     if request.after and not request.each_patch:
-        raise ConfigError("--after is for --each-patch", hint="--each-patch --after 1,3")
+        raise ConfigError("--after needs --each-patch", hint="--each-patch --after 1,3")
     if request.schedule == "seeded" and request.accel == Accel.KVM:
-        raise ConfigError("the seeded schedule is TCG's: KVM's CPUs cannot be made to take turns")
+        raise ConfigError(
+            "--schedule seeded needs TCG: with --accel kvm the CPUs cannot run in turn",
+            hint="leave out --accel",
+        )
     _check_numbers(request)
     _check_target(shelves, request)
 
 
 def specs(context: Context, request: Request) -> tuple[RunSpec, ...]:
-    """A spec for each repetition and architecture; ConfigError before the first long step."""
-    for one in (asked := revisions(request)):
-        check(context.shelves, one)
-    plain = tuple(spec for one in asked for spec in _specs(context, one))
+    """A spec for each repetition and architecture. Raises ConfigError before any long step."""
+    requests = revisions(request)
+    for revision in requests:
+        check(context.shelves, revision)
+    single = tuple(spec for revision in requests for spec in _specs(context, revision))
     if request.each_patch:
-        plain = tuple(one for spec in plain for one in _each_patch(spec, request.after))
-    return plain * request.repeat
+        single = tuple(step for spec in single for step in _each_patch(spec, request.after))
+    return single * request.repeat
 
 
 def revisions(request: Request) -> tuple[Request, ...]:
-    """A request for each revision: of `batch@v1,v2` two."""
-    name, _, several = request.target.partition("@")
-    if "," not in several or not re.fullmatch(SEVERAL, several):
+    """A request for each revision: two for `batch@v1,v2`."""
+    name, _, listed = request.target.partition("@")
+    if "," not in listed or not re.fullmatch(REVISIONS, listed):
         return (request,)
-    numbers = dict.fromkeys(several.split(","))
+    numbers = dict.fromkeys(listed.split(","))
     return tuple(replace(request, target=f"{name}@{number}") for number in numbers)
 
 
 def _specs(context: Context, request: Request) -> Iterator[RunSpec]:
     tree = tree_spec(context, request)
-    suite.check_promises(tree.promises)  # those of what is below as well
+    suite.check_promises(tree.promises)  # also those of the series below this one
     for name in _architectures(request):
         yield RunSpec(
             request=_pinned(request, tree),
@@ -107,17 +111,17 @@ def _specs(context: Context, request: Request) -> Iterator[RunSpec]:
 
 
 def _pinned(request: Request, tree: TreeSpec) -> Request:
-    """What gives the same again when the shelf has a newer revision."""
+    """The request with its revision and base: the same run, also when patches/ has a newer one."""
     if tree.series is None:
         return request
-    shelved = not target.parse(request.target).file
+    in_patches = not target.parse(request.target).file
     upto = "" if tree.upto is None else f":{tree.upto}"
-    named = f"{tree.series.label}{upto}" if shelved else request.target
-    return replace(request, target=named, base=tree.base.name)
+    pinned = f"{tree.series.label}{upto}" if in_patches else request.target
+    return replace(request, target=pinned, base=tree.base.name)
 
 
 def at_seed(spec: RunSpec, seed: int) -> RunSpec:
-    """The spec in the seeded schedule, with that seed."""
+    """The spec in the seeded schedule, with this seed."""
     machine = replace(spec.machine, schedule=Seeded(seed=seed))
     return replace(spec.but(seed=seed, schedule="seeded"), machine=machine)
 
@@ -135,10 +139,11 @@ def _each_patch(spec: RunSpec, after: tuple[str, ...]) -> Iterator[RunSpec]:
 
 
 def build(context: Context, request: Request) -> tuple[KernelBuild, ...]:
-    """The kernel of a target for each architecture. No QEMU is needed: TCG in name."""
+    """The kernel of a target for each architecture. QEMU need not be installed."""
     check(context.shelves, request)
     tree = tree_spec(context, request)
     specs = (
+        # The machine is not booted: TCG is there because the field needs a value.
         RunSpec(request=request, tree=tree, machine=Machine(arch=name, accel=Accel.TCG))
         for name in _architectures(request)
     )
@@ -146,7 +151,7 @@ def build(context: Context, request: Request) -> tuple[KernelBuild, ...]:
 
 
 def _architectures(request: Request) -> tuple[str, ...]:
-    """By their own names, each once."""
+    """The requested architectures by their own names, without duplicates."""
     return tuple(dict.fromkeys(arches.pick(name).name for name in request.arch))
 
 
@@ -154,39 +159,39 @@ def _check_target(shelves: Shelves, request: Request) -> None:
     if request.tree is not None:
         base.check_tree(request.tree)
     is_series = names_a_series(shelves, request.target)
-    if not is_series and not _is_revision(request):
+    if not is_series and not _is_tree_revision(request):
         _check_revision(shelves, request.target)
     if request.tree is None or is_series:
-        wanted = target.parse(request.target)
-        if not wanted.base:
-            found = _series(shelves, wanted, request.base)
-            found.first(1 if wanted.upto is None else wanted.upto)
-            suite.check_promises(found.promises)
-    if is_series and not request.unconfined and (why := sandbox.broken()):
-        raise sandbox.refusal(why)
+        parsed = target.parse(request.target)
+        if not parsed.base:
+            series = _series(shelves, parsed, request.base)
+            series.first(1 if parsed.upto is None else parsed.upto)
+            suite.check_promises(series.promises)
+    if is_series and not request.unconfined and (reason := sandbox.broken()):
+        raise sandbox.refusal(reason)
     if request.base and not is_series:
         raise ConfigError(
-            f"--base {request.base} is what a series is applied to, and {request.target} is none",
+            f"--base {request.base} is for a series, and {request.target} is not a series",
             hint=f"rig run {request.base}, or SERIES --base {request.base}",
         )
 
 
-def _is_revision(request: Request) -> bool:
-    """Of the user's tree."""
+def _is_tree_revision(request: Request) -> bool:
+    """Whether the target is a revision of the user's tree."""
     return request.tree is not None and bool(base.commit_of(request.tree, request.target))
 
 
 def _check_revision(shelves: Shelves, text: str) -> None:
-    """What stands behind a series' name and an @ is a revision of it, and nothing else."""
-    name, at, said = text.partition("@")
-    wanted = said.partition(":")[0]
-    if not at or re.fullmatch(SEVERAL, wanted) or target.FILE.fullmatch(text):
+    """Raise ConfigError for SERIES@TEXT of a known series if TEXT is no list of revisions."""
+    name, at, suffix = text.partition("@")
+    revision = suffix.partition(":")[0]
+    if not at or re.fullmatch(REVISIONS, revision) or target.FILE.fullmatch(text):
         return
     if name in model.names(shelves.patches):
-        known = (f"v{number}" for number in model.revisions(shelves.patches, name))
+        existing = (f"v{number}" for number in model.revisions(shelves.patches, name))
         raise ConfigError(
-            f"there is no revision of {name} named {wanted!r}",
-            hint=f"its revisions: {', '.join(known)}",
+            f"{name} has no revision {revision!r}",
+            hint=f"its revisions: {', '.join(existing)}",
         )
 
 
@@ -196,15 +201,16 @@ def _check_numbers(request: Request) -> None:
         if entry.limits and not least <= (value := getattr(request, name)) <= most:
             raise ConfigError(f"{entry.flag} {value} is out of range", hint=f"{least} to {most}")
     if request.pages % suite.PAGES_STEP:
-        raise ConfigError(f"--pages {request.pages} is no multiple of {suite.PAGES_STEP}")
+        raise ConfigError(f"--pages {request.pages} is not a multiple of {suite.PAGES_STEP}")
     if not request.zram and not request.swap_disk:
         raise ConfigError(
-            "a guest without swap has nowhere to reclaim to", hint="--zram or --swap-disk"
+            "with --zram 0 and --swap-disk 0 the guest has no swap, and reclaim needs swap",
+            hint="leave out one of the two",
         )
 
 
 def _machine(store: Store, request: Request, arch: str) -> Machine:
-    known = arches.pick(arch)
+    facts = arches.pick(arch)
     if request.schedule == "seeded":
         return Machine(
             arch=arch,
@@ -215,12 +221,12 @@ def _machine(store: Store, request: Request, arch: str) -> Machine:
             lru_gen=request.lru_gen,
             schedule=Seeded(seed=request.seed),
         )
-    chosen = accel.choose(store, known, request.accel)
+    accelerator = accel.choose(store, facts, request.accel)
     cpuinfo = Path("/proc/cpuinfo").read_text()
     return Machine(
         arch=arch,
-        accel=chosen,
-        cmdline=known.tcg_cmdline(cpuinfo) if chosen is Accel.TCG else (),
+        accel=accelerator,
+        cmdline=facts.tcg_cmdline(cpuinfo) if accelerator is Accel.TCG else (),
         cpus=request.cpus,
         memory=request.memory,
         swap=Swap(zram=request.zram, disk=request.swap_disk),
@@ -229,49 +235,50 @@ def _machine(store: Store, request: Request, arch: str) -> Machine:
 
 
 def tree_spec(context: Context, request: Request) -> TreeSpec:
-    """The base and the series a target means; the base is fetched if need be."""
+    """The base and the series of a target. Fetches the base if the store does not have it."""
     if request.tree is not None and not names_a_series(context.shelves, request.target):
         return TreeSpec(base=base.resolve(context.store, request.target, tree=request.tree))
-    wanted = target.parse(request.target)
-    if wanted.base:
-        return TreeSpec(base=base.resolve(context.store, request.base or wanted.base))
-    found = _series(context.shelves, wanted, request.base)
-    below = model.beneath(context.shelves.patches, found, request.base)
+    parsed = target.parse(request.target)
+    if parsed.base:
+        return TreeSpec(base=base.resolve(context.store, request.base or parsed.base))
+    series = _series(context.shelves, parsed, request.base)
+    below = model.beneath(context.shelves.patches, series, request.base)
     return TreeSpec(
         base=basefinder.base_of(
-            context.store, found, below=below, name=request.base, tree=request.tree
+            context.store, series, below=below, name=request.base, tree=request.tree
         ),
-        series=found,
+        series=series,
         below=below,
-        upto=wanted.upto,
+        upto=parsed.upto,
     )
 
 
-def _revision_here(name: str) -> ConfigError:
+def _tree_missing(name: str) -> ConfigError:
     return ConfigError(
-        f"there is no series named {name!r}, but this directory's git tree has such a revision",
-        hint="--tree . tests it",
+        f"there is no series named {name!r}, but the git tree in this directory has such a"
+        " revision",
+        hint="add --tree . to test it",
     )
 
 
 def names_a_series(shelves: Shelves, text: str) -> bool:
     try:
-        wanted = target.parse(text)
+        parsed = target.parse(text)
     except ConfigError:
         return False
-    if wanted.file is not None:  # or a branch that is named like one: mm/fixes
-        return wanted.file.suffix in (".mbx", ".mbox", ".patch") or wanted.file.is_file()
-    return wanted.series in model.names(shelves.patches)
+    if parsed.file is not None:  # or a branch whose name looks like a path: mm/fixes
+        return parsed.file.suffix in (".mbx", ".mbox", ".patch") or parsed.file.is_file()
+    return parsed.series in model.names(shelves.patches)
 
 
-def _series(shelves: Shelves, wanted: Target, base_name: str) -> SeriesVersion:
-    if wanted.file is not None:
-        if not wanted.file.exists() and base.commit_of(Path(), str(wanted.file)):
-            raise _revision_here(str(wanted.file))
-        return model.read(wanted.file)
-    known = model.names(shelves.patches)
-    if wanted.series not in known:
-        if base.commit_of(Path(), wanted.series):
-            raise _revision_here(wanted.series)
-        raise unknown("series", wanted.series, (*known, base.DEFAULT))
-    return model.load(shelves.patches, wanted.series, wanted.revision, base_name)
+def _series(shelves: Shelves, parsed: Target, base_name: str) -> SeriesVersion:
+    if parsed.file is not None:
+        if not parsed.file.exists() and base.commit_of(Path(), str(parsed.file)):
+            raise _tree_missing(str(parsed.file))
+        return model.read(parsed.file)
+    names = model.names(shelves.patches)
+    if parsed.series not in names:
+        if base.commit_of(Path(), parsed.series):
+            raise _tree_missing(parsed.series)
+        raise unknown("series", parsed.series, (*names, base.DEFAULT))
+    return model.load(shelves.patches, parsed.series, parsed.revision, base_name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is asked of a run, and what comes back."""
+"""`RunSpec`, the input of a run, and `RunResult`, what it returns and stores."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +19,7 @@ from rig.verdict.rules import SuiteResult, Verdict
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunSpec:
     request: Request
-    """What was asked for, of one revision; of several architectures it may be."""
+    """The user's request, with one revision. It may name several architectures."""
     tree: TreeSpec
     machine: Machine
     image: str = "test"
@@ -27,25 +27,25 @@ class RunSpec:
     promises: tuple[str, ...] = ()
     """Cases that the kernel must pass, whatever its version: the request's and the series'."""
     boot: bool = True
-    """Or it is only built."""
+    """False: it is only built."""
     step: each_patch.Step | None = None
-    """Where a patch is looked at by itself."""
+    """With --each-patch: the patch that is checked."""
 
     def but(self, **options: Any) -> "RunSpec":
-        """The spec with other options of its request: mutant, seed, iterations, pages, ..."""
+        """A copy with these options of its request replaced: mutant, seed, iterations, pages, …"""
         return replace(self, request=replace(self.request, **options))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Provenance:
-    """Where a result comes from: what was asked for, and the digests of what it was made of."""
+    """The origin of a result: the request, and the digests of everything that was used."""
 
     request: Request
     subject: Subject
     label: str
-    """The subject, for people."""
+    """The subject as text for people."""
     origin: str
-    """Where the base comes from, for people."""
+    """The source of the base, as text for people."""
     commit: str = ""
     tree: str = ""
     build: str = ""
@@ -56,7 +56,7 @@ class Provenance:
     promises: tuple[str, ...] = ()
     """The request's and the series'."""
     unconfined: str = ""
-    """Why it was built and run without the sandbox; empty where it was not."""
+    """Why it was built and run without the sandbox; empty if it ran in the sandbox."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,20 +66,20 @@ class RunResult:
     suites: tuple[SuiteResult, ...] = ()
     splats: tuple[Splat, ...] = ()
     warnings: tuple[str, ...] = ()
-    """The compiler's."""
+    """Compiler warnings."""
     boot_seconds: float = 0
     seconds: float = 0
     ended: str = ""
     verdict: Verdict
     detail: str = ""
-    """Evidence of a verdict that is not a case's: the compiler's words, the hunk, the console."""
+    """Evidence of a verdict outside a case: the compiler's output, the hunk, the console."""
     checkpatch: tuple[str, ...] = ()
-    """Of the last patch, where it was looked at by itself: the count, and the complaints."""
+    """With --each-patch: checkpatch's counts for this patch, then its complaints."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prepared:
-    """A spec with all it needs made."""
+    """A spec, and what it needs to run: kernel, image and programs, all built."""
 
     spec: RunSpec
     build: KernelBuild

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What differs between two kernels, from rounds of a value each on both sides.
+"""Decides what differs between two kernels, from rounds that measured both.
 
-In the live schedule a difference is what a permutation test on the paired rounds says, corrected
-for the number of metrics; in the seeded one both kernels have the same seed in a round, and numbers
-are compared as they are.
+In the live schedule a permutation test on the pairs decides, corrected for the number of metrics.
+In the seeded schedule both kernels have the same seed in a round, and the numbers are compared
+directly.
 """
 
 import math
@@ -16,10 +16,10 @@ from rig.benches.benchmark import Benchmark, Metric
 from rig.guest.qemu import Machine, Seeded
 
 ALPHA = 0.05
-"""Of all metrics together: how often a difference may be claimed where there is none."""
+"""Accepted chance of a false difference, over all metrics together."""
 RESAMPLES = 10_000
 NARROW = 5.0
-"""Percent: an interval of which more rounds would tell little, to each side of its middle."""
+"""Percent to each side of its middle: an interval this narrow needs no more rounds."""
 
 
 class Difference(StrEnum):
@@ -27,22 +27,22 @@ class Difference(StrEnum):
     HIGHER = "higher"
     SAME = "the same"
     UNDECIDED = "undecided"
-    NOT_JUDGED = "not of hardware"
-    """Seconds under TCG."""
+    NOT_JUDGED = "not judged (TCG time)"
+    """Times under TCG are the emulator's, not the hardware's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Line:
-    """A metric on both sides, a value for each round that counts."""
+    """A metric of both kernels, with a value for each round that counts."""
 
     metric: str
     before: tuple[float, ...]
     after: tuple[float, ...]
     low: float
-    """Of the interval of the difference (95 %; of seeds: the least and the most)."""
+    """`low` and `high`: 95 % interval of the difference; with seeds: smallest and greatest."""
     high: float
     chance: float
-    """That so much differs where nothing does; 0 in the seeded schedule."""
+    """p-value: the chance of such a difference between equal kernels; 0 in the seeded schedule."""
     difference: Difference
 
     @property
@@ -50,39 +50,40 @@ class Line:
         return sum(self.before) / len(self.before), sum(self.after) / len(self.after)
 
     def percent(self, change: float) -> float | None:
-        """A difference relative to what was; None where that was nothing."""
+        """A difference in percent of the value before; None if that is 0."""
         before, _ = self.means
         return 100 * change / before if before else None
 
 
 Samples = tuple[dict[str, float], dict[str, float]]
-"""Of a round, before and after."""
+"""Metric -> value of one round: before, and after."""
 
 
-def rounds_needed(one: Benchmark, machine: Machine) -> int:
-    """The fewest pairs with which the least chance there is, 2 of 2^n, can be small enough."""
+def rounds_needed(bench: Benchmark, machine: Machine) -> int:
+    """The fewest rounds n for which the smallest possible p-value, 2/2^n, is small enough."""
     if isinstance(machine.schedule, Seeded):
         return 1
-    metrics = sum(benchmark.judged(metric, machine) for metric in one.metrics)
+    metrics = sum(benchmark.judged(metric, machine) for metric in bench.metrics)
     return math.ceil(math.log2(2 * metrics / ALPHA))
 
 
 def can_decide(machine: Machine, rounds: int) -> bool:
-    """Whether so many can decide anything, were there but one metric that changes."""
+    """Whether this many rounds can show a difference, if only one metric is tested."""
     if isinstance(machine.schedule, Seeded):
         return rounds > 0
     return bool(2 / 2**rounds <= ALPHA)
 
 
-def lines(one: Benchmark, machine: Machine, kept: Sequence[Samples]) -> Iterator[Line]:
-    offered = [
+def lines(bench: Benchmark, machine: Machine, kept: Sequence[Samples]) -> Iterator[Line]:
+    """A line for each metric that every round has on both sides."""
+    measured = [
         metric
-        for metric in one.metrics
+        for metric in bench.metrics
         if kept and all(metric.name in side for pair in kept for side in pair)
     ]
-    lines = [_line(metric, machine, kept) for metric in offered]
+    lines = [_line(metric, machine, kept) for metric in measured]
     tested = [line for line in lines if line.difference is Difference.UNDECIDED]
-    # Holm's: the smallest chance must hold against all of them, the next against one less.
+    # Holm's correction: the smallest p-value must hold for all n metrics, the next for n - 1, …
     decided: dict[str, Difference] = {}
     for place, line in enumerate(sorted(tested, key=lambda line: line.chance)):
         if line.chance > ALPHA / (len(tested) - place):
@@ -93,9 +94,9 @@ def lines(one: Benchmark, machine: Machine, kept: Sequence[Samples]) -> Iterator
         yield replace(line, difference=decided.get(line.metric, line.difference))
 
 
-def narrow(found: Sequence[Line]) -> bool:
-    """Whether every interval that is judged says all that is worth knowing."""
-    judged = [line for line in found if line.difference is not Difference.NOT_JUDGED]
+def narrow(lines: Sequence[Line]) -> bool:
+    """Whether every interval that is judged is so narrow that more rounds are not needed."""
+    judged = [line for line in lines if line.difference is not Difference.NOT_JUDGED]
     ends = [(line.percent(line.low) or 0.0, line.percent(line.high) or 0.0) for line in judged]
     return all(high - low <= 2 * NARROW for low, high in ends)
 
@@ -106,8 +107,8 @@ def _line(metric: Metric, machine: Machine, kept: Sequence[Samples]) -> Line:
     changes = [new - old for old, new in zip(before, after, strict=True)]
     seeded = isinstance(machine.schedule, Seeded)
     same = not any(changes) and can_decide(machine, len(kept))
-    told = _by_seeds if seeded or same else _by_chance
-    low, high, chance, difference = told(changes)
+    test = _compare_exactly if seeded or same else _test_permutations
+    low, high, chance, difference = test(changes)
     if not benchmark.judged(metric, machine):
         difference = Difference.NOT_JUDGED
     return Line(
@@ -121,24 +122,25 @@ def _line(metric: Metric, machine: Machine, kept: Sequence[Samples]) -> Line:
     )
 
 
-Told = tuple[float, float, float, Difference]
+TestResult = tuple[float, float, float, Difference]
+"""low, high, chance, difference: the fields of a Line."""
 
 
-def _by_seeds(changes: Sequence[float]) -> Told:
-    """Exact: a difference is one that every seed shows in the same direction."""
+def _compare_exactly(changes: Sequence[float]) -> TestResult:
+    """LOWER or HIGHER only if every seed shows a difference in the same direction."""
     low, high = min(changes), max(changes)
     if low == high == 0:
         return low, high, 0.0, Difference.SAME
-    # What the seeds disagree about no further test makes certain: chance 1 keeps it undecided.
+    # The seeds disagree: chance 1 keeps it undecided in lines().
     if low <= 0 <= high:
         return low, high, 1.0, Difference.UNDECIDED
     return low, high, 0.0, Difference.LOWER if high < 0 else Difference.HIGHER
 
 
-def _by_chance(changes: Sequence[float]) -> Told:
-    """How often signs drawn by lot give a mean so far from 0, and a bootstrap interval."""
+def _test_permutations(changes: Sequence[float]) -> TestResult:
+    """A permutation test (random signs: how often is the mean so far from 0?), and a bootstrap."""
     if len(changes) == 1:
-        # Either sign is as far from 0. scipy refuses it, and a kernel that dies may leave no more.
+        # One round decides nothing, and scipy refuses it. A kernel that dies may leave only one.
         return changes[0], changes[0], 1.0, Difference.UNDECIDED
     import numpy
     from scipy import stats

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A stored seeded run once more, with a stamp for every call of some of the kernel's functions.
+"""`rig replay --trace`: runs a stored seeded run again and logs the calls of kernel functions.
 
-QEMU writes down which blocks of code it executes, and on which CPU (-d exec), kept to those that a
-chosen function begins with (-dfilter). Nothing is added to the guest and nothing stops it, so the
-run stays the one it was, which its digest shows; a breakpoint would move its turns. Blocks are not
-chained (nochain), or only the first of several calls would be seen. Of the time that log knows
-nothing, but the registers are in it (-d cpu), and so is the clock whenever the guest reads it.
+QEMU logs the blocks of code that it executes, and the CPU (-d exec), but only the first block of
+each traced function (-dfilter). Nothing is added to the guest and nothing stops it, so it is the
+same run, as its digest shows; a breakpoint would change the interleaving. Blocks are not chained
+(nochain): else only the first of several calls would be logged. The log has no time, but it has the
+registers (-d cpu), and so the clock's value each time that the guest reads its clock.
 """
 
 import re
@@ -29,7 +29,7 @@ BLOCK = re.compile(r"Trace (\d+): \S+ \[[0-9a-f]+/([0-9a-f]+)/")
 REGISTER = re.compile(r"\b([A-Za-z][A-Za-z0-9]{1,3})(?: ?=| +)([0-9a-f]{16})\b")
 """`RAX=`, `X01=` or `x10/a0`, and the value."""
 FILE, RAW = "trace.txt", "qemu-trace.log"
-"""What is kept beside the run, and what QEMU writes."""
+"""The trace that is stored beside the run, and QEMU's log."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +38,7 @@ class Traced:
     """suite/case"""
     arch: str
     identical: bool
-    """The run was the one that is stored: without this the rest is of another."""
+    """Whether it was the stored run; if not, the trace is of another run."""
     calls: tuple[tuple[str, int], ...]
     file: Path
     """A line for each call: virtual seconds, CPU, function."""
@@ -47,7 +47,7 @@ class Traced:
 @dataclass(frozen=True, slots=True)
 class Call:
     at: float
-    """Virtual seconds since power on, as the guest's clock was last read."""
+    """Virtual seconds since power on, when the guest last read its clock."""
     cpu: int
     function: str
 
@@ -55,32 +55,32 @@ class Call:
         return f"{self.at:14.9f}  CPU {self.cpu}  {self.function}"
 
 
-def trace(store: Store, one: Recorded, functions: Sequence[str], directory: Path) -> Traced:
-    """Run it again in `directory`, and leave the calls beside the stored run's consoles.
+def trace(store: Store, record: Recorded, functions: Sequence[str], directory: Path) -> Traced:
+    """Run a case again in `directory`; the trace is stored beside the consoles of the stored run.
 
     Raises ConfigError for a function that the kernel does not have, or has only inlined.
     """
-    known, arch = one.result.provenance, arches.pick(one.result.machine.arch)
-    software = replay.software(store, known)
-    build = store.path("builds", known.build)
+    origin, arch = record.result.provenance, arches.pick(record.result.machine.arch)
+    software = replay.software(store, origin)
+    build = store.path("builds", origin.build)
     points = {address: name for name, address in _addresses(build, functions).items()}
     clock, register = _clock(arch, build)
-    raw, out = directory / RAW, one.directory / FILE
+    raw, out = directory / RAW, record.directory / FILE
     blocks = ",".join(f"{address:#x}+1" for address in (*points, clock))
     options = ("-d", "exec,nochain,cpu", "-dfilter", blocks, "-D", RAW)
-    command = one.case.command
-    ran = seeded.run(one.result.machine, software, command, directory, options, leaves=(RAW,))
+    command = record.case.command
+    run = seeded.run(record.result.machine, software, command, directory, options, leaves=(RAW,))
     if not raw.is_file():
-        raise InfraError("QEMU does not trace")
+        raise InfraError(f"QEMU wrote no log to {RAW}")
     counts: Counter[str] = Counter()
     with raw.open(errors="replace") as lines, out.open("w") as file:
         for call in calls(lines, points, clock, lambda values: arch.clock(values, register)):
             counts[call.function] += 1
             file.write(f"{call}\n")
     return Traced(
-        name=one.name,
+        name=record.name,
         arch=arch.name,
-        identical=ran.digest == one.case.digest,
+        identical=run.digest == record.case.digest,
         calls=tuple((name, counts[name]) for name in functions),
         file=out,
     )
@@ -92,8 +92,11 @@ def calls(
     clock: int,
     seconds: Callable[[Mapping[str, int]], float],
 ) -> Iterator[Call]:
-    """QEMU's log as calls. `points` are the functions' addresses, `clock` where it was just read,
-    `seconds` what the registers say then."""
+    """The calls in QEMU's log.
+
+    `points` maps addresses to functions. `clock` is the address behind the instruction that reads
+    the clock; `seconds` converts the registers at that address.
+    """
     at, reading, registers = 0.0, False, dict[str, int]()
     for line in lines:
         if match := BLOCK.match(line):
@@ -110,7 +113,9 @@ def calls(
 def _addresses(build: Path, functions: Sequence[str]) -> dict[str, int]:
     symbols = symbolize.symbols(build / "System.map", kinds="tTwW")
     if not functions:
-        raise ConfigError("no function is named", hint="--trace try_to_unmap_one,flush_tlb_func")
+        raise ConfigError(
+            "--trace names no function", hint="--trace try_to_unmap_one,flush_tlb_func"
+        )
     for name in functions:
         if name not in symbols:
             raise unknown("function that this kernel calls", name, symbols)
@@ -118,7 +123,7 @@ def _addresses(build: Path, functions: Sequence[str]) -> dict[str, int]:
 
 
 def _clock(arch: Arch, build: Path) -> tuple[int, str]:
-    """Where the guest has just read its clock, and the register that is named there, if any."""
+    """The address behind the instruction that reads the clock, and the register in it, if any."""
     argv = [
         arch.tool("objdump"),
         "-d",
@@ -128,10 +133,10 @@ def _clock(arch: Arch, build: Path) -> tuple[int, str]:
     vmlinux = build / "vmlinux"
     boxed = sandbox.command([*argv, vmlinux], Box(read=(vmlinux,)), unconfined=True)
     code = proc.run(boxed).stdout
-    found = re.search(
+    match = re.search(
         rf"^[0-9a-f]+:\s+{arch.clock_instruction}\s*\n\s*([0-9a-f]+):", code, re.MULTILINE
     )
-    if not found:
+    if not match:
         raise InfraError(f"{arch.clock_function}() of this kernel does not read a clock")
-    *named, after = found.groups()
-    return int(after, 16), "".join(named)
+    *registers, address = match.groups()
+    return int(address, 16), "".join(registers)

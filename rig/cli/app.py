@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The command line's frame: the program, and the options that several verbs share."""
+"""The program `rig`, and the options that several verbs share."""
 
 import functools
 import importlib.metadata
@@ -19,7 +19,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    help="Runs a Linux mm patch series on emulated SMP machines and says whether it loses data.",
+    help="Runs a Linux mm patch series on emulated SMP machines and checks whether it loses data.",
     epilog="A TARGET is `v6.12`, `SERIES`, `SERIES@v2`, `SERIES@v2:3` (its first three patches), a "
     "path to an mbox, or with `--tree` any git revision; `rig run` takes a message-id and "
     "`SERIES@v1,v2` too.  \n"
@@ -28,7 +28,7 @@ app = typer.Typer(
 )
 
 
-TEST, SERIES, LOOK = "Test a kernel or a series", "Series and mail", "Look, and prepare"
+TEST, SERIES, LOOK = "Test a kernel or a series", "Series and mail", "Inspect and prepare"
 """Headings of the verbs in `--help`."""
 
 
@@ -36,8 +36,8 @@ def version() -> str:
     return importlib.metadata.version("mm-rig")
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         say(f"rig {version()}\n")
         raise typer.Exit
 
@@ -48,7 +48,7 @@ def _program(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Runs a Linux mm patch series on emulated SMP machines and says whether it loses data."""
+    """Runs a Linux mm patch series on emulated SMP machines and checks whether it loses data."""
 
 
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
@@ -68,23 +68,23 @@ QuietOpt = Annotated[bool, typer.Option("--quiet", "-q", help="Results only.")]
 
 
 def asks(*without: str, **fixed: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a verb a TARGET and the options of a Request, and hands it the Request.
+    """Decorates a verb: adds TARGET and the options of a Request, and calls it with the Request.
 
-    It has all of them but `without`, and those that the verb sets itself by `fixed`. Options of
-    the verb's own keep their place behind them.
+    Options in `without` are left out, and those in `fixed` have this value. The verb's own options
+    follow.
     """
-    chosen = [entry for name, entry in OPTIONS.items() if name not in {*without, *fixed}]
+    shared = [entry for name, entry in OPTIONS.items() if name not in {*without, *fixed}]
 
     def decorate(verb: Callable[..., None]) -> Callable[..., None]:
         own = list(inspect.signature(verb, eval_str=True).parameters.values())[1:]
         own = [entry.replace(kind=KEYWORD) for entry in own]
         target = inspect.Parameter("target", KEYWORD, annotation=TargetArg)
-        parameters = [target, *map(_parameter, chosen), *own]
+        parameters = [target, *map(_parameter, shared), *own]
 
         @functools.wraps(verb)
         def call(**values: Any) -> None:
-            taken = {entry.name: entry.parsed(values.pop(entry.name)) for entry in chosen}
-            verb(Request(target=values.pop("target"), **taken, **fixed), **values)
+            given = {entry.name: entry.parsed(values.pop(entry.name)) for entry in shared}
+            verb(Request(target=values.pop("target"), **given, **fixed), **values)
 
         # typer reads a verb's options from these.
         call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -95,14 +95,14 @@ def asks(*without: str, **fixed: Any) -> Callable[[Callable[..., None]], Callabl
 
 
 def option(name: str, panel: str | None = None) -> Any:
-    """The flag and help of a Request's option."""
+    """typer's description of an option of a Request: flag and help."""
     entry = OPTIONS[name]
     default = entry.written(entry.default)
     return typer.Option(
         f"{entry.flag}/{entry.off}" if entry.off else entry.flag,
         help=entry.help,
         rich_help_panel=panel,
-        # Or the help says it itself.
+        # Some help texts name the default themselves.
         show_default="[default:" not in entry.help and default not in ("", None, False),
     )
 
@@ -117,8 +117,11 @@ def _parameter(entry: Option) -> inspect.Parameter:
 
 
 def say(result: str | bytes, paint: Callable[[str], str] | None = None) -> None:
-    """A result to stdout, which no verb writes to by another way: whoever's words are in it, they
-    are shown and not obeyed. A mail, in bytes, is that already; colours are the rig's own."""
+    """Print a result to stdout; every verb prints its result with this.
+
+    Control characters are escaped, as a result may hold a stranger's text. A mail (bytes) is
+    printable already. `paint` adds the rig's own colours.
+    """
     if isinstance(result, bytes):
         typer.echo(result, nl=False)
     else:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The verb about two kernels: an adapter without logic."""
+"""The verb that compares two kernels, without logic."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,13 +14,13 @@ from rig.context import Context
 from rig.verdict.rules import Outcome
 
 
-def _rounds(said: str) -> int:
-    """0 is auto."""
-    if said == "auto":
+def _rounds(text: str) -> int:
+    """The number of rounds; 0 for `auto`."""
+    if text == "auto":
         return 0
-    if not said.isdecimal() or not int(said):
-        raise typer.BadParameter("neither a number nor auto")
-    return int(said)
+    if not text.isdecimal() or not int(text):
+        raise typer.BadParameter(f"{text!r} is neither a number nor auto")
+    return int(text)
 
 
 @app.command(
@@ -32,7 +32,7 @@ def _rounds(said: str) -> int:
 @asks("mutant", "each_patch", "after", "cases", "promises", "seed", "iterations", "pages", "repeat",
       suites=(benchmark.SUITE,))  # fmt: skip
 def bench(
-    asked: Request,
+    request: Request,
     against: Annotated[
         str, typer.Option("--against", help="What to compare with [default: the series' own base].")
     ] = "",
@@ -46,9 +46,9 @@ def bench(
             metavar="N|auto",
             parser=_rounds,
             show_default="auto",
-            help="Pairs of guests; auto goes on until the intervals are narrow, or eight minutes.",
+            help="Pairs of guests; auto: until the intervals are narrow, at most 8 minutes.",
         ),
-    ] = "auto",  # type: ignore[assignment] # what the parser is given
+    ] = "auto",  # type: ignore[assignment] # typer calls the parser with it
     json: JsonOpt = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", help="A picture of all rounds: FILE.svg or FILE.png.")
@@ -56,17 +56,18 @@ def bench(
     verbose: VerboseOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Measure a kernel before and after a series, and check what its cover letter claims."""
+    """Measure a kernel before and after a series, and check the claims of its cover letter."""
     from rig.campaigns import compare
     from rig.report import comparison, files, picture
 
-    chosen = [benchmark.pick(one) for one in comma(name)] or list(benchmark.known().values())
+    benchmarks = [benchmark.pick(word) for word in comma(name)] or [*benchmark.known().values()]
     files.check(json, plot)
     picture.check(plot)
+    context = Context.default()
     with reporter(verbose=verbose, quiet=quiet):
-        found, directory = compare.compare(Context.default(), asked, against, chosen, rounds)
+        results, directory = compare.compare(context, request, against, benchmarks, rounds)
     files.copy(directory / compare.FILE, json)
     if plot:
-        picture.draw(found, plot)
-    say(comparison.render(found, directory.name))
-    raise typer.Exit(Outcome.worst(one.outcome for one in found).exit_status)
+        picture.draw(results, plot)
+    say(comparison.render(results, directory.name))
+    raise typer.Exit(Outcome.worst(result.outcome for result in results).exit_status)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The user's own defaults: options of a run, by their names, in config.toml.
+"""The user's defaults: config.toml in the user's configuration directory for `rig`.
+
+Each key is an option of a run, without the dashes:
 
 arch = "x86_64,arm64"
 tree = "~/linux"
@@ -22,19 +24,19 @@ def path() -> Path:
 
 
 def load(verbs: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Verb -> option -> default, as a command line has it; nothing where there is no file.
+    """Verb -> option -> default, as on a command line. Empty if there is no file.
 
-    Raises ConfigError for a file that is no TOML, and for a name that is no option.
+    Raises ConfigError for a file that is not TOML, and for an unknown option.
     """
     try:
-        chosen = tomllib.loads(path().read_text())
+        document = tomllib.loads(path().read_text())
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path()} cannot be read: {error}") from error
     by_flag = {entry.flag.removeprefix("--"): entry for entry in OPTIONS.values()}
     values = {}
-    for name, value in chosen.items():
+    for name, value in document.items():
         if name not in by_flag:
             raise unknown(f"option for {path()}", name, by_flag)
         entry = by_flag[name]

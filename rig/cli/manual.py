@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The manual page, of the same text as `--help`: roff(7) with the macros of man(7)."""
+"""The manual page, from the texts of `--help`: roff(7) with the macros of man(7)."""
 
 import re
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ BACKTICKS = re.compile(r"`([^`]*)`")
 
 
 def page(app: typer.Typer, version: str) -> str:
-    """rig(1)."""
-    # typer's own click has no types: a command is what `--help` is written from.
+    """The page rig(1)."""
+    # typer's click has no types.
     program: Any = typer.main.get_command(app)
     lines = [
         f'.TH RIG 1 "" "mm-rig {version}" "User Commands"',
@@ -34,8 +34,8 @@ def page(app: typer.Typer, version: str) -> str:
 
 def _verb(name: str, verb: Any) -> Iterator[str]:
     arguments = [entry for entry in verb.params if entry.param_type_name == "argument"]
-    words = " ".join(_shown(entry) for entry in arguments)
-    yield f".SS rig {_escaped(name)} {_escaped(words)}".rstrip()
+    usage = " ".join(_shown(entry) for entry in arguments)
+    yield f".SS rig {_escaped(name)} {_escaped(usage)}".rstrip()
     yield from _text(verb.help)
     for entry in verb.params:
         if entry.param_type_name == "option" and entry.help:
@@ -54,7 +54,7 @@ def _shown(argument: Any) -> str:
 
 
 def _text(text: str | None) -> Iterator[str]:
-    """Markdown of a few marks: backticks, and two blanks where a line ends."""
+    """roff for the Markdown that the help uses: backticks, and two spaces for a line break."""
     for line in (text or "").splitlines():
         if not line.strip():
             yield ".PP"
@@ -65,6 +65,6 @@ def _text(text: str | None) -> Iterator[str]:
 
 
 def _escaped(text: str) -> str:
-    """A backslash begins an escape, a minus is a hyphen, and a dot first in a line a macro."""
+    """roff gives a meaning to a backslash, to a minus, and to a dot at the start of a line."""
     text = text.replace("\\", "\\e").replace("-", "\\-")
     return f"\\&{text}" if text[:1] in (".", "'") else text

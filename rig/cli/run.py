@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The command line: adapters without logic. Results go to stdout, all else to stderr."""
+"""The verbs of the command line, without logic. Results go to stdout, the rest to stderr."""
 
 import sys
 from dataclasses import fields, replace
@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from rig.campaigns import execute, pipeline, request
+from rig.campaigns import execute, pipeline
+from rig.campaigns import request as requests
 from rig.campaigns.options import How, Request, Where, comma
 from rig.cli import defaults
 from rig.cli.app import (
@@ -42,19 +43,19 @@ WHERE, HOW = ([entry.name for entry in fields(group)] for group in (Where, How))
              "`rig run batch-dirty-tlb-flush --each-patch --after 3`")  # fmt: skip
 @asks()
 def run_(
-    asked: Request,
+    request: Request,
     json: JsonOpt = None,
     junit: JunitOpt = None,
     verbose: VerboseOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Apply, build, boot, test: a verdict on a series or a kernel."""
+    """Apply, build, boot and test: a verdict on a series or a kernel."""
     from rig.report import files, text
 
     files.check(json, junit)
     context = Context.default()
     with reporter(verbose=verbose, quiet=quiet):
-        specs = request.specs(context, request.fetched(context.shelves, asked))
+        specs = requests.specs(context, requests.fetched(context.shelves, request))
         directory = execute.new_directory(context.store, specs[-1].tree.label)
         results = execute.execute(context, specs, directory)
     files.write(results, json, junit)
@@ -69,38 +70,41 @@ def run_(
 )
 @asks("mutant", "each_patch", "after")
 def mutate(
-    asked: Request,
+    request: Request,
     mutant: Annotated[
         str, typer.Option("--mutant", help="Mutants, comma-separated [default: all].")
     ] = "",
     all_cases: Annotated[
-        bool, typer.Option("--all-cases", help="Not only the cases a mutant's Killed-By names.")
+        bool, typer.Option("--all-cases", help="Run all cases, not only those in its Killed-By.")
     ] = False,
     seeds: Annotated[
         str,
-        typer.Option("--seeds", help="Like 1..16: in the seeded schedule, until each is killed."),
+        typer.Option(
+            "--seeds",
+            help="Like 1..16: run in the seeded schedule, one seed after the other, until killed.",
+        ),
     ] = "",
     json: JsonOpt = None,
     verbose: VerboseOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Break the kernel's rules one by one, and see whether the suites notice."""
+    """Break the kernel's rules one by one, and check that the suites fail."""
     from rig.campaigns import mutation
     from rig.campaigns.explore import parse_seeds
     from rig.report import files, mutants
 
     if seeds:
-        asked = replace(asked, schedule="seeded")
-    wanted = parse_seeds(seeds) if seeds else ()
+        request = replace(request, schedule="seeded")
+    numbers = parse_seeds(seeds) if seeds else ()
     files.check(json)
     with reporter(verbose=verbose, quiet=quiet):
-        done, directory = mutation.mutate(
-            Context.default(), asked, comma(mutant), all_cases=all_cases,
-            seeds=wanted,
+        result, directory = mutation.mutate(
+            Context.default(), request, comma(mutant), all_cases=all_cases,
+            seeds=numbers,
         )  # fmt: skip
     files.copy(directory / mutation.FILE, json)
-    say(mutants.render(done, directory.name))
-    raise typer.Exit(done.outcome.exit_status)
+    say(mutants.render(result, directory.name))
+    raise typer.Exit(result.outcome.exit_status)
 
 
 @app.command(
@@ -110,31 +114,35 @@ def mutate(
 )
 @asks("accel", "seed", "repeat", "each_patch", "after", schedule="seeded")
 def explore(
-    asked: Request,
+    request: Request,
     seeds: Annotated[str, typer.Option("--seeds", help="Like 1..500 or 3,7,10..20.")] = "1..64",
-    minutes: Annotated[float, typer.Option("--minutes", help="Stop after this time.")] = 0,
-    failures: Annotated[int, typer.Option("--failures", help="Stop at this many failures.")] = 0,
+    minutes: Annotated[
+        float, typer.Option("--minutes", help="Stop after this many minutes; 0: no limit.")
+    ] = 0,
+    failures: Annotated[
+        int, typer.Option("--failures", help="Stop after this many failures; 0: no limit.")
+    ] = 0,
     json: JsonOpt = None,
     verbose: VerboseOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Many seeds of one case in the seeded schedule: which of them fail?"""
+    """Run one case with many seeds in the seeded schedule, and list those that fail."""
     from rig.campaigns import explore as exploring
     from rig.report import files
     from rig.report import seeds as table
 
     files.check(json)
-    context, wanted = Context.default(), exploring.parse_seeds(seeds)
+    context, numbers = Context.default(), exploring.parse_seeds(seeds)
     with reporter(verbose=verbose, quiet=quiet):
-        specs = request.specs(context, asked)
+        specs = requests.specs(context, request)
         exploring.check(specs)
-        found = [
-            exploring.explore(context, spec, wanted, minutes=minutes, failures=failures)
+        explorations = [
+            exploring.explore(context, spec, numbers, minutes=minutes, failures=failures)
             for spec in specs
         ]
-    files.write_explored(found, json)
-    say("".join(table.explored(one) for one in found))
-    raise typer.Exit(Outcome.worst(one.outcome for one in found).exit_status)
+    files.write_explored(explorations, json)
+    say("".join(map(table.explored, explorations)))
+    raise typer.Exit(Outcome.worst(result.outcome for result in explorations).exit_status)
 
 
 @app.command(
@@ -145,35 +153,43 @@ def explore(
 def replay(
     name: Annotated[
         str,
-        typer.Argument(metavar="RUN", help="A seeded run, or a part of its name; the newest."),
+        typer.Argument(
+            metavar="RUN", help="A seeded run, or a part of its name [default: the newest]."
+        ),
     ] = "",
     case: Annotated[str, typer.Option("--case", help="Only this case.")] = "",
     gdb: Annotated[
-        bool, typer.Option("--gdb", help="Stop at the failing check, for gdb to look at.")
+        bool, typer.Option("--gdb", help="Stop at the failing check, and wait for gdb.")
     ] = False,
     trace: Annotated[
-        str, typer.Option("--trace", help="Stamp each call of these functions of the kernel's.")
+        str,
+        typer.Option(
+            "--trace", help="Log the time and CPU of each call of these kernel functions."
+        ),
     ] = "",
     verbose: VerboseOpt = False,
 ) -> None:
-    """Run a stored seeded run again, and say whether every byte is the same."""
+    """Run a stored seeded run again, and check that every byte is the same."""
     from rig.campaigns import replay as replaying
     from rig.report import seeds as table
 
     context = Context.default()
     store = context.store
     directory = execute.find(store, name)
-    wanted = replaying.recorded(directory, case)
+    records = replaying.recorded(directory, case)
     with reporter(verbose=verbose):
-        for one in wanted:
-            replaying.restore(context, one)
+        for record in records:
+            replaying.restore(context, record)
     if gdb:
-        if len(wanted) > 1:
-            raise ConfigError(f"{len(wanted)} cases cannot be stopped at once", hint="--case NAME")
+        if len(records) > 1:
+            raise ConfigError(
+                f"--gdb takes one case, and the run has {len(records)}", hint="--case NAME"
+            )
         with store.scratch() as scratch, reporter(verbose=verbose):
-            with replaying.stopped(store, wanted[0], scratch) as stopped:
-                say(f"The guest stands at the failing check. In another terminal: {stopped.gdb}\n")
-                say("It is gone when gdb kills it, or with Ctrl-C here.\n")
+            with replaying.stopped(store, records[0], scratch) as stopped:
+                say(f"The guest is stopped at the failing check. In another terminal, run:\n"
+                    f"  {stopped.gdb}\n")  # fmt: skip
+                say("Ctrl-C here, or `kill` in gdb, ends the guest.\n")
                 stopped.process.wait()
         return
     if trace:
@@ -181,17 +197,18 @@ def replay(
 
         with reporter(verbose=verbose), store.scratch() as scratch:
             traced = [
-                tracing.trace(store, one, comma(trace), scratch / str(number))
-                for number, one in enumerate(wanted)
+                tracing.trace(store, record, comma(trace), scratch / str(number))
+                for number, record in enumerate(records)
             ]
         say(table.traced(traced))
-        raise typer.Exit(0 if all(one.identical for one in traced) else 1)
+        raise typer.Exit(0 if all(run.identical for run in traced) else 1)
     with reporter(verbose=verbose), store.scratch() as scratch:
         runs = [
-            replaying.replay(store, one, scratch / str(number)) for number, one in enumerate(wanted)
+            replaying.replay(store, record, scratch / str(number))
+            for number, record in enumerate(records)
         ]
     say(table.replayed(runs))
-    raise typer.Exit(0 if all(one.identical for one in runs) else 1)
+    raise typer.Exit(0 if all(run.identical for run in runs) else 1)
 
 
 @app.command(
@@ -199,16 +216,16 @@ def replay(
 )
 @asks(*EACH_PATCH, *HOW, *(name for name in WHERE if name != "arch"))
 def build(
-    asked: Request,
+    request: Request,
     verbose: VerboseOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Build a kernel and say what was made, what was reused and where it is."""
+    """Build a kernel, or reuse a stored one, and print where it is."""
     from rig.report import builds
 
     context = Context.default()
     with reporter(verbose=verbose, quiet=quiet):
-        built = request.build(context, asked)
+        built = requests.build(context, request)
     say(builds.render(built))
 
 
@@ -218,22 +235,25 @@ def build(
 )
 @asks(*EACH_PATCH, *HOW, "schedule")
 def shell(
-    asked: Request,
+    request: Request,
     command: Annotated[
         list[str] | None, typer.Argument(help="Run this instead of a prompt.")
     ] = None,
     verbose: VerboseOpt = False,
 ) -> None:
-    """Boot a guest and give a prompt in it, the suites' programs on its PATH.
+    """Boot a guest and open a shell in it, or run COMMAND; PATH has the suites' programs.
 
-    The prompt is a terminal of the guest's. Of a COMMAND a terminal shows control characters as
-    \\x1b; a file or a pipe has its words as they are.
+    The shell gets your terminal. The output of a COMMAND goes to a file or a pipe unchanged; on a
+    terminal its control characters are shown as \\x1b.
     """
     context = Context.default()
     with reporter(verbose=verbose):
-        specs = request.specs(context, asked)
+        specs = requests.specs(context, request)
         if len(specs) != 1:
-            raise ConfigError("a shell is in one guest", hint="name one architecture")
+            raise ConfigError(
+                f"rig shell boots one guest, and these options select {len(specs)}",
+                hint="name one architecture, and one revision",
+            )
         prepared = pipeline.prepare(context, specs[0])
     raise typer.Exit(pipeline.interact(prepared, command or [], sys.stdout, sys.stderr))
 
@@ -248,7 +268,7 @@ def report(
     junit: JunitOpt = None,
     runs: Annotated[bool, typer.Option("--list", help="List the stored runs.")] = False,
 ) -> None:
-    """Print a stored run again, without booting."""
+    """Print the report of a stored run again. Boots nothing."""
     from rig.campaigns import compare, mutation
     from rig.report import comparison, files, mutants, text
 
@@ -265,7 +285,7 @@ def report(
     if compared := compare.load(directory):
         files.again(directory / compare.FILE, json, junit)
         say(comparison.render(compared, directory.name))
-        raise typer.Exit(Outcome.worst(one.outcome for one in compared).exit_status)
+        raise typer.Exit(Outcome.worst(entry.outcome for entry in compared).exit_status)
     results = execute.load_all(directory)
     files.write(results, json, junit)
     say(text.render(results, directory.name))
@@ -278,10 +298,10 @@ def report(
 def list_(
     cases: Annotated[
         bool,
-        typer.Option("--cases", help="Each case's rule and proof, in Markdown."),
+        typer.Option("--cases", help="Each case with its rule and its mutants, in Markdown."),
     ] = False,
 ) -> None:
-    """What there is: bases, series, suites and their cases, mutants, architectures, flavours."""
+    """List bases, series, suites and their cases, mutants, architectures and flavours."""
     from rig.campaigns import mutation
     from rig.kernel import mutant
     from rig.report import cases as table
@@ -292,7 +312,7 @@ def list_(
         return
     stored = (mutation.load(path) for path in reversed(execute.runs(Store.default())))
     mutants = mutant.load_all(Shelves.default().patches)
-    say(table.render(mutants, [one for one in stored if one]))
+    say(table.render(mutants, [result for result in stored if result]))
 
 
 @app.command(rich_help_panel=LOOK, epilog="Example: `rig man | man -l -`")
@@ -315,11 +335,11 @@ def doctor(
         ),
     ] = "",
     fix: Annotated[
-        bool, typer.Option("--fix", help="Install what is missing, after saying what and why.")
+        bool, typer.Option("--fix", help="Install what is missing; says first what and why.")
     ] = False,
     verbose: VerboseOpt = False,
 ) -> None:
-    """Say what this host lacks, and which accelerators work here."""
+    """Check what this host lacks, and which accelerators work on it."""
     from rig.cli import doctor as checks
 
     chosen = checks.architectures(comma(arch))
@@ -329,13 +349,13 @@ def doctor(
     raise typer.Exit(0 if findings.healthy else 3)
 
 
-# The other verbs register themselves; `--help` has them in the order of their registration.
+# These modules register the other verbs; `--help` lists verbs in the order of registration.
 from rig.cli import bench, series  # noqa: E402
 
 __all__ = ["app", "bench", "program", "series"]
 
 
 def program() -> None:
-    """`rig`, with the user's own defaults."""
+    """Run `rig`, with the user's defaults from config.toml."""
     verbs: Any = typer.main.get_command(app)  # typer's own click has no types
     verbs(default_map=defaults.load(verbs.commands))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The verbs about series: adapters without logic."""
+"""The verbs for series, without logic."""
 
 import os
 import sys
@@ -35,27 +35,27 @@ def fetch(
         ),
     ],
     name: Annotated[
-        str, typer.Option("--name", help="Of the series; by default after its change-id.")
+        str, typer.Option("--name", help="Name of the series [default: from its change-id].")
     ] = "",
     all_revisions: Annotated[
         bool, typer.Option("--all-revisions", help="Every revision, back to v1.")
     ] = False,
     with_trailers: Annotated[
-        bool, typer.Option("--with-trailers", help="With the tags that were given in reply.")
+        bool, typer.Option("--with-trailers", help="Add the tags from replies (Reviewed-by, …).")
     ] = False,
     verbose: VerboseOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Put a series on the shelf, by b4: patches/SERIES/vN.mbx, never rewritten."""
+    """Fetch a series with b4 to patches/SERIES/vN.mbx. Existing files are never overwritten."""
     from rig.report import revisions
 
     shelf = Shelves.default().patches
     with reporter(verbose=verbose, quiet=quiet):
-        done = fetching.fetch(
+        result = fetching.fetch(
             shelf, " ".join(source), name=name, all_revisions=all_revisions,
             with_trailers=with_trailers,
         )  # fmt: skip
-    say(revisions.fetched(done, shelf))
+    say(revisions.fetched(result, shelf))
 
 
 @app.command(
@@ -67,14 +67,16 @@ def reply(
     name: RunArg = "",
     who: Annotated[
         str,
-        typer.Option("--name", help="Yours, with your address. A PASS then has your Tested-by."),
+        typer.Option(
+            "--name", help="Your name and address, for From and, after a PASS, Tested-by."
+        ),
     ] = "",
     output: Annotated[
         Path | None, typer.Option("--output", help="Write the mail to a file.")
     ] = None,
     verbose: VerboseOpt = False,
 ) -> None:
-    """Write the mail that answers a series' cover letter with a stored run. Sends nothing."""
+    """Write a mail that answers the cover letter of a series with a stored run. Sends nothing."""
     from rig.report import files
     from rig.report import reply as answer
 
@@ -95,9 +97,11 @@ def reply(
 def diff(
     name: Annotated[str, typer.Argument(metavar="SERIES", help="A series in patches/.")],
     old: Annotated[
-        str, typer.Argument(metavar="OLD", help="A revision; by default the one before NEW.")
+        str, typer.Argument(metavar="OLD", help="A revision [default: the second newest].")
     ] = "",
-    new: Annotated[str, typer.Argument(metavar="NEW", help="The newest by default.")] = "",
+    new: Annotated[
+        str, typer.Argument(metavar="NEW", help="A revision [default: the newest].")
+    ] = "",
     base: Annotated[str, option("base")] = "",
     tree: Annotated[Path | None, option("tree")] = None,
     verbose: VerboseOpt = False,
@@ -106,11 +110,11 @@ def diff(
     from rig.campaigns import range_diff
     from rig.report import rangediff as painted
 
-    asked = Request(target=name, base=base, tree=tree)
+    request = Request(target=name, base=base, tree=tree)
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     with reporter(verbose=verbose):
-        said = range_diff.diff(Context.default(), asked, old, new)
-    say(said, painted.painted if colour else None)
+        text = range_diff.diff(Context.default(), request, old, new)
+    say(text, painted.painted if colour else None)
 
 
 @app.command(
@@ -121,7 +125,7 @@ def diff(
 def series_(
     names: Annotated[list[str] | None, typer.Argument(metavar="SERIES", help="Only these.")] = None,
 ) -> None:
-    """List the revisions of every series: patches, base, date, the last verdicts."""
+    """List the revisions of every series: patches, base, date, newest verdicts."""
     from rig.report import revisions
 
     shelf = Shelves.default().patches
@@ -136,11 +140,11 @@ def series_(
 )
 def b4_check(
     run: Annotated[
-        bool, typer.Option("--run", help="Run the series if it was not run yet.")
+        bool, typer.Option("--run", help="Run the series if it has no stored run.")
     ] = False,
     arch: Annotated[str, option("arch")] = "x86_64",
 ) -> None:
-    """For `b4 review`: a cover letter on stdin, our stored verdict on stdout, as JSON."""
+    """For `b4 review`: reads a cover letter on stdin, prints the stored verdict as JSON."""
     from rig.report import review
 
     try:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Stored results, rendered. Nothing here boots, builds or decides."""
+"""Renders stored results: text, JSON, JUnit, mail, pictures. It runs and judges nothing."""

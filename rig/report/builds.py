@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What `rig build` made, and what it found made."""
+"""The output of `rig build`: kernels that were built, and kernels that were reused."""
 
 from collections.abc import Sequence
 

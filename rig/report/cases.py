@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """docs/cases.md: every case, the rule it guards, its mutants, and what a FAIL looks like.
 
-`rig list --cases >docs/cases.md` after a mutation campaign; test_report_cases.py compares.
+Run `rig list --cases >docs/cases.md` after a mutation campaign; tests/unit/report/test_cases.py
+compares the two.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from rig import printable
 from rig.campaigns.mutation import Kill, Mutation
 from rig.kernel.mutant import Mutant
-from rig.suites import suite
+from rig.suites import suite as suites
 from rig.suites.suite import Case, Suite
 
 INTRODUCTION = """\
@@ -29,7 +30,7 @@ INCONCLUSIVE.
 
 
 def render(mutants: Sequence[Mutant], mutations: Sequence[Mutation] = ()) -> str:
-    """`mutations` are where the words of a FAIL come from, the newest first."""
+    """The page. `mutations`, newest first, have the examples of a FAIL."""
     kills = {
         kill.case: kill
         for mutation in reversed(mutations)
@@ -37,28 +38,28 @@ def render(mutants: Sequence[Mutant], mutations: Sequence[Mutation] = ()) -> str
         for kill in reversed(row.kills)
     }
     parts = [INTRODUCTION]
-    for one in suite.standard().values():
-        if one.cases:
-            parts.append(printable.page(_suite(one, mutants, kills)))
-    parts += [_on_request(one) for one in suite.known().values() if one.on_request]
+    for suite in suites.standard().values():
+        if suite.cases:
+            parts.append(printable.page(_suite(suite, mutants, kills)))
+    parts += [_on_request(suite) for suite in suites.known().values() if suite.on_request]
     return "\n".join(parts)
 
 
 def proofs(mutants: Iterable[Mutant], name: str) -> tuple[str, ...]:
     """The mutants whose Killed-By names a case (`suite/case`)."""
-    return tuple(one.name for one in mutants if name in one.killed_by)
+    return tuple(mutant.name for mutant in mutants if name in mutant.killed_by)
 
 
-def _suite(one: Suite, mutants: Sequence[Mutant], kills: dict[str, Kill]) -> Iterable[str]:
-    yield f"## {one.name}: {one.summary}"
+def _suite(suite: Suite, mutants: Sequence[Mutant], kills: dict[str, Kill]) -> Iterable[str]:
+    yield f"## {suite.name}: {suite.summary}"
     yield ""
     yield "| case | the rule, and where it comes from | floors | mutants that prove it |"
     yield "|---|---|---|---|"
-    for case in one.cases:
-        proved = ", ".join(f"`{name}`" for name in proofs(mutants, f"{one.name}/{case.name}"))
+    for case in suite.cases:
+        proved = ", ".join(f"`{name}`" for name in proofs(mutants, f"{suite.name}/{case.name}"))
         yield f"| `{case.name}` | {_cell(case.guards)} | {_floors(case)} | {proved} |"
-    seen = [(case, kills[f"{one.name}/{case.name}"]) for case in one.cases
-            if f"{one.name}/{case.name}" in kills]  # fmt: skip
+    seen = [(case, kills[f"{suite.name}/{case.name}"]) for case in suite.cases
+            if f"{suite.name}/{case.name}" in kills]  # fmt: skip
     if seen:
         yield ""
         yield "What a FAIL looks like:"
@@ -69,11 +70,11 @@ def _suite(one: Suite, mutants: Sequence[Mutant], kills: dict[str, Kill]) -> Ite
         yield "```"
 
 
-def _on_request(one: Suite) -> str:
-    """Of somebody else's cases only the names: no mutant was written for them."""
-    cases = ", ".join(f"`{case.name}`" for case in one.cases)
-    named = f"Run only where `--suite {one.name}` names it."
-    return f"## {one.name}: {one.summary}\n\n{named} {cases}.\n"
+def _on_request(suite: Suite) -> str:
+    """Only the names of cases from elsewhere: there are no mutants for them."""
+    cases = ", ".join(f"`{case.name}`" for case in suite.cases)
+    named = f"Run only where `--suite {suite.name}` names it."
+    return f"## {suite.name}: {suite.summary}\n\n{named} {cases}.\n"
 
 
 def _floors(case: Case) -> str:

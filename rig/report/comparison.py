@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A comparison as the table a cover letter has, with an interval and a verdict for each metric."""
+"""A comparison as a table like those in cover letters, with intervals and verdicts."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -16,74 +16,76 @@ from rig.report.text import fold, head
 WIDTH = 78
 
 
-def render(found: Sequence[Comparison], name: str = "") -> str:
-    lines = [line for one in found for line in _table(one)]
+def render(comparisons: Sequence[Comparison], name: str = "") -> str:
+    lines = [line for comparison in comparisons for line in _table(comparison)]
     if name:
         lines += [f"rig report {name}"]
     return printable.page(lines)
 
 
-def _table(one: Comparison) -> Iterator[str]:
-    machine, known = one.machine, benchmark.pick(one.bench)
+def _table(comparison: Comparison) -> Iterator[str]:
+    machine, bench = comparison.machine, benchmark.pick(comparison.bench)
     seeded = isinstance(machine.schedule, Seeded)
     swap = machine.swap.zram + machine.swap.disk
     yield "=" * WIDTH
-    yield f"{one.bench}: {one.before} against {one.after}".center(WIDTH).rstrip()
+    title = f"{comparison.bench}: {comparison.before} against {comparison.after}"
+    yield title.center(WIDTH).rstrip()
     yield "=" * WIDTH
-    yield f"  Kernel: {one.release}   CPUs: {machine.cpus}   {machine.where}"
-    yield f"  MemTotal: {machine.memory}M   SwapTotal: {swap}M   rounds: {one.rounds}"
-    yield f"  {known.work}"
+    yield f"  Kernel: {comparison.release}   CPUs: {machine.cpus}   {machine.where}"
+    yield f"  MemTotal: {machine.memory}M   SwapTotal: {swap}M   rounds: {comparison.rounds}"
+    yield f"  {bench.work}"
     yield "-" * WIDTH
     yield f"{'Metric':<22} {'Before':<13} {'After':<13} Delta (abs / %)"
-    for line in one.lines:
-        # Of a round that is not a seed there is no interval.
-        yield from _metric(line, known.metric(line.metric).title, seeded or one.rounds > 1)
+    for line in comparison.lines:
+        # One live round has no interval.
+        interval = seeded or comparison.rounds > 1
+        yield from _metric(line, bench.metric(line.metric).title, interval)
     yield "-" * WIDTH
-    yield from _missing(one, known)
+    yield from _missing(comparison, bench)
     if seeded:
-        yield "  Each round is a seed; in [ ] the least and the greatest difference. Without it:"
-        yield "  the same to the last digit."
-    elif one.rounds > 1:
-        yield "  In [ ] the 95 % interval of the mean difference, by bootstrap over the rounds."
-    if one.lines and not statistics.can_decide(machine, one.rounds):
-        yield "  So few rounds decide nothing, whatever they show."
-    for why in one.discarded:
-        yield from _fold(f"discarded: {why}")
-    if one.failure:
-        yield from _fold(f"FAIL: {one.failure}")
-        yield from _evidence(one)
-    for judged in one.claims:
+        yield "  Each round is a seed. In [ ]: the smallest and the greatest difference; without"
+        yield "  [ ]: the same in every round."
+    elif comparison.rounds > 1:
+        yield "  In [ ]: the 95 % interval of the mean difference, by bootstrap over the rounds."
+    if comparison.lines and not statistics.can_decide(machine, comparison.rounds):
+        yield "  Too few rounds to decide anything."
+    for reason in comparison.discarded:
+        yield from _fold(f"discarded: {reason}")
+    if comparison.failure:
+        yield from _fold(f"FAIL: {comparison.failure}")
+        yield from _evidence(comparison)
+    for judged in comparison.claims:
         yield from _fold(f"{judged.word}: {judged.claim.said}: {judged.why}")
         yield f"      there: {judged.claim.machine}"
     yield ""
 
 
-def _evidence(one: Comparison) -> Iterator[str]:
-    """As much of it as of a run's."""
-    for splat in one.splats:
+def _evidence(comparison: Comparison) -> Iterator[str]:
+    """Cut to the same number of lines as in the report of a run."""
+    for splat in comparison.splats:
         yield f"  splat: {splat.title}"
         yield from _indented("\n".join(splat.text), 30)
-    if one.detail:
-        yield from _indented(one.detail, 40)
+    if comparison.detail:
+        yield from _indented(comparison.detail, 40)
 
 
-def _indented(said: str, most: int) -> Iterator[str]:
-    yield from textwrap.indent(head(said, most), " " * 6).splitlines()
+def _indented(text: str, most: int) -> Iterator[str]:
+    yield from textwrap.indent(head(text, most), " " * 6).splitlines()
 
 
-def _fold(said: str) -> Iterator[str]:
-    yield from f"  {fold(said, 4, 2)}".splitlines()
+def _fold(text: str) -> Iterator[str]:
+    yield from f"  {fold(text, 4, 2)}".splitlines()
 
 
-def _missing(one: Comparison, known: Benchmark) -> Iterator[str]:
-    counted = {line.metric for line in one.lines}
+def _missing(comparison: Comparison, bench: Benchmark) -> Iterator[str]:
+    counted = {line.metric for line in comparison.lines}
     missing: dict[str, list[str]] = {}
-    for metric in known.metrics if counted else ():
+    for metric in bench.metrics if counted else ():
         if metric.name not in counted:
             missing.setdefault(metric.lacking, []).append(metric.title.strip())
-    for why, titles in missing.items():
-        said = f"not counted here: {', '.join(titles)}" + (f" ({why})" if why else "")
-        yield from _fold(said)
+    for reason, titles in missing.items():
+        text = f"not counted here: {', '.join(titles)}" + (f" ({reason})" if reason else "")
+        yield from _fold(text)
 
 
 def _metric(line: Line, title: str, interval: bool) -> Iterator[str]:

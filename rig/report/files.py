@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Results into the files a user named: lossless, and harmless where one is /dev/stdout."""
+"""Writes results to --json and --junit: complete, and with no control characters in them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,25 +17,25 @@ _RESULTS = pydantic.TypeAdapter(tuple[RunResult, ...])
 
 
 def check(*paths: Path | None) -> None:
-    """Raise ConfigError before the work begins, rather than lose its result at the end."""
+    """Raise ConfigError for a path that cannot be written: before the work, not after it."""
     for path in filter(None, paths):
         if path.is_dir() or not path.absolute().parent.is_dir():
             raise ConfigError(
-                f"{path} cannot be written", hint="name a file in a directory that is there"
+                f"{path} cannot be written", hint="name a file in an existing directory"
             )
 
 
 def copy(stored: Path, json: Path | None) -> None:
-    """A campaign's own result, as it is stored."""
+    """Write the stored result of a campaign to --json."""
     if json:
         json.write_bytes(printable.json(stored.read_bytes()) + b"\n")
 
 
 def again(stored: Path, json: Path | None, junit: Path | None) -> None:
-    """The same, asked for later. Raises ConfigError for JUnit, which is of cases."""
+    """The same for `rig report`. Raises ConfigError for --junit, which needs cases."""
     if junit:
         raise ConfigError(
-            f"{stored.parent.name} has no cases for --junit", hint="--json has it all"
+            f"{stored.parent.name} has no cases for --junit", hint="--json writes the whole result"
         )
     copy(stored, json)
 

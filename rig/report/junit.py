@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""JUnit XML, as CI systems read it: a testsuite for each machine and suite."""
+"""JUnit XML for CI systems: a testsuite for each machine and suite."""
 
 from collections.abc import Sequence
 from xml.etree import ElementTree as xml
@@ -9,7 +9,7 @@ from rig.campaigns.results import RunResult
 from rig.report import text
 from rig.verdict.rules import CaseResult, Outcome
 
-# JUnit has no other word for INCONCLUSIVE that is neither passed nor skipped.
+# INCONCLUSIVE is neither passed nor skipped; "error" is the nearest that JUnit has.
 ELEMENT = {
     Outcome.FAIL: "failure",
     Outcome.BROKEN: "error",
@@ -19,7 +19,7 @@ ELEMENT = {
 
 
 def render(results: Sequence[RunResult]) -> bytes:
-    """XML 1.0 has no way to write what is not printable: https://www.w3.org/TR/xml/#charsets"""
+    """The document. XML 1.0 cannot hold control characters: https://www.w3.org/TR/xml/#charsets"""
     root = xml.Element("testsuites", name=results[0].provenance.label if results else "")
     several = len(text.labels(results)) > 1
     for result in results:
@@ -29,17 +29,17 @@ def render(results: Sequence[RunResult]) -> bytes:
         for suite in result.suites:
             name = f"{suite.suite}.{where}"
             _suite(root, name, suite.cases)
-        # What is not a case's (a build, a boot, a splat) is one of its own, so that it is not lost.
+        # The verdict is a testcase of its own: a build, a boot or a splat has no other.
         verdict = result.verdict
-        told = CaseResult(
+        verdict_case = CaseResult(
             name="verdict", outcome=verdict.outcome, reason=verdict.reason, seconds=result.seconds
         )
         detail = "\n".join(
             [result.detail, *(line for splat in result.splats for line in splat.text)]
         )
-        _suite(root, f"rig.{where}", (told,), detail)
+        _suite(root, f"rig.{where}", (verdict_case,), detail)
     for element in root.iter():
-        element.attrib = {name: printable.text(said) for name, said in element.attrib.items()}
+        element.attrib = {name: printable.text(value) for name, value in element.attrib.items()}
         element.text = printable.text(element.text or "")
     xml.indent(root)
     return bytes(xml.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
@@ -62,7 +62,7 @@ def _suite(root: xml.Element, name: str, cases: Sequence[CaseResult], detail: st
             element, "testcase", classname=name, name=case.name, time=f"{case.seconds:.2f}"
         )
         if tag := ELEMENT.get(case.outcome):
-            said = xml.SubElement(item, tag, message=f"{case.outcome}: {case.reason}")
-            said.text = "\n".join([*case.evidence, detail]).strip()
+            problem = xml.SubElement(item, tag, message=f"{case.outcome}: {case.reason}")
+            problem.text = "\n".join([*case.evidence, detail]).strip()
         counters = "\n".join(f"{counter} {value}" for counter, value in case.counters)
         xml.SubElement(item, "system-out").text = counters

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A comparison as a picture: every round's pair, and the interval of the difference."""
+"""A comparison as a picture: the pair of each round, and the interval of the difference."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,44 +19,47 @@ COLOURS = {Difference.LOWER: "tab:blue", Difference.HIGHER: "tab:red"}
 
 
 def check(path: Path | None) -> None:
-    """Raise ConfigError for a picture of no kind there is, or one that nobody here can draw."""
+    """Raise ConfigError for an unknown kind of picture, or if matplotlib is missing."""
     if path is None:
         return
     if path.suffix not in KINDS:
-        raise ConfigError(f"{path} is no picture: {' or '.join(KINDS)}")
+        raise ConfigError(f"{path} does not end in {' or '.join(KINDS)}")
     with needs_extra("bench"):
         import matplotlib  # noqa: F401
 
 
-def draw(found: Sequence[Comparison], path: Path) -> None:
-    """A row for each metric that both kernels count: its pairs, and the difference in percent."""
+def draw(comparisons: Sequence[Comparison], path: Path) -> None:
+    """A row for each metric that both kernels have: its pairs, and the difference in percent."""
     import matplotlib
 
     # The same rounds make the same file; the text of an SVG stays text, which can be searched.
     with matplotlib.rc_context({"svg.hashsalt": "rig", "svg.fonttype": "none", "font.size": 9}):
-        _draw(found, path)
+        _draw(comparisons, path)
 
 
-def _draw(found: Sequence[Comparison], path: Path) -> None:
+def _draw(comparisons: Sequence[Comparison], path: Path) -> None:
     from matplotlib.figure import Figure
 
-    rows = [(one, line) for one in found for line in one.lines]
+    rows = [(comparison, line) for comparison in comparisons for line in comparison.lines]
     figure = Figure(figsize=(8, 1 + 0.9 * max(1, len(rows))), layout="constrained")
     grid = figure.subplots(max(1, len(rows)), 2, squeeze=False, width_ratios=(3, 2))
-    for (one, line), (pairs, interval) in zip(rows, grid, strict=False):
-        _pairs(pairs, one, line)
+    for (comparison, line), (pairs, interval) in zip(rows, grid, strict=False):
+        _pairs(pairs, comparison, line)
         _interval(interval, line)
     if not rows:
         grid[0][0].set_title("no round counts", loc="left")
-    heads = dict.fromkeys(f"{one.after} against {one.before}, {one.machine.where}" for one in found)
-    # A name with two $ is no formula, and an SVG is XML.
+    heads = dict.fromkeys(
+        f"{entry.after} against {entry.before}, {entry.machine.where}" for entry in comparisons
+    )
+    # matplotlib reads $…$ as a formula, and XML cannot hold control characters.
     figure.suptitle(printable.page(heads).rstrip("\n"), fontsize=10, parse_math=False)
     metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
     figure.savefig(path, dpi=120, metadata=metadata)
 
 
-def _pairs(axes: "Axes", one: Comparison, line: Line) -> None:
+def _pairs(axes: "Axes", comparison: Comparison, line: Line) -> None:
     """The rounds from left to right, before and after side by side."""
+    bench = benchmark.pick(comparison.bench)
     places = range(1, len(line.before) + 1)
     for place, before, after in zip(places, line.before, line.after, strict=True):
         axes.plot((place - 0.15, place + 0.15), (before, after), color="0.6", linewidth=1)
@@ -64,14 +67,14 @@ def _pairs(axes: "Axes", one: Comparison, line: Line) -> None:
     axes.plot(
         [place + 0.15 for place in places], line.after, "o", markersize=4, color=_colour(line)
     )
-    axes.set_title(f"{one.bench}: {benchmark.pick(one.bench).metric(line.metric).title.strip()}",
-                   loc="left", fontsize=9)  # fmt: skip
+    title = f"{comparison.bench}: {bench.metric(line.metric).title.strip()}"
+    axes.set_title(title, loc="left", fontsize=9)
     axes.set_ylim(0, 1.2 * max(*line.before, *line.after) or 1)
     axes.set_xticks([])
 
 
 def _interval(axes: "Axes", line: Line) -> None:
-    """The mean difference and its interval, beside no difference; in percent of what was."""
+    """The mean difference and its interval, in percent of the value before; a line marks 0."""
     before, after = line.means
     middle, low, high = (line.percent(change) for change in (after - before, line.low, line.high))
     axes.axvline(0, color="0.6", linewidth=1)

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What `git range-diff` says, in colour. git's own cannot be told from a colour in a subject."""
+"""Colours the output of `git range-diff`.
+
+git's own colours are not used: a subject could hold the same escape sequences.
+"""
 
 RESET = "\x1b[m"
 BOLD, RED, GREEN, YELLOW, CYAN = (f"\x1b[{code}m" for code in (1, 31, 32, 33, 36))
 PATCH = {" < ": RED, " > ": GREEN, " ! ": YELLOW, " = ": ""}
-"""What became of a patch: it went, came, was changed, is the same."""
+"""The sign of a patch: removed, added, changed, the same."""
 LINE = {"-": RED, "+": GREEN, "@": CYAN, " ##": BOLD}
 INDENT = "    "
 
 
-def painted(said: str) -> str:
-    return "".join(map(_painted, said.splitlines(keepends=True)))
+def painted(text: str) -> str:
+    return "".join(map(_painted, text.splitlines(keepends=True)))
 
 
 def _painted(line: str) -> str:
@@ -19,7 +22,7 @@ def _painted(line: str) -> str:
         inside = body.removeprefix(INDENT)
         colour = next((LINE[sign] for sign in LINE if inside.startswith(sign)), "")
     else:
-        # The first of them: a subject may hold another.
-        found = [(body.index(sign), colour) for sign, colour in PATCH.items() if sign in body]
-        colour = min(found)[1] if found else ""
+        # The first sign in the line: the subject may hold another one.
+        signs = [(body.index(sign), colour) for sign, colour in PATCH.items() if sign in body]
+        colour = min(signs)[1] if signs else ""
     return f"{colour}{body}{RESET}{end}" if colour else line

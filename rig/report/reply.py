@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A stored run as a mail that answers the cover letter. It is written, and never sent."""
+"""`rig reply`: writes the mail that answers a cover letter with a stored run. Sends nothing."""
 
 import email.errors
 import email.policy
@@ -23,33 +23,40 @@ from rig.errors import ConfigError
 from rig.kernel.tree import Subject
 from rig.report import comparison, text
 from rig.series import rfc822, target
-from rig.suites import suite
+from rig.suites import suite as suites
 from rig.verdict.rules import Outcome
 
 POLICY = email.policy.default.clone(cte_type="8bit", max_line_length=998)
 
 
 def reply(directory: Path, name: str = "") -> bytes:
-    """The mail. `name`, like `Ann <ann@example.org>`, is whose it is; a PASS has its Tested-by."""
+    """The mail. `name` is the author, like `Ann <ann@example.org>`; a PASS has its Tested-by."""
     who = _who(name)
     if mutation.load(directory):
-        raise ConfigError(f"{directory.name} is of mutants: it says nothing about a series")
-    compared = compare.load(directory)
-    results = () if compared else _of_one_series(directory)
+        raise ConfigError(
+            f"{directory.name} is a `rig mutate`: it says nothing about a series",
+            hint="rig run SERIES@v2, then rig reply",
+        )
+    comparisons = compare.load(directory)
+    results = () if comparisons else _of_one_series(directory)
     top = top_of(directory)
     if not top:
         raise ConfigError(
-            f"{directory.name} was no run of a series from a mail", hint="rig run MESSAGE-ID"
+            f"{directory.name} is not a run of a series from a mail", hint="rig run MESSAGE-ID"
         )
     if results and results[0].provenance.request.mutant:
-        raise ConfigError(f"{directory.name} is of a broken kernel: it says nothing about a series")
+        raise ConfigError(
+            f"{directory.name} had mutant {results[0].provenance.request.mutant} on: it says"
+            " nothing about a series",
+            hint="rig run SERIES@v2, then rig reply",
+        )
     message = EmailMessage(policy=POLICY)
     if who:
         message["From"] = str(who)
     _address(message, top, who)
     subject = printable.line(rfc822.header(top, "Subject"))
     message["Subject"] = subject if re.match(r"re:", subject, re.I) else f"Re: {subject}"
-    body = _measured(compared, top) if compared else _body(results, top, who)
+    body = _measured(comparisons, top) if comparisons else _body(results, top, who)
     message.set_content(body, charset="utf-8", cte="8bit")
     return message.as_bytes()
 
@@ -58,114 +65,124 @@ def _of_one_series(directory: Path) -> tuple[RunResult, ...]:
     results = tests(directory)
     if not results:
         raise ConfigError(
-            f"{directory.name} has no test of a series to answer with", hint="rig run SERIES@v2"
+            f"{directory.name} has no test of a series", hint="rig run SERIES@v2, then rig reply"
         )
     results = whole(results) or results
-    if len(several := trees(results)) > 1:
+    if len(labels := trees(results)) > 1:
         raise ConfigError(
-            f"{directory.name} is of {' and '.join(several)}: a mail answers one of them",
+            f"{directory.name} tested {' and '.join(labels)}, and a mail can answer only one",
             hint="rig run SERIES@v2, then rig reply",
         )
     return results
 
 
 def tests(directory: Path) -> tuple[RunResult, ...]:
-    """The results of `rig run`. Mutants say nothing of a series, and a bench tests nothing."""
+    """The results of a `rig run`; none for `rig mutate` and `rig bench`, which test no series."""
     if (directory / compare.FILE).is_file() or (directory / mutation.FILE).is_file():
         return ()
     try:
         results = execute.load_all(directory)
-    except ConfigError as error:  # one run that is damaged does not hide the others
+    except ConfigError as error:  # a damaged run must not hide the others
         log.note(error.message)
         return ()
-    return tuple(one for one in results if {ran.suite for ran in one.suites} != {benchmark.SUITE})
+    return tuple(
+        result
+        for result in results
+        if {suite.suite for suite in result.suites} != {benchmark.SUITE}
+    )
 
 
 def whole(results: Sequence[RunResult]) -> tuple[RunResult, ...]:
-    """Those of a whole series. Where they are, those of its first patches that did not do well are
-    with them: a series that does not bisect has not passed."""
-    own = [result for result in results if not is_part(result)]
+    """The results of the whole series, and those of its first patches that did not pass.
+
+    A series that breaks bisection has not passed. Empty if the whole series was not run.
+    """
+    complete = [result for result in results if not is_part(result)]
     parts = [result for result in results if is_part(result)]
     fine = (Outcome.SKIP, Outcome.PASS)
     broken = [result for result in parts if result.verdict.outcome not in fine]
-    return (*own, *broken) if own else ()
+    return (*complete, *broken) if complete else ()
 
 
 def is_part(result: RunResult) -> bool:
-    """Whether it is of a series' first patches only."""
+    """Whether only the first patches of the series were applied."""
     return result.provenance.subject.upto is not None
 
 
 def trees(results: Sequence[RunResult]) -> tuple[str, ...]:
-    """What was run, each once, a series and its first patches alike."""
+    """The labels of the trees, without duplicates; the first patches of a series count as it."""
     return tuple(dict.fromkeys(subject.whole.label for subject in text.subjects(results)))
 
 
 def top_of(directory: Path) -> bytes:
-    """The mail a run's series begins with; nothing if it was of no series."""
+    """The cover letter (or first patch) of the run's series; empty if the run had no series."""
     return next((path.read_bytes() for path in sorted(directory.glob(f"*/{TOP}"))), b"")
 
 
 def _who(name: str) -> Address | None:
     if not name:
         return None
-    found = _addresses(name)
-    # `Doe, John <…>` without quotes is two of them, of which one cannot be answered.
-    if len(email.utils.getaddresses([name])) != 1 or not found or not found[0].display_name:
+    addresses = _addresses(name)
+    # `Doe, John <…>` without quotes is two addresses, and `Doe` has no domain.
+    if len(email.utils.getaddresses([name])) != 1 or not addresses or not addresses[0].display_name:
         raise ConfigError(
-            f"--name {name!r} is no name",
+            f"--name {name!r} is not a name with an address",
             hint="like 'Ann Example <ann@example.org>', or '\"Example, Ann\" <ann@example.org>'",
         )
-    return found[0]
+    return addresses[0]
 
 
 def _addresses(*headers: str) -> list[Address]:
-    """Those that can be answered: what is damaged is left out."""
-    found = []
+    """The addresses in these headers; damaged ones are left out."""
+    addresses = []
     for shown, spec in email.utils.getaddresses([header for header in headers if header]):
         try:
-            found.append(Address(display_name=printable.line(shown), addr_spec=spec))
+            addresses.append(Address(display_name=printable.line(shown), addr_spec=spec))
         except (ValueError, IndexError, email.errors.MessageError):
             continue
-    return [one for one in found if one.username and one.domain and _plain(one.addr_spec)]
+    return [
+        address
+        for address in addresses
+        if address.username and address.domain and _plain(address.addr_spec)
+    ]
 
 
-def _plain(said: str) -> bool:
-    """Whether it can be repeated in a header as it is."""
-    return printable.line(said) == said
+def _plain(text: str) -> bool:
+    """Whether it has no control characters, so that it can go into a header."""
+    return printable.line(text) == text
 
 
-def _identifiers(said: str) -> list[str]:
-    return [one for one in re.findall(r"<[^<>\s]+>", said) if _plain(one)]
+def _identifiers(header: str) -> list[str]:
+    return [identifier for identifier in re.findall(r"<[^<>\s]+>", header) if _plain(identifier)]
 
 
 def _address(message: EmailMessage, top: bytes, who: Address | None) -> None:
-    """To its author, Cc to all it went to, below it in the thread."""
+    """Fill in To (the author), Cc (the other recipients), In-Reply-To and References."""
     to = _addresses(rfc822.header(top, "Reply-To")) or _addresses(rfc822.header(top, "From"))
-    known = {one.addr_spec.lower() for one in (*to, *([who] if who else []))}
+    taken = {address.addr_spec.lower() for address in (*to, *([who] if who else []))}
     copies = []
-    for one in _addresses(rfc822.header(top, "To"), rfc822.header(top, "Cc")):
-        if one.addr_spec.lower() not in known:
-            known.add(one.addr_spec.lower())
-            copies.append(one)
+    for address in _addresses(rfc822.header(top, "To"), rfc822.header(top, "Cc")):
+        if address.addr_spec.lower() not in taken:
+            taken.add(address.addr_spec.lower())
+            copies.append(address)
     if to:
         message["To"] = tuple(to)
     if copies:
         message["Cc"] = tuple(copies)
     else:
-        log.note("the mail does not say to whom it went: see to its Cc")
+        log.note("the series' mail has no other recipients: check the Cc of the answer")
     own = _identifiers(rfc822.header(top, "Message-ID"))
     if not own:
-        raise ConfigError("the series' mail has no Message-ID: there is nothing to answer")
+        raise ConfigError("the series' mail has no Message-ID, so it cannot be answered")
     before = _identifiers(rfc822.header(top, "References"))
     before = before or _identifiers(rfc822.header(top, "In-Reply-To"))[:1]
     message["In-Reply-To"] = own[0]
-    # Unfolded it would be one long line; a folded header is that of RFC 5322.
+    # EmailMessage folds this header as RFC 5322 wants it.
     message["References"] = " ".join(dict.fromkeys([*before, own[0]]))
 
 
 def _answered(top: bytes) -> dict[str, str]:
-    """What the templates quote of the mail that is answered."""
+    """The headers of the answered mail that the templates quote."""
     return {name: rfc822.header(top, name) for name in ("Date", "From", "Subject")}
 
 
@@ -173,7 +190,7 @@ def _body(results: Sequence[RunResult], top: bytes, who: Address | None) -> str:
     subject = results[0].provenance.subject
     passed = all(result.verdict.outcome is Outcome.PASS for result in results)
     if who and not passed:
-        log.note("no Tested-by: that is for a PASS")
+        log.note("no Tested-by: the outcome is not PASS")
     return text.environment().get_template("reply.txt.j2").render(
         results=results,
         many=text.many(results),
@@ -187,32 +204,32 @@ def _body(results: Sequence[RunResult], top: bytes, who: Address | None) -> str:
     ).rstrip() + "\n"  # fmt: skip
 
 
-def _measured(compared: Sequence[Comparison], top: bytes) -> str:
-    """What `rig bench` found. That is no test, and has no tag."""
-    first = compared[0]
+def _measured(comparisons: Sequence[Comparison], top: bytes) -> str:
+    """The body for a `rig bench`. It is not a test, so there is no Tested-by."""
+    first = comparisons[0]
     return text.environment().get_template("measured.txt.j2").render(
-        table=text.Block(comparison.render(compared).rstrip()),
+        table=text.Block(comparison.render(comparisons).rstrip()),
         what=_what(first.subject),
         before=first.before,
         origin=first.origin,
         top=_answered(top),
-        again=shlex.join(compare.again(compared)),
+        again=shlex.join(compare.again(comparisons)),
     ).rstrip() + "\n"  # fmt: skip
 
 
 def again(results: Sequence[RunResult], top: bytes) -> str:
-    """The command that anybody gets this result by."""
+    """The command that runs the same again, for anybody who has the mail."""
     first = results[0].provenance
     part = first.subject.upto is not None
     mail = "" if part else target.typed(rfc822.header(top, "Message-ID").strip("<> "))
     arches = tuple(dict.fromkeys(result.machine.arch for result in results))
-    same = sum(result.provenance.subject == first.subject for result in results)
-    asked = replace(
-        first.request, target=mail or first.request.target, arch=arches, repeat=same // len(arches)
+    runs = sum(result.provenance.subject == first.subject for result in results)
+    request = replace(
+        first.request, target=mail or first.request.target, arch=arches, repeat=runs // len(arches)
     )
     if part:
-        asked = replace(asked, each_patch=False, after=())
-    return shlex.join(command(_selected(asked, results)))
+        request = replace(request, each_patch=False, after=())
+    return shlex.join(command(_selected(request, results)))
 
 
 def _what(subject: Subject) -> str:
@@ -220,15 +237,19 @@ def _what(subject: Subject) -> str:
     return "this series" if subject.upto is None else part
 
 
-def _selected(asked: Request, results: Sequence[RunResult]) -> Request:
-    """pytest may have run less than was asked for: then these cases, and no others."""
+def _selected(request: Request, results: Sequence[RunResult]) -> Request:
+    """The request; with --case if fewer cases were run than it selects, as pytest's -k does."""
     ran = {
-        f"{ran.suite}/{case.name}" for result in results for ran in result.suites
-        for case in ran.cases
-    }  # fmt: skip
-    chosen = {
-        f"{selection.suite}/{case.name}"
-        for selection in suite.select(asked.suites, asked.cases)
-        for case in suite.cases_of(selection)
+        f"{suite.suite}/{case.name}"
+        for result in results
+        for suite in result.suites
+        for case in suite.cases
     }
-    return asked if ran in (set(), chosen) else replace(asked, suites=(), cases=tuple(sorted(ran)))
+    selected = {
+        f"{selection.suite}/{case.name}"
+        for selection in suites.select(request.suites, request.cases)
+        for case in suites.cases_of(selection)
+    }
+    if ran in (set(), selected):
+        return request
+    return replace(request, suites=(), cases=tuple(sorted(ran)))

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Stored verdicts as `b4 review` shows them: what its review-series-check-cmd prints.
+"""`rig b4-check`: stored verdicts in the format of b4's review-series-check-cmd.
 
-b4 hands the cover letter over on stdin and takes a JSON array of {tool, status, summary, url,
-details}, where a status is pass, warn or fail (b4/review/checks.py, _run_external_cmd). Whatever it
-does not know becomes a fail, and so would an exit status without output: trouble of ours is said as
-a warning, for it says nothing about the series.
+b4 gives the cover letter on stdin and reads a JSON array of {tool, status, summary, url, details};
+a status is pass, warn or fail (b4/review/checks.py, _run_external_cmd). b4 takes any other status,
+and an exit status without output, as fail. Trouble of the rig is therefore a warning: it says
+nothing about the series.
 """
 
 import json
@@ -12,7 +12,8 @@ import shlex
 from collections.abc import Sequence
 
 from rig import printable
-from rig.campaigns import execute, request
+from rig.campaigns import execute
+from rig.campaigns import request as requests
 from rig.campaigns.options import Request
 from rig.campaigns.results import RunResult
 from rig.context import Context
@@ -23,7 +24,7 @@ from rig.store import Store
 from rig.verdict.rules import Outcome
 
 STATUS = {Outcome.PASS: "pass", Outcome.FAIL: "fail"}
-"""All else has proved nothing: a warning."""
+"""Any other outcome proves nothing, and is a warning."""
 
 
 def message_id(mail: bytes) -> str:
@@ -31,27 +32,29 @@ def message_id(mail: bytes) -> str:
 
 
 def check(context: Context, identifier: str, arches: tuple[str, ...] = ()) -> list[dict[str, str]]:
-    """An entry for each architecture of the last run; it is run first on `arches` if it was not."""
-    # A stranger says what it is: no file of the user's, no option, no word for a shell.
+    """An entry for each architecture of the newest run. If there is none, run it on `arches`."""
+    # A stranger wrote the identifier: it must not become a file name, an option, or shell syntax.
     if not (typed := target.typed(identifier)):
         return [_entry("rig", "warn", "there is no Message-ID in the mail on stdin")]
-    if not (found := stored(context.store, identifier)) and arches:
-        asked = request.fetched(context.shelves, Request(target=typed, arch=arches))
-        specs = request.specs(context, asked)
+    if not (run := stored(context.store, identifier)) and arches:
+        request = requests.fetched(context.shelves, Request(target=typed, arch=arches))
+        specs = requests.specs(context, request)
         directory = execute.new_directory(context.store, specs[0].tree.label)
-        found = (execute.execute(context, specs, directory), directory.name)
-    if not found:
+        run = (execute.execute(context, specs, directory), directory.name)
+    if not run:
         return [_entry("rig", "warn", "not run yet", f"rig run {shlex.quote(typed)}")]
-    return _entries(*found)
+    return _entries(*run)
 
 
 def stored(store: Store, identifier: str) -> tuple[Sequence[RunResult], str] | None:
-    """The newest run of the whole series that this mail is the top of, and its name."""
+    """The newest run of the whole series that this mail belongs to, and its name."""
     for directory in reversed(execute.runs(store)):
         if message_id(reply.top_of(directory)) != identifier:
             continue
         results = [
-            one for one in reply.whole(reply.tests(directory)) if not one.provenance.request.mutant
+            result
+            for result in reply.whole(reply.tests(directory))
+            if not result.provenance.request.mutant
         ]
         if len(reply.trees(results)) == 1:
             return results, directory.name
@@ -59,8 +62,8 @@ def stored(store: Store, identifier: str) -> tuple[Sequence[RunResult], str] | N
 
 
 def trouble(error: RigError) -> list[dict[str, str]]:
-    said = "\n".join(filter(None, (error.detail, error.hint)))
-    return [_entry("rig", "warn", error.message, said)]
+    details = "\n".join(filter(None, (error.detail, error.hint)))
+    return [_entry("rig", "warn", error.message, details)]
 
 
 def render(entries: Sequence[dict[str, str]]) -> str:
@@ -71,23 +74,23 @@ def _entries(results: Sequence[RunResult], name: str) -> list[dict[str, str]]:
     by_arch: dict[str, list[RunResult]] = {}
     for result in results:
         by_arch.setdefault(result.machine.arch, []).append(result)
-    found = []
-    for arch, own in by_arch.items():
-        worst = max(own, key=lambda result: result.verdict.outcome.severity).verdict
-        times = f" ({len(own)} runs)" if len(own) > 1 else ""
-        found.append(
+    entries = []
+    for arch, group in by_arch.items():
+        worst = max(group, key=lambda result: result.verdict.outcome.severity).verdict
+        times = f" ({len(group)} runs)" if len(group) > 1 else ""
+        entries.append(
             _entry(
                 f"rig/{arch}",
                 STATUS.get(worst.outcome, "warn"),
                 f"{worst.outcome}: {worst.reason.splitlines()[0] if worst.reason else ''}{times}",
-                text.render(own, name),
+                text.render(group, name),
             )
         )
-    return found
+    return entries
 
 
 def _entry(tool: str, status: str, summary: str, details: str = "") -> dict[str, str]:
-    """b4 shows them on a terminal."""
+    """An entry; its texts are made printable, as b4 shows them on a terminal."""
     return {
         "tool": printable.line(tool),
         "status": status,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What an exploration, or a replay, has shown."""
+"""The output of `rig explore` and `rig replay`."""
 
 from collections.abc import Sequence
 
@@ -9,48 +9,52 @@ from rig.campaigns.replay import Replayed
 from rig.campaigns.trace import Traced
 
 SHOWN = 20
-"""Failing seeds that are named."""
+"""At most this many seeds are listed."""
 
 
-def explored(found: Exploration) -> str:
-    mutant = f", {found.mutant} on" if found.mutant else ""
+def explored(exploration: Exploration) -> str:
+    mutant = f", {exploration.mutant} on" if exploration.mutant else ""
+    case = f"{exploration.suite}/{exploration.case} on {exploration.arch}"
+    failing, shrunk = exploration.failing, exploration.shrunk
     lines = [
-        f"{found.label}{mutant}: {found.suite}/{found.case} on {found.arch}: {found.outcome}",
-        f"  {len(found.tried)} seeds, {len(found.failing)} failing, "
-        f"{found.interleavings} different interleavings",
+        f"{exploration.label}{mutant}: {case}: {exploration.outcome}",
+        f"  {len(exploration.tried)} seeds, {len(failing)} failing, "
+        f"{exploration.interleavings} different interleavings",
     ]
-    for one in found.failing[:SHOWN]:
-        lines.append(f"  seed {one.seed}: {one.case.reason}")
-    if len(found.failing) > SHOWN:
-        lines.append(f"  [{len(found.failing) - SHOWN} more]")
-    others = [one for one in found.tried if one.case.outcome.exit_status > 1]
-    for one in others[:SHOWN]:
-        lines.append(f"  seed {one.seed}: {one.case.outcome} {one.case.reason}")
-    if found.failing:
-        chances = (f"{seeds}: {found.miss(seeds):.0%}" for seeds in (1, 2, 4, 8, 16, 32))
-        lines.append(f"  chance that so many seeds all miss it: {', '.join(chances)}")
-    if found.shrunk:
-        lines += [f"  least that fails, {found.shrunk.seconds:.1f} s:", f"    {found.shrunk.line}"]
+    for tried in failing[:SHOWN]:
+        lines.append(f"  seed {tried.seed}: {tried.case.reason}")
+    if len(failing) > SHOWN:
+        lines.append(f"  [{len(failing) - SHOWN} more]")
+    others = [tried for tried in exploration.tried if tried.case.outcome.exit_status > 1]
+    for tried in others[:SHOWN]:
+        lines.append(f"  seed {tried.seed}: {tried.case.outcome} {tried.case.reason}")
+    if failing:
+        chances = (f"{seeds}: {exploration.miss(seeds):.0%}" for seeds in (1, 2, 4, 8, 16, 32))
+        lines.append(f"  chance that N seeds all miss it: {', '.join(chances)}")
+    if shrunk:
+        lines += [f"  smallest that fails, {shrunk.seconds:.1f} s:", f"    {shrunk.line}"]
     return printable.page(lines)
+
+
+def _compared(run: Traced | Replayed) -> str:
+    return "identical" if run.identical else "NOT identical"
 
 
 def traced(runs: Sequence[Traced]) -> str:
     lines = []
-    for one in runs:
-        said = "identical" if one.identical else "NOT identical"
-        lines.append(f"{one.arch:<8} {one.name:<42} {said}")
-        lines += [f"    {count:>10,}  {name}" for name, count in one.calls]
-        lines.append(f"    {one.file}")
+    for run in runs:
+        lines.append(f"{run.arch:<8} {run.name:<42} {_compared(run)}")
+        lines += [f"    {count:>10,}  {name}" for name, count in run.calls]
+        lines.append(f"    {run.file}")
     return printable.page(lines)
 
 
 def replayed(runs: Sequence[Replayed]) -> str:
     lines = []
-    for one in runs:
-        said = "identical" if one.identical else "NOT identical"
-        lines.append(f"{one.arch:<8} {one.name:<42} {said:<13} {one.seconds:6.1f} s")
-        if not one.identical:
-            lines += [f"    was: {one.before}", f"    is:  {one.after}"]
-        if one.note:
-            lines.append(f"    {one.note}")
+    for run in runs:
+        lines.append(f"{run.arch:<8} {run.name:<42} {_compared(run):<13} {run.seconds:6.1f} s")
+        if not run.identical:
+            lines += [f"    was: {run.before}", f"    is:  {run.after}"]
+        if run.note:
+            lines.append(f"    {run.note}")
     return printable.page(lines)

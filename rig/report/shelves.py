@@ -1,27 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What there is to name on the command line."""
+"""The output of `rig list`: every name that the command line takes."""
 
 from collections.abc import Iterable
 
 from rig import arch, printable
-from rig.kernel import base, mutant
+from rig.kernel import base
+from rig.kernel import mutant as mutant_patches
 from rig.series import model
 from rig.shelves import Shelves
-from rig.suites import suite
+from rig.suites import suite as suites
 
 
 def render(shelves: Shelves) -> str:
+    mutants = mutant_patches.load_all(shelves.patches)
     flavours = sorted(path.stem for path in (shelves.kconfigs / "flavour").glob("*.config"))
     lines = [
-        *_section("bases", [f"{base.DEFAULT} (default); any vX.Y Debian or kernel.org has"]),
+        *_section("bases", [f"{base.DEFAULT} (default); any vX.Y that Debian or kernel.org has"]),
         *_section("series", (_revisions(shelves, name) for name in model.names(shelves.patches))),
         *_section("architectures", arch.known()),
         *_section("flavours", flavours),
-        *_section("mutants", (one.name for one in mutant.load_all(shelves.patches))),
-        *_section("cases", suite.case_names(suite.standard().values())),
+        *_section("mutants", (mutant.name for mutant in mutants)),
+        *_section("cases", suites.case_names(suites.standard().values())),
         *_section(
             "cases of suites that run only where --suite or --case names them",
-            suite.case_names(one for one in suite.known().values() if one.on_request),
+            suites.case_names(suite for suite in suites.known().values() if suite.on_request),
         ),
     ]
     return printable.page(lines)

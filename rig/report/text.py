@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The verdict as text that can be pasted into a mail."""
+"""The verdict of a run, as text to paste into a mail."""
 
 import re
 import textwrap
@@ -16,17 +16,17 @@ from rig.verdict.rules import Outcome
 # The kernel's mails are read at 80 columns, quoted twice.
 WIDTH = 76
 FEW = 8
-"""Cases whose counters are all shown. Of more, a PASS shows what fits in a line; JSON has all."""
+"""Up to this many cases, all counters are shown. With more, a PASS shows one line of them."""
 
 
 class Block(str):
-    """Several lines, which a filter has made; every other text is one, whoever wrote it."""
+    """Several lines, made by a filter. Any other text is printed as one line."""
 
     __slots__ = ()
 
 
 def render(results: Sequence[RunResult], name: str = "") -> str:
-    """All results of a campaign; `name` is what `rig report` knows it by."""
+    """All results of a campaign; `name` is the stored run, for `rig report`."""
     return (
         environment()
         .get_template("verdict.txt.j2")
@@ -45,20 +45,20 @@ def render(results: Sequence[RunResult], name: str = "") -> str:
 
 
 def environment() -> jinja2.Environment:
-    """For templates of texts that people mail. Every value is made printable where it is put in."""
-    made = jinja2.Environment(
+    """For the templates of reports and mails. It makes every value printable."""
+    jinja = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
         finalize=_shown,
     )
-    made.filters["counters"] = _counters
-    made.filters["head"] = head
-    made.filters["indented"] = _indented
-    made.filters["fold"] = fold
-    made.filters["circumstances"] = _circumstances
-    return made
+    jinja.filters["counters"] = _counters
+    jinja.filters["head"] = head
+    jinja.filters["indented"] = _indented
+    jinja.filters["fold"] = fold
+    jinja.filters["circumstances"] = _circumstances
+    return jinja
 
 
 def _shown(value: object) -> str:
@@ -66,7 +66,7 @@ def _shown(value: object) -> str:
 
 
 def labels(results: Sequence[RunResult]) -> tuple[str, ...]:
-    """What was run, each once: one tree, or the revisions or prefixes of a series."""
+    """The labels of the trees that were run, without duplicates."""
     return tuple(subject.label for subject in subjects(results))
 
 
@@ -75,31 +75,34 @@ def subjects(results: Sequence[RunResult]) -> tuple[Subject, ...]:
 
 
 def _beside(results: Sequence[RunResult]) -> Iterator[str]:
-    """Lines of a table, trees side by side: case -> outcome in each, for every architecture."""
+    """A table for each architecture: a row for each case, a column for each tree."""
     ran = [result for result in results if result.suites]
     if len(columns := subjects(ran)) < 2:
         return
     machines: dict[str, list[RunResult]] = {}
     for result in ran:
         machines.setdefault(result.machine.arch, []).append(result)
-    for arch, own in machines.items():
+    for arch, group in machines.items():
         rows: dict[str, dict[Subject, list[Outcome]]] = {}
-        for result in own:
-            for one in result.suites:
-                for case in one.cases:
-                    row = rows.setdefault(f"{one.suite}/{case.name}", {})
+        for result in group:
+            for suite in result.suites:
+                for case in suite.cases:
+                    row = rows.setdefault(f"{suite.suite}/{case.name}", {})
                     row.setdefault(result.provenance.subject, []).append(case.outcome)
         width = max(map(len, rows), default=0)
         yield ""
         head = (f"{subject.part:12}" for subject in columns)
         yield f"{arch:{width}}  {'  '.join(head)}".rstrip()
         for name, row in rows.items():
-            cells = (f"{Outcome.worst(row[one]) if one in row else '-':12}" for one in columns)
+            cells = (
+                f"{Outcome.worst(row[subject]) if subject in row else '-':12}"
+                for subject in columns
+            )
             yield f"{name:{width}}  {'  '.join(cells)}".rstrip()
 
 
 def many(results: Sequence[RunResult]) -> bool:
-    return sum(len(one.cases) for result in results for one in result.suites) > FEW
+    return sum(len(suite.cases) for result in results for suite in result.suites) > FEW
 
 
 def overall(results: Sequence[RunResult]) -> Outcome:
@@ -107,7 +110,7 @@ def overall(results: Sequence[RunResult]) -> Outcome:
 
 
 def _tally(results: Sequence[RunResult]) -> str:
-    """`20 of 20 PASS`, where a run was repeated; what was only built is no run."""
+    """`20 of 20 PASS`, if there are several runs. Kernels that were only built do not count."""
     outcomes = [result.verdict.outcome for result in results]
     ran = [outcome for outcome in outcomes if outcome is not Outcome.SKIP]
     built = len(outcomes) - len(ran)
@@ -132,7 +135,7 @@ def _circumstances(result: RunResult) -> str:
 
 
 def _counters(counters: tuple[tuple[str, int], ...], indent: int, most: int = 0) -> Block:
-    """The counters, as many on a line as fit, in at most so many lines (0: all)."""
+    """The counters, as many as fit on a line, in at most `most` lines (0: no limit)."""
     lines, line = [], ""
     for name, value in counters:
         word = f"{printable.line(name)} {value:,}"
@@ -144,7 +147,7 @@ def _counters(counters: tuple[tuple[str, int], ...], indent: int, most: int = 0)
 
 
 def fold(text: str, indent: int, first: int = 0) -> Block:
-    """The text in lines that fit; `first` columns of the first one are taken, the rest indented."""
+    """The text in lines that fit; `first` columns of the first line are taken already."""
     folded = textwrap.fill(
         printable.text(text),
         WIDTH,
@@ -157,7 +160,7 @@ def fold(text: str, indent: int, first: int = 0) -> Block:
 
 
 def head(text: str, lines: int) -> Block:
-    """The first lines of something long."""
+    """The first lines of a text, and how many more there are."""
     all_lines = printable.text(text).splitlines()
     more = [f"[{len(all_lines) - lines} more lines]"] if len(all_lines) > lines else []
     return Block("\n".join([*all_lines[:lines], *more]))

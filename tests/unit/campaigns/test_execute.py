@@ -288,7 +288,7 @@ def test_finding_a_run(store: Store, results: Results) -> None:
     assert executing.find(store).name == "20260102-1-b-2"
     assert executing.find(store, "0101").name == "20260101-1-a"
     assert executing.find(store, "20260102-1-b").name == "20260102-1-b"
-    with pytest.raises(ConfigError, match="'0102' is the name of 2 runs") as bad:
+    with pytest.raises(ConfigError, match="'0102' matches 2 runs") as bad:
         executing.find(store, "0102")
     assert bad.value.hint == "the newest is 20260102-1-b-2"
     with pytest.raises(ConfigError, match="no run named '20260101-1-aa'") as bad:

@@ -145,7 +145,7 @@ def test_a_guest_that_hangs_is_a_failure_but_not_a_smaller_one(
 
 def test_two_cases_are_two_campaigns(spec: RunSpec, one_case: RunSpec) -> None:
     explore.check([one_case])
-    with pytest.raises(ConfigError, match="one case, and these are 2"):
+    with pytest.raises(ConfigError, match="takes one case, and 2 are selected"):
         explore.check([spec])
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from rig.campaigns import compare, execute, mutation, old_results
 from rig.campaigns.options import Request
+from rig.campaigns.statistics import Difference
 from rig.kernel.tree import Subject
 
 DATA = Path(__file__).parents[2] / "data" / "results"
@@ -61,6 +62,18 @@ def test_what_is_stored_today_is_left_as_it_is(tmp_path: Path) -> None:
     assert execute.load(tmp_path / execute.RESULT) == result
     document = json.loads((tmp_path / execute.RESULT).read_text())
     assert old_results.result(document) is document
+
+
+def test_an_old_word_for_a_difference_is_read(tmp_path: Path) -> None:
+    shutil.copy(DATA / compare.FILE, tmp_path)
+    (comparison,) = compare.load(tmp_path)
+    (line,) = comparison.lines
+    assert line.difference is Difference.NOT_JUDGED
+    # As it was stored with a request, before the word changed.
+    document = json.loads(compare._ALL.dump_json((comparison,)))
+    document[0]["lines"][0]["difference"] = "not of hardware"
+    (tmp_path / compare.FILE).write_text(json.dumps(document))
+    assert compare.load(tmp_path) == (comparison,)
 
 
 @pytest.mark.parametrize("file", [compare.FILE, mutation.FILE])

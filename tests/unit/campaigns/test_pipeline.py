@@ -90,7 +90,9 @@ def test_a_mutant_that_is_not_for_the_tree_is_said_before_the_build(
     )
     with pytest.raises(ConfigError) as bad:
         pipeline.build_spec(Context(store, shelves), spec.but(mutant="no-remote-flush"))
-    assert bad.value.message == ("no-remote-flush is no mutant of v6.12: there is no such function")
+    assert bad.value.message == (
+        "mutant no-remote-flush does not apply to v6.12: there is no such function"
+    )
 
 
 def test_everything_that_is_prepared_is_named_by_its_digest(
@@ -154,10 +156,16 @@ def test_a_case_that_fails(
 def test_a_guest_that_is_lost_keeps_what_was_found_out(
     prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
 ) -> None:
-    boots({"anon_roundtrip": GuestLost("the guest ended without a word", detail="the console")})
+    boots(
+        {
+            "anon_roundtrip": GuestLost(
+                "guest exited; no panic or oops on the console", detail="the console"
+            )
+        }
+    )
     result = pipeline.execute(prepared, tmp_path / "run")
     assert result.verdict.outcome is Outcome.FAIL
-    assert result.verdict.reason == "the guest ended without a word"
+    assert result.verdict.reason == "guest exited; no panic or oops on the console"
     assert outcomes(result) == {"anon_lost_write": Outcome.PASS, "anon_roundtrip": Outcome.FAIL}
     assert result.detail == "the console"
 
@@ -245,7 +253,7 @@ def test_a_mutant_the_kernel_does_not_own_up_to_is_broken(
     boots(console="[    0.1] rig: mutant no-other is on\n")
     result = pipeline.execute(mutated, tmp_path / "run")
     assert result.verdict.outcome is Outcome.BROKEN
-    assert "does not say that the mutant no-flush is on" in result.verdict.reason
+    assert "does not say that mutant no-flush is on" in result.verdict.reason
     booted = boots(console=f"[    0.1] {weave.says_it_is_on('no-flush')}\n")
     result = pipeline.execute(mutated, tmp_path / "again")
     assert result.verdict.outcome is Outcome.PASS
@@ -308,7 +316,7 @@ def test_a_mutant_a_seeded_kernel_does_not_own_up_to_is_broken_whoever_runs_the_
     ready = seeds(f"{weave.says_it_is_on('no-flush')}\n", "fork_cow", mutant="no-flush")
     assert pipeline.seeded_case(ready, chosen, case, tmp_path / "on").digest == "d-fork_cow"
     silent = seeds("booting\n", "fork_cow", mutant="no-flush")
-    with pytest.raises(InfraError, match="does not say that the mutant no-flush is on"):
+    with pytest.raises(InfraError, match="does not say that mutant no-flush is on"):
         pipeline.seeded_case(silent, chosen, case, tmp_path / "off")
 
 
@@ -316,7 +324,7 @@ def test_a_mutant_a_seeded_kernel_does_not_own_up_to_is_broken_whoever_runs_the_
     ("console", "reason"),
     [
         ((TOP / "tests/data/console/arm64-bug.log").read_text(), "kernel BUG at mm/page_alloc.c"),
-        ("booting\n", "the guest ended before the program did"),
+        ("booting\n", "guest exited before the program ended"),
     ],
 )
 def test_a_guest_that_ended_early_is_a_fail_that_says_what_it_died_of(

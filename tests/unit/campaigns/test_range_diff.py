@@ -78,7 +78,7 @@ def test_revisions_that_are_none(store: Store) -> None:
     with pytest.raises(ConfigError, match="there is only one revision"):
         range_diff.pair((1,), "", "")
     for said in ("vv1", "x", "v²", "v-1"):
-        with pytest.raises(ConfigError, match="is no revision"):
+        with pytest.raises(ConfigError, match="is not a revision"):
             range_diff.pair((1, 2), said, "")
     with pytest.raises(ConfigError, match="no revision of unmap-batch named 'v7'"):
         diff(store, "v1", "v7")

@@ -120,7 +120,7 @@ def test_another_qemu_is_said(
     monkeypatch.setattr(accel, "qemu_version", lambda arch: "9.0")
     (one,) = replay.recorded(stored)
     ran = replay.replay(store, one, tmp_path / "again")
-    assert ran.note == "this is 9.0, it was 7.2"
+    assert ran.note == "QEMU is 9.0; the stored run had 7.2"
     assert ran.note in report.replayed([ran])
 
 
@@ -137,7 +137,7 @@ def test_a_live_run_is_never_the_same_twice(
 ) -> None:
     directory = store.root / "runs" / "live"
     execute.store_result(results["pass"][0], directory / "x86_64")
-    with pytest.raises(ConfigError, match="nothing to replay"):
+    with pytest.raises(ConfigError, match="has no seeded case"):
         replay.recorded(directory)
 
 
@@ -180,7 +180,9 @@ def test_where_it_comes_out_another_one_that_is_said(
 ) -> None:
     remade("07e4")
     (one,) = replay.recorded(stored)
-    with pytest.raises(ConfigError, match=r"no longer has the image .*, and today's image would"):
+    with pytest.raises(
+        ConfigError, match=r"no longer has the image .*, and the image made today has another"
+    ):
         replay.restore(Context(store, Shelves.default()), one)
 
 

@@ -275,7 +275,9 @@ def test_a_command_in_a_guest_has_its_own_status(
 
 
 def test_a_shell_is_in_one_guest(rig: Rig, asked: list[Request]) -> None:
-    with pytest.raises(ConfigError, match="a shell is in one guest") as bad:
+    with pytest.raises(
+        ConfigError, match="rig shell boots one guest, and these options select 2"
+    ) as bad:
         run.app(["shell", "v6.12", "--arch", "x86_64,arm64"])
     assert bad.value.hint == "name one architecture"
 

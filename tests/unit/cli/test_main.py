@@ -67,7 +67,7 @@ def test_an_option_given_twice_is_refused() -> None:
         (ApplyError("patch 2/3 does not apply"), 1),
         (BuildError("it does not compile"), 1),
         (BootError("the kernel does not boot"), 1),
-        (GuestLost("the guest ended without a word"), 1),
+        (GuestLost("guest exited; no panic or oops on the console"), 1),
         (ConfigError("there is no series"), 2),
         (unknown("series", "x", ["y"]), 2),
         (InfraError("gcc is not installed"), 3),

@@ -77,8 +77,8 @@ def test_a_suite_on_request_is_collected_and_run_where_it_is_named(
     [
         (["--series", "batch-dirty-tlb-flsh"], "did you mean batch-dirty-tlb-flush?"),
         (["--series", "batch-dirty-tlb-flush", "--revision", "v9"], "named 'v9'"),
-        (["--series", "batch-dirty-tlb-flush", "--revision", "9"], "named '9'"),
-        (["--revision", "v2"], "--revision is of a series"),
+        (["--series", "batch-dirty-tlb-flush", "--revision", "9"], "has no revision '9'"),
+        (["--revision", "v2"], "--revision v2 needs a series"),
         (["--arch", "amr64"], "did you mean arm64 or riscv64?"),
         (["--base", "v6.1x"], "no series named 'v6.1x'"),
         (["--mutant", "no-remote-flash"], "did you mean no-remote-flush"),
@@ -243,7 +243,7 @@ def test_a_guest_that_does_not_come_up_is_tried_once(
     found, said = outcomes(pytester, *SOME)
     assert found == {"errors": 2, "deselected": len(CASES) - 2}
     assert len(booted) == 1
-    assert said.count("hangs at boot" if not mutant else "does not say that the mutant") >= 2
+    assert said.count("hangs at boot" if not mutant else "does not say that mutant") >= 2
     for path in execute.runs(Store.default()):
         assert execute.load_all(path)[0].verdict.outcome is Outcome.BROKEN
 
@@ -275,11 +275,17 @@ def test_trouble_of_the_rig_is_never_stored_as_a_pass(
 def test_a_lost_guests_cases_carry_the_cause_and_are_stored(
     pytester: pytest.Pytester, asked: list[Request], boots: Callable[..., list[Machine]]
 ) -> None:
-    boots({"anon_roundtrip": GuestLost("the guest ended without a word", detail="last words")})
+    boots(
+        {
+            "anon_roundtrip": GuestLost(
+                "guest exited; no panic or oops on the console", detail="last words"
+            )
+        }
+    )
     found, said = outcomes(pytester, *SOME)
     assert found["failed"] == 1
     assert found["errors"] == 1
-    assert "not run: the guest ended without a word" in said
+    assert "not run: guest exited; no panic or oops on the console" in said
     (result,) = execute.load_all(execute.find(Store.default()))
     assert result.verdict.outcome is Outcome.FAIL
     assert result.detail == "last words"
