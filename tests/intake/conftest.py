@@ -97,8 +97,10 @@ class Server:
 
 
 def run(*argv: str | Path, env: dict[str, str], stdin: bytes = b"") -> None:
-    done = subprocess.run(argv, env=env, input=stdin, capture_output=True, timeout=120, check=False)
-    assert done.returncode == 0, (argv, done.stderr.decode())
+    result = subprocess.run(
+        argv, env=env, input=stdin, capture_output=True, timeout=120, check=False
+    )
+    assert result.returncode == 0, (argv, result.stderr.decode())
 
 
 @pytest.fixture(scope="session")

@@ -23,15 +23,19 @@ def _nobody_to_ask(user: Callable[[str], None]) -> None:
 
 
 def written(path: Path, *mails: bytes) -> Path:
-    path.write_bytes(b"".join(FROM + one + b"\n" for one in mails))
+    path.write_bytes(b"".join(FROM + mail + b"\n" for mail in mails))
     return path
 
 
 def test_a_series_that_git_wrote(shelf: Path) -> None:
-    (one,) = fetch.fetch(shelf, str(MBX / "shelf" / "unmap-batch" / "v2.mbx")).series
+    (series,) = fetch.fetch(shelf, str(MBX / "shelf" / "unmap-batch" / "v2.mbx")).series
     given = model.read(MBX / "shelf" / "unmap-batch" / "v2.mbx")
-    assert (one.label, one.base, one.change_id) == ("unmap-batch@v2", given.base, given.change_id)
-    for ours, theirs in zip(one.patches, given.patches, strict=True):
+    assert (series.label, series.base, series.change_id) == (
+        "unmap-batch@v2",
+        given.base,
+        given.change_id,
+    )
+    for ours, theirs in zip(series.patches, given.patches, strict=True):
         assert (ours.subject, ours.author, ours.files) == (
             theirs.subject,
             theirs.author,
@@ -42,42 +46,43 @@ def test_a_series_that_git_wrote(shelf: Path) -> None:
 
 @pytest.mark.parametrize("coding", ["quoted-printable", "base64"])
 def test_a_transfer_encoding_is_undone(shelf: Path, coding: str) -> None:
-    (one,) = fetch.fetch(shelf, str(MBX / f"{coding}.mbx")).series
+    (series,) = fetch.fetch(shelf, str(MBX / f"{coding}.mbx")).series
     given = model.read(MBX / f"{coding}.mbx")
-    assert b"Content-Transfer-Encoding: 8bit" in one.patches[0].mail
+    assert b"Content-Transfer-Encoding: 8bit" in series.patches[0].mail
     assert (
-        rfc822.body_of(one.patches[0].mail).strip() == rfc822.body_of(given.patches[0].mail).strip()
+        rfc822.body_of(series.patches[0].mail).strip()
+        == rfc822.body_of(given.patches[0].mail).strip()
     )
 
 
 @pytest.mark.parametrize("kind", ["sent", "patchwork's"])
 def test_a_maildir(shelf: Path, tmp_path: Path, kind: str) -> None:
     box = mailbox.Maildir(tmp_path / "mails")
-    for one in revision(2, stem="box", title="mm: boxed"):
-        bare = one.replace(b"[PATCH v2 ", b"[v2,").replace(b"\nMessage-Id: ", b"\nX-Was: ")
-        box.add(one if kind == "sent" else bare)
-    (found,) = fetch.fetch(shelf, str(tmp_path / "mails")).series
-    assert (found.label, len(found.patches)) == ("boxed@v2", 2)
+    for raw in revision(2, stem="box", title="mm: boxed"):
+        bare = raw.replace(b"[PATCH v2 ", b"[v2,").replace(b"\nMessage-Id: ", b"\nX-Was: ")
+        box.add(raw if kind == "sent" else bare)
+    (series,) = fetch.fetch(shelf, str(tmp_path / "mails")).series
+    assert (series.label, len(series.patches)) == ("boxed@v2", 2)
 
 
 def test_a_directory_of_patches(shelf: Path, tmp_path: Path) -> None:
     home = tmp_path / "patches"
     home.mkdir()
-    for number, one in enumerate(revision(1, stem="dir", title="mm: filed")):
-        (home / f"000{number}.patch").write_bytes(one)
-    (found,) = fetch.fetch(shelf, str(home)).series
-    assert (found.label, len(found.patches)) == ("filed@v1", 2)
+    for number, raw in enumerate(revision(1, stem="dir", title="mm: filed")):
+        (home / f"000{number}.patch").write_bytes(raw)
+    (series,) = fetch.fetch(shelf, str(home)).series
+    assert (series.label, len(series.patches)) == ("filed@v1", 2)
 
 
 def test_patchworks_mbox(shelf: Path, tmp_path: Path) -> None:
     """It has no cover letter, and its subjects are [v2,1/2]."""
     mails = [
-        one.replace(b"[PATCH v2 ", b"[v2,").replace(b"\nSubject", b"\nX-Patchwork-Id: 7\nSubject")
-        for one in revision(2, stem="pw", title="x")[1:]
+        mail.replace(b"[PATCH v2 ", b"[v2,").replace(b"\nSubject", b"\nX-Patchwork-Id: 7\nSubject")
+        for mail in revision(2, stem="pw", title="x")[1:]
     ]
-    (one,) = fetch.fetch(shelf, str(written(tmp_path / "x.mbox", *mails)), name="pw").series
-    assert [patch.subject for patch in one.patches] == ["mm: one", "mm: two"]
-    assert (one.revision, one.cover) == (2, "")
+    (series,) = fetch.fetch(shelf, str(written(tmp_path / "x.mbox", *mails)), name="pw").series
+    assert [patch.subject for patch in series.patches] == ["mm: one", "mm: two"]
+    assert (series.revision, series.cover) == (2, "")
 
 
 @pytest.mark.parametrize(
@@ -91,11 +96,11 @@ def test_patchworks_mbox(shelf: Path, tmp_path: Path) -> None:
 )
 def test_what_a_revision_is_called(shelf: Path, tmp_path: Path, tags: str, label: str) -> None:
     mails = [
-        one.replace(b"[PATCH v9 %d/2]" % n, tags.format(f"{n}/2").encode())
-        for n, one in enumerate(revision(9, stem="t", title="mm: x"))
+        mail.replace(b"[PATCH v9 %d/2]" % n, tags.format(f"{n}/2").encode())
+        for n, mail in enumerate(revision(9, stem="t", title="mm: x"))
     ]
-    (one,) = fetch.fetch(shelf, str(written(tmp_path / "x.mbox", *mails))).series
-    assert (one.label, len(one.patches), one.cover[:6]) == (label, 2, "mm: x\n")
+    (series,) = fetch.fetch(shelf, str(written(tmp_path / "x.mbox", *mails))).series
+    assert (series.label, len(series.patches), series.cover[:6]) == (label, 2, "mm: x\n")
 
 
 FROM_THE = "It is clear\nFrom the report that\n\nFrom 0123 Mon Sep 17 00:00:00 2001\n\nFrom here."
@@ -120,10 +125,10 @@ def tree(tmp_path: Path) -> Path:
 
 def git(tree: Path, *words: str, stdin: bytes = b"") -> str:
     who = ("-c", "user.name=Zoë Müller", "-c", "user.email=zoe@example.org")
-    done = subprocess.run(
+    fetched = subprocess.run(
         ["git", *who, *words], cwd=tree, input=stdin, capture_output=True, check=True
     )
-    return done.stdout.decode()
+    return fetched.stdout.decode()
 
 
 @pytest.mark.parametrize("kind", ["range", "directory", "mbox"])
@@ -140,15 +145,17 @@ def test_a_message_with_a_line_that_begins_as_a_mail_does(
         path.mkdir()
         (path / "x.patch").write_text(text)
         source = f"{path}" if kind == "directory" else f"{path / 'x.patch'}"
-    done = fetch.fetch(shelf, source, name="topic")
+    fetched = fetch.fetch(shelf, source, name="topic")
     assert fetch.fetch(shelf, source, name="topic").fresh == ()
-    assert done.series == (model.load(shelf, "topic"),)
-    assert [patch.subject for patch in done.series[0].patches] == ["mm: one", "mm: two"]
+    assert fetched.series == (model.load(shelf, "topic"),)
+    assert [patch.subject for patch in fetched.series[0].patches] == ["mm: one", "mm: two"]
     git(tree, "checkout", "-q", "-b", "again", "base")
     git(tree, "am", "-q", stdin=(shelf / "topic" / "v1.mbx").read_bytes())
     git(tree, "diff", "--exit-code", "fix/topic")
-    said = git(tree, "log", "-1", "--format=%B", "again").strip().replace("from 0123", ">From 0123")
-    assert said == "mm: two\n\n" + FROM_THE.replace("From ", ">From ")
+    message = (
+        git(tree, "log", "-1", "--format=%B", "again").strip().replace("from 0123", ">From 0123")
+    )
+    assert message == "mm: two\n\n" + FROM_THE.replace("From ", ">From ")
 
 
 @pytest.mark.parametrize(
@@ -168,8 +175,8 @@ def test_amended_commits_are_the_next_revision(
     fetch.fetch(shelf, source)
     git(tree, "commit", "-q", "--amend", *words)
     for fresh in ((2,), ()):
-        done = fetch.fetch(shelf, source)
-        assert (done.series[0].label, done.fresh) == ("topic@v2", fresh)
+        fetched = fetch.fetch(shelf, source)
+        assert (fetched.series[0].label, fetched.fresh) == ("topic@v2", fresh)
 
 
 HTML = mail("h@x.org", "[PATCH] mm: x", "<p>x</p>\n", header="Content-Type: text/html\n")

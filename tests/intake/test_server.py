@@ -23,16 +23,19 @@ def left(shelf: Path) -> list[str]:
 
 def test_a_message_id(server: Server, user: Knows, shelf: Path) -> None:
     user(server.url)
-    done = fetch.fetch(shelf, "unmap-v2-0@example.org")
-    (one,) = done.series
-    assert (one.label, done.fresh) == ("unmap-batch@v2", (2,))
-    assert (one.change_id, one.base) == (CHANGE_ID, "adc218676eef25575469234709c2d87185ca223a")
-    assert one.cover.startswith("mm: batch it well\n\nWhy.")
-    assert [patch.subject for patch in one.patches] == ["mm: one", "mm: two"]
-    assert one.patches[0].author == "Zoë Müller <zoe@example.org>"
-    assert "Reviewed-by" not in rfc822.body_of(one.patches[0].mail)
-    assert one.message_id == "unmap-v2-0@example.org"
-    assert rfc822.header(one.top, "Cc") == "Ann <ann@example.org>, bob@example.org"
+    fetched = fetch.fetch(shelf, "unmap-v2-0@example.org")
+    (series,) = fetched.series
+    assert (series.label, fetched.fresh) == ("unmap-batch@v2", (2,))
+    assert (series.change_id, series.base) == (
+        CHANGE_ID,
+        "adc218676eef25575469234709c2d87185ca223a",
+    )
+    assert series.cover.startswith("mm: batch it well\n\nWhy.")
+    assert [patch.subject for patch in series.patches] == ["mm: one", "mm: two"]
+    assert series.patches[0].author == "Zoë Müller <zoe@example.org>"
+    assert "Reviewed-by" not in rfc822.body_of(series.patches[0].mail)
+    assert series.message_id == "unmap-v2-0@example.org"
+    assert rfc822.header(series.top, "Cc") == "Ann <ann@example.org>, bob@example.org"
     assert left(shelf) == [
         "unmap-batch",
         "unmap-batch/v2.cover",
@@ -53,9 +56,9 @@ def test_what_is_on_the_shelf_is_what_b4_wrote(
 
 def test_tags_are_collected_on_request(server: Server, user: Knows, shelf: Path) -> None:
     user(server.url)
-    (one,) = fetch.fetch(shelf, "unmap-v2-0@example.org", with_trailers=True).series
+    (series,) = fetch.fetch(shelf, "unmap-v2-0@example.org", with_trailers=True).series
     tag = "Reviewed-by: Ann <ann@example.org>"
-    assert [tag in rfc822.body_of(patch.mail) for patch in one.patches] == [True, False]
+    assert [tag in rfc822.body_of(patch.mail) for patch in series.patches] == [True, False]
 
 
 @pytest.mark.parametrize("form", ["{url}/unmap-v1-0@example.org/", "<unmap-v1-2@example.org>"])
@@ -63,28 +66,30 @@ def test_a_link_and_any_mail_of_the_series(
     server: Server, user: Knows, shelf: Path, form: str
 ) -> None:
     user(server.url)
-    (one,) = fetch.fetch(shelf, form.format(url=server.url), name="mine").series
-    assert one.label == "mine@v1"
+    (series,) = fetch.fetch(shelf, form.format(url=server.url), name="mine").series
+    assert series.label == "mine@v1"
 
 
 def test_all_revisions_by_change_id(server: Server, user: Knows, shelf: Path) -> None:
     user(server.url)
     for asked in ("unmap-v2-0@example.org", "unmap-v1-0@example.org"):
-        done = fetch.fetch(shelf, asked, all_revisions=True, name=asked[:8])
-        assert [one.revision for one in done.series] == [1, 2]
-        assert [one.message_id for one in done.series] == [
+        fetched = fetch.fetch(shelf, asked, all_revisions=True, name=asked[:8])
+        assert [series.revision for series in fetched.series] == [1, 2]
+        assert [series.message_id for series in fetched.series] == [
             "unmap-v1-0@example.org",
             "unmap-v2-0@example.org",
         ]
-        assert b"new 1 v1" in done.series[0].patches[0].mail
+        assert b"new 1 v1" in fetched.series[0].patches[0].mail
 
 
 def test_all_revisions_by_links(server: Server, user: Knows, shelf: Path) -> None:
     """The title changed each time: no search finds them. The links name lore; b4.midmask wins."""
     user(server.url)
-    done = fetch.fetch(shelf, "linked-v3-0@example.org", all_revisions=True)
-    assert [one.label for one in done.series] == [f"third-name@v{number}" for number in (1, 2, 3)]
-    assert done.series[0].cover.startswith("mm: first name")
+    fetched = fetch.fetch(shelf, "linked-v3-0@example.org", all_revisions=True)
+    assert [series.label for series in fetched.series] == [
+        f"third-name@v{number}" for number in (1, 2, 3)
+    ]
+    assert fetched.series[0].cover.startswith("mm: first name")
 
 
 def test_one_revision_joins_the_others_of_its_series(
@@ -142,12 +147,12 @@ def test_what_is_not_there(
 def test_a_server_that_fails(
     user: Knows, faulty: Callable[[str], Faulty], shelf: Path, fault: str
 ) -> None:
-    one = faulty(fault)
-    user(one.url, patience=1.0 if fault in ("slow", "silent") else PATIENCE)
+    server_fault = faulty(fault)
+    user(server_fault.url, patience=1.0 if fault in ("slow", "silent") else PATIENCE)
     with pytest.raises(InfraError, match=r"the server did not deliver the thread: .") as bad:
         fetch.fetch(shelf, "unmap-v2-0@example.org")
     assert "Traceback" not in bad.value.message
-    assert one.asked
+    assert server_fault.asked
     assert left(shelf) == []
 
 

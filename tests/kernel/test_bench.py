@@ -25,34 +25,36 @@ BOTH = ",".join(arch.standard())
 def seeded(target: str, file: Path, *words: str, on: str = BOTH) -> list[dict[str, Any]]:
     """A round of seed 1 on each architecture, from --json."""
     argv = [sys.executable, "-m", "rig", "bench", target, "--schedule", "seeded", "--rounds", "1"]
-    done = proc.run([*argv, "--arch", on, "--json", file, *words], check=False, deadline=3600)
-    assert done.status == 0, done.stdout + done.stderr
-    found: list[dict[str, Any]] = json.loads(file.read_text())
-    return found
+    result = proc.run([*argv, "--arch", on, "--json", file, *words], check=False, deadline=3600)
+    assert result.status == 0, result.stdout + result.stderr
+    comparisons: list[dict[str, Any]] = json.loads(file.read_text())
+    return comparisons
 
 
 def test_a_kernel_is_itself_to_the_last_digit(tmp_path: Path) -> None:
     words = ("--against", "v6.12", "--bench", "shared_dirty_reclaim,lazyfree_reclaim")
-    found = seeded("v6.12", tmp_path / "out.json", *words)
-    assert len(found) == 2 * len(arch.standard())
-    for one in found:
-        counted = {line["metric"] for line in one["lines"]}
-        has_flush_ipis = one["machine"]["arch"] == "x86_64" and "shared" in one["bench"]
+    comparisons = seeded("v6.12", tmp_path / "out.json", *words)
+    assert len(comparisons) == 2 * len(arch.standard())
+    for comparison in comparisons:
+        counted = {line["metric"] for line in comparison["lines"]}
+        has_flush_ipis = (
+            comparison["machine"]["arch"] == "x86_64" and "shared" in comparison["bench"]
+        )
         assert ("tlb_shootdowns_per_page" in counted) == has_flush_ipis
         assert counted & {"instructions_per_page", "instructions_per_folio"}
-        for line in one["lines"]:
+        for line in comparison["lines"]:
             assert line["before"] == line["after"]
             assert line["difference"] in (Difference.SAME, Difference.NOT_JUDGED)
 
 
 def test_lazyfree_folios_are_not_split_any_more_and_cost_less(tmp_path: Path) -> None:
     words = ("--bench", "lazyfree_reclaim")
-    for one in seeded("lazyfree-batched-unmap@v4", tmp_path / "out.json", *words):
-        lines = {line["metric"]: line for line in one["lines"]}
+    for comparison in seeded("lazyfree-batched-unmap@v4", tmp_path / "out.json", *words):
+        lines = {line["metric"]: line for line in comparison["lines"]}
         ((before,), (after,)) = (lines["split_deferred"][side] for side in ("before", "after"))
         assert (before, after) == (2048, 0)
         assert lines["instructions_per_folio"]["difference"] == Difference.LOWER
-        assert one["claims"][0]["word"] == "REPRODUCED"
+        assert comparison["claims"][0]["word"] == "REPRODUCED"
 
 
 @pytest.mark.parametrize(
@@ -66,8 +68,8 @@ def test_what_flushes_cost_each_page_is_seen(
     target: str, name: str, least: float, most: float, tmp_path: Path
 ) -> None:
     """On x86_64, which sends IPIs: times as many with batching taken away, or with more of it."""
-    (one,) = seeded(target, tmp_path / "out.json", "--bench", name, on="x86_64")
-    lines = {line["metric"]: line for line in one["lines"]}
+    (comparison,) = seeded(target, tmp_path / "out.json", "--bench", name, on="x86_64")
+    lines = {line["metric"]: line for line in comparison["lines"]}
     (before,), (after,) = (lines["tlb_shootdowns_per_page"][side] for side in ("before", "after"))
     assert least < after / before < most
 
@@ -76,15 +78,15 @@ def test_what_flushes_cost_each_page_is_seen(
 def test_stress_ng_works_in_the_image_that_has_it(name: str) -> None:
     """A guest, for the statistics' nine rounds of it are minutes."""
     store, shelves = Store.default(), Shelves.default()
-    one = benchmark.pick("dirty_reclaim")
+    bench = benchmark.pick("dirty_reclaim")
     (spec,) = request.specs(Context(store, shelves), Request(target="v6.12", arch=(name,)))
-    spec = replace(spec, suites=(one.selection,))
+    spec = replace(spec, suites=(bench.selection,))
     directory = execute.new_directory(store, f"stress-ng-{name}")
     results = {
         image: execute.execute(
             Context(store, shelves), [replace(spec, image=image)], directory, suffix=f"-{image}"
         )[0]
-        for image in (one.image, "test")
+        for image in (bench.image, "test")
     }
     has, lacks = results.values()
     assert has.verdict.outcome is Outcome.PASS, has.verdict.reason

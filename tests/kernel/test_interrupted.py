@@ -54,11 +54,11 @@ def test_killed_in_the_middle_of_a_build_then_two_at_once(tmp_path: Path) -> Non
         until(lambda: any("vmscan" in line for line in working_in(lane)), 600)
         os.kill(rig.pid, signal.SIGKILL)
         until(lambda: not working_in(lane), 20)
-    with proc.spawn(command) as one, proc.spawn(command) as two:
-        said = [side.communicate(timeout=1200)[0].decode() for side in (one, two)]
-        assert (one.returncode, two.returncode) == (0, 0), said
-    assert sorted("objects compiled in" in text for text in said) == [False, True], said
-    assert sorted(": reused" in text for text in said) == [False, True], said
+    with proc.spawn(command) as first, proc.spawn(command) as second:
+        outputs = [side.communicate(timeout=1200)[0].decode() for side in (first, second)]
+        assert (first.returncode, second.returncode) == (0, 0), outputs
+    assert sorted("objects compiled in" in text for text in outputs) == [False, True], outputs
+    assert sorted(": reused" in text for text in outputs) == [False, True], outputs
     left = set((store.root / "builds").glob(".*")) - before
     assert not left, "a killed build's scratch is gone"
 
@@ -69,10 +69,10 @@ def test_disk_full_while_fetching_is_the_hosts_fault(tmp_path: Path) -> None:
     place = tmp_path / "small"
     place.mkdir()
     argv = ["unshare", "-rm", "sh", "-c", script, "sh", place, *RIG, "build", "v6.12"]
-    done = proc.run(argv, env={"RIG_STORE": str(place)}, check=False, deadline=300)
-    assert done.status == 3, done.stderr
-    assert "rig: the disk is full" in done.stderr
-    assert "RIG_STORE" in done.stderr
+    result = proc.run(argv, env={"RIG_STORE": str(place)}, check=False, deadline=300)
+    assert result.status == 3, result.stderr
+    assert "rig: the disk is full" in result.stderr
+    assert "RIG_STORE" in result.stderr
 
 
 def test_interrupted_while_guests_run_leaves_nothing_running() -> None:

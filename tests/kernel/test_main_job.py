@@ -13,7 +13,7 @@ from rig import arch, proc
 from rig.suites import suite
 
 BOTH = ",".join(arch.standard())
-CASES = [f"{one.name}/{case.name}" for one in suite.standard().values() for case in one.cases]
+CASES = [f"{entry.name}/{case.name}" for entry in suite.standard().values() for case in entry.cases]
 NOT_ON_V6_12 = {"madv_free/extra_reference_stays_lazyfree", "madv_free/split_deferred_zero"}
 """What later kernels promise."""
 DATA = Path(__file__).parents[1] / "data" / "mbx" / "kernel"
@@ -27,9 +27,9 @@ def outcomes(file: Path) -> dict[str, dict[str, dict[str, object]]]:
     """Architecture -> suite/case -> the case, from --json."""
     return {
         result["machine"]["arch"]: {
-            f"{one['suite']}/{case['name']}": case
-            for one in result["suites"]
-            for case in one["cases"]
+            f"{suite_result['suite']}/{case['name']}": case
+            for suite_result in result["suites"]
+            for case in suite_result["cases"]
         }
         for result in json.loads(file.read_text())
     }
@@ -37,9 +37,9 @@ def outcomes(file: Path) -> dict[str, dict[str, dict[str, object]]]:
 
 def passes(target: str, tmp_path: Path) -> None:
     json_file, junit_file = tmp_path / "out.json", tmp_path / "out.xml"
-    done = rig("run", target, "--arch", BOTH, "--json", json_file, "--junit", junit_file)
-    assert done.status == 0, done.stdout + done.stderr
-    assert f"{target}" in done.stdout and "PASS" in done.stdout
+    result = rig("run", target, "--arch", BOTH, "--json", json_file, "--junit", junit_file)
+    assert result.status == 0, result.stdout + result.stderr
+    assert f"{target}" in result.stdout and "PASS" in result.stdout
     for cases in outcomes(json_file).values():
         assert list(cases) == CASES
         skipped = {name for name, case in cases.items() if case["outcome"] == "SKIP"}
@@ -50,8 +50,8 @@ def passes(target: str, tmp_path: Path) -> None:
     junit = ElementTree.parse(junit_file).getroot()
     assert len(junit.findall(".//testcase")) == (len(CASES) + 1) * len(arch.standard())
     assert not junit.findall(".//failure") and not junit.findall(".//error")
-    name = done.stdout.split()[-1]
-    assert rig("report", name).stdout == done.stdout
+    name = result.stdout.split()[-1]
+    assert rig("report", name).stdout == result.stdout
 
 
 def test_clean_kernel_passes(tmp_path: Path) -> None:
@@ -62,11 +62,11 @@ def test_broken_kernel_fails_with_lost_writes(tmp_path: Path) -> None:
     """The suite's own proof: without the remote flush, writes are lost, on both architectures."""
     file = tmp_path / "out.json"
     words = ("--mutant", "no-remote-flush", "--suite", "stale_tlb", "--arch", BOTH)
-    done = rig("run", "v6.12", *words, "--json", file)
-    assert done.status == 1, done.stdout + done.stderr
-    found = outcomes(file)
-    assert set(found) == set(arch.standard())
-    for cases in found.values():
+    result = rig("run", "v6.12", *words, "--json", file)
+    assert result.status == 1, result.stdout + result.stderr
+    by_arch = outcomes(file)
+    assert set(by_arch) == set(arch.standard())
+    for cases in by_arch.values():
         case = cases["stale_tlb/anon_lost_write"]
         assert case["outcome"] == "FAIL"
         counters = dict(case["counters"])  # type: ignore[call-overload]
@@ -80,40 +80,42 @@ def test_pytest_fails_on_a_broken_kernel(tmp_path: Path) -> None:
         'def test_own(guest, kernel):\n    assert kernel.release in guest.run("uname -r").stdout\n'
     )
     argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--pyargs", "rig.suites", own]
-    done = proc.run(
+    result = proc.run(
         [*argv, "--mutant", "no-remote-flush", "-k", "anon_lost_write[ or own"],
         cwd=tmp_path, check=False, deadline=3600,
     )  # fmt: skip
-    assert done.status == 1, done.stdout + done.stderr
-    assert "1 failed, 1 passed" in done.stdout
+    assert result.status == 1, result.stdout + result.stderr
+    assert "1 failed, 1 passed" in result.stdout
 
 
 def test_series_that_does_not_apply_names_patch_file_and_hunk() -> None:
-    done = rig("run", DATA / "does-not-apply.mbx")
-    assert done.status == 1, done.stdout + done.stderr
-    assert "patch 1/1" in done.stdout and "mm/vmscan.c, the hunk at line" in done.stdout
-    assert "+\trig_never_there();" in done.stdout
+    result = rig("run", DATA / "does-not-apply.mbx")
+    assert result.status == 1, result.stdout + result.stderr
+    assert "patch 1/1" in result.stdout and "mm/vmscan.c, the hunk at line" in result.stdout
+    assert "+\trig_never_there();" in result.stdout
 
 
 def test_series_that_does_not_compile_fails_with_the_compilers_words() -> None:
-    done = rig("run", DATA / "does-not-compile.mbx")
-    assert done.status == 1, done.stdout + done.stderr
-    said = " ".join(done.stdout.split())
+    result = rig("run", DATA / "does-not-compile.mbx")
+    assert result.status == 1, result.stdout + result.stderr
+    output = " ".join(result.stdout.split())
     assert re.search(
         r"FAIL: it does not compile: mm/vmscan\.c:\d+:\d+: error: implicit declaration of function "
         r".rig_no_such_function.",
-        said,
+        output,
     )
 
 
 def test_series_that_does_not_bisect_names_the_first_patch_that_breaks_it(tmp_path: Path) -> None:
     file = tmp_path / "out.json"
     words = ("--each-patch", "--case", "anon_roundtrip", "--json", file)
-    done = rig("run", DATA / "does-not-bisect.mbx", *words)
-    assert done.status == 1, done.stdout + done.stderr
-    said = " ".join(done.stdout.split())
-    assert "FAIL: patch 1/2 (mm: count the calls of shrink_folio_list()): it does not" in said
-    first, whole = sorted(json.loads(file.read_text()), key=lambda one: len(one["suites"]))
+    result = rig("run", DATA / "does-not-bisect.mbx", *words)
+    assert result.status == 1, result.stdout + result.stderr
+    output = " ".join(result.stdout.split())
+    assert "FAIL: patch 1/2 (mm: count the calls of shrink_folio_list()): it does not" in output
+    first, whole = sorted(
+        json.loads(file.read_text()), key=lambda document: len(document["suites"])
+    )
     assert (first["verdict"]["outcome"], whole["verdict"]["outcome"]) == ("FAIL", "PASS")
     assert whole["checkpatch"][0].startswith("0 errors")
 
@@ -133,10 +135,10 @@ def test_a_bug_that_was_found_by_reading_is_found_by_running(tmp_path: Path) -> 
     ):
         file = tmp_path / f"{word}.json"
         words = ("--case", "straddle_page_table", "--arch", BOTH, "--json", file)
-        done = rig("run", target, *words)
-        assert done.status == (word == "FAIL"), done.stdout + done.stderr
-        found = [cases["madv_free/straddle_page_table"] for cases in outcomes(file).values()]
-        assert [case["outcome"] for case in found] == [word] * len(arch.standard())
+        result = rig("run", target, *words)
+        assert result.status == (word == "FAIL"), result.stdout + result.stderr
+        cases_seen = [cases["madv_free/straddle_page_table"] for cases in outcomes(file).values()]
+        assert [case["outcome"] for case in cases_seen] == [word] * len(arch.standard())
 
 
 def test_the_trees_own_selftests_are_a_second_opinion(tmp_path: Path) -> None:
@@ -144,11 +146,11 @@ def test_the_trees_own_selftests_are_a_second_opinion(tmp_path: Path) -> None:
     file = tmp_path / "out.json"
     names = ("madv_populate", "mkdirty", "mlock2-tests", "guard-regions")
     words = ("--suite", "kselftest_mm", "--case", ",".join(names), "--arch", "arm64")
-    done = rig("run", "v6.12", *words, "--json", file)
-    assert done.status == 0, done.stdout + done.stderr
-    found = outcomes(file)["arm64"]
-    assert list(found) == [f"kselftest_mm/{name}" for name in (names[3], *names[:3])]
-    absent, *others = found.values()
+    result = rig("run", "v6.12", *words, "--json", file)
+    assert result.status == 0, result.stdout + result.stderr
+    cases = outcomes(file)["arm64"]
+    assert list(cases) == [f"kselftest_mm/{name}" for name in (names[3], *names[:3])]
+    absent, *others = cases.values()
     assert (absent["outcome"], absent["reason"]) == (
         "SKIP",
         "v6.12 has no guard-regions for arm64",
@@ -161,11 +163,11 @@ def test_pytest_runs_the_suites_as_items(tmp_path: Path) -> None:
     junit = tmp_path / "out.xml"
     words = ("--series", "batch-dirty-tlb-flush", "--revision", "v2", "--arch", BOTH)
     argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--pyargs", "rig.suites"]
-    done = proc.run(
+    result = proc.run(
         [*argv, *words, "-k", "anon_lost_write[", "--junitxml", junit, "-n", "2", "-o", "addopts="],
         cwd=tmp_path, check=False, deadline=3600,
     )  # fmt: skip
-    assert done.status == 0, done.stdout + done.stderr
+    assert result.status == 0, result.stdout + result.stderr
     cases = ElementTree.parse(junit).getroot().findall(".//testcase")
     assert len(cases) == len(arch.standard())
     assert all(case.find(".//property[@name='pswpout']") is not None for case in cases)

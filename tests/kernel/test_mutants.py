@@ -15,16 +15,20 @@ from rig.shelves import Shelves
 def campaign(out: Path, *words: str) -> Mutation:
     """A whole campaign, which must find nobody who survives, and nothing wrong without a mutant."""
     argv = ("mutate", "v6.12", "--arch", ",".join(arch.standard()), "--json", str(out), *words)
-    done = proc.run([sys.executable, "-m", "rig", *argv], check=False, deadline=3600)
-    assert done.status == 0, done.stdout + done.stderr[-3000:]
-    found = pydantic.TypeAdapter(Mutation).validate_json(out.read_bytes())
-    assert found.clean_failures == ()
-    assert {row.fate for row in found.rows} <= {Fate.KILLED, Fate.EQUIVALENT, Fate.NOT_APPLICABLE}
-    shelf = {one.name for one in mutant.load_all(Shelves.default().patches)}
-    assert {(row.mutant, row.arch) for row in found.rows} == {
-        (name, one) for name in shelf for one in arch.standard()
+    result = proc.run([sys.executable, "-m", "rig", *argv], check=False, deadline=3600)
+    assert result.status == 0, result.stdout + result.stderr[-3000:]
+    mutation = pydantic.TypeAdapter(Mutation).validate_json(out.read_bytes())
+    assert mutation.clean_failures == ()
+    assert {row.fate for row in mutation.rows} <= {
+        Fate.KILLED,
+        Fate.EQUIVALENT,
+        Fate.NOT_APPLICABLE,
     }
-    return found
+    shelf = {entry.name for entry in mutant.load_all(Shelves.default().patches)}
+    assert {(row.mutant, row.arch) for row in mutation.rows} == {
+        (name, name_of_arch) for name in shelf for name_of_arch in arch.standard()
+    }
+    return mutation
 
 
 def test_every_mutant_is_killed_by_a_case_that_names_it(tmp_path: Path) -> None:
@@ -32,17 +36,17 @@ def test_every_mutant_is_killed_by_a_case_that_names_it(tmp_path: Path) -> None:
 
 
 def test_every_mutant_is_killed_by_a_seed_that_the_clean_kernel_passes(tmp_path: Path) -> None:
-    found = campaign(tmp_path / "out.json", "--seeds", "1..16")
+    mutation = campaign(tmp_path / "out.json", "--seeds", "1..16")
     killed = {
         (row.arch, row.seed, kill.case)
-        for row in found.rows
+        for row in mutation.rows
         if row.fate is Fate.KILLED
         for kill in row.kills
     }
     passed = {
-        (result.machine.arch, result.provenance.request.seed, f"{one.suite}/{case.name}")
-        for result in found.clean
-        for one in result.suites
-        for case in one.cases
+        (result.machine.arch, result.provenance.request.seed, f"{suite_result.suite}/{case.name}")
+        for result in mutation.clean
+        for suite_result in result.suites
+        for case in suite_result.cases
     }
     assert killed == passed and killed

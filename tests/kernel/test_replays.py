@@ -18,26 +18,26 @@ Ran = Callable[..., proc.Done]
 
 
 def rig(*words: str, status: int) -> str:
-    done = proc.run([sys.executable, "-m", "rig", *words], check=False, deadline=3600)
-    assert done.status == status, done.stdout + done.stderr
-    return done.stdout
+    result = proc.run([sys.executable, "-m", "rig", *words], check=False, deadline=3600)
+    assert result.status == status, result.stdout + result.stderr
+    return result.stdout
 
 
 def run(name: str, seed: int, *words: str, status: int) -> tuple[str, Path]:
     """A seeded run: what it printed, and where it is stored."""
     schedule = ("--schedule", "seeded", "--seed", str(seed))
-    said = rig("run", "v6.12", "--arch", name, *schedule, *CASE, *words, status=status)
-    found = re.search(r"^rig report (\S+)$", said, re.MULTILINE)
-    assert found, said
-    return said, execute.find(Store.default(), found[1])
+    output = rig("run", "v6.12", "--arch", name, *schedule, *CASE, *words, status=status)
+    match = re.search(r"^rig report (\S+)$", output, re.MULTILINE)
+    assert match, output
+    return output, execute.find(Store.default(), match[1])
 
 
 @pytest.mark.parametrize("name", list(arch.standard()))
 @pytest.mark.parametrize("mutant", ["", "no-remote-flush"])
 def test_a_seed_is_a_run(name: str, mutant: str) -> None:
     words = ("--mutant", mutant) if mutant else ()
-    said, directory = run(name, 1, *words, status=1 if mutant else 0)
-    assert bool(mutant) == ("read back" in said)
+    output, directory = run(name, 1, *words, status=1 if mutant else 0)
+    assert bool(mutant) == ("read back" in output)
     again = rig("replay", directory.name, status=0)
     assert re.search(r"stale_tlb/anon_lost_write +identical", again)
     _, other = run(name, 2, *words, "--quiet", status=1 if mutant else 0)
@@ -49,9 +49,9 @@ def test_a_seed_is_a_run(name: str, mutant: str) -> None:
 def test_a_failing_run_is_stopped_at_the_instant_it_failed(name: str, tmp_path: Path) -> None:
     store = Store.default()
     _, directory = run(name, 1, "--mutant", "no-remote-flush", status=1)
-    (one,) = replay.recorded(directory)
-    with replay.stopped(store, one, tmp_path / "again") as stopped:
-        before = (one.directory / seeded.ANSWER).read_bytes()
+    (record,) = replay.recorded(directory)
+    with replay.stopped(store, record, tmp_path / "again") as stopped:
+        before = (record.directory / seeded.ANSWER).read_bytes()
         so_far = (tmp_path / "again" / seeded.ANSWER).read_bytes()
         assert before.startswith(so_far), "the same run"
         assert b"evidence" in before and b"evidence" not in so_far, "it has not yet said so"
@@ -66,11 +66,11 @@ def test_a_failing_run_is_stopped_at_the_instant_it_failed(name: str, tmp_path: 
 @pytest.mark.parametrize("name", list(arch.standard()))
 def test_a_trace_leaves_the_run_as_it_was(name: str) -> None:
     _, directory = run(name, 1, "--mutant", "no-remote-flush", status=1)
-    said = rig("replay", directory.name, "--trace", "try_to_unmap_one,swap_writepage", status=0)
-    assert re.search(r"stale_tlb/anon_lost_write +identical", said)
-    (one,) = replay.recorded(directory)
-    lines = (one.directory / trace.FILE).read_text().splitlines()
-    counted = re.findall(r"^ +([\d,]+)  \w+$", said, re.MULTILINE)
+    output = rig("replay", directory.name, "--trace", "try_to_unmap_one,swap_writepage", status=0)
+    assert re.search(r"stale_tlb/anon_lost_write +identical", output)
+    (record,) = replay.recorded(directory)
+    lines = (record.directory / trace.FILE).read_text().splitlines()
+    counted = re.findall(r"^ +([\d,]+)  \w+$", output, re.MULTILINE)
     assert len(lines) == sum(int(number.replace(",", "")) for number in counted) > 1000
     times = [float(line.split()[0]) for line in lines]
     assert times == sorted(times) and len(set(times)) > 20

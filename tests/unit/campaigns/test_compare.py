@@ -78,21 +78,23 @@ def rounds(
         def execute(
             context: Context, specs: Sequence[RunSpec], directory: Path, suffix: str
         ) -> tuple[RunResult, ...]:
-            (one,) = specs
-            side, number = suffix.rpartition("-")[2], one.request.seed
+            (spec,) = specs
+            side, number = suffix.rpartition("-")[2], spec.request.seed
             booted.append((side, number))
             after = side == "after"
-            said = outcome(after, number)
+            result = outcome(after, number)
             case = CaseResult(
-                name="shared_dirty_reclaim", outcome=said, reason="",
+                name="shared_dirty_reclaim", outcome=result, reason="",
                 counters=tuple(shows(after, number).items()),
             )  # fmt: skip
-            whole = dead if said is Outcome.FAIL else results["pass"][0]
-            provenance = replace(whole.provenance, label=one.tree.label)
+            whole = dead if result is Outcome.FAIL else results["pass"][0]
+            provenance = replace(whole.provenance, label=spec.tree.label)
             suites = (SuiteResult(suite="bench", cases=(case,)),)
-            verdict = Verdict(outcome=said, reason="kernel BUG" if said is Outcome.FAIL else "why")
+            verdict = Verdict(
+                outcome=result, reason="kernel BUG" if result is Outcome.FAIL else "why"
+            )
             whole = replace(whole, provenance=provenance, suites=suites, verdict=verdict)
-            return (replace(whole, machine=one.machine),)
+            return (replace(whole, machine=spec.machine),)
 
         monkeypatch.setattr(request, "specs", specs)
         monkeypatch.setattr(executing, "execute", execute)
@@ -118,9 +120,11 @@ def measured(
     store: Store, number: int = 0, *, against: str = "before", target: str = "after"
 ) -> Comparison:
     asked = Request(target=target)
-    ((found,), directory) = compare.compare(Context(store, SHELVES), asked, against, [ONE], number)
-    assert compare.load(directory) == (found,)
-    return found
+    ((compared,), directory) = compare.compare(
+        Context(store, SHELVES), asked, against, [ONE], number
+    )
+    assert compare.load(directory) == (compared,)
+    return compared
 
 
 def a_series(name: str, revision: int) -> SeriesVersion:
@@ -135,8 +139,8 @@ def a_series(name: str, revision: int) -> SeriesVersion:
     )
 
 
-def lines(found: Comparison) -> dict[str, Line]:
-    return {line.metric: line for line in found.lines}
+def lines(compared: Comparison) -> dict[str, Line]:
+    return {line.metric: line for line in compared.lines}
 
 
 def noisy(least: int, most: int, seed: int) -> Callable[[], int]:
@@ -148,9 +152,9 @@ def test_rounds_are_in_turns_and_as_many_as_can_decide(
     store: Store, rounds: Callable[..., list[tuple[str, int]]]
 ) -> None:
     booted = rounds(lambda after, number: {"tlb_shootdowns": 100 + number, "pages": 10})
-    found = measured(store)
+    compared = measured(store)
     assert booted[:4] == [("before", 1), ("after", 1), ("after", 2), ("before", 2)]
-    assert found.rounds == statistics.rounds_needed(ONE, found.machine) == 8
+    assert compared.rounds == statistics.rounds_needed(ONE, compared.machine) == 8
     with pytest.raises(ConfigError, match="--rounds 4 is too few to decide"):
         measured(store, 4)
 
@@ -161,15 +165,15 @@ def test_rounds_go_on_until_the_interval_is_narrow_or_the_time_is_spent(
     monkeypatch.setattr(statistics, "RESAMPLES", 500)
     noise = noisy(-14, 14, seed=1)
     rounds(lambda after, number: {"tlb_shootdowns": 100 + noise(), "pages": 10})
-    found = measured(store)
-    assert found.rounds == 10, "a minute each, from the end of the first: eight of them"
+    compared = measured(store)
+    assert compared.rounds == 10, "a minute each, from the end of the first: eight of them"
     monkeypatch.setattr(compare, "BUDGET", 1e9)
-    found = measured(store)
-    line = lines(found)["tlb_shootdowns"]
-    assert found.rounds > 12
+    compared = measured(store)
+    line = lines(compared)["tlb_shootdowns"]
+    assert compared.rounds > 12
     assert statistics.narrow([line])
     shorter = statistics.narrow(
-        tuple(statistics.lines(ONE, found.machine, [
+        tuple(statistics.lines(ONE, compared.machine, [
             ({"tlb_shootdowns": old}, {"tlb_shootdowns": new})
             for old, new in zip(line.before[:-1], line.after[:-1], strict=True)
         ]))
@@ -181,12 +185,12 @@ def test_discarded_rounds_are_made_good(store: Store, rounds: Callable[..., obje
     rounds(
         lambda after, number: {"tlb_shootdowns": 100, "pages": 10, "oom_kill": number % 2},
     )
-    found = measured(store)
-    assert (found.rounds, len(found.discarded)) == (8, 8)
+    compared = measured(store)
+    assert (compared.rounds, len(compared.discarded)) == (8, 8)
     rounds(lambda after, number: {"tlb_shootdowns": 100, "pages": 10, "oom_kill": 1})
-    found = measured(store)
-    assert (found.rounds, len(found.discarded)) == (0, 16)
-    assert found.outcome is Outcome.INCONCLUSIVE
+    compared = measured(store)
+    assert (compared.rounds, len(compared.discarded)) == (0, 16)
+    assert compared.outcome is Outcome.INCONCLUSIVE
 
 
 def test_a_difference_in_every_round_is_found_and_seconds_under_tcg_are_not_judged(
@@ -199,12 +203,12 @@ def test_a_difference_in_every_round_is_found_and_seconds_under_tcg_are_not_judg
             "bogo_ops": 900 if after else 100, "nanoseconds": 5,
         }
     )  # fmt: skip
-    found = lines(measured(store))
-    assert found["tlb_shootdowns"].difference is Difference.LOWER
-    assert found["tlb_shootdowns"].low < -60 + 5 and found["tlb_shootdowns"].high > -60 - 5
-    assert found["tlb_shootdowns_per_page"].difference is Difference.LOWER
-    assert found["ops_per_s"].difference is Difference.NOT_JUDGED
-    assert "instructions_per_page" not in found, "the live schedule counts none"
+    by_metric = lines(measured(store))
+    assert by_metric["tlb_shootdowns"].difference is Difference.LOWER
+    assert by_metric["tlb_shootdowns"].low < -60 + 5 and by_metric["tlb_shootdowns"].high > -60 - 5
+    assert by_metric["tlb_shootdowns_per_page"].difference is Difference.LOWER
+    assert by_metric["ops_per_s"].difference is Difference.NOT_JUDGED
+    assert "instructions_per_page" not in by_metric, "the live schedule counts none"
 
 
 def test_the_same_kernel_twice_seldom_differs(store: Store, rounds: Callable[..., object]) -> None:
@@ -212,9 +216,9 @@ def test_the_same_kernel_twice_seldom_differs(store: Store, rounds: Callable[...
     for seed in range(100):
         noise = noisy(0, 1000, seed)
         rounds(lambda after, number, noise=noise: {name: 1 + noise() for name in names})
-        found = lines(measured(store, 8))
+        compared = lines(measured(store, 8))
         claimed += any(
-            line.difference in (Difference.LOWER, Difference.HIGHER) for line in found.values()
+            line.difference in (Difference.LOWER, Difference.HIGHER) for line in compared.values()
         )
     assert claimed <= 10, "one in twenty is meant; so many would be chance once in a hundred times"
 
@@ -229,11 +233,13 @@ def test_a_seed_is_the_same_to_the_last_digit_or_it_differs(
         },
         seeded=True,
     )  # fmt: skip
-    found = lines(measured(store))
-    assert found["tlb_shootdowns"].difference is Difference.LOWER
-    assert (found["tlb_shootdowns"].low, found["tlb_shootdowns"].high) == (-1, -1)
-    assert found["instructions_per_page"].difference is Difference.SAME
-    assert found["instructions_per_page"].before == (10.0, 5.0, 20.0), "of 64, 128 and 32 ns each"
+    compared = lines(measured(store))
+    assert compared["tlb_shootdowns"].difference is Difference.LOWER
+    assert (compared["tlb_shootdowns"].low, compared["tlb_shootdowns"].high) == (-1, -1)
+    assert compared["instructions_per_page"].difference is Difference.SAME
+    assert compared["instructions_per_page"].before == (10.0, 5.0, 20.0), (
+        "of 64, 128 and 32 ns each"
+    )
 
 
 def test_what_the_seeds_disagree_about_is_undecided(
@@ -253,12 +259,12 @@ def test_a_round_with_an_oom_kill_is_discarded(store: Store, rounds: Callable[..
             "oom_kill": int(after and number == 3),
         }
     )  # fmt: skip
-    found = measured(store, 8)
-    (discarded,) = found.discarded
+    compared = measured(store, 8)
+    (discarded,) = compared.discarded
     assert re.fullmatch("round 3: .*: the OOM killer ended 1 processes", discarded)
-    assert found.rounds == 7
-    assert set(lines(found)["tlb_shootdowns"].before) == {100}
-    assert "discarded: round 3" in comparison.render([found])
+    assert compared.rounds == 7
+    assert set(lines(compared)["tlb_shootdowns"].before) == {100}
+    assert "discarded: round 3" in comparison.render([compared])
 
 
 def test_a_program_that_was_killed_at_its_limit_is_no_kernel_that_died(
@@ -273,9 +279,9 @@ def test_a_program_that_was_killed_at_its_limit_is_no_kernel_that_died(
         lambda after, number: Outcome.FAIL if after and number == 3 else Outcome.PASS,
         dead=replace(dead, splats=(oom,), detail=""),
     )
-    found = measured(store)
-    assert len(booted) > 6 and not found.failure
-    (discarded,) = found.discarded
+    compared = measured(store)
+    assert len(booted) > 6 and not compared.failure
+    (discarded,) = compared.discarded
     assert discarded == "round 3: after: the OOM killer ended the benchmark"
 
 
@@ -286,14 +292,14 @@ def test_a_kernel_that_dies_ends_it_and_the_rounds_so_far_are_kept(
         lambda after, number: {"tlb_shootdowns": 40 if after else 100, "pages": 10},
         lambda after, number: Outcome.FAIL if after and number == 2 else Outcome.PASS,
     )
-    found = measured(store)
+    compared = measured(store)
     assert len(booted) == 4
-    assert (found.outcome, found.rounds) == (Outcome.FAIL, 1)
-    assert lines(found)["tlb_shootdowns"].difference is Difference.UNDECIDED
-    said = comparison.render([found])
-    assert "kernel BUG" in said
+    assert (compared.outcome, compared.rounds) == (Outcome.FAIL, 1)
+    assert lines(compared)["tlb_shootdowns"].difference is Difference.UNDECIDED
+    output = comparison.render([compared])
+    assert "kernel BUG" in output
     row = f"{'TLB shootdowns':<22} 100           40            -60 (-60.0%)"
-    assert f"{row}\n{'':<22} undecided\n" in said
+    assert f"{row}\n{'':<22} undecided\n" in output
 
 
 def test_of_a_kernel_that_dies_the_splat_is_shown(
@@ -307,13 +313,13 @@ def test_of_a_kernel_that_dies_the_splat_is_shown(
         lambda after, _: Outcome.FAIL if after else Outcome.PASS,
         dead=replace(dead, splats=(oom, splat), detail="console line"),
     )
-    found = measured(store)
-    assert found.splats == (splat,)
-    said = comparison.render([found])
-    assert "  splat: BUG: KASAN: slab-use-after-free in shrink_folio_list" in said
-    assert f"\n      Call Trace:\n       <TASK>\n{'':7}dump_stack_lvl+0x5d/0x80\n" in said
-    assert f"\n      [{len(splat.text) - 30} more lines]\n" in said
-    assert "console line" not in said
+    compared = measured(store)
+    assert compared.splats == (splat,)
+    output = comparison.render([compared])
+    assert "  splat: BUG: KASAN: slab-use-after-free in shrink_folio_list" in output
+    assert f"\n      Call Trace:\n       <TASK>\n{'':7}dump_stack_lvl+0x5d/0x80\n" in output
+    assert f"\n      [{len(splat.text) - 30} more lines]\n" in output
+    assert "console line" not in output
 
 
 def test_of_a_kernel_that_is_not_built_the_compilers_words_are_shown(
@@ -325,11 +331,11 @@ def test_of_a_kernel_that_is_not_built_the_compilers_words_are_shown(
         lambda *_: {}, lambda after, _: Outcome.FAIL if after else Outcome.PASS,
         dead=replace(dead, splats=oom, provenance=replace(dead.provenance, release="")),
     )  # fmt: skip
-    found = measured(store)
-    assert found.release == "6.12.0-rig", "the other's"
-    said = comparison.render([found])
-    assert "  Kernel: 6.12.0-rig   CPUs: 4" in said
-    assert "\n      mm/vmscan.c:7: error: no\n          7 | no;\n" in said
+    compared = measured(store)
+    assert compared.release == "6.12.0-rig", "the other's"
+    output = comparison.render([compared])
+    assert "  Kernel: 6.12.0-rig   CPUs: 4" in output
+    assert "\n      mm/vmscan.c:7: error: no\n          7 | no;\n" in output
 
 
 def test_of_two_kernels_that_die_both_are_named(
@@ -349,12 +355,16 @@ def test_so_few_rounds_that_count_are_printed_and_decide_nothing(
             "tlb_shootdowns": 100 - after * fewer, "pages": 10, "oom_kill": int(number > kept),
         }
     )  # fmt: skip
-    found = measured(store, 8)
-    assert (found.outcome, found.rounds) == (Outcome.INCONCLUSIVE, kept)
-    assert {line.difference for line in found.lines} == {Difference.UNDECIDED}
-    said = comparison.render([found])
-    assert "Too few rounds to decide anything" in said and f"discarded: round {kept + 1}" in said
-    assert said.count("[") == (0 if kept == 1 else 3), "an interval for each metric, and what it is"
+    compared = measured(store, 8)
+    assert (compared.outcome, compared.rounds) == (Outcome.INCONCLUSIVE, kept)
+    assert {line.difference for line in compared.lines} == {Difference.UNDECIDED}
+    output = comparison.render([compared])
+    assert (
+        "Too few rounds to decide anything" in output and f"discarded: round {kept + 1}" in output
+    )
+    assert output.count("[") == (0 if kept == 1 else 3), (
+        "an interval for each metric, and what it is"
+    )
 
 
 def test_of_a_kernel_that_never_came_to_the_end_nothing_else_is_said(
@@ -365,10 +375,10 @@ def test_of_a_kernel_that_never_came_to_the_end_nothing_else_is_said(
         trees={"after": TreeSpec(base=spec.tree.base, series=a_series("s", 1))},
     )  # fmt: skip
     monkeypatch.setattr(claims, "load", lambda *_: (CLAIM,))
-    found = measured(store)
-    assert found.claims == ()
-    said = comparison.render([found])
-    assert "kernel BUG" in said and "not counted here" not in said
+    compared = measured(store)
+    assert compared.claims == ()
+    output = comparison.render([compared])
+    assert "kernel BUG" in output and "not counted here" not in output
 
 
 @pytest.mark.parametrize(
@@ -400,18 +410,18 @@ def test_a_claim_is_of_a_whole_series_against_what_it_is_applied_to(
     }
     rounds(lambda side, number: {"tlb_shootdowns": 9, "pages": 1}, seeded=True, trees=trees)
     monkeypatch.setattr(claims, "load", lambda *_: (CLAIM,))
-    found = measured(store, 1, against=before, target=after)
-    assert [one.claim for one in found.claims] == [CLAIM] * judged
+    compared = measured(store, 1, against=before, target=after)
+    assert [judged_claim.claim for judged_claim in compared.claims] == [CLAIM] * judged
 
 
 def test_what_the_image_lacks_it_lacks_in_the_next_round_too(
     store: Store, rounds: Callable[..., list[tuple[str, int]]]
 ) -> None:
     booted = rounds(lambda *_: {}, lambda *_: Outcome.SKIP)
-    found = measured(store)
+    compared = measured(store)
     assert len(booted) == 2
-    assert found.outcome is Outcome.INCONCLUSIVE
-    (discarded,) = found.discarded
+    assert compared.outcome is Outcome.INCONCLUSIVE
+    (discarded,) = compared.discarded
     assert re.fullmatch("round 1: .*: why", discarded)
 
 
@@ -420,11 +430,11 @@ def test_what_works_for_a_time_has_no_seeds(
 ) -> None:
     booted = rounds(lambda after, number: {"tlb_shootdowns": 100, "pages": 10}, seeded=True)
     both, asked = [benchmark.pick("dirty_reclaim"), ONE], Request(target="after")
-    found, _ = compare.compare(Context(store, SHELVES), asked, "before", both, 0)
-    assert [one.bench for one in found] == [ONE.name]
+    compared, _ = compare.compare(Context(store, SHELVES), asked, "before", both, 0)
+    assert [entry.bench for entry in compared] == [ONE.name]
     assert any(
-        "dirty_reclaim does not run in the seeded schedule: stress-ng runs for a" in str(one)
-        for one in events
+        "dirty_reclaim does not run in the seeded schedule: stress-ng runs for a" in str(entry)
+        for entry in events
     )
     booted.clear()
     with pytest.raises(ConfigError, match="none of these benchmarks runs in"):
@@ -440,7 +450,7 @@ def test_a_benchmark_is_run_in_its_own_image(
     seen: set[tuple[tuple[str, ...], str]] = set()
 
     def look(context: Context, specs: Sequence[RunSpec], *rest: Any, **more: Any):  # type: ignore[no-untyped-def]
-        seen.update((one.suites[0].cases, one.image) for one in specs)
+        seen.update((spec.suites[0].cases, spec.image) for spec in specs)
         return execute(context, specs, *rest, **more)
 
     monkeypatch.setattr(executing, "execute", look)
@@ -485,7 +495,9 @@ def test_the_base_that_is_named_is_of_both_series(
     asked = Request(target="batch-dirty-tlb-flush@v2", base="v7.2", tree=tree)
     with pytest.raises(ConfigError, match="enough"):
         compare.compare(Context(store, Shelves.default()), asked, against, [ONE], 0)
-    assert [(one.target, one.base, one.tree) for one in seen] == [(against, base, tree)]
+    assert [
+        (asked_request.target, asked_request.base, asked_request.tree) for asked_request in seen
+    ] == [(against, base, tree)]
 
 
 @pytest.mark.parametrize(
@@ -502,11 +514,11 @@ def test_one_revision_is_compared_with_one(
     target: str, against: str,
 ) -> None:  # fmt: skip
     rounds(lambda *_: {})
-    one = request.specs
+    original = request.specs
 
     def each(context: Context, asked: Request) -> tuple[RunSpec, ...]:
         each = request.revisions(asked)
-        return tuple(spec for asked in each for spec in one(context, asked))
+        return tuple(spec for asked in each for spec in original(context, asked))
 
     monkeypatch.setattr(request, "specs", each)
     with pytest.raises(ConfigError, match=r"^batch@v1,v2 names 2 revisions") as bad:
@@ -543,13 +555,13 @@ def test_claims_that_cannot_be_judged_are_said_before_the_first_guest(
 def test_the_table_is_the_cover_letters(store: Store, rounds: Callable[..., object]) -> None:
     noise = noisy(-2, 2, seed=4)
     rounds(lambda after, number: {"tlb_shootdowns": (40 if after else 100) + noise(), "pages": 10})
-    said = comparison.render([measured(store)], "20261120-1")
-    assert "Metric                 Before        After         Delta (abs / %)" in said
-    assert "lower, p = 0.0078" in said
-    assert "not counted here: bogo ops/s" in said
-    assert "instructions / page (--schedule seeded counts them)" in " ".join(said.split())
-    assert said.endswith("rig report 20261120-1\n")
-    assert all(len(line) <= 100 for line in said.splitlines())
+    output = comparison.render([measured(store)], "20261120-1")
+    assert "Metric                 Before        After         Delta (abs / %)" in output
+    assert "lower, p = 0.0078" in output
+    assert "not counted here: bogo ops/s" in output
+    assert "instructions / page (--schedule seeded counts them)" in " ".join(output.split())
+    assert output.endswith("rig report 20261120-1\n")
+    assert all(len(line) <= 100 for line in output.splitlines())
 
 
 def test_a_picture_has_every_metric_and_is_the_same_again(
@@ -557,16 +569,16 @@ def test_a_picture_has_every_metric_and_is_the_same_again(
 ) -> None:
     noise = noisy(-2, 2, seed=4)
     rounds(lambda after, number: {"tlb_shootdowns": (40 if after else 100) + noise(), "pages": 10})
-    found = measured(store)
+    compared = measured(store)
     for name in ("one.svg", "two.svg", "one.png"):
         picture.check(tmp_path / name)
-        picture.draw([found], tmp_path / name)
-    said = (tmp_path / "one.svg").read_text()
-    assert "shared_dirty_reclaim: TLB shootdowns" in said and "after against before" in said
-    assert re.search(r"-\d\d\.\d %: lower", said.replace("\u2212", "-"))
-    assert said == (tmp_path / "two.svg").read_text()
+        picture.draw([compared], tmp_path / name)
+    output = (tmp_path / "one.svg").read_text()
+    assert "shared_dirty_reclaim: TLB shootdowns" in output and "after against before" in output
+    assert re.search(r"-\d\d\.\d %: lower", output.replace("\u2212", "-"))
+    assert output == (tmp_path / "two.svg").read_text()
     assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
-    picture.draw([replace(found, lines=())], tmp_path / "none.svg")
+    picture.draw([replace(compared, lines=())], tmp_path / "none.svg")
     assert "no round counts" in (tmp_path / "none.svg").read_text()
 
 

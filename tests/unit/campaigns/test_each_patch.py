@@ -22,7 +22,7 @@ from rig.store import Store
 from rig.verdict.rules import Outcome
 
 SHELF = Path(__file__).parents[2] / "data" / "mbx" / "shelf"
-HOST = next(one for one in arch.known().values() if one.is_host())
+HOST = next(facts for facts in arch.known().values() if facts.is_host())
 SMP = kconfig.parse_fragment("base.config", "CONFIG_SMP=y\n# CONFIG_DEBUG_VM is not set\n")
 CONFIG = KernelConfig(arch=HOST, flavour="base", requested=SMP.settings)
 
@@ -50,30 +50,30 @@ def v2() -> SeriesVersion:
 def built(store: Store, base: Base) -> Callable[[SeriesVersion, int], None]:
     """Build a series as far as a patch, with what it is compared with."""
 
-    def build(found: SeriesVersion, number: int) -> None:
-        step = list(each_patch.steps(TreeSpec(base=base, series=found)))[number - 1]
-        made = [
+    def build(series: SeriesVersion, number: int) -> None:
+        step = list(each_patch.steps(TreeSpec(base=base, series=series)))[number - 1]
+        patches = [
             BuildSpec(tree=tree.materialize(store, spec), config=CONFIG)
             for spec in (step.whole, step.before)
         ]
-        each_patch.build(store, *made, step)
+        each_patch.build(store, *patches, step)
 
     return build
 
 
-def changed(found: SeriesVersion, number: int, old: bytes, new: bytes) -> SeriesVersion:
-    patches = list(found.patches)
-    one = patches[number - 1]
-    assert old in one.mail
-    mail = one.mail.replace(old, new)
+def changed(series: SeriesVersion, number: int, old: bytes, new: bytes) -> SeriesVersion:
+    patches = list(series.patches)
+    patch = patches[number - 1]
+    assert old in patch.mail
+    mail = patch.mail.replace(old, new)
     names = vetting.whole(rfc822.body_of(mail), "patch", last=False)
-    patches[number - 1] = replace(one, mail=mail, files=names)
-    return replace(found, patches=tuple(patches))
+    patches[number - 1] = replace(patch, mail=mail, files=names)
+    return replace(series, patches=tuple(patches))
 
 
 def test_the_steps_of_a_series(base: Base, v2: SeriesVersion) -> None:
     steps = list(each_patch.steps(TreeSpec(base=base, series=v2)))
-    assert [(one.before.label, one.whole.label, one.last) for one in steps] == [
+    assert [(step.before.label, step.whole.label, step.last) for step in steps] == [
         ("v6.12", "unmap-batch@v2:1 on v6.12", False),
         ("unmap-batch@v2:1 on v6.12", "unmap-batch@v2:2 on v6.12", False),
         ("unmap-batch@v2:2 on v6.12", "unmap-batch@v2 on v6.12", True),
@@ -134,21 +134,21 @@ print "total: 1 errors, ", 0 + (-e "$0") , " warnings, 9 lines checked\\n";
 
 
 @pytest.mark.parametrize(
-    ("script", "said"),
+    ("script", "answer"),
     [
         ("join '', <STDIN>;", "0 errors, 0 warnings"),
         ("join '', <STDIN>; die 'no Perl module'", "scripts/checkpatch.pl ended with status"),
     ],
 )
 def test_checkpatch_is_silent_about_a_patch_it_likes(
-    store: Store, base: Base, kernel: Path, v2: SeriesVersion, script: str, said: str
+    store: Store, base: Base, kernel: Path, v2: SeriesVersion, script: str, answer: str
 ) -> None:
     (kernel / "scripts").mkdir()
     (kernel / "scripts" / "checkpatch.pl").write_text(script)
     commit = git.import_tree(store, kernel, "v6.12\n")
     step = next(each_patch.steps(TreeSpec(base=replace(base, commit=commit), series=v2)))
-    (found,) = each_patch.checkpatch(store, step)
-    assert found.startswith(said)
+    (line,) = each_patch.checkpatch(store, step)
+    assert line.startswith(answer)
 
 
 def test_checkpatch_is_the_bases_own(

@@ -39,30 +39,30 @@ def spec(arch: str = "x86_64", mutant: str = "", **rest: Any) -> RunSpec:
 @pytest.fixture
 def ready(monkeypatch: pytest.MonkeyPatch, results: Results) -> list[str]:
     """Preparing and running take no time here; what was run is listed."""
-    done: list[str] = []
+    finished: list[str] = []
 
     class Prepared:
         def __init__(self, spec: RunSpec) -> None:
             self.spec = spec
 
     def execute(prepared: Prepared, directory: Path) -> RunResult:
-        done.append(f"{prepared.spec.machine.arch} in {directory.name}")
+        finished.append(f"{prepared.spec.machine.arch} in {directory.name}")
         return replace(results["pass"][0], machine=prepared.spec.machine)
 
     monkeypatch.setattr(executing, "Prepared", Prepared)
-    monkeypatch.setattr(pipeline, "prepare", lambda context, one: Prepared(one))
+    monkeypatch.setattr(pipeline, "prepare", lambda context, spec: Prepared(spec))
     monkeypatch.setattr(pipeline, "execute", execute)
-    return done
+    return finished
 
 
 def fails(monkeypatch: pytest.MonkeyPatch, error: Exception, arch: str = "") -> None:
     """Preparing fails so, for one architecture or any."""
     prepare = pipeline.prepare
 
-    def failing(context: Context, one: RunSpec) -> Any:
-        if arch in ("", one.machine.arch):
+    def failing(context: Context, spec: RunSpec) -> Any:
+        if arch in ("", spec.machine.arch):
             raise error
-        return prepare(context, one)
+        return prepare(context, spec)
 
     monkeypatch.setattr(pipeline, "prepare", failing)
 
@@ -100,11 +100,11 @@ def test_each_result_has_a_directory_of_its_own(
     store: Store, ready: list[str], tmp_path: Path, arches: list[str], names: list[str]
 ) -> None:
     """Also those of one spec that is repeated."""
-    one = {name: spec(name) for name in arches}
-    done = executing.execute(
-        Context(store, SHELVES), [one[name] for name in arches], tmp_path / "run"
+    specs = {name: spec(name) for name in arches}
+    results = executing.execute(
+        Context(store, SHELVES), [specs[name] for name in arches], tmp_path / "run"
     )
-    assert [result.machine.arch for result in done] == arches
+    assert [result.machine.arch for result in results] == arches
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == sorted(names)
     assert sorted(ready) == sorted(f"{a} in {n}" for a, n in zip(arches, names, strict=True))
     assert len(executing.load_all(tmp_path / "run")) == len(arches)
@@ -148,20 +148,20 @@ def test_what_cannot_be_prepared_has_its_verdict_without_a_boot(
 def test_first_patches_come_in_their_order_and_before_the_whole(
     tmp_path: Path, results: dict[str, tuple[RunResult, ...]]
 ) -> None:
-    (one, *_) = results["pass"]
+    (result, *_) = results["pass"]
     names = ("arm64-v2:1", "arm64-v2:2", "arm64-v2:10", "arm64-v2", "x86_64-v2:1", "x86_64-v2")
     for name in names:
-        known = replace(one.provenance, label=name)
-        executing.store_result(replace(one, provenance=known), tmp_path / name)
-    assert tuple(found.provenance.label for found in executing.load_all(tmp_path)) == names
+        changed = replace(result.provenance, label=name)
+        executing.store_result(replace(result, provenance=changed), tmp_path / name)
+    assert tuple(loaded.provenance.label for loaded in executing.load_all(tmp_path)) == names
 
 
 def test_the_other_architecture_has_its_verdict_all_the_same(
     store: Store, ready: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fails(monkeypatch, BuildError("it does not compile"), "x86_64")
-    done = executing.execute(Context(store, SHELVES), [spec("x86_64"), spec("arm64")], tmp_path)
-    assert [result.verdict.outcome for result in done] == [Outcome.FAIL, Outcome.PASS]
+    results = executing.execute(Context(store, SHELVES), [spec("x86_64"), spec("arm64")], tmp_path)
+    assert [result.verdict.outcome for result in results] == [Outcome.FAIL, Outcome.PASS]
     assert [result.machine.arch for result in executing.load_all(tmp_path)] == ["arm64", "x86_64"]
 
 
@@ -264,9 +264,9 @@ def test_a_result_that_cannot_be_read_is_said(
     executing.store_result(results["pass"][0], tmp_path)
     path = tmp_path / "result.json"
     data = path.read_bytes()
-    said = json.loads(data)
-    said["verdict"]["outcome"] = "MAYBE"
-    broken = {"truncated": data[:-9], "other": json.dumps(said).encode(), "binary": b"\xff\x00"}
+    document = json.loads(data)
+    document["verdict"]["outcome"] = "MAYBE"
+    broken = {"truncated": data[:-9], "other": json.dumps(document).encode(), "binary": b"\xff\x00"}
     path.write_bytes(broken[change])
     with pytest.raises(ConfigError, match=r"result\.json cannot be read") as bad:
         executing.load(path)
@@ -300,8 +300,8 @@ def test_a_series_that_does_not_build_can_be_answered(
     store: Store, ready: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     mbx = Path(__file__).parents[2] / "data" / "mbx" / "shelf" / "unmap-batch" / "v2.mbx"
-    found = model.read(mbx, "unmap-batch")
+    series = model.read(mbx, "unmap-batch")
     fails(monkeypatch, BuildError("it does not compile"))
-    one = replace(spec(), tree=TreeSpec(base=BASE, series=found))
-    executing.execute(Context(store, SHELVES), [one], tmp_path / "run")
-    assert (tmp_path / "run" / "x86_64" / pipeline.TOP).read_bytes() == found.top
+    series_spec = replace(spec(), tree=TreeSpec(base=BASE, series=series))
+    executing.execute(Context(store, SHELVES), [series_spec], tmp_path / "run")
+    assert (tmp_path / "run" / "x86_64" / pipeline.TOP).read_bytes() == series.top

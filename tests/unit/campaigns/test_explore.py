@@ -57,7 +57,7 @@ def ready(
             outcome = Outcome.FAIL if failed else Outcome.PASS
             return CaseResult(name=case.name, outcome=outcome, reason="lost", digest="d")
 
-        monkeypatch.setattr(pipeline, "prepare", lambda context, one: prepared)
+        monkeypatch.setattr(pipeline, "prepare", lambda context, spec: prepared)
         monkeypatch.setattr(pipeline, "seeded_case", seeded_case)
         return booted
 
@@ -90,10 +90,10 @@ def test_every_seed_is_tried_and_the_failing_are_named(
     store: Store, one_case: RunSpec, ready: Callable[..., Any]
 ) -> None:
     booted = ready(lambda seed, iterations, cpus, pages: seed in (3, 9))
-    found = explore.explore(Context(store, SHELVES), one_case, range(1, 13))
-    assert [one.seed for one in found.tried] == list(range(1, 13))
-    assert [one.seed for one in found.failing] == [3, 9]
-    assert (found.interleavings, found.outcome) == (5, Outcome.FAIL)
+    exploration = explore.explore(Context(store, SHELVES), one_case, range(1, 13))
+    assert [tried.seed for tried in exploration.tried] == list(range(1, 13))
+    assert [tried.seed for tried in exploration.failing] == [3, 9]
+    assert (exploration.interleavings, exploration.outcome) == (5, Outcome.FAIL)
     assert {seed for seed, _, _ in booted} == set(range(1, 13))
 
 
@@ -113,18 +113,22 @@ def test_it_stops_at_so_many_failures(
 ) -> None:
     monkeypatch.setattr(explore.execute, "side_by_side", lambda specs: 1)
     ready(lambda seed, iterations, cpus, pages: seed % 2 == 0)
-    found = explore.explore(Context(store, SHELVES), one_case, range(1, 100), failures=2)
-    assert [one.seed for one in found.tried] == [1, 2, 3, 4]
+    exploration = explore.explore(Context(store, SHELVES), one_case, range(1, 100), failures=2)
+    assert [tried.seed for tried in exploration.tried] == [1, 2, 3, 4]
 
 
 def test_a_failing_seed_is_shrunk(
     store: Store, one_case: RunSpec, ready: Callable[..., Any]
 ) -> None:
     ready(lambda seed, iterations, cpus, pages: iterations >= 3 and pages >= 600)
-    found = explore.explore(Context(store, SHELVES), one_case, [5])
-    assert found.shrunk is not None
-    assert (found.shrunk.seed, found.shrunk.iterations, found.shrunk.cpus) == (5, 3, 2)
-    assert found.shrunk.line == (
+    exploration = explore.explore(Context(store, SHELVES), one_case, [5])
+    assert exploration.shrunk is not None
+    assert (exploration.shrunk.seed, exploration.shrunk.iterations, exploration.shrunk.cpus) == (
+        5,
+        3,
+        2,
+    )
+    assert exploration.shrunk.line == (
         "rig run v6.12 --schedule seeded --cpus 2 "
         "--suite stale_tlb --case anon_lost_write --seed 5 --iterations 3 --pages 1024"
     )
@@ -134,13 +138,13 @@ def test_a_guest_that_hangs_is_a_failure_but_not_a_smaller_one(
     store: Store, one_case: RunSpec, ready: Callable[..., Any]
 ) -> None:
     ready(lambda *_: True)
-    found = explore.explore(Context(store, SHELVES), one_case, [5, HANGS])
-    assert [one.case.reason for one in found.failing] == [
+    exploration = explore.explore(Context(store, SHELVES), one_case, [5, HANGS])
+    assert [tried.case.reason for tried in exploration.failing] == [
         "lost",
         f"not within {seeded.DEADLINE:.0f} s",
     ]
-    assert found.shrunk is not None
-    assert (found.shrunk.seed, found.shrunk.iterations) == (5, 2)
+    assert exploration.shrunk is not None
+    assert (exploration.shrunk.seed, exploration.shrunk.iterations) == (5, 2)
 
 
 def test_two_cases_are_two_campaigns(spec: RunSpec, one_case: RunSpec) -> None:
@@ -156,7 +160,7 @@ def test_a_case_that_needs_the_live_schedule_says_so(
     cases_of = explore.suites.cases_of
     monkeypatch.setattr(
         explore.suites, "cases_of",
-        lambda one: tuple(replace(case, live_only="needs a disk") for case in cases_of(one)),
+        lambda picked: tuple(replace(case, live_only="needs a disk") for case in cases_of(picked)),
     )  # fmt: skip
     with pytest.raises(ConfigError, match="needs a disk"):
         explore.explore(Context(store, SHELVES), one_case, [1])
@@ -168,23 +172,25 @@ def test_the_chance_of_a_miss() -> None:
         return Tried(seed=seed, case=case, interleaving=str(seed))
 
     runs = (tried(1, Outcome.FAIL), *(tried(n, Outcome.PASS) for n in (2, 3, 4)))
-    found = Exploration(label="v6.12", arch="arm64", suite="s", case="c", mutant="m", tried=runs)
-    assert found.miss(1) == 0.75
-    assert found.miss(2) == 0.5625
-    said = report.explored(found)
-    assert said.splitlines()[:3] == [
+    exploration = Exploration(
+        label="v6.12", arch="arm64", suite="s", case="c", mutant="m", tried=runs
+    )
+    assert exploration.miss(1) == 0.75
+    assert exploration.miss(2) == 0.5625
+    output = report.explored(exploration)
+    assert output.splitlines()[:3] == [
         "v6.12, m on: s/c on arm64: FAIL",
         "  4 seeds, 1 failing, 4 different interleavings",
         "  seed 1: page 3 lost",
     ]
-    assert "1: 75%, 2: 56%" in said
-    assert replace(found, tried=()).miss(9) == 1.0
+    assert "1: 75%, 2: 56%" in output
+    assert replace(exploration, tried=()).miss(9) == 1.0
 
 
 def test_a_splat_outranks_a_case_that_passes(
     store: Store, one_case: RunSpec, ready: Callable[..., Any]
 ) -> None:
     ready(lambda seed, iterations, cpus, pages: False)
-    found = explore.explore(Context(store, SHELVES), one_case, [1, SPLATS])
-    assert [one.seed for one in found.failing] == [SPLATS]
-    assert found.failing[0].case.reason == "kernel BUG at mm/rmap.c:7!"
+    exploration = explore.explore(Context(store, SHELVES), one_case, [1, SPLATS])
+    assert [tried.seed for tried in exploration.failing] == [SPLATS]
+    assert exploration.failing[0].case.reason == "kernel BUG at mm/rmap.c:7!"

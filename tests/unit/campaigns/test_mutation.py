@@ -90,9 +90,9 @@ def ran(results: dict[str, tuple[RunResult, ...]]) -> Callable[..., RunResult]:
 
 def chosen(planned: mutation.Plan) -> list[tuple[str, str, str]]:
     return [
-        (one.machine.arch, one.request.mutant, f"{picked.suite}/{'+'.join(picked.cases)}")
-        for one in (*planned.clean, *planned.trials)
-        for picked in one.suites
+        (spec.machine.arch, spec.request.mutant, f"{picked.suite}/{'+'.join(picked.cases)}")
+        for spec in (*planned.clean, *planned.trials)
+        for picked in spec.suites
     ]
 
 
@@ -111,16 +111,16 @@ def test_each_mutant_meets_the_cases_that_name_it_and_the_clean_kernel_all_of_th
 
 def test_all_cases_are_a_guest_for_each_suite(spec: RunSpec) -> None:
     planned = mutation.plan([spec], [FLUSH], V6_12, all_cases=True)
-    assert [one[1:] for one in chosen(planned)][2:] == [
+    assert [run[1:] for run in chosen(planned)][2:] == [
         ("flush", "stale_tlb/anon_lost_write"),
         ("flush", "reclaim/anon_roundtrip"),
     ]
-    assert [len(one.suites) for one in planned.trials] == [1, 1]
+    assert [len(spec.suites) for spec in planned.trials] == [1, 1]
 
 
 def test_a_mutant_only_a_splat_names_meets_every_case(spec: RunSpec) -> None:
     planned = mutation.plan([spec], [DIES], V6_12, all_cases=False)
-    assert [one[2] for one in chosen(planned) if one[1] == "dies"] == [
+    assert [run[2] for run in chosen(planned) if run[1] == "dies"] == [
         "stale_tlb/anon_lost_write",
         "reclaim/anon_roundtrip",
     ]
@@ -133,7 +133,7 @@ def test_what_cannot_be_noticed_has_its_reason_and_no_guest(specs: list[RunSpec]
         ("new", "arm64", Fate.NOT_APPLICABLE, "nothing is batched there"),
         ("broadcast", "arm64", Fate.EQUIVALENT, "DVM"),
     ]
-    assert [(one.machine.arch, one.request.mutant) for one in planned.trials] == [
+    assert [(spec.machine.arch, spec.request.mutant) for spec in planned.trials] == [
         ("x86_64", "broadcast")
     ]
     newer = mutation.plan(specs, [NEW], V7_2, all_cases=False)
@@ -165,7 +165,7 @@ def test_the_case_that_names_it_kills_it(ran: Callable[..., RunResult]) -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("outcome", [one for one in Outcome if one is not Outcome.FAIL])
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.FAIL])
 def test_whatever_is_no_fail_is_no_kill(outcome: Outcome, ran: Callable[..., RunResult]) -> None:
     (row,) = mutation.fold(ALL, [ran("flush", ("stale_tlb/anon_lost_write", outcome))])
     assert (row.fate, row.missed) == (Fate.SURVIVED, ("stale_tlb/anon_lost_write",))
@@ -270,68 +270,72 @@ def campaigns(
         ) -> tuple[RunResult, ...]:
             asked.extend(specs)
             results = []
-            for one in specs:
-                (picked,) = one.suites
+            for spec in specs:
+                (picked,) = spec.suites
                 full = f"{picked.suite}/{picked.cases[0]}"
-                results.append(ran(one.request.mutant, (full, shows(one)), arch=one.machine.arch))
+                results.append(
+                    ran(spec.request.mutant, (full, shows(spec)), arch=spec.machine.arch)
+                )
                 rest["on_result"](results[-1])
             return tuple(results)
 
         monkeypatch.setattr(executing, "execute", execute)
         monkeypatch.setattr(mutant, "load_all", lambda shelf: ALL)
         monkeypatch.setattr(request, "specs", lambda context, asked: (spec,))
-        made = type("Made", (), {"version": V6_12})
-        monkeypatch.setattr(tree, "materialize", lambda store, one: made)
+        kernel_tree = type("Made", (), {"version": V6_12})
+        monkeypatch.setattr(tree, "materialize", lambda store, spec: kernel_tree)
         return asked
 
     return be
 
 
 def test_a_campaign_is_run_stored_and_read_again(store: Store, campaigns: Campaign) -> None:
-    asked = campaigns(lambda one: Outcome.PASS if one.request.mutant == NONE else Outcome.FAIL)
-    done, directory = mutation.mutate(
+    ran_specs = campaigns(
+        lambda spec: Outcome.PASS if spec.request.mutant == NONE else Outcome.FAIL
+    )
+    result, directory = mutation.mutate(
         Context(store, Shelves.default()),
         Request(target="v6.12", repeat=2),
         ["flush"],
         all_cases=False,
     )
-    assert [one.request.mutant for one in asked] == [NONE, "flush", "flush"]
-    assert (done.outcome, done.repeat, len(done.rows[0].kills)) == (Outcome.PASS, 2, 2)
-    assert mutation.load(directory) == done
+    assert [spec.request.mutant for spec in ran_specs] == [NONE, "flush", "flush"]
+    assert (result.outcome, result.repeat, len(result.rows[0].kills)) == (Outcome.PASS, 2, 2)
+    assert mutation.load(directory) == result
     assert mutation.load(directory.parent) is None
 
 
 def test_seeds_are_tried_until_one_kills_and_the_clean_kernel_has_that_one(
     store: Store, campaigns: Campaign
 ) -> None:
-    asked = campaigns(
-        lambda one: (
-            Outcome.FAIL if one.request.mutant != NONE and one.request.seed == 3 else Outcome.PASS
+    ran_specs = campaigns(
+        lambda spec: (
+            Outcome.FAIL if spec.request.mutant != NONE and spec.request.seed == 3 else Outcome.PASS
         )
     )
-    done, _ = mutation.mutate(
+    result, _ = mutation.mutate(
         Context(store, Shelves.default()), Request(target="v6.12", schedule="seeded"), ["flush"],
         all_cases=False, seeds=range(1, 17),
     )  # fmt: skip
-    assert [(one.request.mutant, one.request.seed) for one in asked] == [
+    assert [(spec.request.mutant, spec.request.seed) for spec in ran_specs] == [
         ("flush", 1), ("flush", 2), ("flush", 3), (NONE, 3),
     ]  # fmt: skip
-    assert [one.machine.schedule for one in asked] == [
-        Seeded(seed=one.request.seed) for one in asked
+    assert [spec.machine.schedule for spec in ran_specs] == [
+        Seeded(seed=spec.request.seed) for spec in ran_specs
     ]
-    assert [(row.fate, row.seed) for row in done.rows] == [(Fate.KILLED, 3)]
-    assert len(done.clean) == 1
-    assert ", seed 3, 0.9 s" in report.render(done)
+    assert [(row.fate, row.seed) for row in result.rows] == [(Fate.KILLED, 3)]
+    assert len(result.clean) == 1
+    assert ", seed 3, 0.9 s" in report.render(result)
 
 
 def test_whom_no_seed_kills_has_survived(store: Store, campaigns: Campaign) -> None:
-    asked = campaigns(lambda one: Outcome.PASS)
-    done, _ = mutation.mutate(
+    ran_specs = campaigns(lambda spec: Outcome.PASS)
+    result, _ = mutation.mutate(
         Context(store, Shelves.default()), Request(target="v6.12", schedule="seeded"), ["flush"],
         all_cases=False, seeds=(1, 2),
     )  # fmt: skip
-    assert [one.request.seed for one in asked] == [1, 2]
-    assert [(row.fate, row.seed) for row in done.rows] == [(Fate.SURVIVED, 2)]
+    assert [spec.request.seed for spec in ran_specs] == [1, 2]
+    assert [(row.fate, row.seed) for row in result.rows] == [(Fate.SURVIVED, 2)]
 
 
 # The table
@@ -383,10 +387,14 @@ def test_a_case_that_fails_on_the_clean_kernel_comes_first(ran: Callable[..., Ru
     case = ("stale_tlb/anon_lost_write", Outcome.FAIL)
     whole = a_mutation(*mutation.fold(ALL, [ran("flush", case)]), clean=(ran(NONE, case),))
     assert whole.outcome is Outcome.FAIL
-    said = report.render(whole)
-    assert said.index("FAIL on the clean x86_64: stale_tlb/anon_lost_write") < said.index("KILLED")
+    output = report.render(whole)
+    assert output.index("FAIL on the clean x86_64: stale_tlb/anon_lost_write") < output.index(
+        "KILLED"
+    )
 
 
 def test_every_case_has_a_name_of_its_own() -> None:
-    names = [f"{one.name}/{case.name}" for one in suite.known().values() for case in one.cases]
+    names = [
+        f"{entry.name}/{case.name}" for entry in suite.known().values() for case in entry.cases
+    ]
     assert len(names) == len(set(names))

@@ -31,29 +31,29 @@ STACK = ("lazyfree-batched-unmap@v4", "lazyfree-pte-batch-bound@v1")
 def test_a_result_has_its_request_and_subject(
     name: str, subject: Subject, target: str, base: str
 ) -> None:
-    known = execute.load(DATA / f"{name}.json").provenance
-    assert known.subject == subject
-    assert subject.label == known.label
-    assert (known.request.target, known.request.base) == (target, base)
+    provenance = execute.load(DATA / f"{name}.json").provenance
+    assert provenance.subject == subject
+    assert subject.label == provenance.label
+    assert (provenance.request.target, provenance.request.base) == (target, base)
 
 
 def test_its_options_are_those_it_had() -> None:
     stored = json.loads((DATA / "base.json").read_text())
     result = execute.load(DATA / "base.json")
-    asked, known = result.provenance.request, stored["provenance"]
-    assert (asked.mutant, asked.seed, asked.flavour) == (
-        known["mutant"], known["seed"], known["flavour"],
+    request, provenance = result.provenance.request, stored["provenance"]
+    assert (request.mutant, request.seed, request.flavour) == (
+        provenance["mutant"], provenance["seed"], provenance["flavour"],
     )  # fmt: skip
-    assert asked.mutant and asked.schedule == "seeded"
-    assert asked.arch == (result.machine.arch,)
-    assert (asked.cpus, asked.zram) == (result.machine.cpus, result.machine.swap.zram)
+    assert request.mutant and request.schedule == "seeded"
+    assert request.arch == (result.machine.arch,)
+    assert (request.cpus, request.zram) == (result.machine.cpus, result.machine.swap.zram)
 
 
 def test_a_base_of_the_users_own_tree() -> None:
     stored: dict[str, Any] = json.loads((DATA / "part.json").read_text())
     stored["provenance"]["origin"] = "git tree /home/ann/my linux, v7.2-3-gabc"
-    asked = old_results.result(stored)["provenance"]["request"]
-    assert asked["tree"] == "/home/ann/my linux"
+    request = old_results.result(stored)["provenance"]["request"]
+    assert request["tree"] == "/home/ann/my linux"
 
 
 def test_what_is_stored_today_is_left_as_it_is(tmp_path: Path) -> None:

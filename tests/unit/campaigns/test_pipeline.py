@@ -28,7 +28,9 @@ UNMAP = TOP / "tests" / "data" / "mbx" / "shelf" / "unmap-batch"
 
 
 def outcomes(result: RunResult) -> dict[str, Outcome]:
-    return {case.name: case.outcome for one in result.suites for case in one.cases}
+    return {
+        case.name: case.outcome for suite_result in result.suites for case in suite_result.cases
+    }
 
 
 # What is asked of the kernel
@@ -44,13 +46,13 @@ def test_a_mutant_is_chosen_on_the_command_line(spec: RunSpec) -> None:
 
 def test_a_kernel_has_what_every_suite_needs(store: Store, spec: RunSpec) -> None:
     """One build serves them all, whichever are run."""
-    one = pipeline.build_spec(
+    built = pipeline.build_spec(
         Context(store, Shelves.default()), replace(spec, suites=spec.suites[:1])
     )
-    assert one == pipeline.build_spec(Context(store, Shelves.default()), spec)
-    assert one.config.requested
-    assert one.config.flavour == "base"
-    assert one.tree.commit == spec.tree.base.commit
+    assert built == pipeline.build_spec(Context(store, Shelves.default()), spec)
+    assert built.config.requested
+    assert built.config.flavour == "base"
+    assert built.tree.commit == spec.tree.base.commit
 
 
 @pytest.fixture
@@ -66,17 +68,17 @@ def test_only_a_mutants_kernel_is_instrumented(
     store: Store, spec: RunSpec, shelves: Shelves
 ) -> None:
     mutated = spec.but(mutant="no-remote-flush")
-    made = pipeline.build_spec(Context(store, shelves), mutated)
-    assert made.tree.commit != spec.tree.base.commit
-    assert made.tree.label == "v6.12, instrumented"
+    mutated_spec = pipeline.build_spec(Context(store, shelves), mutated)
+    assert mutated_spec.tree.commit != spec.tree.base.commit
+    assert mutated_spec.tree.label == "v6.12, instrumented"
 
 
 def test_the_instrumented_kernel_with_nothing_broken(
     store: Store, spec: RunSpec, shelves: Shelves
 ) -> None:
     none = pipeline.build_spec(Context(store, shelves), spec.but(mutant=mutant.NONE))
-    some = pipeline.build_spec(Context(store, shelves), spec.but(mutant="no-remote-flush"))
-    assert none == some
+    other = pipeline.build_spec(Context(store, shelves), spec.but(mutant="no-remote-flush"))
+    assert none == other
 
 
 def test_a_mutant_that_is_not_for_the_tree_is_said_before_the_build(
@@ -107,22 +109,25 @@ def test_everything_that_is_prepared_is_named_by_its_digest(
     monkeypatch.setattr(image, "build", lambda *args: places["1mage"] / "rootfs.cpio")
     monkeypatch.setattr(programs, "build", lambda s, a, name, p: places["pr06"] / name)
     monkeypatch.setattr(accel, "qemu_version", lambda arch: "QEMU emulator version 7.2.22")
-    made = pipeline.prepare(Context(store, Shelves.default()), spec.but(seed=7))
-    known = made.provenance
-    assert (known.label, known.origin) == ("v6.12", "tests/data/kernel")
-    assert (known.commit, known.build, known.release) == (
+    prepared_run = pipeline.prepare(Context(store, Shelves.default()), spec.but(seed=7))
+    origin = prepared_run.provenance
+    assert (origin.label, origin.origin) == ("v6.12", "tests/data/kernel")
+    assert (origin.commit, origin.build, origin.release) == (
         spec.tree.base.commit,
         "b01d",
         "6.12.0-rig",
     )
-    assert known.tree
-    assert (known.image, known.programs) == ("1mage", (("stale_tlb", "pr06"), ("reclaim", "pr06")))
-    assert (known.qemu, known.request.flavour, known.request.seed) == (
+    assert origin.tree
+    assert (origin.image, origin.programs) == (
+        "1mage",
+        (("stale_tlb", "pr06"), ("reclaim", "pr06")),
+    )
+    assert (origin.qemu, origin.request.flavour, origin.request.seed) == (
         "QEMU emulator version 7.2.22",
         "base",
         7,
     )
-    assert made.software.initrd[0] == places["1mage"] / "rootfs.cpio"
+    assert prepared_run.software.initrd[0] == places["1mage"] / "rootfs.cpio"
 
 
 # Runs
@@ -136,7 +141,7 @@ def test_a_run_that_passes(
     assert booted == [prepared.spec.machine]
     assert result.verdict.outcome is Outcome.PASS, result.verdict.reason
     assert outcomes(result) == {"anon_lost_write": Outcome.PASS, "anon_roundtrip": Outcome.PASS}
-    assert [one.suite for one in result.suites] == ["stale_tlb", "reclaim"]
+    assert [suite_result.suite for suite_result in result.suites] == ["stale_tlb", "reclaim"]
     assert (result.boot_seconds, result.detail) == (1.23, "")
     assert result.warnings == ("x.c:1: warning: y",)
     assert result.provenance == prepared.provenance
@@ -278,10 +283,12 @@ def seeds(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
             assert deadline == seeded.DEADLINE
             directory.mkdir(parents=True)
             (directory / seeded.CONSOLE).write_text(console)
-            case = next(one for one in suite.pick("reclaim").cases if one.name == command[1])
+            case = next(entry for entry in suite.pick("reclaim").cases if entry.name == command[1])
             lines = [f"# counter {floor.counter} 1000000000" for floor in case.floors]
-            said = "\n".join(["KTAP version 1", "1..1", *lines, f"ok 1 {case.name}", ""])
-            return seeded.Finished(status=status, stdout=said, seconds=1.0, digest=f"d-{case.name}")
+            answer = "\n".join(["KTAP version 1", "1..1", *lines, f"ok 1 {case.name}", ""])
+            return seeded.Finished(
+                status=status, stdout=answer, seconds=1.0, digest=f"d-{case.name}"
+            )
 
         monkeypatch.setattr(seeded, "run", answer)
         machine = replace(prepared.spec.machine, schedule=Seeded(seed=7))
@@ -302,7 +309,7 @@ def test_a_case_that_cannot_be_seeded_is_skipped_and_the_others_are_run(
     monkeypatch.setattr(suite, "cases_of", lambda selection: cases)
     result = pipeline.execute(ready, tmp_path / "run")
     assert outcomes(result)["file_dirty"] is Outcome.SKIP
-    assert [case.digest for one in result.suites for case in one.cases] == [
+    assert [case.digest for suite_result in result.suites for case in suite_result.cases] == [
         "", "d-fork_cow", "d-mlock_stays",
     ]  # fmt: skip
     assert result.verdict.outcome is Outcome.PASS, result.verdict.reason
@@ -311,13 +318,13 @@ def test_a_case_that_cannot_be_seeded_is_skipped_and_the_others_are_run(
 def test_a_mutant_a_seeded_kernel_does_not_own_up_to_is_broken_whoever_runs_the_case(
     seeds: Callable[..., Prepared], tmp_path: Path
 ) -> None:
-    chosen = suite.pick("reclaim")
-    case = next(one for one in chosen.cases if one.name == "fork_cow")
+    reclaim = suite.pick("reclaim")
+    case = next(entry for entry in reclaim.cases if entry.name == "fork_cow")
     ready = seeds(f"{weave.says_it_is_on('no-flush')}\n", "fork_cow", mutant="no-flush")
-    assert pipeline.seeded_case(ready, chosen, case, tmp_path / "on").digest == "d-fork_cow"
+    assert pipeline.seeded_case(ready, reclaim, case, tmp_path / "on").digest == "d-fork_cow"
     silent = seeds("booting\n", "fork_cow", mutant="no-flush")
     with pytest.raises(InfraError, match="does not say that mutant no-flush is on"):
-        pipeline.seeded_case(silent, chosen, case, tmp_path / "off")
+        pipeline.seeded_case(silent, reclaim, case, tmp_path / "off")
 
 
 @pytest.mark.parametrize(
@@ -331,7 +338,7 @@ def test_a_guest_that_ended_early_is_a_fail_that_says_what_it_died_of(
     seeds: Callable[..., Prepared], tmp_path: Path, console: str, reason: str
 ) -> None:
     result = pipeline.execute(seeds(console, "fork_cow", status=None), tmp_path / "run")
-    (case,) = (case for one in result.suites for case in one.cases)
+    (case,) = (case for suite_result in result.suites for case in suite_result.cases)
     assert case.outcome is Outcome.FAIL and case.reason.startswith(reason)
     assert result.verdict.outcome is Outcome.FAIL
 

@@ -39,14 +39,14 @@ def diff(store: Store, old: str, new: str) -> str:
 
 
 def test_what_became_of_each_patch(store: Store, one_base: list[str]) -> None:
-    said = diff(store, "v1", "v2")
+    output = diff(store, "v1", "v2")
     assert one_base == ["unmap-batch@v1", "unmap-batch@v2"]
-    assert re.findall(r"^(\S+): +\S+ (.) (\S+): +\S+ (.+)$", said, re.MULTILINE) == [
+    assert re.findall(r"^(\S+): +\S+ (.) (\S+): +\S+ (.+)$", output, re.MULTILINE) == [
         ("-", ">", "1", "mm/rmap: count what is pending"),
         ("1", "=", "2", "mm/vmscan: flush once a batch"),
         ("2", "=", "3", "mm: give the batch its file's name"),
     ]
-    assert "\x1b" not in said
+    assert "\x1b" not in output
     assert all(" = " in line for line in diff(store, "v2", "v2").splitlines()), "the same"
 
 
@@ -60,18 +60,18 @@ def test_a_rename_is_one(
     for number, data in ((2, v2), (3, v3)):
         (tmp_path / "shelf" / "unmap-batch" / f"v{number}.mbx").write_bytes(data)
     shelves = replace(SHELVES, patches=tmp_path / "shelf")
-    said = range_diff.diff(Context(store, shelves), Request(target="unmap-batch"), "", "")
-    assert "mm/batch.c => mm/unmap_batch.c" in said
-    assert "-+#define BATCH 31" in said
-    assert "++#define BATCH 32" in said
+    output = range_diff.diff(Context(store, shelves), Request(target="unmap-batch"), "", "")
+    assert "mm/batch.c => mm/unmap_batch.c" in output
+    assert "-+#define BATCH 31" in output
+    assert "++#define BATCH 32" in output
 
 
 @pytest.mark.parametrize(
-    ("said", "meant"),
+    ("revisions", "meant"),
     [(("", ""), (3, 5)), (("v1", ""), (1, 5)), (("v1", "v3"), (1, 3)), (("3", "1"), (3, 1))],
 )
-def test_the_revisions_that_are_meant(said: tuple[str, str], meant: tuple[int, int]) -> None:
-    assert range_diff.pair((1, 3, 5), *said) == meant
+def test_the_revisions_that_are_meant(revisions: tuple[str, str], meant: tuple[int, int]) -> None:
+    assert range_diff.pair((1, 3, 5), *revisions) == meant
 
 
 def test_revisions_that_are_none(store: Store) -> None:

@@ -40,13 +40,13 @@ def stored(
         name="anon_lost_write", outcome=Outcome.PASS, reason="", command=COMMAND,
         digest=write(directory / "x86_64" / "stale_tlb.anon_lost_write", "one\ntwo\n"),
     )  # fmt: skip
-    known = replace(
+    changed = replace(
         whole.provenance, build="b01d", image="1ma9e", programs=(("stale_tlb", "9709"),), qemu="7.2"
     )
     result = replace(
         whole,
         machine=replace(whole.machine, arch="x86_64", schedule=Seeded(seed=3)),
-        provenance=known,
+        provenance=changed,
         suites=(SuiteResult(suite="stale_tlb", cases=(case,)),),
     )
     execute.store_result(result, directory / "x86_64")
@@ -86,8 +86,8 @@ def test_the_same_bytes_are_identical(
     store: Store, stored: Path, again: Callable[..., list[tuple[str, ...]]], tmp_path: Path
 ) -> None:
     commands = again("one\ntwo\n")
-    (one,) = replay.recorded(stored)
-    ran = replay.replay(store, one, tmp_path / "again")
+    (record,) = replay.recorded(stored)
+    ran = replay.replay(store, record, tmp_path / "again")
     assert (ran.identical, ran.before, ran.note, commands) == (True, "", "", [COMMAND])
     assert report.replayed([ran]).startswith("x86_64   stale_tlb/anon_lost_write ")
 
@@ -106,8 +106,8 @@ def test_the_first_line_that_differs(
     again: Callable[..., object], tmp_path: Path,
 ) -> None:  # fmt: skip
     again(answer)
-    (one,) = replay.recorded(stored)
-    ran = replay.replay(store, one, tmp_path / "again")
+    (record,) = replay.recorded(stored)
+    ran = replay.replay(store, record, tmp_path / "again")
     assert (ran.identical, ran.before, ran.after) == (False, before, after)
     assert "NOT identical" in report.replayed([ran])
 
@@ -118,15 +118,17 @@ def test_another_qemu_is_said(
 ) -> None:  # fmt: skip
     again("one\ntwo\n")
     monkeypatch.setattr(accel, "qemu_version", lambda arch: "9.0")
-    (one,) = replay.recorded(stored)
-    ran = replay.replay(store, one, tmp_path / "again")
+    (record,) = replay.recorded(stored)
+    ran = replay.replay(store, record, tmp_path / "again")
     assert ran.note == "QEMU is 9.0; the stored run had 7.2"
     assert ran.note in report.replayed([ran])
 
 
 def test_a_case_is_chosen_by_either_name(stored: Path) -> None:
     for name in ("anon_lost_write", "stale_tlb/anon_lost_write"):
-        assert [one.name for one in replay.recorded(stored, name)] == ["stale_tlb/anon_lost_write"]
+        assert [record.name for record in replay.recorded(stored, name)] == [
+            "stale_tlb/anon_lost_write"
+        ]
     with pytest.raises(ConfigError, match="has no case 'other'") as bad:
         replay.recorded(stored, "other")
     assert "stale_tlb/anon_lost_write" in bad.value.hint
@@ -150,8 +152,8 @@ def remade(
 
     def be(image: str) -> list[Request]:
         (store.root / "images" / "1ma9e" / "manifest.json").unlink()
-        (one,) = replay.recorded(stored)
-        again = replace(prepared, provenance=replace(one.result.provenance, image=image))
+        (record,) = replay.recorded(stored)
+        again = replace(prepared, provenance=replace(record.result.provenance, image=image))
 
         def specs(context: Context, request: Request) -> tuple[RunSpec, ...]:
             asked.append(request)
@@ -168,9 +170,9 @@ def test_what_the_store_has_lost_is_made_again(
     store: Store, stored: Path, remade: Callable[[str], list[Request]]
 ) -> None:
     asked = remade("1ma9e")
-    (one,) = replay.recorded(stored)
-    replay.restore(Context(store, Shelves.default()), one)
-    assert [(wanted.target, wanted.base, wanted.suites) for wanted in asked] == [
+    (record,) = replay.recorded(stored)
+    replay.restore(Context(store, Shelves.default()), record)
+    assert [(request.target, request.base, request.suites) for request in asked] == [
         ("unmap-batch@v2", "v6.12", ("stale_tlb",))
     ]
 
@@ -179,13 +181,13 @@ def test_where_it_comes_out_another_one_that_is_said(
     store: Store, stored: Path, remade: Callable[[str], list[Request]]
 ) -> None:
     remade("07e4")
-    (one,) = replay.recorded(stored)
+    (record,) = replay.recorded(stored)
     with pytest.raises(
         ConfigError, match=r"no longer has the image .*, and the image made today has another"
     ):
-        replay.restore(Context(store, Shelves.default()), one)
+        replay.restore(Context(store, Shelves.default()), record)
 
 
 def test_nothing_is_made_where_nothing_is_lost(store: Store, stored: Path) -> None:
-    (one,) = replay.recorded(stored)
-    replay.restore(Context(store, Shelves(kconfigs=Path(), patches=Path(), images=Path())), one)
+    (record,) = replay.recorded(stored)
+    replay.restore(Context(store, Shelves(kconfigs=Path(), patches=Path(), images=Path())), record)

@@ -36,24 +36,24 @@ ffffffff8029223a:	ld	s0,8(sp)
 
 
 def said(name: str, points: dict[int, str], clock: int, register: str) -> list[str]:
-    one = arch.pick(name)
+    facts = arch.pick(name)
     with (DATA / f"{name}.log").open() as lines:
         return [
             str(call)
             for call in trace.calls(
-                lines, points, clock, lambda values: one.clock(values, register)
+                lines, points, clock, lambda values: facts.clock(values, register)
             )
         ]
 
 
 def test_calls_on_x86_64() -> None:
-    found = said("x86_64", {0xFFFFFFFF81025D70: "flush_tlb_func"}, 0xFFFFFFFF81405B6C, "")
-    assert found == ["  16.249920512  CPU 1  flush_tlb_func"] * 2
+    calls = said("x86_64", {0xFFFFFFFF81025D70: "flush_tlb_func"}, 0xFFFFFFFF81405B6C, "")
+    assert calls == ["  16.249920512  CPU 1  flush_tlb_func"] * 2
 
 
 def test_calls_on_arm64() -> None:
-    found = said("arm64", {0xFFFF80008044AFE8: "schedule"}, 0xFFFF800080448C88, "0")
-    assert found == ["   1.687137600  CPU 0  schedule", "   1.689518400  CPU 0  schedule"]
+    calls = said("arm64", {0xFFFF80008044AFE8: "schedule"}, 0xFFFF800080448C88, "0")
+    assert calls == ["   1.687137600  CPU 0  schedule", "   1.689518400  CPU 0  schedule"]
 
 
 def test_calls_on_riscv64() -> None:
@@ -62,8 +62,8 @@ def test_calls_on_riscv64() -> None:
 
 
 def test_before_the_clock_is_read_it_is_nought() -> None:
-    found = said("arm64", {0xFFFF80008044AFE8: "schedule"}, 1, "0")
-    assert found == ["   0.000000000  CPU 0  schedule"] * 2
+    calls = said("arm64", {0xFFFF80008044AFE8: "schedule"}, 1, "0")
+    assert calls == ["   0.000000000  CPU 0  schedule"] * 2
 
 
 @pytest.fixture
@@ -101,8 +101,8 @@ def test_where_the_clock_was_just_read(
     sandbox.broken()  # it runs a program, once: now, while that works
 
     def disassembled(text: str) -> None:
-        done = proc.Done(argv=("objdump",), status=0, stdout=text, stderr="", seconds=0.0)
-        monkeypatch.setattr(proc, "run", lambda argv: done)
+        result = proc.Done(argv=("objdump",), status=0, stdout=text, stderr="", seconds=0.0)
+        monkeypatch.setattr(proc, "run", lambda argv: result)
 
     disassembled(code)
     assert trace._clock(arch.pick(name), build) == expected

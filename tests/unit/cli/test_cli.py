@@ -60,21 +60,21 @@ def rig(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     def call(*words: object) -> Status:
         with pytest.raises(SystemExit) as ended:
             run.app([str(word) for word in words], prog_name="rig")
-        said = capsys.readouterr()
+        output = capsys.readouterr()
         code = ended.value.code
-        return (code if isinstance(code, int) else 0), said.out, said.err
+        return (code if isinstance(code, int) else 0), output.out, output.err
 
     return call
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch, spec: RunSpec) -> list[Request]:
-    """What is asked for; there is one spec for each architecture."""
+def requests(monkeypatch: pytest.MonkeyPatch, spec: RunSpec) -> list[Request]:
+    """What is requested; there is one spec for each architecture."""
     requests: list[Request] = []
 
-    def specs(context: Context, one: Request) -> tuple[RunSpec, ...]:
-        requests.append(one)
-        return (spec,) * len(one.arch)
+    def specs(context: Context, sent: Request) -> tuple[RunSpec, ...]:
+        requests.append(sent)
+        return (spec,) * len(sent.arch)
 
     monkeypatch.setattr(request, "specs", specs)
     return requests
@@ -165,7 +165,7 @@ def test_every_verb_is_known() -> None:
 )
 def test_the_status_is_the_verdicts(
     rig: Rig,
-    asked: list[Request],
+    requests: list[Request],
     gives: Callable[..., None],
     results: Results,
     kind: str,
@@ -179,7 +179,7 @@ def test_the_status_is_the_verdicts(
 
 
 def test_everything_that_is_asked_for_arrives(
-    rig: Rig, asked: list[Request], gives: Callable[..., None], results: Results
+    rig: Rig, requests: list[Request], gives: Callable[..., None], results: Results
 ) -> None:
     gives(results["pass"])
     rig(
@@ -188,7 +188,7 @@ def test_everything_that_is_asked_for_arrives(
         *("--flavour", "debug", "--accel", "tcg", "--cpus", "8", "--memory", "2048"),
         *("--zram", "64", "--swap-disk", "128", "--no-lru-gen"),
     )
-    assert asked == [
+    assert requests == [
         Request(
             target="s@v2:3", arch=("x86_64", "arm64"), base="v7.2", tree=Path("/linux"),
             suites=("a", "b"), cases=("c",), mutant="m", seed=7, repeat=2, flavour="debug",
@@ -198,15 +198,15 @@ def test_everything_that_is_asked_for_arrives(
 
 
 def test_what_is_not_asked_for_is_a_requests_own(
-    rig: Rig, asked: list[Request], gives: Callable[..., None], results: Results
+    rig: Rig, requests: list[Request], gives: Callable[..., None], results: Results
 ) -> None:
     gives(results["pass"])
     rig("run", "v6.12")
-    assert asked == [Request(target="v6.12")]
+    assert requests == [Request(target="v6.12")]
 
 
 def test_results_go_to_the_files_that_are_named(
-    rig: Rig, asked: list[Request], gives: Callable[..., None], results: Results, tmp_path: Path
+    rig: Rig, requests: list[Request], gives: Callable[..., None], results: Results, tmp_path: Path
 ) -> None:
     gives(results["fail"])
     status, _, _ = rig("run", "x", "--json", tmp_path / "o.json", "--junit", tmp_path / "o.xml")
@@ -216,11 +216,11 @@ def test_results_go_to_the_files_that_are_named(
 
 
 def test_a_file_that_cannot_be_written_is_said_first(
-    asked: list[Request], tmp_path: Path, rig: Rig
+    requests: list[Request], tmp_path: Path, rig: Rig
 ) -> None:
     with pytest.raises(ConfigError, match=r"out\.json cannot be written"):
         run.app(["run", "x", "--json", str(tmp_path / "gone" / "out.json")])
-    assert asked == []
+    assert requests == []
 
 
 # rig build
@@ -258,7 +258,7 @@ def test_no_warning_is_lost(rig: Rig, monkeypatch: pytest.MonkeyPatch, prepared:
 
 
 def test_a_command_in_a_guest_has_its_own_status(
-    rig: Rig, asked: list[Request], prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, requests: list[Request], prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[Any] = []
 
@@ -271,22 +271,22 @@ def test_a_command_in_a_guest_has_its_own_status(
     monkeypatch.setattr(pipeline, "interact", interact)
     status, out, _ = rig("shell", "v6.12", "--arch", "arm64", "--", "cat", "--help", "/x y")
     assert (status, out, given) == (7, "guest says\n", ["cat", "--help", "/x y"])
-    assert asked[0].arch == ("arm64",)
+    assert requests[0].arch == ("arm64",)
 
 
-def test_a_shell_is_in_one_guest(rig: Rig, asked: list[Request]) -> None:
+def test_a_shell_is_in_one_guest(rig: Rig, requests: list[Request]) -> None:
     with pytest.raises(
         ConfigError, match="rig shell boots one guest, and these options select 2"
     ) as bad:
         run.app(["shell", "v6.12", "--arch", "x86_64,arm64"])
-    assert bad.value.hint == "name one architecture"
+    assert bad.value.hint == "name one architecture, and one revision"
 
 
 # rig report
 
 
 def test_a_stored_run_is_printed_again(
-    rig: Rig, asked: list[Request], gives: Callable[..., None], results: Results, tmp_path: Path
+    rig: Rig, requests: list[Request], gives: Callable[..., None], results: Results, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError, match="no stored run yet"):
         run.app(["report"])
@@ -315,8 +315,8 @@ def test_a_result_is_shown_and_not_obeyed(
 def test_colours_are_for_a_terminal(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, terminal: bool, evil: str
 ) -> None:
-    said = f"1:  1111111 < -:  ------- {evil}\n"
-    monkeypatch.setattr(range_diff, "diff", lambda *_: said)
+    output = f"1:  1111111 < -:  ------- {evil}\n"
+    monkeypatch.setattr(range_diff, "diff", lambda *_: output)
     monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
     monkeypatch.delenv("NO_COLOR", raising=False)
     status, out, _ = rig("diff", "x")
@@ -380,17 +380,17 @@ def test_a_fetch(
     source: str,
     options: dict[str, object],
 ) -> None:
-    asked: list[Any] = []
+    requests: list[Any] = []
 
     def fetch(shelf: Path, source: str, **given: object) -> fetching.Fetched:
-        asked.append((source, {key: value for key, value in given.items() if value}))
+        requests.append((source, {key: value for key, value in given.items() if value}))
         shelf = Path(__file__).parents[2] / "data" / "mbx" / "shelf"
         found = tuple(model.load(shelf, "unmap-batch", number) for number in (1, 2))
         return fetching.Fetched(series=found, fresh=(2,), said="")
 
     monkeypatch.setattr(fetching, "fetch", fetch)
     status, out, err = rig("fetch", *words, "-q")
-    assert (status, err, asked) == (0, "", [(source, options)])
+    assert (status, err, requests) == (0, "", [(source, options)])
     assert "unmap-batch@v1: 2 patches, no base named, which was there already" in out
     assert "unmap-batch@v2: 3 patches, base adc218676eef\n" in out
     assert out.endswith("\nrig run unmap-batch@v2\n")
@@ -398,7 +398,7 @@ def test_a_fetch(
 
 def test_a_run_of_a_mail_fetches_it(
     rig: Rig,
-    asked: list[Request],
+    requests: list[Request],
     gives: Callable[..., None],
     results: Results,
     monkeypatch: pytest.MonkeyPatch,
@@ -406,4 +406,4 @@ def test_a_run_of_a_mail_fetches_it(
     gives(results["pass"])
     monkeypatch.setattr(request, "fetched", lambda shelves, one: replace(one, target="got@v1"))
     assert rig("run", "a-mail@example.org", "-q")[0] == 0
-    assert [one.target for one in asked] == ["got@v1"]
+    assert [sent.target for sent in requests] == ["got@v1"]

@@ -18,15 +18,15 @@ def write(text: str) -> None:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+def requests(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
     received: list[Request] = []
 
-    def specs(context: object, one: Request) -> None:
-        received.append(one)
+    def specs(context: object, sent: Request) -> None:
+        received.append(sent)
         raise ConfigError("that is all")
 
     monkeypatch.setattr(request, "specs", specs)
-    monkeypatch.setattr(request, "fetched", lambda shelves, one: one)
+    monkeypatch.setattr(request, "fetched", lambda shelves, sent: sent)
     return received
 
 
@@ -39,23 +39,25 @@ def test_without_a_file_there_are_none() -> None:
     assert defaults.load(["run"]) == {}
 
 
-def test_the_command_line_goes_before_the_file(asked: list[Request]) -> None:
+def test_the_command_line_goes_before_the_file(requests: list[Request]) -> None:
     write('arch = ["x86_64", "arm64"]\ncpus = 2\nlru-gen = false\nsuite = "stale_tlb"\n')
     ask("run", "v6.12")
     ask("run", "v6.12", "--cpus", "8", "--arch", "arm64")
     both = ("x86_64", "arm64")
     kept: dict[str, Any] = {"target": "v6.12", "lru_gen": False, "suites": ("stale_tlb",)}
-    assert asked == [
+    assert requests == [
         Request(arch=both, cpus=2, **kept),
         Request(arch=("arm64",), cpus=8, **kept),
     ]
 
 
-def test_a_home_directory_is_known(asked: list[Request], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_directory_is_known(
+    requests: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", "/home/ann")
     write('tree = "~/linux"\n')
     ask("run", "my-branch")
-    assert str(asked[0].tree) == "/home/ann/linux"
+    assert str(requests[0].tree) == "/home/ann/linux"
 
 
 @pytest.mark.parametrize(

@@ -43,9 +43,9 @@ def ends(
         monkeypatch.setattr(sys, "argv", ["rig"])
         with pytest.raises(SystemExit) as ended:
             rig.main()
-        said = capsys.readouterr()
+        output = capsys.readouterr()
         code = ended.value.code
-        return (code if isinstance(code, int) else -1), said.out, said.err
+        return (code if isinstance(code, int) else -1), output.out, output.err
 
     yield run
     signal.signal(signal.SIGTERM, before)
@@ -56,9 +56,9 @@ def test_an_option_given_twice_is_refused() -> None:
         ["run", "v6.12", "--arch=arm64", "--mutant", "a,b", "--", "--arch", "--arch"]
     )
     for words in (["--mutant", "a", "--mutant", "b"], ["--mutant=a", "run", "--mutant", "b"]):
-        with pytest.raises(ConfigError, match="--mutant is given twice") as said:
+        with pytest.raises(ConfigError, match="--mutant is given twice") as error:
             rig.check_given_once(words)
-        assert "--mutant A,B" in said.value.hint
+        assert "--mutant A,B" in error.value.hint
 
 
 @pytest.mark.parametrize(

@@ -28,14 +28,14 @@ CASES = [f"{one.name}/{case.name}" for one in suite.standard().values() for case
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch, prepared: Prepared, tmp_path: Path) -> list[Request]:
+def requests(monkeypatch: pytest.MonkeyPatch, prepared: Prepared, tmp_path: Path) -> list[Request]:
     """What the sessions ask for; everything is prepared without work."""
     requests: list[Request] = []
 
-    def specs(context: Context, one: Request) -> tuple[RunSpec, ...]:
-        requests.append(one)
+    def specs(context: Context, sent: Request) -> tuple[RunSpec, ...]:
+        requests.append(sent)
         machine = prepared.spec.machine
-        return tuple(replace(prepared.spec, machine=replace(machine, arch=a)) for a in one.arch)
+        return tuple(replace(prepared.spec, machine=replace(machine, arch=a)) for a in sent.arch)
 
     monkeypatch.setenv("RIG_STORE", str(tmp_path / "store"))
     monkeypatch.setattr(request, "specs", specs)
@@ -62,14 +62,14 @@ def test_one_suite_can_be_named(pytester: pytest.Pytester) -> None:
 
 
 def test_a_suite_on_request_is_collected_and_run_where_it_is_named(
-    pytester: pytest.Pytester, asked: list[Request], boots: Callable[..., list[Machine]]
+    pytester: pytest.Pytester, requests: list[Request], boots: Callable[..., list[Machine]]
 ) -> None:
     named = suite.pick("kselftest_mm")
     boots({case.name: GuestLost("enough") for case in named.cases} | {"-r": GuestLost("enough")})
     ran = pytester.runpytest_inprocess("--pyargs", f"rig.suites.{named.name}", "-x")
     assert ran.parseoutcomes() == {"failed": 1}
-    (one,) = asked
-    assert one.suites == (*suite.standard(), named.name)
+    (sent,) = requests
+    assert sent.suites == (*suite.standard(), named.name)
 
 
 @pytest.mark.parametrize(
@@ -108,13 +108,13 @@ def outcomes(pytester: pytest.Pytester, *words: str) -> tuple[dict[str, int], st
 
 
 def test_a_session_passes_and_is_stored(
-    pytester: pytest.Pytester, asked: list[Request], boots: Callable[..., list[Machine]]
+    pytester: pytest.Pytester, requests: list[Request], boots: Callable[..., list[Machine]]
 ) -> None:
     booted = boots()
-    found, said = outcomes(pytester, *SOME)
-    assert found == {"passed": 2, "deselected": len(CASES) - 2}, said
+    counts, output = outcomes(pytester, *SOME)
+    assert counts == {"passed": 2, "deselected": len(CASES) - 2}, output
     assert len(booted) == 1, "one guest for the session"
-    assert asked == [Request(target="v6.12")]
+    assert requests == [Request(target="v6.12")]
     (directory,) = execute.runs(Store.default())
     assert directory.name.endswith("-pytest-v6.12")
     (result,) = execute.load_all(directory)
@@ -125,7 +125,7 @@ def test_a_session_passes_and_is_stored(
 
 def test_a_seeded_session_boots_a_guest_for_each_case(
     pytester: pytest.Pytester,
-    asked: list[Request],
+    requests: list[Request],
     boots: Callable[..., list[Machine]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -136,31 +136,31 @@ def test_a_seeded_session_boots_a_guest_for_each_case(
         return CaseResult(name=case.name, outcome=Outcome.PASS, reason="", digest="d")
 
     monkeypatch.setattr(pipeline, "seeded_case", seeded_case)
-    found, said = outcomes(pytester, "--schedule", "seeded", "--seed", "7", *SOME)
-    assert found["passed"] == len(ran), said
+    counts, output = outcomes(pytester, "--schedule", "seeded", "--seed", "7", *SOME)
+    assert counts["passed"] == len(ran), output
     assert ("anon_lost_write", "stale_tlb.anon_lost_write") in ran
     assert booted == []
-    assert asked == [Request(target="v6.12", schedule="seeded", seed=7)]
+    assert requests == [Request(target="v6.12", schedule="seeded", seed=7)]
     (result,) = execute.load_all(execute.find(Store.default()))
     assert {case.digest for one in result.suites for case in one.cases} == {"d"}
 
 
 def test_what_is_asked_for_arrives(
-    pytester: pytest.Pytester, asked: list[Request], boots: Callable[..., list[Machine]]
+    pytester: pytest.Pytester, requests: list[Request], boots: Callable[..., list[Machine]]
 ) -> None:
     boots()
     words = ("--series", "batch-dirty-tlb-flush", "--revision", "v1", "--base", "v7.2")
-    found, said = outcomes(
+    counts, output = outcomes(
         pytester, *words, "--arch", "arm64", "--accel", "tcg", "--flavour", "debug",
         "--mutant", "no-remote-flush", "-k", "anon_lost_write[",
     )  # fmt: skip
-    assert asked == [
+    assert requests == [
         Request(
             target="batch-dirty-tlb-flush@v1", base="v7.2", arch=("arm64",), accel="tcg",
             flavour="debug", mutant="no-remote-flush",
         )
-    ], said  # fmt: skip
-    assert found["deselected"] == len(CASES) - 1
+    ], output  # fmt: skip
+    assert counts["deselected"] == len(CASES) - 1
 
 
 @pytest.mark.parametrize(
@@ -177,28 +177,28 @@ def test_what_is_asked_for_arrives(
 )
 def test_outcomes_are_pytests(
     pytester: pytest.Pytester,
-    asked: list[Request],
+    requests: list[Request],
     boots: Callable[..., list[Machine]],
     says: Any,
     kind: str,
     shown: str,
 ) -> None:
     boots({"anon_lost_write": says})
-    found, said = outcomes(pytester, "-k", "anon_lost_write[", "-rA")
-    assert found == {kind: 1, "deselected": len(CASES) - 1}, said
-    assert shown in said
-    assert "def setup" not in said, "what was seen, not where in the plugin it was raised"
+    counts, output = outcomes(pytester, "-k", "anon_lost_write[", "-rA")
+    assert counts == {kind: 1, "deselected": len(CASES) - 1}, output
+    assert shown in output
+    assert "def setup" not in output, "what was seen, not where in the plugin it was raised"
 
 
 def test_too_little_is_neither_a_pass_nor_silently_skipped(
-    pytester: pytest.Pytester, asked: list[Request], boots: Callable[..., list[Machine]]
+    pytester: pytest.Pytester, requests: list[Request], boots: Callable[..., list[Machine]]
 ) -> None:
     case = suite.pick("stale_tlb").cases[0]
     lines = [f"# counter {floor.counter} {floor.at_least - 1}" for floor in case.floors]
-    said = "\n".join(["KTAP version 1", "1..1", *lines, f"ok 1 {case.name}", ""])
-    boots({case.name: said})
-    found, shown = outcomes(pytester, "-k", f"{case.name}[")
-    assert found == {"errors": 1, "deselected": len(CASES) - 1}
+    output = "\n".join(["KTAP version 1", "1..1", *lines, f"ok 1 {case.name}", ""])
+    boots({case.name: output})
+    counts, shown = outcomes(pytester, "-k", f"{case.name}[")
+    assert counts == {"errors": 1, "deselected": len(CASES) - 1}
     assert "INCONCLUSIVE: " in shown
     assert " needed" in shown
 
@@ -212,7 +212,7 @@ def test_too_little_is_neither_a_pass_nor_silently_skipped(
 )
 def test_what_cannot_be_prepared_is_an_error_with_its_evidence(
     pytester: pytest.Pytester,
-    asked: list[Request],
+    requests: list[Request],
     monkeypatch: pytest.MonkeyPatch,
     error: Exception,
     shown: str,
@@ -221,16 +221,16 @@ def test_what_cannot_be_prepared_is_an_error_with_its_evidence(
         raise error
 
     monkeypatch.setattr(pipeline, "prepare", fails)
-    found, said = outcomes(pytester, "-k", "anon_lost_write[")
-    assert found == {"errors": 1, "deselected": len(CASES) - 1}
-    assert str(error) in said
-    assert shown in said
+    counts, output = outcomes(pytester, "-k", "anon_lost_write[")
+    assert counts == {"errors": 1, "deselected": len(CASES) - 1}
+    assert str(error) in output
+    assert shown in output
 
 
 @pytest.mark.parametrize("mutant", ["", "no-remote-flush"])
 def test_a_guest_that_does_not_come_up_is_tried_once(
     pytester: pytest.Pytester,
-    asked: list[Request],
+    requests: list[Request],
     boots: Callable[..., list[Machine]],
     prepared: Prepared,
     monkeypatch: pytest.MonkeyPatch,
@@ -240,16 +240,16 @@ def test_a_guest_that_does_not_come_up_is_tried_once(
     mutated = replace(prepared, spec=prepared.spec.but(mutant=mutant))
     monkeypatch.setattr(pipeline, "prepare", lambda context, spec: mutated)
     booted = boots(error=None if mutant else BootError("the kernel hangs at boot"))
-    found, said = outcomes(pytester, *SOME)
-    assert found == {"errors": 2, "deselected": len(CASES) - 2}
+    counts, output = outcomes(pytester, *SOME)
+    assert counts == {"errors": 2, "deselected": len(CASES) - 2}
     assert len(booted) == 1
-    assert said.count("hangs at boot" if not mutant else "does not say that mutant") >= 2
+    assert output.count("hangs at boot" if not mutant else "does not say that mutant") >= 2
     for path in execute.runs(Store.default()):
         assert execute.load_all(path)[0].verdict.outcome is Outcome.BROKEN
 
 
 def test_counters_are_in_junit(
-    pytester: pytest.Pytester, asked: list[Request], boots: Callable[..., list[Machine]]
+    pytester: pytest.Pytester, requests: list[Request], boots: Callable[..., list[Machine]]
 ) -> None:
     boots()
     outcomes(pytester, "-k", "anon_lost_write[", "--junitxml", "out.xml")
@@ -262,18 +262,18 @@ def test_counters_are_in_junit(
 
 
 def test_trouble_of_the_rig_is_never_stored_as_a_pass(
-    pytester: pytest.Pytester, asked: list[Request], boots: Callable[..., list[Machine]]
+    pytester: pytest.Pytester, requests: list[Request], boots: Callable[..., list[Machine]]
 ) -> None:
     boots({"anon_lost_write": InfraError("QEMU was killed by signal 9")})
-    found, said = outcomes(pytester, *SOME)
-    assert found == {"passed": 1, "errors": 1, "deselected": len(CASES) - 2}, said
+    counts, output = outcomes(pytester, *SOME)
+    assert counts == {"passed": 1, "errors": 1, "deselected": len(CASES) - 2}, output
     (result,) = execute.load_all(execute.find(Store.default()))
     assert result.verdict.outcome is Outcome.BROKEN
     assert result.verdict.reason == "QEMU was killed by signal 9"
 
 
 def test_a_lost_guests_cases_carry_the_cause_and_are_stored(
-    pytester: pytest.Pytester, asked: list[Request], boots: Callable[..., list[Machine]]
+    pytester: pytest.Pytester, requests: list[Request], boots: Callable[..., list[Machine]]
 ) -> None:
     boots(
         {
@@ -282,10 +282,10 @@ def test_a_lost_guests_cases_carry_the_cause_and_are_stored(
             )
         }
     )
-    found, said = outcomes(pytester, *SOME)
-    assert found["failed"] == 1
-    assert found["errors"] == 1
-    assert "not run: guest exited; no panic or oops on the console" in said
+    counts, output = outcomes(pytester, *SOME)
+    assert counts["failed"] == 1
+    assert counts["errors"] == 1
+    assert "not run: guest exited; no panic or oops on the console" in output
     (result,) = execute.load_all(execute.find(Store.default()))
     assert result.verdict.outcome is Outcome.FAIL
     assert result.detail == "last words"
@@ -294,7 +294,7 @@ def test_a_lost_guests_cases_carry_the_cause_and_are_stored(
 @pytest.mark.parametrize("case", ["fail", "skip", "lost", "rig", "mine", "mine lost"])
 def test_what_a_guest_says_is_shown_and_not_obeyed(
     pytester: pytest.Pytester,
-    asked: list[Request],
+    requests: list[Request],
     boots: Callable[..., list[Machine]],
     evil: str,
     harmless: Callable[..., None],
@@ -330,25 +330,25 @@ def test_what_a_guest_says_is_shown_and_not_obeyed(
     assert ran.ret == (0 if case == "skip" else 1)
     harmless(ran.stdout.str(), lines=False)
     every = [
-        said
+        output
         for one in xml.parse(pytester.path / "out.xml").iter()
-        for said in (one.text, *one.attrib.values())
+        for output in (one.text, *one.attrib.values())
     ]
     harmless("\n".join(filter(None, every)), lines=False)
 
 
 def test_colours_of_other_peoples_tests_stay(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_x(): print('\\x1b[31mred'); assert 0, '\\x1b[32mgreen'")
-    said = pytester.runpytest_inprocess("--color=no").stdout.str()
-    assert "\x1b[31mred" in said
-    assert "\x1b[32mgreen" in said
+    output = pytester.runpytest_inprocess("--color=no").stdout.str()
+    assert "\x1b[31mred" in output
+    assert "\x1b[32mgreen" in output
 
 
 # Tests of one's own
 
 
 def test_fixtures_for_each_architecture(
-    pytester: pytest.Pytester, asked: list[Request], boots: Callable[..., list[Machine]]
+    pytester: pytest.Pytester, requests: list[Request], boots: Callable[..., list[Machine]]
 ) -> None:
     booted = boots({"uname -r": "6.12.0-rig\n"})
     pytester.makepyfile(

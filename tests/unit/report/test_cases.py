@@ -27,13 +27,14 @@ def test_a_fail_is_shown_in_the_words_of_the_newest_campaign() -> None:
         row = Row(mutant="m", arch="arm64", fate=Fate.KILLED, kills=(kill,))
         return Mutation(label="", origin="", repeat=1, clean=(), rows=(row,))
 
-    said = cases.render(MUTANTS, [campaign("page 3: newer"), campaign("page 4: older")])
-    assert "\nanon_lost_write: page 3: newer\n" in said
-    assert "older" not in said
+    output = cases.render(MUTANTS, [campaign("page 3: newer"), campaign("page 4: older")])
+    assert "\nanon_lost_write: page 3: newer\n" in output
+    assert "older" not in output
 
 
 @pytest.mark.parametrize(
-    "name", [f"{one.name}/{case.name}" for one in suite.standard().values() for case in one.cases]
+    "name",
+    [f"{entry.name}/{case.name}" for entry in suite.standard().values() for case in entry.cases],
 )
 def test_every_case_is_proved_by_a_mutant(name: str) -> None:
     assert cases.proofs(MUTANTS, name), "a case counts when a mutant shows that it can fail"

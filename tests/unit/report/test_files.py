@@ -23,10 +23,10 @@ def test_results_come_back_from_json_as_they_were(tmp_path: Path, results: Resul
 
 def test_json_is_for_other_programs_too(tmp_path: Path, results: Results) -> None:
     files.write(results["fail"], tmp_path / "out.json", tmp_path / "out.xml")
-    (one,) = json.loads((tmp_path / "out.json").read_text())
-    assert one["verdict"]["outcome"] == "FAIL"
-    assert one["machine"]["accel"] == "tcg"
-    assert one["suites"][0]["cases"][0]["counters"][0] == ["pswpout", 937722]
+    (document,) = json.loads((tmp_path / "out.json").read_text())
+    assert document["verdict"]["outcome"] == "FAIL"
+    assert document["machine"]["accel"] == "tcg"
+    assert document["suites"][0]["cases"][0]["counters"][0] == ["pswpout", 937722]
     assert xml.parse(tmp_path / "out.xml").getroot().tag == "testsuites"
 
 

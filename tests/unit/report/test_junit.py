@@ -76,10 +76,10 @@ def test_evidence_and_counters_are_kept(results: Results) -> None:
 
 
 def test_the_splat_and_the_compilers_words_are_kept(results: Results) -> None:
-    for kind, said in (("splat", "KASAN"), ("build", "7 | no;"), ("boot", "console line 49")):
+    for kind, words in (("splat", "KASAN"), ("build", "7 | no;"), ("boot", "console line 49")):
         text = parsed(results[kind]).findall("testsuite")[-1].findtext("testcase/failure")
         assert text is not None
-        assert said in text
+        assert words in text
 
 
 def test_skips_are_skips(results: Results) -> None:

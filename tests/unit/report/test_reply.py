@@ -44,8 +44,8 @@ Why.
 
 def stored(tmp_path: Path, results: Sequence[RunResult], top: str = COVER) -> Path:
     directory = tmp_path / "20260302-100000-unmap-batch"
-    for number, one in enumerate(results):
-        execute.store_result(one, directory / str(number))
+    for number, result in enumerate(results):
+        execute.store_result(result, directory / str(number))
         if top:
             (directory / str(number) / "top.eml").write_bytes(top.encode())
     return directory
@@ -136,21 +136,21 @@ def test_what_was_measured_is_said(tmp_path: Path, results: Results) -> None:
     )  # fmt: skip
     v2 = Subject(base="v6.12", series=("unmap-batch@v2",))
     seeded = {"schedule": "seeded"}
-    found = measured(v2, "v6.12", machine=machine, lines=(line,), options=seeded)
-    both = (found, replace(found, machine=replace(machine, arch="arm64")))
+    comparison = measured(v2, "v6.12", machine=machine, lines=(line,), options=seeded)
+    both = (comparison, replace(comparison, machine=replace(machine, arch="arm64")))
     stored_as = pydantic.TypeAdapter(tuple[Comparison, ...]).dump_json(both)
     (directory / compare.FILE).write_bytes(stored_as)
     mail = email.message_from_bytes(reply.reply(directory, ANN), policy=email.policy.default)
     assert isinstance(mail, EmailMessage)
-    said = str(mail.get_content())
+    text = str(mail.get_content())
     assert mail["In-Reply-To"] == "<unmap-v2-0@example.org>"
-    assert "I measured this series in virtual machines, against v6.12.\n" in said
-    assert "split_deferred         2048          0             -2048 (-100.0%)\n" in said
-    assert said.endswith(
+    assert "I measured this series in virtual machines, against v6.12.\n" in text
+    assert "split_deferred         2048          0             -2048 (-100.0%)\n" in text
+    assert text.endswith(
         "\n  rig bench unmap-batch@v2 --base v6.12 --arch x86_64,arm64 --schedule seeded"
         " --rounds 1 --bench lazyfree_reclaim\n"
     )
-    assert "Tested-by" not in said and "rig report" not in said
+    assert "Tested-by" not in text and "rig report" not in text
 
 
 @pytest.mark.parametrize(
@@ -175,18 +175,18 @@ def test_what_was_measured_is_said(tmp_path: Path, results: Results) -> None:
 def test_a_measurement_can_be_seen_again(
     results: Results, subject: Subject, against: str, options: dict[str, Any], line: str
 ) -> None:
-    found = measured(
+    comparison = measured(
         subject, against, options=options, bench="dirty_reclaim", rounds=9,
         discarded=("round 2: oom",), machine=results["pass"][0].machine,
     )  # fmt: skip
-    said = reply._measured([found], COVER.encode())
-    assert said.endswith(f"\n  rig bench {line} --rounds 10 --bench dirty_reclaim\n")
-    assert ("the first 1 patches of" in said) == (subject.upto == 1)
+    text = reply._measured([comparison], COVER.encode())
+    assert text.endswith(f"\n  rig bench {line} --rounds 10 --bench dirty_reclaim\n")
+    assert ("the first 1 patches of" in text) == (subject.upto == 1)
 
 
 def test_a_part_of_a_series_is_not_the_series(tmp_path: Path, results: Results) -> None:
     provenance = of_revision(2, 1)
-    part = tuple(replace(one, provenance=provenance) for one in results["pass"])
+    part = tuple(replace(result, provenance=provenance) for result in results["pass"])
     _, text = answer(tmp_path, part, ANN)
     assert "I ran the first 1 patches of this series" in text
     assert "Tested-by" not in text
@@ -195,8 +195,8 @@ def test_a_part_of_a_series_is_not_the_series(tmp_path: Path, results: Results) 
 
 def test_a_series_that_does_not_bisect_has_not_passed(tmp_path: Path, results: Results) -> None:
     part, own = (
-        replace(one, provenance=about(one.provenance, each_patch=True))
-        for one in results["each-patch"]
+        replace(result, provenance=about(result.provenance, each_patch=True))
+        for result in results["each-patch"]
     )
     _, text = answer(tmp_path / "1", (part, own), ANN)
     assert "machines: PASS." in text and f"Tested-by: {ANN}" in text
@@ -209,7 +209,7 @@ def test_a_series_that_does_not_bisect_has_not_passed(tmp_path: Path, results: R
 
 
 def test_what_failed_is_shown(tmp_path: Path, results: Results) -> None:
-    failed = tuple(replace(one, provenance=of_revision(2)) for one in results["fail"])
+    failed = tuple(replace(result, provenance=of_revision(2)) for result in results["fail"])
     _, text = answer(tmp_path / "1", failed)
     assert "virtual machines: FAIL." in text
     assert "> page 17: CPU 2 wrote 42, read back 41" in text
@@ -225,17 +225,17 @@ def test_one_line_to_see_it_again(results: Results) -> None:
     usual = "rig run unmap-v2-0@example.org --base v6.12 --arch x86_64,arm64"
     few = " --case stale_tlb/anon_lost_write,stale_tlb/other"
     assert again(results["pass"]) == usual + few
-    one = results["pass"][0]
+    result = results["pass"][0]
     seeded = replace(
-        one,
+        result,
         machine=replace(
-            one.machine,
+            result.machine,
             schedule=Seeded(seed=7),
             cpus=2,
             lru_gen=False,
         ),
         provenance=about(
-            one.provenance, seed=7, flavour="debug", schedule="seeded", cpus=2, lru_gen=False
+            result.provenance, seed=7, flavour="debug", schedule="seeded", cpus=2, lru_gen=False
         ),
     )
     assert again([seeded]) == (
@@ -243,23 +243,25 @@ def test_one_line_to_see_it_again(results: Results) -> None:
         " --no-lru-gen" + few + " --seed 7"
     )
     assert again(results["repeated"]).endswith(" --repeat 3")
-    few_of_it = about(one.provenance, iterations=7, pages=64, promises=("madv_free/a",))
+    few_of_it = about(result.provenance, iterations=7, pages=64, promises=("madv_free/a",))
     few_of_it = replace(few_of_it, promises=("madv_free/a", "reclaim/b"))
-    said = again([replace(one, provenance=few_of_it)])
-    assert said.endswith(" --promise madv_free/a --iterations 7 --pages 64"), "as it was asked for"
+    text = again([replace(result, provenance=few_of_it)])
+    assert text.endswith(" --promise madv_free/a --iterations 7 --pages 64"), "as it was asked for"
     on_x86 = usual.removesuffix(" --arch x86_64,arm64")
     assert again(results["build"]) == on_x86, "no case ran: all were to"
-    chosen = about(one.provenance, cases=("anon_lost_write", "stale_tlb/shmem_lost_write"))
-    ran = replace(one.suites[0], cases=(case("anon_lost_write"), case("shmem_lost_write")))
-    assert again([replace(one, provenance=chosen, suites=(ran,))]) == (
+    provenance_of_two = about(
+        result.provenance, cases=("anon_lost_write", "stale_tlb/shmem_lost_write")
+    )
+    ran = replace(result.suites[0], cases=(case("anon_lost_write"), case("shmem_lost_write")))
+    assert again([replace(result, provenance=provenance_of_two, suites=(ran,))]) == (
         f"{on_x86} --case anon_lost_write,stale_tlb/shmem_lost_write"
     )
 
 
 def test_a_tree_of_the_users_own_is_named(results: Results) -> None:
-    one = results["build"][0]
-    theirs = about(one.provenance, tree=Path("/home/ann/my linux"))
-    assert "--base v6.12 --tree '/home/ann/my linux'" in again([replace(one, provenance=theirs)])
+    result = results["build"][0]
+    theirs = about(result.provenance, tree=Path("/home/ann/my linux"))
+    assert "--base v6.12 --tree '/home/ann/my linux'" in again([replace(result, provenance=theirs)])
 
 
 @pytest.mark.parametrize(
@@ -288,11 +290,11 @@ def test_runs_that_answer_nothing(
 def test_a_run_that_is_damaged_or_of_a_bench_alone_answers_nothing(
     tmp_path: Path, results: Results
 ) -> None:
-    (one, *_) = results["pass"]
-    bench = replace(one, suites=(replace(one.suites[0], suite="bench"),))
+    (result, *_) = results["pass"]
+    bench = replace(result, suites=(replace(result.suites[0], suite="bench"),))
     with pytest.raises(ConfigError, match="has no test of a series"):
         answer(tmp_path / "1", [bench])
-    directory = stored(tmp_path / "2", [one])
+    directory = stored(tmp_path / "2", [result])
     (directory / "0" / execute.RESULT).write_text("{")
     with pytest.raises(ConfigError, match="has no test of a series"):
         reply.reply(directory)

@@ -30,10 +30,10 @@ SHELVES = Shelves(kconfigs=Path("/k"), patches=Path("/p"), images=Path("/i"))
 def stored(
     store: Store, day: int, results: Sequence[RunResult], top: bytes = TOP, **change: object
 ) -> None:
-    for number, one in enumerate(results):
-        known = about(one.provenance, **change)  # type: ignore[arg-type]
+    for number, result in enumerate(results):
+        origin = about(result.provenance, **change)  # type: ignore[arg-type]
         path = store.root / "runs" / f"2026010{day}-000000-x" / str(number)
-        execute.store_result(replace(one, provenance=known), path)
+        execute.store_result(replace(result, provenance=origin), path)
         (path / "top.eml").write_bytes(top)
 
 

@@ -24,10 +24,10 @@ Results = dict[str, tuple[RunResult, ...]]
 
 
 def stored(store: Store, name: str, results: Sequence[RunResult], **change: object) -> None:
-    for number, one in enumerate(results):
-        known = about(one.provenance, **change)  # type: ignore[arg-type]
+    for number, result in enumerate(results):
+        origin = about(result.provenance, **change)  # type: ignore[arg-type]
         execute.store_result(
-            replace(one, provenance=known), store.root / "runs" / name / str(number)
+            replace(result, provenance=origin), store.root / "runs" / name / str(number)
         )
 
 
@@ -42,7 +42,7 @@ def test_without_runs(store: Store) -> None:
 def verdicts(store: Store) -> list[str]:
     """Of v2, by architecture."""
     lines = [line.split() for line in revisions.table(store, SHELF).splitlines()]
-    return [f"{arch} {said}" for arch, said in zip(lines[0][4:], lines[2][5:], strict=True)]
+    return [f"{arch} {outcome}" for arch, outcome in zip(lines[0][4:], lines[2][5:], strict=True)]
 
 
 def test_the_last_verdict_on_each_architecture(store: Store, results: Results) -> None:

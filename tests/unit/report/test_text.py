@@ -25,11 +25,11 @@ Results = dict[str, tuple[RunResult, ...]]
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_report(kind: str, results: Results) -> None:
-    said = text.render(results[kind], "20260302-100000-unmap-batch@v2")
+    output = text.render(results[kind], "20260302-100000-unmap-batch@v2")
     path = GOLDEN / f"{kind}.txt"
     if os.environ.get("RIG_GOLDEN") == "write":
-        path.write_text(said)
-    assert said.splitlines() == path.read_text().splitlines()
+        path.write_text(output)
+    assert output.splitlines() == path.read_text().splitlines()
 
 
 def test_every_kind_has_a_report(results: Results) -> None:
@@ -84,10 +84,10 @@ def test_a_stored_run_is_named_for_the_next_time(results: Results) -> None:
 
 
 def test_what_is_long_is_cut_and_said_to_be(results: Results) -> None:
-    said = text.render(results["boot"])
-    assert "console line 39" in said
-    assert "console line 40" not in said
-    assert "[10 more lines]" in said
+    output = text.render(results["boot"])
+    assert "console line 39" in output
+    assert "console line 40" not in output
+    assert "[10 more lines]" in output
     evidence = text.render(results["fail"])
     assert evidence.count("read back 41") == 8
     assert "[2 more]" in evidence
@@ -95,8 +95,8 @@ def test_what_is_long_is_cut_and_said_to_be(results: Results) -> None:
 
 def test_what_looks_like_a_template_is_text(results: Results) -> None:
     (broken,) = results["build"]
-    said = text.render((replace(broken, detail="{{ 7 * 6 }} <b> & {% x %}"),))
-    assert "{{ 7 * 6 }} <b> & {% x %}" in said
+    output = text.render((replace(broken, detail="{{ 7 * 6 }} <b> & {% x %}"),))
+    assert "{{ 7 * 6 }} <b> & {% x %}" in output
 
 
 def test_of_many_cases_a_pass_shows_what_fits_in_a_line(results: Results) -> None:
@@ -108,10 +108,10 @@ def test_of_many_cases_a_pass_shows_what_fits_in_a_line(results: Results) -> Non
         for n in range(5)
         for case in only.cases
     )
-    said = text.render([replace(whole, suites=(replace(only, cases=cases),))])
-    failed = [line for line in said.splitlines() if "counter_19" in line]
+    output = text.render([replace(whole, suites=(replace(only, cases=cases),))])
+    failed = [line for line in output.splitlines() if "counter_19" in line]
     assert len(failed) == 5, "whoever fails shows all"
-    assert len([line for line in said.splitlines() if "counter_0 0" in line]) == 10
+    assert len([line for line in output.splitlines() if "counter_0 0" in line]) == 10
 
 
 def test_a_seeded_run_says_its_seed(results: Results) -> None:
