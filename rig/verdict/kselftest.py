@@ -4,11 +4,16 @@
 Such a program prints many results, but no counters (kselftest.h, ktap.rst). The rules:
 
 1. A result that is not ok, a crash, `Bail out!`, an exit status of failure and a timeout are FAIL,
-   unless each of them is a known failure of the base (`known/vX.Y.toml`).
-2. Otherwise the results that passed are the evidence. No result passed and some were skipped: SKIP.
-   No results, or fewer that passed than the case's floor: INCONCLUSIVE.
-3. A program that prints no results has one result, named like the case: its exit status.
-4. A known failure that passes is reported, because it may be fixed; it does not change the outcome.
+   unless each of them is a known failure of the base (`known/vX.Y.toml`). Results that are not ok
+   explain KSFT_FAIL, and no other exit status where all of them are known.
+2. Otherwise the results that passed are the evidence. No result passed and some were skipped, or
+   KSFT_SKIP without a result that says so: SKIP. No results, or fewer that passed than the case's
+   floor: INCONCLUSIVE.
+3. A report whose results are missing, torn or in disorder is BROKEN. A known failure that ends the
+   program early (a crash, a timeout, `Bail out!`) explains missing results, and nothing else.
+   Without a plan, only the exit status 0 shows that no result is missing.
+4. A program that prints no KTAP has one result, named like the case: its exit status.
+5. A known failure that passes is reported, because it may be fixed; it does not change the outcome.
 """
 
 import tomllib
@@ -19,11 +24,14 @@ from fnmatch import fnmatchcase
 import pydantic
 
 from rig.errors import ConfigError
-from rig.verdict.ktap import Directive, KtapReport, KtapTest
+from rig.verdict.ktap import KtapReport
+from rig.verdict.resultline import Directive, KtapTest
 from rig.verdict.rules import CRASHES, CaseResult, Floor, Outcome, below, signal_name, signal_of
 
 PASSED = "passed"
 """The counter of results that are ok and not skipped."""
+FAIL_STATUS = 1
+"""KSFT_FAIL of kselftest.h."""
 SKIP_STATUS = 4
 """KSFT_SKIP of kselftest.h."""
 OUT_OF_TIME = 124
@@ -89,9 +97,13 @@ def judge(
 ) -> CaseResult:
     """The rules above, for a `report` parsed as foreign, and the failures that are `known` here."""
     tests = _results(report, case, exit_status)
-    failures = [*_not_ok(tests), *_ended_badly(report, case, exit_status, tests)]
+    not_ok = _not_ok(tests)
+    ended = _ended_badly(report, case, exit_status, tests)
+    if not ended and not_ok and all(_is_known(failure.name, known) for failure in not_ok):
+        ended = _unexplained(report, case, exit_status)
+    failures = [*not_ok, *ended]
     new = [failure for failure in failures if not _is_known(failure.name, known)]
-    passed = [test for test in tests if test.ok and test.directive is None]
+    passed = [test for test in tests if _passed(test)]
     fixed = [
         failure for failure in known if not failure.sometimes and _passes(failure, passed, failures)
     ]
@@ -102,7 +114,12 @@ def judge(
         "known_failures": len(failures) - len(new),
         "known_that_pass": len(fixed),
     }
-    outcome, reason = _judge(report, tests, new, counters, floors)
+    if new:
+        outcome = Outcome.FAIL
+        more = f" (and {len(new) - 1} more)" if len(new) > 1 else ""
+        reason = f"{new[0].name}: {new[0].text}{more}"
+    else:
+        outcome, reason = _judge(report, tests, exit_status, counters, floors, early=bool(ended))
     killed_by = signal_of(exit_status)
     if killed_by and killed_by not in CRASHES and outcome is not Outcome.FAIL:
         outcome, reason = Outcome.BROKEN, f"killed by {signal_name(killed_by)} from outside"
@@ -121,43 +138,62 @@ def judge(
 def _judge(
     report: KtapReport,
     tests: tuple[KtapTest, ...],
-    new: list[_Failure],
+    exit_status: int,
     counters: dict[str, int],
     floors: tuple[Floor, ...],
+    *,
+    early: bool,
 ) -> tuple[Outcome, str]:
-    if new:
-        more = f" (and {len(new) - 1} more)" if len(new) > 1 else ""
-        return Outcome.FAIL, f"{new[0].name}: {new[0].text}{more}"
+    """Where nothing failed but what is known. `early`: a known failure ended the program."""
+    excused = report.unfinished if early else ()
+    problem = next((text for text in report.problems if text not in excused), "")
     skips = [test for test in tests if test.directive is Directive.SKIP]
-    if not counters[PASSED] and (skips or report.skip is not None):
+    skipped = bool(skips) or report.skip is not None
+    # ksft_exit_skip() in the middle of a plan leaves results out, and numbers its own wrongly.
+    if not counters[PASSED] and skipped and (not problem or exit_status == SKIP_STATUS):
         reason = report.skip or next((test.reason or test.name for test in skips), "")
         return Outcome.SKIP, reason or "no reason given"
     if too_low := below(counters, floors):
-        return Outcome.INCONCLUSIVE, too_low
-    if report.tests and report.problems and not counters["known_failures"]:
-        return Outcome.BROKEN, f"the output is not valid KTAP: {report.problems[0]}"
+        return Outcome.INCONCLUSIVE, f"{too_low}: {problem}" if problem else too_low
+    if problem:
+        return Outcome.BROKEN, f"the output is not valid KTAP: {problem}"
+    if exit_status == SKIP_STATUS and not skipped:
+        return Outcome.SKIP, f"exited with {SKIP_STATUS}, after {len(tests)} results"
+    if exit_status not in (0, SKIP_STATUS) and report.plan is None and not early:
+        reason = f"exited with {exit_status}, without a plan: results may be missing"
+        return Outcome.INCONCLUSIVE, reason
     return Outcome.PASS, ""
 
 
 def _results(report: KtapReport, case: str, exit_status: int) -> tuple[KtapTest, ...]:
-    """Rule 3, for a program that printed something. A silent program has no result."""
+    """Rule 4, for a program that printed something. A silent program has no result."""
     if report.tests or report.skip is not None or report.bail_out is not None:
         return report.tests
     if exit_status == SKIP_STATUS:
         reason = next(iter(report.diagnostics[-1:]), "no reason given")
         skip = Directive.SKIP
         return (KtapTest(number=1, name=case, ok=True, directive=skip, reason=reason),)
-    if exit_status == 0 and report.diagnostics:
+    if exit_status == 0 and report.diagnostics and not (report.announced or report.problems):
         return (KtapTest(number=1, name=case, ok=True),)
     return ()
 
 
-def _not_ok(tests: tuple[KtapTest, ...]) -> list[_Failure]:
-    return [
-        _Failure(name=test.name or test.reason, text=_why(test) or "not ok; no reason given")
-        for test in tests
-        if test.failed
-    ]
+def _not_ok(tests: tuple[KtapTest, ...], parent: str = "") -> list[_Failure]:
+    """Results that are not ok, and subtests that are not, of a test that does not say so."""
+    failures = []
+    for test in tests:
+        name = f"{parent}{test.name or test.reason}"
+        if test.failed:
+            failures.append(_Failure(name=name, text=_why(test) or "not ok; no reason given"))
+        elif test.ok or not test.printed:
+            failures += _not_ok(test.subtests, f"{name}: ")
+    return failures
+
+
+def _passed(test: KtapTest) -> bool:
+    """Ok, and if there are subtests, one of them passed: those that are skipped prove nothing."""
+    subtests = not test.subtests or any(map(_passed, test.subtests))
+    return test.ok and test.directive is None and subtests
 
 
 def _why(test: KtapTest) -> str:
@@ -182,6 +218,14 @@ def _ended_badly(
     if exit_status in (0, SKIP_STATUS) or any(test.failed for test in tests):
         return []
     return [_Failure(name=case, text=f"exited with {exit_status}{after}: {last}".rstrip(": "))]
+
+
+def _unexplained(report: KtapReport, case: str, exit_status: int) -> list[_Failure]:
+    """An exit status that results that are not ok do not explain."""
+    if exit_status in (0, FAIL_STATUS, SKIP_STATUS) or signal_of(exit_status):
+        return []
+    last = next(iter(_tail(report, 1)), "")
+    return [_Failure(name=case, text=f"exited with {exit_status}: {last}".rstrip(": "))]
 
 
 def _tail(report: KtapReport, lines: int = 20) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ from typing import Self
 
 from rig.errors import ConfigError, KernelError, RigError, SeriesError
 from rig.guest.console import Splat, fingerprint
-from rig.verdict.ktap import Directive, KtapReport, KtapTest
+from rig.verdict.ktap import KtapReport
+from rig.verdict.resultline import Directive, KtapTest
 
 USAGE = 2
 """Exit status of a guest program that does not know its arguments."""

@@ -87,6 +87,106 @@ def test_a_bail_out_that_sums_up_the_results_is_not_one_more_failure() -> None:
     assert judged(output("1..1", "ok 1 a", "Bail out! no"), 1).outcome is Outcome.FAIL
 
 
+# What was not proven is never PASS
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "outcome", "reason"),
+    [
+        (
+            "TAP version 13\n1..5\n# starting\n",
+            0,
+            Outcome.INCONCLUSIVE,
+            "passed 0, at least 1 needed: 5 tests planned, 0 reported",
+        ),
+        ("1..5\nstarting\n", 0, Outcome.INCONCLUSIVE, "passed 0, at least 1 needed: 5 tests "),
+        ("TAP version 13\nstarting\n", 0, Outcome.INCONCLUSIVE, "passed 0, at least 1 needed"),
+        ("TAP version 13\n1..1\n\x1b[31mnot ok 1 a\x1b[0m\n", 0, Outcome.FAIL, "a: not ok"),
+        ("TAP version 13\n1..1\n\tnot ok 1 a\n", 0, Outcome.FAIL, "a: not ok"),
+        (
+            "TAP version 13\n1..1\n[   12.345678] foonot ok 1 a\n",
+            0,
+            Outcome.INCONCLUSIVE,
+            "passed 0, at least 1 needed: line 3: a result in the middle of a line",
+        ),
+        (
+            "[   12.345678] foonot ok 1 a\n",
+            0,
+            Outcome.INCONCLUSIVE,
+            "passed 0, at least 1 needed: line 1: a result in the middle of a line",
+        ),
+        (
+            "ok 1 a\n[   12.345678] foonot ok 2 b\n",
+            0,
+            Outcome.BROKEN,
+            "the output is not valid KTAP: line 2: a result in the middle of a line",
+        ),
+        ("[ 1.000000] KTAP version 1\n[ 1.000000] not ok 1 a\n", 0, Outcome.FAIL, "a: not ok"),
+        ("[ 1.000000] 1..1\n[ 1.000000] not ok 1 a\n", 0, Outcome.FAIL, "a: not ok"),
+        ("TAP version 13\n1..1\nok 1 a # skip no root\n", 0, Outcome.SKIP, "no root"),
+        ("TAP version 13\n1..1\nok 1 a # Skipped: no root\n", 0, Outcome.SKIP, "no root"),
+        ("ok 1 a\nnot ok 2 b # todo later\n", 0, Outcome.FAIL, "b: todo later"),
+        (
+            "1..5\nok 1 a # SKIP no root\n",
+            0,
+            Outcome.INCONCLUSIVE,
+            "passed 0, at least 1 needed: 5 tests planned, 1 reported",
+        ),
+        ("1..5\nok 1 a # SKIP no root\n", SKIP_STATUS, Outcome.SKIP, "no root"),
+        ("1..5\n# no root\n", SKIP_STATUS, Outcome.SKIP, "no root"),
+        ("1..1\nok 1 a\n", SKIP_STATUS, Outcome.SKIP, "exited with 4, after 1 results"),
+        ("1..1\nok 1 a\n", 77, Outcome.FAIL, "cow: exited with 77, after 1 of 1 results"),
+        ("ok 1 a\n", 77, Outcome.FAIL, "cow: exited with 77"),
+        ("all fine\n", 77, Outcome.FAIL, "cow: exited with 77: all fine"),
+        (
+            "1..1\n  KTAP version 1\n  1..1\n  not ok 1 b\nok 1 a\n",
+            0,
+            Outcome.FAIL,
+            "a: b: not ok",
+        ),
+        (
+            "1..1\n  KTAP version 1\n  1..1\n  not ok 1 b\n",
+            0,
+            Outcome.FAIL,
+            ": b: not ok",
+        ),
+        (
+            "1..1\n  KTAP version 1\n  1..1\n  ok 1 b # SKIP\nok 1 a\n",
+            0,
+            Outcome.INCONCLUSIVE,
+            "passed 0",
+        ),
+        (
+            "1..2\nok 1 a\nok 2 b\n# Totals: pass:1 fail:1 xfail:0 xpass:0 skip:0 error:0\n",
+            0,
+            Outcome.BROKEN,
+            "the output is not valid KTAP: 1 failures in the totals that are not reported",
+        ),
+    ],
+)
+def test_what_was_not_proven_is_no_pass(
+    text: str, status: int, outcome: Outcome, reason: str
+) -> None:
+    result = judged(text, status)
+    assert result.outcome is outcome
+    assert result.reason.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "TAP version 13\nok 1 a\nok 2 b\n",
+        "ok 1 a\n",
+        "KTAP version 2\n1..1\nok 1 a\n",
+        "\tTAP version 13\n\t1..1\n\t\x1b[32mok\x1b[0m 1 a\r\n",
+        "[ 1.000000] KTAP version 1\n[ 1.000000] 1..1\n[ 1.000000] ok 1 a\n",
+        "TAP version 13\n1..1\n# selftests: mm: a\n# 1..1\n# not ok 1 x\nok 1 selftests: mm: a\n",
+    ],
+)
+def test_what_ktap_allows_and_consoles_add_is_no_fault(text: str) -> None:
+    assert judged(text).outcome is Outcome.PASS
+
+
 # Failures
 
 
@@ -125,6 +225,41 @@ def test_a_program_that_ends_before_its_plan(status: int, outcome: Outcome, reas
 
 def test_a_failure_counts_even_if_the_program_is_killed_later() -> None:
     assert judged(output("1..2", "not ok 1 a"), 128 + 9).outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize(
+    ("lines", "status", "outcome", "reason"),
+    [
+        (("1..100", "ok 1 a", "not ok 2 b", "ok 3 c"), 1, Outcome.BROKEN, "100 tests planned"),
+        (("1..3", "ok 1 a", "not ok 2 b", "ok 9 c"), 1, Outcome.BROKEN, "test number 9"),
+        (("1..2", "ok 1 a", "not ok 2 b", "foonot ok 3"), 1, Outcome.BROKEN, "a result in the mid"),
+        (("ok 1 a", "not ok 2 b"), 1, Outcome.INCONCLUSIVE, "exited with 1, without a plan"),
+        (("1..2", "ok 1 a", "not ok 2 b"), 77, Outcome.FAIL, "cow: exited with 77"),
+        (("1..2", "ok 1 a", "not ok 2 b"), SKIP_STATUS, Outcome.SKIP, "exited with 4"),
+        (("ok 1 a", "not ok 2 b"), 0, Outcome.PASS, ""),
+        (("1..2", "ok 1 a", "not ok 2 b"), 1, Outcome.PASS, ""),
+        (("1..9", "ok 1 a", "Bail out! b"), 1, Outcome.PASS, ""),
+        (("1..9", "ok 1 a", "Bail out! b", "ok 2 c"), 1, Outcome.BROKEN, "a result after"),
+        (("1..9", "ok 1 a", "Bail out! b", "not ok 2 c"), 1, Outcome.FAIL, "c: not ok"),
+        (("1..9", "ok 3 a", "Bail out! b"), 1, Outcome.BROKEN, "test number 3"),
+    ],
+)
+def test_a_known_failure_excuses_nothing_else(
+    lines: tuple[str, ...], status: int, outcome: Outcome, reason: str
+) -> None:
+    result = judged(output(*lines), status, a_known("b"))
+    assert result.outcome is outcome
+    assert reason in result.reason
+
+
+def test_a_known_end_explains_missing_results_and_nothing_else() -> None:
+    torn = "1..9\nok 1 a\nok 2"
+    assert judged(torn, OUT_OF_TIME, a_known("cow")).outcome is Outcome.PASS
+    assert judged(torn, 128 + 11, a_known("cow")).outcome is Outcome.PASS
+    disorder = judged("1..9\nok 1 a\nok 3 c\n", OUT_OF_TIME, a_known("cow"))
+    assert disorder.reason == "the output is not valid KTAP: line 3: test number 3, expected 2"
+    nested = judged("1..9\nok 1 a\n\t# Subtest: s\n\t1..3\n\tok 1 b\n", 1, a_known("cow"))
+    assert nested.outcome is Outcome.PASS
 
 
 # No results

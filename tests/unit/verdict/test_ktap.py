@@ -123,6 +123,16 @@ def test_all_skipped_in_the_plan() -> None:
     assert only("1..0").skip is None
 
 
+@pytest.mark.parametrize("word", ["SKIP", "skip", "Skipped:", "SKIPPED"])
+def test_all_skipped_as_old_kselftest_h_prints_it(word: str) -> None:
+    assert only(f"1..0 # {word} no swap").skip == "no swap"
+
+
+def test_a_plan_may_have_a_remark() -> None:
+    report = only("1..1 # of 3", "ok 1 a")
+    assert (report.plan, report.skip, report.problems) == (1, None, ())
+
+
 def test_nothing_is_read_after_a_bail_out() -> None:
     report = only("1..3", "ok 1 a", "bail out!  no swap ", "not ok 2 b", "garbage")
     assert report.bail_out == "no swap"
@@ -147,8 +157,14 @@ def test_the_lines_before_a_crash_are_kept() -> None:
         ("ok 1", "", None, ""),
         ("ok 1 # SKIP", "", Directive.SKIP, ""),
         ("ok 1 a # rcode=0", "a", None, "rcode=0"),
-        ("ok 1 a # skip lower case is prose", "a", None, "skip lower case is prose"),
-        ("ok 1 a # SKIPPED", "a", None, "SKIPPED"),
+        ("ok 1 a # skip lower case is TAP's", "a", Directive.SKIP, "lower case is TAP's"),
+        ("ok 1 a #Skip", "a", Directive.SKIP, ""),
+        ("ok 1 a # Skipped: no root", "a", Directive.SKIP, "no root"),
+        ("ok 1 page #3 # SKIP no root", "page", Directive.SKIP, "no root"),
+        ("ok 1 page #3 is fine", "page", None, "3 is fine"),
+        ("ok 1 SKIP_FLAG works", "SKIP_FLAG works", None, ""),
+        ("not ok 1 a # todo later", "a", None, "todo later"),
+        ("not ok 1 # error no memory", "", None, "error no memory"),
         ("not ok 1 a # TIMEOUT: 30 s", "a", Directive.TIMEOUT, "30 s"),
     ],
 )
@@ -244,4 +260,7 @@ def test_programs_that_are_not_the_rigs_may_print_more() -> None:
     assert report.tests[1].diagnostics == ("evidence x",)
     ours = ktap.parse(text)
     assert len(ours.problems) == 4, "a line, a counter, a name twice, no version"
+    assert ktap.parse("TAP version 13\nok 1 a\n").problems == ("no plan",), "ktap.rst allows it"
+    assert ktap.parse("TAP version 13\nok 1 a\n", foreign=True).problems == ()
+    assert ktap.parse("KTAP version 2\n1..1\nok 1 a\n", foreign=True).problems == ()
     assert ktap.parse("1..2\nok 1 a\n", foreign=True).problems == ("2 tests planned, 1 reported",)
