@@ -13,7 +13,6 @@ from rig import printable
 from rig.cli import run
 from rig.errors import ConfigError, RigError
 from rig.store import host_trouble
-from rig.verdict.rules import Trouble
 
 INTERRUPTED = 130
 
@@ -73,6 +72,8 @@ def say_bug(
 
 def exit_status(error: RigError) -> int:
     """2 for bad input; else by the owner of the fault (outcome rule 2)."""
+    from rig.verdict.rules import Trouble  # a tenth of the start of `rig --help`
+
     return 2 if isinstance(error, ConfigError) else Trouble.of(error).owner.outcome.exit_status
 
 

@@ -5,13 +5,14 @@ import functools
 import importlib.metadata
 import inspect
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from rig import printable
-from rig.campaigns.options import OPTIONS, Option, Request
+from rig.campaigns.options import OPTIONS, How, Option, Request
 
 app = typer.Typer(
     name="rig",
@@ -51,6 +52,8 @@ def _program(
     """Runs a Linux mm patch series on emulated SMP machines and checks whether it loses data."""
 
 
+HOW = tuple(entry.name for entry in fields(How))
+"""For verbs that run no tests, or their own."""
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 TargetArg = Annotated[

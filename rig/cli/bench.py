@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The verb that compares two kernels, without logic."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rig.benches import benchmark
 from rig.campaigns.options import Request, comma
-from rig.cli.app import TEST, JsonOpt, QuietOpt, VerboseOpt, app, asks, say
-from rig.cli.progress import reporter
-from rig.context import Context
-from rig.verdict.rules import Outcome
+from rig.cli.app import HOW, TEST, JsonOpt, QuietOpt, VerboseOpt, app, asks, say
 
 
 def _rounds(text: str) -> int:
@@ -29,8 +26,7 @@ def _rounds(text: str) -> int:
     "`rig bench lazyfree-batched-unmap@v4 --bench lazyfree_reclaim --arch x86_64,arm64`  \n"
     "`rig bench v6.12 --against v6.12`",
 )
-@asks("mutant", "each_patch", "after", "cases", "promises", "seed", "iterations", "pages", "repeat",
-      suites=(benchmark.SUITE,))  # fmt: skip
+@asks("mutant", "each_patch", "after", *HOW)
 def bench(
     request: Request,
     against: Annotated[
@@ -57,13 +53,18 @@ def bench(
     quiet: QuietOpt = False,
 ) -> None:
     """Measure a kernel before and after a series, and check the claims of its cover letter."""
+    from rig.benches import benchmark
     from rig.campaigns import compare
+    from rig.cli.progress import reporter
+    from rig.context import Context
     from rig.report import comparison, files, picture
+    from rig.verdict.rules import Outcome
 
     benchmarks = [benchmark.pick(word) for word in comma(name)] or [*benchmark.known().values()]
     files.check(json, plot)
     picture.check(plot)
     context = Context.default()
+    request = replace(request, suites=(benchmark.SUITE,))
     with reporter(verbose=verbose, quiet=quiet):
         results, directory = compare.compare(context, request, against, benchmarks, rounds)
     files.copy(directory / compare.FILE, json)

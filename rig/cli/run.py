@@ -3,15 +3,15 @@
 
 import sys
 from dataclasses import fields, replace
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rig.campaigns import execute, pipeline
-from rig.campaigns import request as requests
-from rig.campaigns.options import How, Request, Where, comma
+from rig.campaigns.options import Request, Where, comma
 from rig.cli import defaults
 from rig.cli.app import (
+    HOW,
     LOOK,
     TEST,
     JsonOpt,
@@ -24,15 +24,16 @@ from rig.cli.app import (
     say,
     version,
 )
-from rig.cli.progress import reporter
-from rig.context import Context
 from rig.errors import ConfigError
-from rig.shelves import Shelves
-from rig.store import Store
-from rig.verdict.rules import Outcome
+
+if TYPE_CHECKING:  # what only one verb needs is imported there: `rig --help` starts sooner
+    from collections.abc import Sequence
+
+    from rig.campaigns.replay import Recorded
+    from rig.store import Store
 
 EACH_PATCH = ("each_patch", "after")
-WHERE, HOW = ([entry.name for entry in fields(group)] for group in (Where, How))
+WHERE = [entry.name for entry in fields(Where)]
 
 
 @app.command("run", rich_help_panel=TEST,
@@ -50,6 +51,10 @@ def run_(
     quiet: QuietOpt = False,
 ) -> None:
     """Apply, build, boot and test: a verdict on a series or a kernel."""
+    from rig.campaigns import execute
+    from rig.campaigns import request as requests
+    from rig.cli.progress import reporter
+    from rig.context import Context
     from rig.report import files, text
 
     files.check(json, junit)
@@ -91,6 +96,8 @@ def mutate(
     """Break the kernel's rules one by one, and check that the suites fail."""
     from rig.campaigns import mutation
     from rig.campaigns.explore import parse_seeds
+    from rig.cli.progress import reporter
+    from rig.context import Context
     from rig.report import files, mutants
 
     if seeds:
@@ -128,8 +135,12 @@ def explore(
 ) -> None:
     """Run one case with many seeds in the seeded schedule, and list those that fail."""
     from rig.campaigns import explore as exploring
+    from rig.campaigns import request as requests
+    from rig.cli.progress import reporter
+    from rig.context import Context
     from rig.report import files
     from rig.report import seeds as table
+    from rig.verdict.rules import Outcome
 
     files.check(json)
     context, numbers = Context.default(), exploring.parse_seeds(seeds)
@@ -170,7 +181,10 @@ def replay(
     verbose: VerboseOpt = False,
 ) -> None:
     """Run a stored seeded run again, and check that every byte is the same."""
+    from rig.campaigns import execute
     from rig.campaigns import replay as replaying
+    from rig.cli.progress import reporter
+    from rig.context import Context
     from rig.report import seeds as table
 
     context = Context.default()
@@ -181,16 +195,8 @@ def replay(
         for record in records:
             replaying.restore(context, record)
     if gdb:
-        if len(records) > 1:
-            raise ConfigError(
-                f"--gdb takes one case, and the run has {len(records)}", hint="--case NAME"
-            )
         with store.scratch() as scratch, reporter(verbose=verbose):
-            with replaying.stopped(store, records[0], scratch) as stopped:
-                say(f"The guest is stopped at the failing check. In another terminal, run:\n"
-                    f"  {stopped.gdb}\n")  # fmt: skip
-                say("Ctrl-C here, or `kill` in gdb, ends the guest.\n")
-                stopped.process.wait()
+            _wait_for_gdb(store, records, scratch)
         return
     if trace:
         from rig.campaigns import trace as tracing
@@ -211,6 +217,20 @@ def replay(
     raise typer.Exit(0 if all(run.identical for run in runs) else 1)
 
 
+def _wait_for_gdb(store: "Store", records: "Sequence[Recorded]", scratch: Path) -> None:
+    from rig.campaigns import replay as replaying
+
+    if len(records) > 1:
+        raise ConfigError(
+            f"--gdb takes one case, and the run has {len(records)}", hint="--case NAME"
+        )
+    with replaying.stopped(store, records[0], scratch) as stopped:
+        say(f"The guest is stopped at the failing check. In another terminal, run:\n"
+            f"  {stopped.gdb}\n")  # fmt: skip
+        say("Ctrl-C here, or `kill` in gdb, ends the guest.\n")
+        stopped.process.wait()
+
+
 @app.command(
     rich_help_panel=LOOK, epilog="Example: `rig build batch-dirty-tlb-flush@v2:3 --arch arm64`"
 )
@@ -221,6 +241,9 @@ def build(
     quiet: QuietOpt = False,
 ) -> None:
     """Build a kernel, or reuse a stored one, and print where it is."""
+    from rig.campaigns import request as requests
+    from rig.cli.progress import reporter
+    from rig.context import Context
     from rig.report import builds
 
     context = Context.default()
@@ -246,6 +269,11 @@ def shell(
     The shell gets your terminal. The output of a COMMAND goes to a file or a pipe unchanged; on a
     terminal its control characters are shown as \\x1b.
     """
+    from rig.campaigns import pipeline
+    from rig.campaigns import request as requests
+    from rig.cli.progress import reporter
+    from rig.context import Context
+
     context = Context.default()
     with reporter(verbose=verbose):
         specs = requests.specs(context, request)
@@ -269,8 +297,10 @@ def report(
     runs: Annotated[bool, typer.Option("--list", help="List the stored runs.")] = False,
 ) -> None:
     """Print the report of a stored run again. Boots nothing."""
-    from rig.campaigns import compare, mutation
+    from rig.campaigns import compare, execute, mutation
     from rig.report import comparison, files, mutants, text
+    from rig.store import Store
+    from rig.verdict.rules import Outcome
 
     store = Store.default()
     if runs:
@@ -302,10 +332,12 @@ def list_(
     ] = False,
 ) -> None:
     """List bases, series, suites and their cases, mutants, architectures and flavours."""
-    from rig.campaigns import mutation
+    from rig.campaigns import execute, mutation
     from rig.kernel import mutant
     from rig.report import cases as table
     from rig.report import shelves
+    from rig.shelves import Shelves
+    from rig.store import Store
 
     if not cases:
         say(shelves.render(Shelves.default()))
@@ -341,6 +373,8 @@ def doctor(
 ) -> None:
     """Check what this host lacks, and which accelerators work on it."""
     from rig.cli import doctor as checks
+    from rig.cli.progress import reporter
+    from rig.store import Store
 
     chosen = checks.architectures(comma(arch))
     with reporter(verbose=verbose):

@@ -8,15 +8,9 @@ from typing import Annotated
 
 import typer
 
-from rig.campaigns import execute
 from rig.campaigns.options import Request, comma
 from rig.cli.app import SERIES, QuietOpt, RunArg, VerboseOpt, app, option, say
-from rig.cli.progress import reporter
-from rig.context import Context
 from rig.errors import RigError
-from rig.series import fetch as fetching
-from rig.shelves import Shelves
-from rig.store import Store
 
 
 @app.command(
@@ -47,7 +41,10 @@ def fetch(
     quiet: QuietOpt = False,
 ) -> None:
     """Fetch a series with b4 to patches/SERIES/vN.mbx. Existing files are never overwritten."""
+    from rig.cli.progress import reporter
     from rig.report import revisions
+    from rig.series import fetch as fetching
+    from rig.shelves import Shelves
 
     shelf = Shelves.default().patches
     with reporter(verbose=verbose, quiet=quiet):
@@ -77,8 +74,11 @@ def reply(
     verbose: VerboseOpt = False,
 ) -> None:
     """Write a mail that answers the cover letter of a series with a stored run. Sends nothing."""
+    from rig.campaigns import execute
+    from rig.cli.progress import reporter
     from rig.report import files
     from rig.report import reply as answer
+    from rig.store import Store
 
     files.check(output)
     with reporter(verbose=verbose):
@@ -108,6 +108,8 @@ def diff(
 ) -> None:
     """Compare two revisions of a series patch by patch: git range-diff."""
     from rig.campaigns import range_diff
+    from rig.cli.progress import reporter
+    from rig.context import Context
     from rig.report import rangediff as painted
 
     request = Request(target=name, base=base, tree=tree)
@@ -127,6 +129,8 @@ def series_(
 ) -> None:
     """List the revisions of every series: patches, base, date, newest verdicts."""
     from rig.report import revisions
+    from rig.shelves import Shelves
+    from rig.store import Store
 
     shelf = Shelves.default().patches
     say(revisions.table(Store.default(), shelf, names or ()))
@@ -145,6 +149,8 @@ def b4_check(
     arch: Annotated[str, option("arch")] = "x86_64",
 ) -> None:
     """For `b4 review`: reads a cover letter on stdin, prints the stored verdict as JSON."""
+    from rig.cli.progress import reporter
+    from rig.context import Context
     from rig.report import review
 
     try:
