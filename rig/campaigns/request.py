@@ -100,9 +100,10 @@ def revisions(request: Request) -> tuple[Request, ...]:
 def _specs(context: Context, request: Request) -> Iterator[RunSpec]:
     tree = tree_spec(context, request)
     suite.check_promises(tree.promises)  # also those of the series below this one
+    pinned = _pinned(request, tree)
     for name in _architectures(request):
         yield RunSpec(
-            request=_pinned(request, tree),
+            request=pinned,
             tree=tree,
             machine=_machine(context.store, request, name),
             suites=suite.select(request.suites, request.cases),
@@ -115,8 +116,7 @@ def _pinned(request: Request, tree: TreeSpec) -> Request:
     if tree.series is None:
         return request
     in_patches = not target.parse(request.target).file
-    upto = "" if tree.upto is None else f":{tree.upto}"
-    pinned = f"{tree.series.label}{upto}" if in_patches else request.target
+    pinned = tree.subject.target if in_patches else request.target
     return replace(request, target=pinned, base=tree.base.name)
 
 
@@ -197,8 +197,10 @@ def _check_revision(shelves: Shelves, text: str) -> None:
 
 def _check_numbers(request: Request) -> None:
     for name, entry in OPTIONS.items():
-        least, most = entry.limits or (0, 0)
-        if entry.limits and not least <= (value := getattr(request, name)) <= most:
+        if entry.limits is None:
+            continue
+        value, (least, most) = getattr(request, name), entry.limits
+        if not least <= value <= most:
             raise ConfigError(f"{entry.flag} {value} is out of range", hint=f"{least} to {most}")
     if request.pages % suite.PAGES_STEP:
         raise ConfigError(f"--pages {request.pages} is not a multiple of {suite.PAGES_STEP}")

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from rig import printable
-from rig.campaigns.options import OPTIONS, How, Option, Request
+from rig.campaigns.options import OPTIONS, How, Option, Request, Where
 
 app = typer.Typer(
     name="rig",
@@ -52,8 +52,9 @@ def _program(
     """Runs a Linux mm patch series on emulated SMP machines and checks whether it loses data."""
 
 
-HOW = tuple(entry.name for entry in fields(How))
-"""For verbs that run no tests, or their own."""
+WHERE, HOW = (tuple(entry.name for entry in fields(group)) for group in (Where, How))
+"""Options for a verb to leave out: it boots nothing; it runs no tests, or its own."""
+EACH_PATCH = ("each_patch", "after")
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 TargetArg = Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rig.campaigns.options import Request, comma
-from rig.cli.app import HOW, TEST, JsonOpt, QuietOpt, VerboseOpt, app, asks, say
+from rig.cli.app import EACH_PATCH, HOW, TEST, JsonOpt, QuietOpt, VerboseOpt, app, asks, say
 
 
 def _rounds(text: str) -> int:
@@ -26,7 +26,7 @@ def _rounds(text: str) -> int:
     "`rig bench lazyfree-batched-unmap@v4 --bench lazyfree_reclaim --arch x86_64,arm64`  \n"
     "`rig bench v6.12 --against v6.12`",
 )
-@asks("mutant", "each_patch", "after", *HOW)
+@asks("mutant", *EACH_PATCH, *HOW)
 def bench(
     request: Request,
     against: Annotated[

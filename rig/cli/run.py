@@ -2,18 +2,20 @@
 """The verbs of the command line, without logic. Results go to stdout, the rest to stderr."""
 
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rig.campaigns.options import Request, Where, comma
+from rig.campaigns.options import Request, comma
 from rig.cli import defaults
 from rig.cli.app import (
+    EACH_PATCH,
     HOW,
     LOOK,
     TEST,
+    WHERE,
     JsonOpt,
     JunitOpt,
     QuietOpt,
@@ -31,9 +33,6 @@ if TYPE_CHECKING:  # what only one verb needs is imported there: `rig --help` st
 
     from rig.campaigns.replay import Recorded
     from rig.store import Store
-
-EACH_PATCH = ("each_patch", "after")
-WHERE = [entry.name for entry in fields(Where)]
 
 
 @app.command("run", rich_help_panel=TEST,
@@ -73,7 +72,7 @@ def run_(
     epilog="Examples: `rig mutate v6.12 --arch x86_64,arm64`  \n"
     "`rig mutate batch-dirty-tlb-flush@v2 --mutant no-remote-flush --repeat 3`",
 )
-@asks("mutant", "each_patch", "after")
+@asks("mutant", *EACH_PATCH)
 def mutate(
     request: Request,
     mutant: Annotated[
@@ -119,7 +118,7 @@ def mutate(
     epilog="Examples: `rig explore v6.12 --suite stale_tlb --case anon_lost_write --seeds 1..500`"
     "  \n`rig explore v6.12 --mutant no-remote-flush --case anon_lost_write --failures 3`",
 )
-@asks("accel", "seed", "repeat", "each_patch", "after", schedule="seeded")
+@asks("accel", "seed", "repeat", *EACH_PATCH, schedule="seeded")
 def explore(
     request: Request,
     seeds: Annotated[str, typer.Option("--seeds", help="Like 1..500 or 3,7,10..20.")] = "1..64",

@@ -32,23 +32,25 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """SERIES@vN of the series under test, or the base: what a command has as its target."""
+        """SERIES@vN of the series under test, or the base."""
         return self.series[-1] if self.series else self.base
+
+    @property
+    def target(self) -> str:
+        """The same, with :N if it is only a part: what a command has as its target."""
+        return self.name + ("" if self.upto is None else f":{self.upto}")
 
     @property
     def part(self) -> str:
         """v2:3 of batch@v2:3: what differs between the subjects of one campaign."""
-        if not self.series:
-            return self.base
-        return self.series[-1].rpartition("@")[2] + ("" if self.upto is None else f":{self.upto}")
+        return self.target.rpartition("@")[2] if self.series else self.base
 
     @property
     def label(self) -> str:
         """For people; nothing reads it back."""
         if not self.series:
             return self.base
-        upto = "" if self.upto is None else f":{self.upto}"
-        return f"{' + '.join(self.series)}{upto} on {self.base}"
+        return f"{' + '.join((*self.series[:-1], self.target))} on {self.base}"
 
     @property
     def whole(self) -> "Subject":

@@ -28,7 +28,7 @@ def check(*paths: Path | None) -> None:
 def copy(stored: Path, json: Path | None) -> None:
     """Write the stored result of a campaign to --json."""
     if json:
-        json.write_bytes(printable.json(stored.read_bytes()) + b"\n")
+        _write_json(json, stored.read_bytes())
 
 
 def again(stored: Path, json: Path | None, junit: Path | None) -> None:
@@ -42,11 +42,15 @@ def again(stored: Path, json: Path | None, junit: Path | None) -> None:
 
 def write(results: Sequence[RunResult], json: Path | None, junit: Path | None) -> None:
     if json:
-        json.write_bytes(printable.json(_RESULTS.dump_json(tuple(results), indent=1)) + b"\n")
+        _write_json(json, _RESULTS.dump_json(tuple(results), indent=1))
     if junit:
         junit.write_bytes(junit_xml.render(results))
 
 
 def write_explored(explorations: Sequence[Exploration], json: Path | None) -> None:
     if json:
-        json.write_bytes(printable.json(_EXPLORED.dump_json(tuple(explorations), indent=1)) + b"\n")
+        _write_json(json, _EXPLORED.dump_json(tuple(explorations), indent=1))
+
+
+def _write_json(path: Path, document: bytes) -> None:
+    path.write_bytes(printable.json(document) + b"\n")

@@ -278,8 +278,7 @@ def result(arch: str = "x86_64", cases: tuple[CaseResult, ...] = (), **rest: obj
 def about(known: Provenance, subject: Subject | None = None, **options: object) -> Provenance:
     """Of something else, or asked for with other options."""
     subject = subject or known.subject
-    upto = "" if subject.upto is None else f":{subject.upto}"
-    target = {"target": f"{subject.name}{upto}", "base": subject.base if subject.series else ""}
+    target = {"target": subject.target, "base": subject.base if subject.series else ""}
     asked = replace(known.request, **{**target, **options})  # type: ignore[arg-type]
     return replace(known, subject=subject, label=subject.label, request=asked)
 

@@ -117,10 +117,10 @@ def test_a_tag_is_for_a_pass_and_a_name(
 def measured(subject: Subject, against: str, **rest: Any) -> Comparison:
     """Of a benchmark: a series against its base, or another target."""
     options = rest.pop("options", {})
-    target = f"{subject.name}" + ("" if subject.upto is None else f":{subject.upto}")
     base = subject.base if subject.series else ""
     given = {
-        "bench": "lazyfree_reclaim", "request": Request(target=target, base=base, **options),
+        "bench": "lazyfree_reclaim",
+        "request": Request(target=subject.target, base=base, **options),
         "against": against, "subject": subject, "before": against, "after": subject.label,
         "origin": "Debian", "release": "6.12.0", "rounds": 1, "discarded": (), "lines": (), **rest,
     }  # fmt: skip
