@@ -57,6 +57,20 @@ def test_bad_python_is_complained_of(command: tuple[str, ...], source: str, tmp_
     assert status == 1, output
 
 
+def same_name(directory: Path) -> list[str]:
+    """Test modules with one name: pytest collects only the first where both are in one run."""
+    names = [path.name for path in sorted(directory.rglob("test_*.py"))]
+    return sorted({name for name in names if names.count(name) > 1})
+
+
+def test_every_test_module_has_a_name_of_its_own(tmp_path: Path) -> None:
+    assert same_name(TOP / "tests") == []
+    for name in ("unit/test_a.py", "kernel/test_a.py", "kernel/test_b.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert same_name(tmp_path) == ["test_a.py"]
+
+
 def shell_files() -> Iterator[Path]:
     yield TOP / "bootstrap"
     for top in (".ci", "images", "rig", "tests"):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Reports of others: nested as KUnit and TAP 14 do it, without plans, and what is missing in them.
 
-tests/kernel/test_ktap.py compares the counts with those of the kernel's own parser.
+tests/kernel/test_kunit_parser.py compares the counts with those of the kernel's own parser.
 """
 
 import pytest
