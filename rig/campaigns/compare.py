@@ -269,9 +269,9 @@ def _rounds(
 
 
 def _allow_oom(result: RunResult) -> RunResult:
-    """INCONCLUSIVE instead of FAIL if all that happened is an OOM kill at the cgroup's limit."""
-    kinds = {splat.kind for splat in result.splats}
-    if not _failed(result) or result.detail or kinds != {SplatKind.OOM}:
+    """INCONCLUSIVE instead of FAIL if an OOM kill at the cgroup's limit is all that happened."""
+    killed = any(splat.kind is SplatKind.OOM for splat in result.splats)
+    if not _failed(result) or result.detail or not killed or _splats(result):
         return result
     verdict = Verdict(outcome=Outcome.INCONCLUSIVE, reason="the OOM killer ended the benchmark")
     return replace(result, verdict=verdict)

@@ -245,7 +245,7 @@ def attempt(
 
 def _with_splats(case: CaseResult, directory: Path) -> CaseResult:
     """The case's result; FAIL if there is a fatal splat (outcome rule 4)."""
-    splats = console.scan((directory / seeded.CONSOLE).read_text(errors="replace"))
+    splats = console.scan_file(directory / seeded.CONSOLE)
     failures = [splat for splat in splats if splat.kind.failure]
     if not failures or case.outcome is Outcome.FAIL:
         return case

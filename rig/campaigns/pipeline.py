@@ -25,7 +25,7 @@ from rig.errors import BuildError, ConfigError, InfraError, RigError
 from rig.guest import accel, boot, image, preload, seeded, symbolize
 from rig.guest import programs as guest_programs
 from rig.guest.boot import Guest
-from rig.guest.console import Splat, scan
+from rig.guest.console import Splat, scan_file
 from rig.guest.qemu import Machine, Seeded
 from rig.guest.software import Software
 from rig.kernel import kbuild, tree, weave
@@ -252,7 +252,7 @@ def seeded_case(
     check_mutant(console, spec)
     if run.status is None:
         # The first splat is the cause; later ones may be its consequences.
-        titles = [splat.title for splat in scan(console) if splat.kind.failure]
+        titles = [splat.title for splat in scan_file(path / seeded.CONSOLE) if splat.kind.failure]
         reason = titles[0] if titles else "guest exited before the program ended"
         result = CaseResult(
             name=case.name, outcome=Outcome.FAIL, reason=reason, seconds=run.seconds
@@ -265,7 +265,7 @@ def seeded_case(
 def _console(directory: Path) -> tuple[Splat, ...]:
     """The splats of all consoles. The guests have ended: nothing is written to them any more."""
     paths = sorted(directory.rglob(seeded.CONSOLE))
-    return tuple(splat for path in paths for splat in scan(path.read_text(errors="replace")))
+    return tuple(splat for path in paths for splat in scan_file(path))
 
 
 def explain(prepared: Prepared, directory: Path) -> None:

@@ -53,7 +53,10 @@ PURE = (
     *("rig.version", "rig.printable", "rig.arch.*", "rig.verdict.*"),
     *(f"rig.series.{name}" for name in ("model", "target", "rfc822", "vetting", "claims")),
     *(f"rig.kernel.{name}" for name in ("kconfig", "mutant", "symlinks")),
-    *(f"rig.guest.{name}" for name in ("console", "cpio", "sshkeys")),
+    *(
+        f"rig.guest.{name}"
+        for name in ("console", "cpio", "headlines", "splat", "sshkeys", "stamps")
+    ),
 )
 """Values and what can be computed of them: no file of the store, no program, no network."""
 IMPURE = ("rig.proc", "rig.store", "rig.git", "socket", "shutil", "tempfile", "urllib.request")

@@ -7,7 +7,7 @@ import pytest
 
 from rig import arch
 from rig.guest import symbolize
-from rig.guest.console import scan
+from rig.guest.console import SPLATS_MAX, scan
 
 HOST = next(target for target in arch.known().values() if target.is_host())
 
@@ -108,6 +108,6 @@ def test_of_many_splats_the_fatal_and_the_first_are_decoded(
     console = "".join(warning.format(line) for line in range(100_000))
     splats = scan(f"{console}[    2.000000] Kernel panic - not syncing: x\n")
     results = symbolize.look_up(HOST, tmp_path, splats)
-    assert len(results) == len(splats) == 100_001
+    assert len(results) == len(splats) == SPLATS_MAX + 2
     decoded = [index for index, splat in enumerate(results) if splat.text == ("decoded",)]
-    assert decoded == [*range(symbolize.LOOKED_UP - 1), 100_000]
+    assert decoded == [*range(symbolize.LOOKED_UP - 1), SPLATS_MAX]
