@@ -11,6 +11,7 @@ bytes as the kernel's own message, and cannot be told from it.
 
 import re
 from enum import Enum, auto
+from functools import cache
 
 from rig.guest.splat import SplatKind
 
@@ -323,8 +324,6 @@ HEADLINES = (
 
 _BOUNDED = tuple(pattern.replace(".*", ".{0,200}") for _, _, pattern in HEADLINES)
 """No row has a group of its own, an end of the line, or a repetition without a limit."""
-
-
 _COMMON = (r"\w+", r".{1,20}", rf"{_DISK}: ")
 
 
@@ -361,10 +360,25 @@ def _by_begin() -> str:
 
 ANY = _by_begin()
 _ANY = re.compile(ANY.encode(), re.ASCII)
-_EACH = re.compile("|".join(f"({pattern})" for pattern in _BOUNDED).encode(), re.ASCII)
+
+
+@cache
+def _rows(letter: str) -> tuple[re.Pattern[bytes], tuple[int, ...]]:
+    """The rows that a line with this first letter can match, and their numbers."""
+    begins = (letter, *_COMMON, "")
+    numbers = tuple(
+        number
+        for number, row in enumerate(_BOUNDED)
+        if any(_begin(branch) in begins for branch in _branches(row))
+    )
+    rows = "|".join(f"({_BOUNDED[number]})" for number in numbers)
+    return re.compile(rows.encode(), re.ASCII), numbers
 
 
 def headline(line: bytes) -> tuple[SplatKind, End] | None:
     """What a line begins with that has no stamp and no leading blanks."""
-    match = _EACH.match(line) if _ANY.match(line) else None
-    return HEADLINES[match.lastindex - 1][:2] if match and match.lastindex else None
+    if not _ANY.match(line):
+        return None
+    rows, numbers = _rows(line[:1].decode("latin-1"))
+    match = rows.match(line)
+    return HEADLINES[numbers[match.lastindex - 1]][:2] if match and match.lastindex else None

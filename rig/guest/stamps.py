@@ -27,10 +27,15 @@ _CONTEXT = 256
 
 _DROPPED = bytes(code for code in (*range(32), 127) if code not in b"\t\n\x07\x1b")
 _REST = b"\x07\x1b"
-_ESCAPE = re.compile(
-    rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[@-_])|\xc2[\x80-\x9f]"
-)
-_STAMP = rb"\[ {0,8}(?P<at>\d{1,12}\.\d{3,9})\](?:\[ {0,8}(?P<caller>[TC]\d{1,10})\])?"
+_CSI = r"[0-?]*[ -/]*[@-~]"
+ESCAPE = rf"\x1b(?:\[{_CSI}|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[()*+][0-9A-Za-z]|[0-9=>@-Z\\^_a-z])"
+"""A pattern of ECMA-48's and the VT100's escape sequences."""
+CSI_C1 = rf"\x9b{_CSI}"
+"""The same of sequences that begin with a character of C1."""
+_ESCAPE = re.compile(rf"{ESCAPE}|\xc2(?:{CSI_C1}|[\x80-\x9f])".encode())
+PRINTK = r"\[ {0,8}(?P<at>\d{1,12}\.\d{3,9})\](?:\[ {0,8}(?P<caller>[TC]\d{1,10})\])?"
+"""A pattern of printk's stamp, with the caller that CONFIG_PRINTK_CALLER adds."""
+_STAMP = PRINTK.encode()
 STAMP = re.compile(_STAMP + rb"(?=[ \t]|$)(?P<blank>[ \t]{0,3})", re.ASCII)
 _TORN_STAMP = re.compile(rb"[\[\x1b]")
 _FIRST = rb"(?:-+\[ cut here|={20}|page: refcount:|reboot: Restarting|%s)" % headlines.ANY.encode()
@@ -100,15 +105,18 @@ class Lines:
 
     def _complete(self, block: bytes) -> None:
         """Read complete lines; only the first may have begun earlier."""
-        start, plain = 0, _is_plain(block)
+        if not _is_plain(block):  # an escape sequence does not go on in the next line
+            block = _ESCAPE.sub(b"", block).translate(None, _REST)
+        start = 0
         while start < len(block):
-            if plain and not self._continued and self._idle():
-                found = self._first.search(block, start)
-                if not found:
+            first = None
+            if not self._continued and self._idle():
+                first = self._first.search(block, start)
+                if not first:
                     return
-                start = block.rfind(b"\n", start, found.start()) + 1 or start
+                start = block.rfind(b"\n", start, first.start()) + 1 or start
             end = block.index(b"\n", start)
-            self._fragment(self._pieces(block[start:end]))
+            self._fragment(self._pieces(block[start:end]), wanted=first is not None)
             self._begin()
             start = end + 1
 
@@ -127,12 +135,12 @@ class Lines:
             start += length
         return raw[start:]
 
-    def _fragment(self, raw: bytes) -> None:
-        """Read a line, or a piece of it."""
+    def _fragment(self, raw: bytes, wanted: bool = False) -> None:
+        """Read a line, or a piece of it. `wanted`: something begins in it, or may begin."""
         if not _is_plain(raw):
             raw = _ESCAPE.sub(b"", raw).translate(None, _REST)
         stamps: Iterable[re.Match[bytes]] = STAMP.finditer(raw)
-        wanted = not self._idle() or self._first.search(raw)
+        wanted = wanted or not self._idle() or self._first.search(raw) is not None
         if not wanted:  # where the last message begins is still needed
             stamps = deque(stamps, maxlen=1)
         position = 0
@@ -140,7 +148,7 @@ class Lines:
         for following in stamps:
             if self._quoted(raw[position : following.start()], float(following["at"])):
                 continue
-            if wanted:
+            if wanted and following.start():
                 self._message(raw[position : following.start()], stamp)
             stamp, position = following, following.end()
             self._timed, self._first = True, _TIMED

@@ -8,15 +8,14 @@ kunit_parser.py of the kernel does. `torn()` finds the rest of a result behind s
 
 import re
 
-ESCAPE = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()*+][0-9A-Za-z]|[0-9=>@-Z\\^_a-z])"
-    r"|\x9b[0-?]*[ -/]*[@-~]"
-)
+from rig.guest import stamps
+
+ESCAPE = re.compile(rf"{stamps.ESCAPE}|{stamps.CSI_C1}")
 # All of C0 but the tab. surrogateescape turns invalid bytes into halves of surrogate pairs.
 CONTROL = (*range(9), *range(10, 32), *range(127, 160), *range(0xD800, 0xE000))
 _NOTHING = dict.fromkeys((*CONTROL, 0xFEFF))
-STAMP = re.compile(r"(?:<[0-9]+>)?\[\s*[0-9]+\.[0-9]{6}\](?:\[\s*[CT][0-9]+\])? ?")
-"""Of printk, with the level and the caller that CONFIG_PRINTK_CALLER adds."""
+STAMP = re.compile(rf"(?:<[0-9]+>)?{stamps.PRINTK} ?", re.ASCII)
+"""Of printk, with the level that dmesg --raw adds."""
 VERSION = re.compile(r"K?TAP version [0-9]+$")
 _KTAP = r"(?:K?TAP version [0-9]+$|1\.\.[0-9]+(?:\s|$)|(?:not )?ok\s+[0-9]+(?:\s|$))"
 PLAIN = re.compile(rf"\s*{_KTAP}")
