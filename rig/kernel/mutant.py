@@ -45,6 +45,13 @@ class Mutant:
         """Its name in C: the semantic patch has rig_mutant(SYMBOL)."""
         return self.name.upper().replace("-", "_")
 
+    @property
+    def code(self) -> str:
+        """The text without the header and other comment lines: what changes the kernel."""
+        return "".join(
+            line for line in self.text.splitlines(keepends=True) if not line.startswith("//")
+        )
+
     def equivalent(self, arch: str) -> str:
         """Why no case can notice it on this architecture; empty if one can."""
         return dict(self.equivalent_on).get(arch, "")

@@ -92,9 +92,10 @@ def instrument(store: Store, tree: KernelTree, mutants: Sequence[Mutant]) -> Ker
     Raises ConfigError, naming the file, for a mutant that does not parse or matches nothing.
     """
     applicable = [mutant for mutant in mutants if not mutant.absent(tree.version)]
+    # Without comments: a corrected header does not change the tree.
     inputs = {
         "tree": tree.tree,
-        "mutants": {mutant.name: mutant.text for mutant in applicable},
+        "mutants": {mutant.name: [mutant.code, *mutant.files] for mutant in applicable},
         "support": HEADER_TEXT + SOURCE_TEXT,
     }
     name = digest(inputs)

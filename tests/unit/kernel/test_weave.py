@@ -132,6 +132,16 @@ def test_other_mutants_are_another_tree(store: Store, clean: KernelTree) -> None
     assert first.tree != other.tree
 
 
+def test_another_header_is_not_woven_again(
+    store: Store, clean: KernelTree, events: list[Event]
+) -> None:
+    first = weave.instrument(store, clean, (made("no-add", NO_ADD),))
+    events.clear()
+    again = made("no-add", NO_ADD, more="// Equivalent-On: arm64: a reason\n")
+    assert weave.instrument(store, clean, (again,)) == first
+    assert not [event for event in events if "spatch" in event.text]
+
+
 def test_a_mutant_that_is_not_for_this_version_is_left_out(store: Store, clean: KernelTree) -> None:
     later = made(
         "no-gone", "rig_mutant(NO_GONE)\n", "mm/gone.c", "// Not-On: <v7.0: not there yet\n"
