@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from rig import proc
+from rig import log, proc
 from rig.store import Store, write_whole
 
 # The user's configuration (hooks, signing, aliases, autocrlf) must not change a tree, and the same
@@ -59,6 +59,7 @@ ATTRIBUTES = """\
 *.dts[io] diff=dts
 *.rs diff=rust
 """
+READY = "rig-ready"
 PATTERN = re.compile(r"[\\*?\[ ]")
 """Characters with a meaning in a pattern of gitignore(5)."""
 
@@ -101,17 +102,25 @@ def blobs(names: Iterable[str], cwd: Path) -> dict[str, bytes]:
 def repository(store: Store) -> Path:
     """The rig's bare linux.git, made on first use. It ignores the .gitattributes of its trees."""
     path = store.root / "linux.git"
-    if not (path / "rig-ready").is_file():
+    if not _is_whole(path):
         with store.lock("linux.git"):
-            if not (path / "rig-ready").is_file():
+            if not _is_whole(path):
+                if (path / READY).is_file():
+                    log.note("linux.git in the store is damaged: making it again")
                 shutil.rmtree(path, ignore_errors=True)  # left by a rig that was killed
                 git("init", "--quiet", "--bare", path, cwd=store.root)
-                (path / "rig-ready").touch()
+                (path / READY).touch()
     attributes = path / "info" / "attributes"
     if not attributes.is_file() or attributes.read_text() != ATTRIBUTES:
         attributes.parent.mkdir(exist_ok=True)
         write_whole(attributes, ATTRIBUTES.encode())
     return path
+
+
+def _is_whole(path: Path) -> bool:
+    head = path / "HEAD"
+    empty = not head.is_file() or not head.stat().st_size
+    return (path / READY).is_file() and not empty and (path / "objects").is_dir()
 
 
 def import_tree(store: Store, directory: Path, message: str) -> str:
@@ -136,6 +145,14 @@ def borrow(store: Store, tree: Path) -> None:
         lines = alternates.read_text() if alternates.is_file() else ""
         if line not in lines.splitlines(keepends=True):
             write_whole(alternates, (lines + line).encode())
+
+
+def lacks(store: Store, *commits: str) -> str:
+    """What is wrong if linux.git does not have all of these commits and their trees; or ""."""
+    query = "".join(f"{commit}^{{tree}}\n" for commit in commits).encode()
+    result = git("cat-file", "--batch-check", cwd=repository(store), stdin=query, check=False)
+    present = sum(line.split()[1:2] == ["tree"] for line in result.stdout.splitlines())
+    return "" if present == len(commits) else "linux.git does not have its commit"
 
 
 def keep(store: Store, name: str, commit: str) -> None:

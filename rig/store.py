@@ -3,10 +3,14 @@
 
 An entry is built in a temporary directory beside it, under a lock, and renamed into place. So it is
 complete or it does not exist, even if a rig is killed. Once in place it never changes.
+
+A disk that was full, a crash or a person may damage an entry all the same. Its manifest has a
+checksum of each file: an entry is checked when it is used, and a damaged one is made again.
 """
 
 import contextlib
 import errno
+import functools
 import glob
 import hashlib
 import json
@@ -27,6 +31,10 @@ from rig import log
 from rig.errors import DiskFull, InfraError
 
 MANIFEST = "manifest.json"
+BY_BLOCKS, BLOCK = "blocks:", 4096
+"""The beginning of a checksum that blocks_digest() made; bytes of a block."""
+EMPTY = hashlib.sha256().hexdigest()
+ABSENT = "it is not there"
 
 
 def digest(inputs: Mapping[str, Any]) -> str:
@@ -38,6 +46,62 @@ def digest(inputs: Mapping[str, Any]) -> str:
 def file_digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def blocks_digest(path: Path) -> str:
+    """A checksum of a file's non-zero blocks and of its size. A hole is not read, and counts as
+    zeros: a disk image is nearly all holes."""
+    size = path.stat().st_size
+    hasher = hashlib.sha256(b"%d" % size)
+    with path.open("rb") as file:
+        done = end = 0
+        while end < size:
+            try:
+                data = os.lseek(file.fileno(), end, os.SEEK_DATA)
+            except OSError:  # ENXIO: the rest is a hole
+                break
+            end = os.lseek(file.fileno(), data, os.SEEK_HOLE)
+            while (done := max(done, data // BLOCK * BLOCK)) < end:
+                if (block := os.pread(file.fileno(), BLOCK, done)).strip(b"\0"):
+                    hasher.update(b"%d:%b" % (done, block))
+                done += BLOCK
+    return f"{BY_BLOCKS}{hasher.hexdigest()}"
+
+
+def checksums(directory: Path) -> dict[str, str]:
+    """Relative path -> checksum of each file."""
+    files = sorted(
+        path for path in directory.rglob("*") if path.is_file() and path.name != MANIFEST
+    )
+    return {
+        str(path.relative_to(directory)): (blocks_digest if _sparse(path) else file_digest)(path)
+        for path in files
+    }
+
+
+def _sparse(path: Path) -> bool:
+    status = path.stat()
+    return status.st_blocks * 512 < status.st_size // 2
+
+
+@functools.lru_cache(maxsize=4096)
+def _checksum(path: Path, by_blocks: bool, size: int, time: int, inode: int) -> str:
+    """A file's checksum, computed once as long as the file's size and times do not change."""
+    return (blocks_digest if by_blocks else file_digest)(path)
+
+
+def _damage(path: Path, promised: str) -> str:
+    """What is wrong with a file of an entry; "" if nothing is."""
+    try:
+        status = path.stat()
+        if not status.st_size and promised != EMPTY:
+            return f"{path.name} is empty"
+        key = (status.st_size, status.st_mtime_ns ^ status.st_ctime_ns, status.st_ino)
+        if promised == _checksum(path, promised.startswith(BY_BLOCKS), *key):
+            return ""
+    except OSError as error:
+        return f"{path.name}: {error.strerror}"
+    return f"{path.name} does not match its checksum"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +133,26 @@ class Store:
         return self.root / kind / name
 
     def find(self, kind: str, name: str) -> Path | None:
-        """The entry, or None if it is not there or was not finished."""
+        """The entry, or None if it is not there, was not finished, or is damaged."""
+        return None if self.flaw(kind, name) else self.path(kind, name)
+
+    def flaw(self, kind: str, name: str) -> str:
+        """Why an entry cannot be used: ABSENT, or what is damaged. "" if it can."""
         path = self.path(kind, name)
-        return path if (path / MANIFEST).is_file() else None
+        if not (path / MANIFEST).is_file():
+            return ABSENT
+        try:
+            manifest = self.manifest(kind, name)
+        except (OSError, ValueError):
+            return f"{MANIFEST} is not readable"
+        if not isinstance(manifest, dict) or manifest.get("name") != name:
+            return f"{MANIFEST} is of something else"
+        promised = manifest.get("sha256")
+        if not isinstance(promised, dict):  # an older rig made it
+            empty = (file.name for file in path.rglob("*") if file.is_file() and not _size(file))
+            return next((f"{name} is empty" for name in empty), "")
+        found = (_damage(path / file, str(checksum)) for file, checksum in promised.items())
+        return next(filter(None, found), "")
 
     def manifest(self, kind: str, name: str) -> dict[str, Any]:
         value: dict[str, Any] = json.loads((self.path(kind, name) / MANIFEST).read_text())
@@ -83,17 +164,25 @@ class Store:
         name: str,
         inputs: Mapping[str, Any],
         maker: Callable[[Path], Mapping[str, Any] | None],
+        check: Callable[[Mapping[str, Any]], str] = lambda manifest: "",
     ) -> Path:
-        """The entry. If it does not exist, `maker(directory)` makes it.
+        """The entry. If it does not exist or is damaged, `maker(directory)` makes it.
 
-        The manifest has `inputs` and what `maker` returns.
+        The manifest has `inputs` and what `maker` returns. `check` says what else is wrong with an
+        entry that has this manifest: something outside of the entry that it needs may be gone.
         """
-        if (path := self.find(kind, name)) is not None:
-            return path
+
+        def flaw() -> str:
+            return self.flaw(kind, name) or check(self.manifest(kind, name))
+
+        entry = self.path(kind, name)
+        if not flaw():
+            return entry
         with self.lock(f"{kind}-{name}"):
-            if (path := self.find(kind, name)) is not None:
-                return path
-            entry = self.path(kind, name)
+            if not (why := flaw()):  # another rig has made it
+                return entry
+            if why != ABSENT:
+                log.note(f"{kind}/{name} in the store is damaged ({why}): making it again")
             entry.parent.mkdir(parents=True, exist_ok=True)
             # No name of an entry has a ~: so the glob for v6.12 does not match .v6.12.3~.
             prefix = f".{name}~"
@@ -109,6 +198,7 @@ class Store:
                     "name": name,
                     "made": datetime.now(UTC).isoformat(timespec="seconds"),
                     "inputs": dict(inputs),
+                    "sha256": checksums(scratch),
                     **(facts or {}),
                 }
                 (scratch / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
@@ -150,6 +240,10 @@ class Store:
             dir=parent, prefix=prefix, ignore_cleanup_errors=True
         ) as name:
             yield Path(name)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -86,7 +86,10 @@ def resolve(store: Store, name: str, *, tree: Path | None = None) -> Base:
             )
         raise unknown("base", name, available)
 
-    store.make("bases", name, {"base": name}, fetch)
+    def check(manifest: Mapping[str, Any]) -> str:
+        return git.lacks(store, manifest["commit"])
+
+    store.make("bases", name, {"base": name}, fetch, check)
     manifest = store.manifest("bases", name)
     return Base(name=name, commit=manifest["commit"], origin=manifest["origin"])
 

@@ -101,6 +101,9 @@ def held(store: Store, name: str, tree: KernelTree) -> Iterator[Lane]:
         for directory in ("out", "ccache", "given"):
             (place / directory).mkdir(parents=True, exist_ok=True)
         marker = place / "checked-out"
+        if not _is_worktree(place / "src"):  # a person removed it, or linux.git was made again
+            for file in (marker, place / "ready"):
+                file.unlink(missing_ok=True)
         before = marker.read_text() if marker.is_file() else ""
         if before != tree.commit:
             with log.step(f"Checking out {tree.label}"):
@@ -179,6 +182,15 @@ def _check_out(store: Store, place: Path, commit: str) -> None:
         if _worktree_of(stale.parent) == source:
             stale.unlink()
     git.git("checkout", "--quiet", "--force", "--detach", commit, cwd=source)
+
+
+def _is_worktree(source: Path) -> bool:
+    """Whether a work tree is there, and linux.git has its part of it."""
+    try:
+        admin = Path((source / ".git").read_text().removeprefix("gitdir:").strip())
+    except OSError:
+        return False
+    return (admin / "HEAD").is_file()
 
 
 def _worktree_of(admin: Path) -> Path:

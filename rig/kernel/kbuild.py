@@ -191,7 +191,9 @@ def _kconfig_digest(store: Store, tree: KernelTree) -> str:
     """
 
     def list_(out: Path) -> None:
-        nearest = max(store.root.glob("kconfigs/[0-9a-f]*/files.json"), key=_made, default=None)
+        listings = store.root.glob("kconfigs/[0-9a-f]*/files.json")
+        sound = (path for path in listings if store.find("kconfigs", path.parent.name))
+        nearest = max(sound, key=_made, default=None)
         files: dict[str, str] = json.loads(nearest.read_text()) if nearest else {}
         listed = nearest.parent.name if nearest else EMPTY_TREE
         range_ = ("diff-tree", "-r", "-z", "--no-renames", listed, tree.tree, "--", *KCONFIG_FILES)
@@ -340,7 +342,6 @@ def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[s
         "commit": spec.tree.commit,
         "origin": spec.tree.base.origin,
         "image": Path(arch.image).name,
-        "sha256": {path.name: file_digest(path) for path in sorted(out.iterdir())},
         "objects": meter.objects,
         "warnings": meter.warnings,
         "seconds": round(time.monotonic() - began, 1),
@@ -374,14 +375,19 @@ def _expected(store: Store, spec: BuildSpec, held: Lane) -> int:
     """Number of files in a full build, from an earlier one; 0 for a build that has objects to
     start from."""
     memory = store.root / "lanes" / f"{spec.config.arch.name}-{spec.config.flavour}.objects"
-    if (held.out / "vmlinux").is_file() or not memory.is_file():
+    return 0 if (held.out / "vmlinux").is_file() else _count(memory)
+
+
+def _count(memory: Path) -> int:
+    try:
+        return int(memory.read_text())
+    except (OSError, ValueError):
         return 0
-    return int(memory.read_text())
 
 
 def _remember(store: Store, spec: BuildSpec, meter: _Meter) -> None:
     memory = store.root / "lanes" / f"{spec.config.arch.name}-{spec.config.flavour}.objects"
     if spec.tree.series:  # the output of its Makefiles is not trusted
         return
-    if not memory.is_file() or int(memory.read_text()) < meter.objects:
+    if _count(memory) < meter.objects:
         memory.write_text(str(meter.objects))

@@ -2,8 +2,10 @@
 """`TreeSpec` -> `KernelTree`: applies a series, or its first patches, to a base."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rig import git, log
 from rig.errors import ApplyError, ConfigError, RigError
@@ -147,7 +149,10 @@ def _materialize(store: Store, spec: TreeSpec) -> KernelTree:
             git.keep(store, f"trees/{name}", applied)
             return {"commit": applied, "label": spec.label}
 
-        store.make("trees", name, inputs, apply)
+        def check(manifest: Mapping[str, Any]) -> str:
+            return git.lacks(store, manifest["commit"])
+
+        store.make("trees", name, inputs, apply, check)
         commit = store.manifest("trees", name)["commit"]
     return KernelTree(
         label=spec.label,

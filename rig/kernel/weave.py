@@ -6,9 +6,10 @@ the clean and the instrumented tree differ in a few files, and one lane builds b
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rig import git, log, proc
 from rig.errors import BuildError, ConfigError
@@ -106,7 +107,10 @@ def instrument(store: Store, tree: KernelTree, mutants: Sequence[Mutant]) -> Ker
         git.keep(store, f"instrumented/{name}", commit)
         return {"commit": commit, "label": tree.label}
 
-    store.make("instrumented", name, inputs, weave)
+    def check(manifest: Mapping[str, Any]) -> str:
+        return git.lacks(store, manifest["commit"])
+
+    store.make("instrumented", name, inputs, weave, check)
     commit = store.manifest("instrumented", name)["commit"]
     return replace(
         tree, label=f"{tree.label}, instrumented", commit=commit, tree=tree_of(store, commit)

@@ -78,6 +78,7 @@ def test_an_entry_is_made_once(store: Store) -> None:
         "name": "b1",
         "inputs": {"tree": "t"},
         "release": "6.12.0-rig",
+        "sha256": {"vmlinux": stores.file_digest(path / "vmlinux")},
     }
 
 
@@ -214,6 +215,88 @@ with Store(Path(sys.argv[1])).lock("lane"):
     other.wait()
     with store.lock("lane"):
         pass
+
+
+# Damage
+
+
+def _record(out: Path) -> Mapping[str, Any]:
+    (out / "sub").mkdir()
+    (out / "sub" / "program").write_bytes(b"ELF" * 1000)
+    (out / "log").touch()  # an empty file is not damage if it was made so
+    with (out / "disk.img").open("wb") as disk:
+        disk.truncate(8 << 20)
+        disk.seek(3 << 20)
+        disk.write(b"superblock")
+    return {"release": "6.12.0-rig"}
+
+
+def _overwrite(path: Path, offset: int) -> None:
+    times = path.stat()
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(b"garbage")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    ("file", "harm", "why"),
+    [
+        ("manifest.json", lambda path: path.write_text(""), "is not readable"),
+        ("manifest.json", lambda path: os.truncate(path, 20), "is not readable"),
+        ("manifest.json", lambda path: path.write_bytes(b"\xff\x00"), "is not readable"),
+        ("manifest.json", lambda path: path.write_text("[]"), "is of something else"),
+        ("manifest.json", lambda path: path.write_text("{}"), "is of something else"),
+        ("sub/program", lambda path: path.write_text(""), "program is empty"),
+        ("sub/program", lambda path: os.truncate(path, 2999), "does not match its checksum"),
+        ("sub/program", lambda path: _overwrite(path, 1500), "does not match its checksum"),
+        ("sub/program", lambda path: path.unlink(), "No such file"),
+        ("disk.img", lambda path: os.truncate(path, 4 << 20), "does not match its checksum"),
+        ("disk.img", lambda path: _overwrite(path, 3 << 20), "does not match its checksum"),
+        ("disk.img", lambda path: _overwrite(path, 1 << 20), "does not match its checksum"),
+    ],
+)
+def test_a_damaged_entry_is_made_again(
+    store: Store, events: list[Event], file: str, harm: Callable[[Path], object], why: str
+) -> None:
+    path = store.make("builds", "b1", {}, _record)
+    assert store.make("builds", "b1", {}, never) == path, "it is not damaged yet"
+    harm(path / file)
+    assert store.find("builds", "b1") is None
+    assert store.make("builds", "b1", {}, _record) == path
+    (note,) = [event.text for event in events if event.kind == "note" and "damaged" in event.text]
+    assert note.startswith("builds/b1 in the store is damaged (") and why in note
+    assert note.endswith("making it again")
+    assert store.make("builds", "b1", {}, never) == path
+    assert (path / "sub" / "program").read_bytes() == b"ELF" * 1000
+
+
+def test_an_entry_of_an_older_rig_has_no_checksums(store: Store) -> None:
+    path = store.make("images", "i1", {}, whole)
+    manifest = json.loads((path / "manifest.json").read_text())
+    del manifest["sha256"]
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    assert store.find("images", "i1") == path
+    (path / "vmlinux").write_text("")
+    assert store.flaw("images", "i1") == "vmlinux is empty"
+
+
+def test_a_copy_of_a_store_without_holes_is_not_damaged(store: Store, tmp_path: Path) -> None:
+    path = store.make("disks", "d1", {}, _record)
+    dense = (path / "disk.img").read_bytes()
+    (path / "disk.img").unlink()
+    (path / "disk.img").write_bytes(dense)
+    assert store.find("disks", "d1") == path
+
+
+def test_an_entry_whose_commit_is_gone_is_made_again(store: Store, events: list[Event]) -> None:
+    """linux.git was removed, or has lost objects."""
+    store.make("trees", "t1", {}, lambda out: {"commit": "gone"})
+    store.make(
+        "trees", "t1", {}, lambda out: {"commit": "new"}, lambda m: "no" * (m["commit"] == "gone")
+    )
+    assert store.manifest("trees", "t1")["commit"] == "new"
+    assert any("trees/t1 in the store is damaged (no)" in event.text for event in events)
 
 
 # Scratch

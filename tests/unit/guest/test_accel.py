@@ -110,6 +110,18 @@ def test_a_failure_under_tcg_is_not_stored(
     assert accel.probe(store, HOST, Accel.TCG).works
 
 
+@pytest.mark.parametrize("content", ["", "{", "{}", "garbage", '{"works": true}'])
+def test_a_damaged_probe_is_made_again(
+    store: Store, qemu: Callable[..., None], tmp_path: Path, content: str
+) -> None:
+    """`rig doctor` reads it as well."""
+    accel.probe(store, HOST, Accel.TCG)
+    (manifest,) = (store.root / "probes").glob("*/manifest.json")
+    manifest.write_text(content)
+    assert accel.probe(store, HOST, Accel.TCG).works
+    assert booted(tmp_path) == ["tcg", "tcg"]
+
+
 @pytest.mark.parametrize("change", ["qemu", "kernel", "probe"])
 def test_another_host_is_probed_again(
     store: Store,

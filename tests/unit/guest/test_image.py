@@ -13,6 +13,7 @@ from rig import arch
 from rig.errors import ConfigError, InfraError
 from rig.guest import image
 from rig.kernel import debian
+from rig.log import Event
 from rig.store import Store
 
 TOP = Path(__file__).parents[3]
@@ -154,6 +155,20 @@ def test_an_image_is_made_once_and_again_when_it_changes(
     (images / "test" / "image.toml").write_text(SPEC.replace("dropbear-bin", "dropbear"))
     archives.append(image.build(store, images, "test", HOST))
     assert len(set(archives)) == len(mmdebstrap_calls.read_text().splitlines()) == 6
+
+
+@pytest.mark.parametrize("content", [b"", b"0707", b"garbage" * 10000])
+@pytest.mark.parametrize("kind", ["images/*/rootfs.cpio", "disks/*/data.img"])
+def test_a_damaged_image_is_made_again(
+    store: Store, images: Path, events: list[Event], kind: str, content: bytes
+) -> None:
+    whole = image.build(store, images, "test", HOST).read_bytes()
+    (path,) = store.root.glob(kind)
+    path.write_bytes(content)
+    assert image.build(store, images, "test", HOST).read_bytes() == whole
+    notes = [event.text for event in events if event.kind == "note"]
+    entry = path.parent.relative_to(store.root)
+    assert sum(text.startswith(f"{entry} in the store is damaged") for text in notes) == 1
 
 
 def test_an_image_is_made_again_when_the_rig_adds_other_entries(

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 import hashlib
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -129,6 +130,19 @@ def test_the_same_source_is_the_same_commit(store: Store, place: Path, tmp_path:
     (tmp_path / "other").mkdir()
     other = Store(tmp_path / "other")
     assert base.resolve(other, "v9.9") == base.resolve(store, "v9.9")
+
+
+@pytest.mark.parametrize("damaged", ["linux.git", "linux.git/HEAD", "bases/v9.9/manifest.json"])
+def test_a_base_that_the_store_has_lost_is_fetched_again(
+    store: Store, place: Path, damaged: str, events: list[Event]
+) -> None:
+    first = base.resolve(store, "v9.9")
+    path = store.root / damaged
+    shutil.rmtree(path) if path.is_dir() else path.write_text("")
+    assert base.resolve(store, "v9.9") == first
+    assert "kernel_init" in commit(store, first, "init.c")
+    notes = [event.text for event in events if event.kind == "note"]
+    assert any("bases/v9.9 in the store is damaged" in text for text in notes)
 
 
 def test_a_tarball_that_is_not_what_was_promised(store: Store, place: Path) -> None:

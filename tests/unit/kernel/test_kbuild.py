@@ -542,3 +542,61 @@ def test_a_lane_whose_worktree_was_being_added_is_made_again(store: Store, spec:
     (admin,) = (repo / "worktrees").iterdir()
     (admin / "locked").write_text("initializing\n")
     assert kbuild.build(store, spec).release
+
+
+# A store that was damaged
+
+
+def _empty(path: Path) -> None:
+    path.write_text("")
+
+
+@pytest.mark.parametrize("file", ["vmlinux", "manifest.json", "System.map", ".config"])
+@pytest.mark.parametrize("harm", [_empty, lambda path: path.write_bytes(b"garbage")])
+def test_a_damaged_kernel_is_built_again(
+    store: Store, spec: BuildSpec, events: list[Event], file: str, harm: Callable[[Path], None]
+) -> None:
+    built = kbuild.build(store, spec)
+    whole = built.vmlinux.read_bytes()
+    harm(built.directory / file)
+    again = kbuild.build(store, spec)
+    assert (again.digest, again.reused) == (built.digest, False)
+    assert built.vmlinux.read_bytes() == whole
+    notes = [event.text for event in events if event.kind == "note" and "damaged" in event.text]
+    assert len(notes) == 1 and notes[0].startswith(f"builds/{built.digest} in the store is damaged")
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    ["kconfigs/*/files.json", "kconfigs/*/manifest.json", "configs/*/*", "lanes/*.objects"],
+)
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\x00 garbage"])
+def test_what_a_build_reads_from_the_store_may_be_damaged(
+    store: Store, spec: BuildSpec, edited: Callable[..., BuildSpec], damaged: str, content: bytes
+) -> None:
+    kbuild.build(store, spec)
+    paths = list(store.root.glob(damaged))
+    assert paths
+    for path in paths:
+        path.write_bytes(content)
+    for directory in (store.root / "lanes").glob("*/out"):
+        shutil.rmtree(directory)  # then the number of objects is read
+    assert kbuild.build(store, edited("mm/vmscan.c", "int more;\n")).objects == 3
+    shutil.rmtree(store.root / "builds")
+    assert kbuild.build(store, spec).release == "6.12.0-rig"
+
+
+@pytest.mark.parametrize(
+    "gone", ["linux.git", "linux.git/HEAD", "lanes/*/src", "linux.git/worktrees"]
+)
+def test_a_lane_whose_work_tree_is_gone_is_made_again(
+    store: Store, spec: BuildSpec, kernel: Path, gone: str
+) -> None:
+    kbuild.build(store, spec)
+    for path in store.root.glob(gone):
+        shutil.rmtree(path) if path.is_dir() else path.write_text("")
+    commit = git.import_tree(store, kernel, "v6.12\n")
+    shutil.rmtree(store.root / "builds")
+    again = TreeSpec(base=Base(name="v6.12", commit=commit, origin="again"))
+    rebuilt = replace(spec, tree=tree.materialize(store, again))
+    assert kbuild.build(store, rebuilt).release == "6.12.0-rig"
