@@ -77,9 +77,13 @@ def git(
     unset = [word for name in stray_names for word in ("-u", name)]
     argv = [*(["env", *unset] if unset else []), "git", *settings, *args]
     environment = {**ENV, **(env or {})}
-    return proc.run(
+    result = proc.run(
         argv, cwd=cwd, check=check, stdin=stdin, env=environment, deadline=900, exact=exact
     )
+    # A caller without `check` expects an answer of git's, which "no" is and a full disk is not.
+    if fault := proc.fault(result):
+        raise fault
+    return result
 
 
 def text(*args: str | Path, cwd: Path) -> str:

@@ -224,9 +224,19 @@ def run(
 
 
 def _failure(result: Done, line: str) -> InfraError:
-    if any(words in result.stdout + result.stderr for words in DiskFull.WORDS):
-        return DiskFull(result.argv[0], detail=(result.stderr or result.stdout)[-2000:])
-    return CommandFailed(result, line)
+    return fault(result) or CommandFailed(result, line)
+
+
+def fault(result: Done) -> InfraError | None:
+    """The error if the host made a command fail, whatever the command was for: a full disk, or a
+    signal. None if the command itself has failed."""
+    detail = (result.stderr or result.stdout)[-2000:]
+    name = next((word for word in result.argv if word in ("git", "spatch")), result.argv[0])
+    if result.status and any(words in result.stdout + result.stderr for words in DiskFull.WORDS):
+        return DiskFull(name, detail=detail)
+    if result.status < 0:
+        return InfraError(f"{name} was killed by signal {-result.status}", detail=detail)
+    return None
 
 
 def _alarm(

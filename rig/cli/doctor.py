@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from rig import arch, printable
 from rig.arch import Arch
 from rig.cli import requirements
-from rig.cli.requirements import Need
 from rig.guest import accel
 from rig.guest.accel import Probe
 from rig.guest.qemu import Accel
 from rig.kernel import sandbox
+from rig.kernel.buildhost import Need
 from rig.store import Store
 
 

@@ -18,6 +18,8 @@ from pathlib import Path
 from rig import log, proc
 from rig.arch import Arch
 from rig.errors import InfraError
+from rig.kernel import buildhost
+from rig.kernel.buildhost import Need
 
 APT_LISTS = Path("/var/lib/apt/lists")
 LISTS_OLD = 3 * 86400
@@ -27,54 +29,9 @@ STAGES = 3
 """Lines that apt prints for each package: fetched, unpacked, set up."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Need:
-    """A Debian package, and the programs and files that show that it is installed."""
-
-    package: str
-    why: str
-    programs: tuple[str, ...] = ()
-    """All must be on the PATH."""
-    files: tuple[str, ...] = ()
-    """Glob patterns of absolute paths; one file must exist."""
-    optional: bool = False
-
-    def met(self, root: Path = Path("/")) -> bool:
-        path = proc.search_path()
-        return all(shutil.which(program, path=path) for program in self.programs) and (
-            not self.files or any(_exists(root, pattern) for pattern in self.files)
-        )
-
-
-def _exists(root: Path, pattern: str) -> bool:
-    return any(True for _ in root.glob(pattern.lstrip("/")))
-
-
-BINUTILS = ("addr2line", "ld", "nm", "objcopy", "objdump", "readelf", "strip")
-
 KERNEL = (
-    Need(package="make", why="builds the kernel", programs=("make",)),
-    Need(package="gcc", why="compiles the kernel and its build tools", programs=("gcc",)),
+    *buildhost.BUILD,
     Need(package="perl", why="runs the kernel's checkpatch", programs=("perl",)),
-    Need(package="binutils", why="links the kernel, decodes stacks", programs=BINUTILS),
-    Need(
-        package="libc6-dev",
-        why="the kernel's build tools and the static test programs need the C library",
-        files=("/usr/lib/*/libc.a", "/usr/lib64/libc.a", "/usr/lib/libc.a"),
-    ),
-    Need(package="flex", why="generates the parsers of kconfig and dtc", programs=("flex",)),
-    Need(package="bison", why="generates the parsers of kconfig and dtc", programs=("bison",)),
-    Need(package="bc", why="computes the kernel's time constants", programs=("bc",)),
-    Need(
-        package="libelf-dev",
-        why="objtool needs it to read the kernel's object files",
-        files=("/usr/include/libelf.h", "/usr/include/libelf/libelf.h"),
-    ),
-    Need(
-        package="libssl-dev",
-        why="the kernel's certificate tools need it",
-        files=("/usr/include/openssl/ssl.h",),
-    ),
     Need(package="xz-utils", why="unpacks the kernel source", programs=("xz",)),
     Need(package="git", why="stores kernel trees and applies series", programs=("git",)),
     Need(package="coccinelle", why="weaves mutants into the kernel", programs=("spatch",)),
@@ -154,12 +111,7 @@ def needs(arches: Iterable[Arch]) -> tuple[Need, ...]:
         *IMAGES,
         *(UNPRIVILEGED if os.geteuid() else ()),
         *(_emulator(arch) for arch in targets),
-        *(
-            _cross(arch, package)
-            for arch in targets
-            if not arch.is_host()
-            for package in arch.packages
-        ),
+        *(need for arch in targets for need in buildhost.cross(arch)),
         *TESTS,
     )
 
@@ -167,20 +119,6 @@ def needs(arches: Iterable[Arch]) -> tuple[Need, ...]:
 def _emulator(arch: Arch) -> Need:
     why = f"emulates {arch.name} machines"
     return Need(package=arch.qemu_package, why=why, programs=(arch.qemu,))
-
-
-def _cross(arch: Arch, package: str) -> Need:
-    """The need for a cross package. Its name in Debian tells its contents."""
-    triplet = arch.cross.removesuffix("-")
-    if package.startswith("libc"):
-        return Need(
-            package=package,
-            why=f"the static test programs of {arch.name} guests need the C library",
-            files=(f"/usr/{triplet}/lib/libc.a", f"/usr/{triplet}/sys-root/usr/lib*/libc.a"),
-        )
-    tools = BINUTILS if package.startswith("binutils") else ("gcc",)
-    why = f"cross-compiles {arch.name} kernels and test programs"
-    return Need(package=package, why=why, programs=tuple(f"{arch.cross}{tool}" for tool in tools))
 
 
 def missing(candidates: Iterable[Need]) -> tuple[Need, ...]:

@@ -12,8 +12,8 @@ from typing import Any
 
 from rig import git, log, proc
 from rig.arch import Arch
-from rig.errors import BuildError, ConfigError, DiskFull, InfraError, unknown
-from rig.kernel import builddir, kconfig, sandbox, tree
+from rig.errors import BuildError, ConfigError, unknown
+from rig.kernel import builddir, buildhost, kconfig, sandbox, tree
 from rig.kernel.builddir import Lane
 from rig.kernel.kconfig import Setting
 from rig.kernel.tree import KernelTree, TreeSpec
@@ -24,7 +24,6 @@ WARNING = re.compile(r"^\S+:\d+(?::\d+)?: warning: ")
 ERROR = re.compile(
     r"^\S+:\d+(?::\d+)?: (?:fatal )?error: |^\S*ld: (?!warning: )|: undefined reference |^ERROR: "
 )
-NO_MEMORY = re.compile(r"Killed signal terminated|virtual memory exhausted|annot allocate memory")
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 """git's hash of a tree without files, which every repository has."""
 KCONFIG_FILES = (":(glob)**/Kconfig*", "scripts")
@@ -134,6 +133,7 @@ def build(store: Store, spec: BuildSpec) -> KernelBuild:
 
     def compile_(out: Path) -> Mapping[str, Any]:  # not called if another rig was faster
         compiled.append(out)
+        buildhost.check(spec.config.arch)
         return _compile(store, spec, text, out)
 
     store.make("builds", name, inputs, compile_)
@@ -232,6 +232,7 @@ def _configure(store: Store, spec: BuildSpec, request: str) -> Path:
     inputs = {"requested": kconfig.render(spec.config.requested)}
 
     def resolve(out: Path) -> None:
+        buildhost.check(spec.config.arch)
         with (
             builddir.held(store, spec.lane, spec.tree) as held,
             log.step(f"Configuring {spec.tree.label} for {spec.config.arch.name}"),
@@ -247,7 +248,7 @@ def _configure(store: Store, spec: BuildSpec, request: str) -> Path:
                 failure = BuildError(
                     f"make allnoconfig failed in {spec.tree.label}", detail=output[-3000:]
                 )
-                raise _of_the_host(output) or failure
+                raise buildhost.fault(spec.config.arch, output, result.status) or failure
             text = sandbox.read(held.out, ".config", CONFIG_MAX).decode("utf-8", "replace")
             _check_config(spec, held.source, text)
             (out / ".config").write_text(text)
@@ -324,7 +325,7 @@ def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[s
             with held.making():
                 result = proc.run(command, check=False, on_line=meter, deadline=7200)
             if result.status:
-                raise _failed(meter, held.source)
+                raise _failed(meter, held.source, arch, result.status)
             _remember(store, spec, meter)
             for name, limit in {**ARTEFACTS, arch.image: IMAGE_MAX}.items():
                 sandbox.take(held.out, name, out / Path(name).name, limit)
@@ -350,22 +351,10 @@ def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[s
     }
 
 
-def _of_the_host(output: str) -> InfraError | None:
-    """An InfraError if a build failed because of the host: no space on the disk, or no memory."""
-    if any(words in output for words in DiskFull.WORDS):
-        return DiskFull("building", detail=output[-3000:])
-    shortage = InfraError(
-        "there is not enough memory to build",
-        hint="close other programs, or taskset the rig to fewer CPUs",
-        detail=output[-3000:],
-    )
-    return shortage if NO_MEMORY.search(output) else None
-
-
-def _failed(meter: _Meter, source: Path) -> Exception:
+def _failed(meter: _Meter, source: Path, arch: Arch, status: int = 2) -> Exception:
     first, around = meter.error()
     prefix = f"{source}/"
-    return _of_the_host("\n".join(meter.lines[-200:])) or BuildError(
+    return buildhost.fault(arch, "\n".join(meter.lines[-200:]), status) or BuildError(
         f"it does not compile: {first.strip().replace(prefix, '')}",
         detail=around.replace(prefix, ""),
     )

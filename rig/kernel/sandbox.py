@@ -12,6 +12,7 @@ import functools
 import os
 import shlex
 import shutil
+import signal
 import socket
 import stat
 import tempfile
@@ -142,7 +143,9 @@ def refusal(why: str) -> InfraError:
 def signal_of(status: int) -> int:
     """The signal that ended a command, from its status, to which bubblewrap and shells add 128;
     0 for none."""
-    return -status if status < 0 else max(0, status - 128)
+    if status < 0:
+        return -status
+    return status - 128 if 128 < status <= 128 + signal.SIGRTMAX else 0
 
 
 # --- the command line --------------------------------------------------------------------------

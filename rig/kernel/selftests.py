@@ -7,11 +7,13 @@ to run code of the series: that is done in the lane, in the same sandbox as the 
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from rig import git, log, proc
+from rig.arch import Arch
 from rig.errors import BuildError
-from rig.kernel import builddir, sandbox
+from rig.kernel import builddir, buildhost, sandbox
 from rig.kernel.builddir import Lane
 from rig.kernel.kbuild import BuildSpec, owned, toolchain
 from rig.store import Store, digest, host_trouble
@@ -104,15 +106,18 @@ def _make(
 
     try:
         with held.making():
-            _checked(run("rm", "-rf", str(work)))
-            _checked(run("mkdir", "-p", str(work / "bin")))
-            _checked(run(*builddir.make_command(spec.config.arch, held.place, "headers")))
-            _checked(run("tar", "-xf", str(tar), "-C", str(work)))
+            checked = partial(_checked, spec.config.arch)
+            checked(run("rm", "-rf", str(work)))
+            checked(run("mkdir", "-p", str(work / "bin")))
+            checked(run(*builddir.make_command(spec.config.arch, held.place, "headers")))
+            checked(run("tar", "-xf", str(tar), "-C", str(work)))
             make = _command(spec, held.place, work, folder)
-            output = _checked(run(*make, f"--eval={TARGET}: ; @echo {TARGET} {LIST}", TARGET))
+            output = checked(run(*make, f"--eval={TARGET}: ; @echo {TARGET} {LIST}", TARGET))
             present = output.rpartition(TARGET)[2].split()
             targets = [str(work / "bin" / name) for name in names if name in present]
             result = run(*make, *targets)
+            if result.status and (fault := buildhost.fault(spec.config.arch, *_ending(result))):
+                raise fault
         output = f"{result.stdout}{result.stderr}".replace(f"{work}/", "")
         missing = _keep(spec, held.out, names, present, complaints(output), out)
         (out / "make.log").write_text(output)
@@ -147,11 +152,16 @@ def _keep(
     return missing
 
 
-def _checked(result: proc.Done) -> str:
+def _checked(arch: Arch, result: proc.Done) -> str:
     if result.status:
-        output = f"{result.stdout}{result.stderr}"[-3000:]
-        raise BuildError("the selftests cannot be built", detail=output)
+        output, status = _ending(result)
+        failure = BuildError("the selftests cannot be built", detail=output[-3000:])
+        raise buildhost.fault(arch, output, status) or failure
     return result.stdout
+
+
+def _ending(result: proc.Done) -> tuple[str, int]:
+    return f"{result.stdout}{result.stderr}"[-30000:], result.status
 
 
 def _command(spec: BuildSpec, place: Path, work: Path, folder: str) -> list[str]:

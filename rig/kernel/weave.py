@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rig import git, log, proc
-from rig.errors import BuildError, ConfigError
+from rig.errors import BuildError, ConfigError, InfraError
 from rig.kernel import sandbox
 from rig.kernel.mutant import Mutant
 from rig.kernel.sandbox import Box
@@ -194,8 +194,10 @@ def _patched(work: Path, path: Path, mutant: Mutant) -> str:
         argv = ["sh", "-c", COPY_AND, str(path), str(directory / "file"), *spatch]
         box = Box(read=(cocci, path, *sandbox.foreign(program)), write=(directory,))
         result = proc.run(sandbox.command(argv, box, unconfined=True), check=False, deadline=120)
+        if number := sandbox.signal_of(result.status):
+            raise InfraError(f"spatch was killed by signal {number}", detail=result.stderr[-2000:])
         if result.status:
-            raise ConfigError(
+            raise proc.fault(result) or ConfigError(
                 f"patches/mutants/{mutant.name}.cocci: spatch rejects it",
                 hint="`spatch --parse-cocci FILE` shows where it does not parse",
                 detail=result.stderr.strip()[-2000:],

@@ -14,7 +14,7 @@ import pytest
 
 from rig import arch, git, log
 from rig.errors import BuildError, ConfigError, DiskFull, InfraError
-from rig.kernel import builddir, kbuild, kconfig, sandbox, tree
+from rig.kernel import builddir, buildhost, kbuild, kconfig, sandbox, tree
 from rig.kernel.base import Base
 from rig.kernel.kbuild import BuildSpec, KernelBuild, KernelConfig
 from rig.kernel.tree import TreeSpec
@@ -239,7 +239,7 @@ def failed(tmp_path: Path, *lines: str) -> Exception:
         meter = kbuild._Meter(step, 0)
         for line in lines:
             meter(line)
-    return kbuild._failed(meter, tmp_path / "src")
+    return kbuild._failed(meter, tmp_path / "src", HOST)
 
 
 STOP = "make[2]: *** [scripts/Makefile.build:243: mm/x.o] Error 1"
@@ -297,6 +297,90 @@ def test_a_full_disk_while_configuring(store: Store, edited: Callable[..., Build
     """A real one: /dev/full."""
     with pytest.raises(DiskFull):
         kbuild.build(store, edited("Makefile", "\t@cat Makefile > /dev/full\n\t@sed", SED))
+
+
+STOPPED = "make[2]: *** [scripts/Makefile.build:229: mm/x.o] "
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (f"{STOPPED}Killed", "was killed"),
+        (f"{STOPPED}Error 137", "was killed"),
+        (f"{STOPPED}Terminated", "a program of this host did not work"),
+        (f"{STOPPED}Bus error", "a program of this host did not work"),
+        (f"{STOPPED}Error 143", "a program of this host did not work"),
+        ("gcc: fatal error: Terminated signal terminated program cc1", "did not work"),
+        ("cc1: internal compiler error: Killed (program cc1)", "was killed"),
+        ("mm/x.c:1: internal compiler error: Bus error", "a program of this host did not work"),
+        ("mm/x.c:1: internal compiler error: in final_scan_insn, at final.c:3073", "did not work"),
+        ("collect2: fatal error: ld terminated with signal 11 [Segmentation fault]", "not work"),
+        ("cc1: error while loading shared libraries: libmpc.so.3: cannot open", "did not work"),
+        ("sh: 1: as: not found", "as is not installed, and a kernel build needs it"),
+        ("gcc: fatal error: cannot execute ‘as’: execvp: No such file", "as is not installed"),
+        ("make[1]: gawk: No such file or directory", ""),
+        ("/bin/sh: line 1: awk: command not found", "awk is not installed"),
+    ],
+)
+def test_a_program_that_was_killed_or_is_missing_is_not_the_series_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, message: str
+) -> None:
+    which = shutil.which
+    gone = ("as", "awk")
+    monkeypatch.setattr(shutil, "which", lambda x, **how: None if x in gone else which(x, **how))
+    error = failed(tmp_path, "  CC      mm/x.o", line, "make: *** [Makefile:1: mm] Error 2")
+    if not message:
+        assert isinstance(error, BuildError), "gawk is no program that every kernel needs"
+        return
+    assert isinstance(error, InfraError)
+    assert message in error.message
+    assert line in error.detail
+
+
+@pytest.mark.parametrize("name", ["make", "gcc", "ld", "flex", "bison", "bc", "objcopy"])
+def test_a_missing_build_tool_is_named_before_make_runs(
+    store: Store, spec: BuildSpec, events: list[Event], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    which = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda x, **how: None if x == name else which(x, **how))
+    with pytest.raises(InfraError, match=f"{name} is not installed") as missing:
+        kbuild.build(store, spec)
+    assert "rig doctor --fix" in missing.value.hint
+    assert makes(events) == []
+
+
+def test_a_tool_that_only_a_cross_build_needs_is_installed_for_its_architecture(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    foreign = next(one for one in arch.known().values() if not one.is_host())
+    name, which = f"{foreign.cross}ld", shutil.which
+    monkeypatch.setattr(shutil, "which", lambda x, **how: None if x == name else which(x, **how))
+    buildhost.check(HOST)
+    with pytest.raises(InfraError, match=f"{name} is not installed") as missing:
+        buildhost.check(foreign)
+    assert f"rig doctor --fix --arch {foreign.name}" in missing.value.hint
+
+
+def test_a_missing_library_is_not_the_series_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    libelf = buildhost.Need(package="libelf-dev", why="", files=(f"{tmp_path}/libelf.h",))
+    monkeypatch.setattr(buildhost, "BUILD", (*buildhost.BUILD, libelf))
+    error = failed(tmp_path, "elf.h:10:10: fatal error: gelf.h: No such file or directory", STOP)
+    assert isinstance(error, InfraError)
+    assert error.message == "libelf-dev is not installed, and a kernel build needs it"
+
+
+@pytest.mark.parametrize("number", ["TERM", "KILL", "BUS"])
+@pytest.mark.parametrize("victim", ["$$PPID", "$$$$"], ids=["make", "a command of make's"])
+def test_a_build_that_was_killed_is_not_the_series_fault(
+    store: Store, spec: BuildSpec, edited: Callable[..., BuildSpec], victim: str, number: str
+) -> None:
+    recipe = '\t@echo "  CC'
+    killed = edited("Makefile", f"\t@kill -{number} {victim}\n{recipe}", recipe)
+    with pytest.raises(InfraError):
+        kbuild.build(store, killed)
+    assert kbuild.build(store, spec).release, "the lane is none the worse"
 
 
 # What a configuration depends on

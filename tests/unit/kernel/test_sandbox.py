@@ -458,7 +458,9 @@ def test_ubuntus_apparmor_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "bwrap-userns-restrict" in sandbox.refusal("no").hint
 
 
-@pytest.mark.parametrize(("status", "signal"), [(0, 0), (1, 0), (-9, 9), (137, 9), (134, 6)])
+@pytest.mark.parametrize(
+    ("status", "signal"), [(0, 0), (1, 0), (-9, 9), (137, 9), (134, 6), (255, 0)]
+)
 def test_the_signal_that_ended_a_command(status: int, signal: int) -> None:
     assert sandbox.signal_of(status) == signal
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from rig import git
-from rig.errors import ApplyError, ConfigError
+from rig.errors import ApplyError, ConfigError, InfraError
 from rig.kernel import base as bases
 from rig.kernel import tree
 from rig.kernel.base import Base
@@ -411,3 +411,25 @@ def test_a_killed_rigs_work_is_done_again(
     result = tree.materialize(store, TreeSpec(base=base, series=v2))
     assert "mm/unmap_batch.c" in files(store, result)
     assert [path.name for path in (store.root / "trees").iterdir() if path.name[0] == "."] == []
+
+
+@pytest.mark.parametrize(
+    ("does", "message"),
+    [
+        ("kill -KILL $$", "git was killed by signal 9"),
+        ("kill -TERM $$", "git was killed by signal 15"),
+        ("echo 'error: unable to write file: No space left on device' >&2; exit 128", "is full"),
+    ],
+)
+def test_a_git_that_the_host_stops_is_not_the_patchs_fault(
+    store: Store,
+    base: Base,
+    v2: SeriesVersion,
+    program: Callable[[str, str], Path],
+    does: str,
+    message: str,
+) -> None:
+    real = shutil.which("git")
+    program("git", f'case " $* " in *" am --3way "*) {does} ;; esac; exec {real} "$@"')
+    with pytest.raises(InfraError, match=message):
+        tree.materialize(store, TreeSpec(base=base, series=v2))

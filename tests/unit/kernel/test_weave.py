@@ -4,12 +4,13 @@
 
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from rig import git
-from rig.errors import BuildError, ConfigError
+from rig.errors import BuildError, ConfigError, InfraError
 from rig.kernel import mutant, tree, weave
 from rig.kernel.base import Base
 from rig.kernel.mutant import Mutant
@@ -211,3 +212,12 @@ def test_blame_without_a_place_or_a_mutant_near_it(store: Store, clean: KernelTr
     assert blame("mm/rmap.c:1:1: error: nonsense") == f"{both}mm/rmap.c:1:1: error: nonsense"
     for elsewhere in ("mm/vmscan.c:7:1: error: nonsense", "*** No rule to make target"):
         assert blame(elsewhere) == elsewhere
+
+
+@pytest.mark.parametrize("number", ["KILL", "TERM", "SEGV"])
+def test_a_spatch_that_the_host_kills_is_not_the_mutants_fault(
+    store: Store, clean: KernelTree, program: Callable[[str, str], Path], number: str
+) -> None:
+    program("spatch", f"kill -{number} $$")
+    with pytest.raises(InfraError, match="spatch was killed by signal"):
+        weave.instrument(store, clean, (made("no-add", NO_ADD),))
