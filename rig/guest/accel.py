@@ -49,7 +49,7 @@ def probe(store: Store, arch: Arch, accel: Accel) -> Probe:
             )
         if not Path("/dev/kvm").exists():
             return Probe(arch=arch.name, accel=accel, works=False, why="no /dev/kvm on this host")
-    source = Path(arches.__file__).with_name(f"{arch.name}.S")
+    source = _source(arch)
     inputs = {
         "arch": arch.name,
         "accel": accel,
@@ -61,14 +61,24 @@ def probe(store: Store, arch: Arch, accel: Accel) -> Probe:
     name = digest(inputs)
     if store.find("probes", name) is None:
         title = f"Booting a minimal {arch.name} guest under {accel}"
-        with log.step(title), store.lock(f"probe-{name}"), store.scratch() as scratch:
-            works, why = _boot(arch, accel, source, scratch)
+        with log.step(title), store.lock(f"probe-{name}"):
+            works, why = boots(arch, accel)
         # TCG works on every host. A failure means that the host was too busy: do not store it.
         if accel is Accel.TCG and not works:
             return Probe(arch=arch.name, accel=accel, works=works, why=why)
         store.make("probes", name, inputs, lambda _: {"works": works, "why": why})
     facts = store.manifest("probes", name)
     return Probe(arch=arch.name, accel=accel, works=facts["works"], why=facts["why"])
+
+
+def _source(arch: Arch) -> Path:
+    return Path(arches.__file__).with_name(f"{arch.name}.S")
+
+
+def boots(arch: Arch, accel: Accel) -> tuple[bool, str]:
+    """Whether a minimal guest boots now, and what happened."""
+    with sandbox.scratch() as out:
+        return _boot(arch, accel, _source(arch), out)
 
 
 def _boot(arch: Arch, accel: Accel, source: Path, out: Path) -> tuple[bool, str]:

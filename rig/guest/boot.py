@@ -5,7 +5,6 @@ SSH does not show a panic: the connection just stops. So a thread reads the cons
 and a splat closes the connection at once. A lost guest is not used again: each call says why.
 """
 
-import asyncio
 import contextlib
 import io
 import logging
@@ -18,16 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qemu.qmp import QMPClient, QMPError
-
 from rig import log, proc
 from rig.errors import BootError, GuestLost, InfraError, RigError
-from rig.guest import sshkeys
+from rig.guest import ending, monitor, sshkeys
 from rig.guest.console import ConsoleScanner, Splat
 from rig.guest.qemu import Files, Machine
-from rig.guest.software import PORT, SSH, Software, live_command, write_initrd
+from rig.guest.software import PORT, SSH, Software, live_command, swap_disk, write_initrd
 from rig.kernel import sandbox
 from rig.proc import Popen, TimeoutExpired
+from rig.store import host_trouble
 
 if TYPE_CHECKING:  # their import takes a third of the rig's start; half of the verbs need no SSH
     import fabric
@@ -40,6 +38,8 @@ BOOT_DEADLINE = 10.0
 OUTPUT_LIMIT = 4 << 20
 """Bytes of a command's output. A command that prints more is stopped."""
 
+CLOSING = 5.0
+"""Seconds from the end of the connection to the end of the console, if QEMU exits."""
 CONSOLE_MAX = 64 << 20
 """Bytes of a console log, which is read into memory as a whole."""
 
@@ -67,16 +67,19 @@ class Console:
         self._scanner = ConsoleScanner()
         self._process = process
         self._tail = b""
-        self.failure: BaseException | None = None
-        """The exception that stopped the reader: the rig's fault. QEMU is then killed."""
+        self.failure: InfraError | None = None
+        """What stopped the reader: the rig's fault. QEMU is then killed."""
+        self.stopped: InfraError | None = None  # why QEMU has stopped the guest
         self.thread = threading.Thread(target=self._drain, name="console", daemon=True)
         self.thread.start()
 
     def _drain(self) -> None:
         try:
-            self._read()
+            with host_trouble("writing the console's log"):
+                self._read()
         except BaseException as error:
-            self.failure = error
+            failed = InfraError(f"the console's reader failed: {error!r}")
+            self.failure = error if isinstance(error, InfraError) else failed
             proc.kill(self._process)
         self.ended.set()
         self._alarm()
@@ -95,6 +98,11 @@ class Console:
                 if self._scanner.started and not self.trouble.is_set():
                     self._alarm()
             self.splats.extend(self._scanner.close())
+
+    def stop(self, why: InfraError) -> None:
+        """QEMU has stopped the guest: nothing more will come."""
+        self.stopped = why
+        self._alarm()
 
     def _alarm(self) -> None:
         self.trouble.set()
@@ -151,11 +159,14 @@ class Guest:
         try:
             channel = self._transport().open_session(timeout=until - began)
             # Without `exit` the shell execs the last command; a signal to it gives no status.
+            channel.settimeout(until - began)
             channel.exec_command(f". /etc/profile; {command}\nexit $?")
             if stdin:
                 channel.sendall(stdin)
             channel.shutdown_write()
             stdout, stderr = self._collect(channel, until)
+            if not channel.status_event.wait(max(0.0, until - time.monotonic())):
+                raise self._lose("no answer within the deadline")
             status = channel.recv_exit_status()
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise self._disconnected(command, until) from error
@@ -177,11 +188,20 @@ class Guest:
                 self._connection.close()
 
     def _disconnected(self, command: str, until: float) -> RigError:
-        if time.monotonic() > until:
+        if time.monotonic() > until or self.console.stopped:
             return self._lose("no answer within the deadline")
         # When QEMU exits, the connection closes first; the sandbox, and so the console, end later.
-        self.console.ended.wait(5)
+        if not self.console.ended.wait(CLOSING) and not self._is_relayed():
+            return InfraError("socat, which forwards the guest's SSH port, has ended")
         return self._lose(f"the connection was closed while {command!r} ran")
+
+    def _is_relayed(self) -> bool:
+        """Whether the guest's SSH port is still forwarded out of the sandbox."""
+        try:
+            sandbox.connected(self._qmp.with_name(SSH)).close()
+        except OSError:
+            return bool(sandbox.broken())
+        return True
 
     def _collect(self, channel: "paramiko.Channel", until: float) -> tuple[bytes, bytes]:
         out, err = bytearray(), bytearray()
@@ -217,14 +237,14 @@ class Guest:
         registers = self.monitor("info cpus") + self.monitor("info registers -a")
         self.console.path.with_name("registers.txt").write_text(registers)
 
+    def _output(self) -> str:
+        """What QEMU itself has printed."""
+        path = self.console.path.with_name("qemu.log")
+        return path.read_text(errors="replace") if path.is_file() else ""
+
     def monitor(self, command: str) -> str:
         """The output of a command of QEMU's human monitor; "" where QEMU has exited."""
-        try:
-            return str(asyncio.run(_monitor(self._qmp, command)))
-        except (TimeoutError, OSError, QMPError, EOFError):
-            return ""
-
-    # --- coming up and going down --------------------------------------------------------------
+        return monitor.ask(self._qmp, command)
 
     def _transport(self) -> "paramiko.Transport":
         import paramiko
@@ -290,23 +310,27 @@ class Guest:
     def _boot_failed(self, reason: str) -> RigError:
         error = self._lose(reason)
         if isinstance(error, GuestLost):
+            if not self.console.text().strip():
+                late = () if self.console.ended.is_set() else (reason,)
+                return ending.silence(self.machine, self._output(), *late)
             return BootError(error.message, hint=error.hint, detail=error.detail)
         return error
 
     def _lose(self, reason: str) -> RigError:
         """The first cause: from the console, from the process, or else `reason`."""
-        if self._lost:
-            return self._lost
+        if self._lost or self.console.stopped:
+            return self._lost or self.console.stopped  # type: ignore[return-value]
         if self.console.trouble.is_set() or self._process.poll() is not None:
             # Wait for the rest of the splat, or for QEMU to exit: panic=-1 resets at once.
             self.console.ended.wait(5)
         if self.console.failure:
-            return InfraError(f"the console's reader failed: {self.console.failure!r}")
+            return self.console.failure
         with contextlib.suppress(TimeoutExpired):
             status = self._process.wait(timeout=1 if self.console.ended.is_set() else 0.01)
-            killed = sandbox.signal_of(status)
-            if killed and not self.console.fatal():
-                return InfraError(f"QEMU was killed by signal {killed}", detail=self.console.tail())
+            fault = ending.fault(status, self._output())
+            if fault and not self.console.fatal():
+                fault.detail = fault.detail or self.console.tail()
+                return fault
         if splat := self.console.fatal():
             lost = GuestLost(splat.title, detail="\n".join(splat.text))
         else:
@@ -315,17 +339,6 @@ class Guest:
             lost = GuestLost(reason, detail=self.console.tail())
         self._lost = lost
         return lost
-
-
-async def _monitor(path: Path, command: str) -> object:
-    client = QMPClient("rig")
-    await asyncio.wait_for(client.connect(sandbox.connected(path)), 5)
-    try:
-        return await asyncio.wait_for(
-            client.execute("human-monitor-command", {"command-line": command}), 10
-        )
-    finally:
-        await client.disconnect()
 
 
 @contextlib.contextmanager
@@ -347,7 +360,7 @@ def boot(machine: Machine, software: Software, directory: Path) -> Iterator[Gues
             initrd=write_initrd(scratch / "initrd", (*software.initrd, sshkeys.pack(host, user))),
             qmp=qemu_directory / "qmp",
             port=0 if sandbox.broken() else PORT,
-            swap_disk=_swap_disk(qemu_directory, machine.swap.disk),
+            swap_disk=swap_disk(qemu_directory, machine.swap.disk),
             data_disk=software.data_disk,
         )
         command = live_command(machine, software, files, directory / "qemu.cmd")
@@ -357,6 +370,7 @@ def boot(machine: Machine, software: Software, directory: Path) -> Iterator[Gues
         console = Console(process, directory / "console.log")
         stack.callback(console.thread.join, 5)
         stack.callback(proc.kill, process)
+        monitor.watch(files.events, process, console.stop)
         guest = Guest(machine, process, console, files.qmp)
         stack.callback(guest._hang_up)
         with log.step(f"Booting {machine.arch} under {machine.accel}"):
@@ -371,10 +385,6 @@ def _await_ready(guest: Guest, began: float) -> None:
     console, deadline = guest.console, began + BOOT_DEADLINE * guest.machine.patience
     while not console.ready.wait(0.02):
         if console.trouble.is_set():
-            if not console.text().strip():
-                output = (console.path.with_name("qemu.log")).read_text(errors="replace").strip()
-                hint = "`rig doctor` boots a minimal guest and shows what fails"
-                raise InfraError("QEMU does not start", detail=output[-2000:], hint=hint)
             raise guest._boot_failed("the kernel does not boot")
         if time.monotonic() > deadline:
             guest.diagnose()
@@ -388,12 +398,3 @@ def check_setup(console: bytes) -> None:
     """Raise InfraError if the image's setup script reported a failure."""
     if match := SETUP_FAILED.search(console):
         raise InfraError(f"the guest's setup failed: {match[1].decode('utf-8', 'replace')}")
-
-
-def _swap_disk(scratch: Path, megabytes: int) -> Path | None:
-    if not megabytes:
-        return None
-    path = scratch / "swap.img"
-    with path.open("wb") as file:
-        file.truncate(megabytes << 20)
-    return path

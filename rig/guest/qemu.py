@@ -142,6 +142,11 @@ class Files:
     data_disk: Path | None = None
     """The file is not changed: what the guest writes is dropped when QEMU exits."""
 
+    @property
+    def events(self) -> Path:
+        """A second monitor, which is read for events."""
+        return self.qmp.with_name("events")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeededFiles:
@@ -192,6 +197,7 @@ def argv(machine: Machine, files: Files) -> list[str]:
         *_disk(arch, "rig-swap", files.swap_disk),
         *_disk(arch, "rig-data", files.data_disk, "snapshot=on"),
         "-qmp", f"unix:{value(files.qmp)},server=on,wait=off",
+        "-qmp", f"unix:{value(files.events)},server=on,wait=off",
     ]  # fmt: skip
 
 
@@ -271,5 +277,8 @@ def _disk(arch: Arch, name: str, path: Path | None, *options: str) -> list[str]:
     drive = (f"file={value(path)}", "if=none", f"id={name}", "format=raw", "cache=unsafe", *options)
     return [
         "-drive", ",".join(drive),
-        "-device", f"virtio-blk-{arch.virtio},drive={name},serial={name}",
+        # The host's trouble with the file stops the guest (rig/guest/monitor.py). By default the
+        # guest would get an error, which the kernel would be blamed for.
+        "-device",
+        f"virtio-blk-{arch.virtio},drive={name},serial={name},werror=stop,rerror=stop",
     ]  # fmt: skip

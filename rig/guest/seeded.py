@@ -18,7 +18,7 @@ from pathlib import Path
 from rig import arch as arches
 from rig import log, proc
 from rig.errors import GuestLost, InfraError
-from rig.guest import preload, qemu
+from rig.guest import ending, preload, qemu
 from rig.guest.boot import CONSOLE_MAX, OUTPUT_LIMIT, check_setup
 from rig.guest.qemu import Machine, Seeded, SeededFiles
 from rig.guest.software import Software, write_initrd
@@ -65,17 +65,21 @@ def run(
     """
     began = time.monotonic()
     deadline *= arches.pick(machine.arch).tcg_patience
-    with started(machine, software, command, directory, options, leaves) as (argv, _):
+    with started(machine, software, command, directory, options, leaves) as (argv, writes):
         try:
             with log.step(f"{' '.join(command[:2])} on {machine.arch}, seed {seed_of(machine)}"):
                 result = proc.run(argv, check=False, deadline=deadline)
         except DeadlineExceeded as error:
-            raise GuestLost(f"the guest does not exit within {deadline:.0f} s") from error
-    console = (directory / CONSOLE).read_bytes() if (directory / CONSOLE).is_file() else b""
+            late = f"the guest does not exit within {deadline:.0f} s"
+            if not _printed(writes):
+                raise ending.silence(machine, error.detail, late) from error
+            raise ending.full(writes) or GuestLost(late) from error
     errors = result.stderr.strip()[-2000:]
-    if result.status or not console.strip():
-        hint = "`rig doctor` boots a minimal guest and shows what fails"
-        raise InfraError("QEMU does not start", detail=errors, hint=hint)
+    if fault := ending.fault(result.status, result.stderr):
+        raise fault
+    console = _printed(directory)
+    if not console:
+        raise ending.full(directory) or ending.silence(machine, errors)
     if software.steady and not preload.WAITED.search(result.stderr):
         raise InfraError(
             f"runs are not deterministic with this QEMU: {software.steady.name} has no effect",
@@ -85,6 +89,8 @@ def run(
         )
     check_setup(console)
     ended = ENDED.search(console)
+    if ended is None and (full := ending.full(directory)):
+        raise full
     answer = (directory / ANSWER).read_bytes()
     return Finished(
         status=int(ended[1]) if ended else None,
@@ -92,6 +98,13 @@ def run(
         seconds=round(time.monotonic() - began, 2),
         digest=digest(directory),
     )
+
+
+def _printed(directory: Path) -> bytes:
+    """The kernel's console, which may be another program's: it is opened as sandbox.take() does."""
+    if not os.path.lexists(directory / CONSOLE):
+        return b""
+    return sandbox.read(directory, CONSOLE, CONSOLE_MAX).strip()
 
 
 def environment(software: Software) -> dict[str, str]:

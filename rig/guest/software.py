@@ -52,6 +52,15 @@ def write_initrd(path: Path, parts: Sequence[Path | bytes]) -> Path:
     return path
 
 
+def swap_disk(directory: Path, megabytes: int) -> Path | None:
+    if not megabytes:
+        return None
+    path = directory / "swap.img"
+    with path.open("wb") as file:
+        file.truncate(megabytes << 20)
+    return path
+
+
 def live_command(machine: Machine, software: Software, files: Files, note: Path) -> list[str]:
     """QEMU's command line in the sandbox. The one without the sandbox is written to `note`."""
     argv = qemu.argv(machine, files)

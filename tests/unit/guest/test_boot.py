@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,10 +19,12 @@ import paramiko
 import pytest
 
 from rig import proc
-from rig.errors import GuestLost, InfraError
+from rig.errors import DiskFull, GuestLost, InfraError
 from rig.guest import boot as guest_module
+from rig.guest import monitor
 from rig.guest.boot import Console, Guest
 from rig.guest.qemu import Accel, Machine
+from rig.kernel import sandbox
 
 KEY = paramiko.ECDSAKey.generate()
 
@@ -177,3 +180,135 @@ def test_a_symbolic_link_to_a_monitor_is_not_followed(
     guest._qmp = tmp_path / "qmp"
     guest._qmp.symlink_to(other_monitor)
     assert guest.monitor("info cpus") == ""
+
+
+# Deadlines
+
+
+def reads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server takes the command and then reads no input; nobody closes the connection."""
+    monkeypatch.setattr(Guest, "_hang_up", lambda _: None)
+    check = "check_channel_exec_request"
+    monkeypatch.setattr(Server, check, lambda *_: True)
+
+
+def test_input_that_the_guest_does_not_read_ends_at_the_deadline(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads_nothing(monkeypatch)
+    guest = serve(is_silent)
+    with pytest.raises(GuestLost, match="no answer within the deadline"):
+        guest.run("cat", deadline=1, stdin=bytes(8 << 20))
+
+
+def test_a_status_that_never_comes_ends_at_the_deadline(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Guest, "_hang_up", lambda _: None)
+    with pytest.raises(GuestLost, match="no answer within the deadline"):
+        serve(closes_without_a_status).run("true", deadline=1)
+
+
+def test_a_monitor_that_does_not_answer_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """QEMU is stopped (SIGSTOP): the kernel accepts connections to its socket."""
+    for name in ("CONNECT", "ANSWER", "LEAVE"):
+        monkeypatch.setattr(monitor, name, 0.2)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "qmp"))
+        server.listen()
+        assert monitor.ask(tmp_path / "qmp", "info cpus") == ""
+
+
+def test_a_relay_that_has_ended_is_not_the_kernels_fault(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "broken", lambda: "")
+    monkeypatch.setattr(guest_module, "CLOSING", 0.2)
+
+    def closes(channel: paramiko.Channel) -> None:
+        channel.get_transport().close()
+
+    with pytest.raises(InfraError, match="socat, which forwards"):
+        serve(closes).run("true", deadline=60)
+
+
+# What QEMU says of itself
+
+
+def says(tmp_path: Path, *events: dict[str, Any], status: str = "running") -> None:
+    """A QEMU with these events, on the socket `events`."""
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(tmp_path / "events"))
+    server.listen()
+
+    def run() -> None:
+        connection = server.accept()[0]
+        with server, connection:
+            connection.sendall(b'{"QMP": {}}\r\n')
+            assert b"qmp_capabilities" in connection.recv(4096)
+            connection.sendall(b'{"return": {}}\r\n')
+            for event in events:
+                data = json.dumps(event).encode()
+                connection.sendall(data[:7])
+                connection.sendall(data[7:] + b"\r\n")
+            while b"query-status" in connection.recv(4096):
+                answer = {"return": {"status": status, "running": False}}
+                connection.sendall(json.dumps(answer).encode() + b"\n")
+
+    threading.Thread(target=run, daemon=True).start()
+
+
+NO_SPACE = {
+    "event": "BLOCK_IO_ERROR",
+    "data": {
+        "device": "rig-swap", "operation": "write", "action": "stop", "nospace": True,
+        "reason": "No space left on device",
+    },
+}  # fmt: skip
+BAD_DISK = {
+    "event": "BLOCK_IO_ERROR",
+    "data": {"device": "rig-data", "operation": "read", "reason": "Input/output error"},
+}
+
+
+@pytest.mark.parametrize(
+    ("events", "status", "kind", "message"),
+    [
+        ([NO_SPACE, {"event": "STOP"}], "io-error", DiskFull, "cannot write .* rig-swap"),
+        ([BAD_DISK], "io-error", InfraError, "cannot read .* rig-data: Input/output error"),
+        ([{"event": "STOP"}], "internal-error", InfraError, "has stopped the guest: internal"),
+    ],
+)
+def test_a_guest_that_qemu_stops_ends_at_once_and_is_the_hosts_fault(
+    serve: Serve,
+    tmp_path: Path,
+    events: list[dict[str, Any]],
+    status: str,
+    kind: type[InfraError],
+    message: str,
+) -> None:
+    """A host directory that is full, /tmp too: the swap disk is there."""
+    guest = serve(is_silent)
+
+    def stops(channel: paramiko.Channel) -> None:
+        says(tmp_path, *events, status=status)
+
+    monitor.watch(tmp_path / "events", guest._process, guest.console.stop)
+    guest.console.on_trouble.callback(guest._hang_up)
+    threading.Timer(0.2, stops, [None]).start()
+    began = time.monotonic()
+    with pytest.raises(kind, match=message):
+        guest.run("true", deadline=100)
+    assert time.monotonic() - began < 60
+    with pytest.raises(kind, match=message):
+        guest.run("true", deadline=100)
+
+
+def test_a_guest_that_qemu_only_pauses_is_waited_for(serve: Serve, tmp_path: Path) -> None:
+    guest = serve(prints_and_exits)
+    says(tmp_path, {"event": "STOP"}, {"event": "RESUME"}, status="paused")
+    monitor.watch(tmp_path / "events", guest._process, guest.console.stop)
+    assert guest.run("true").stdout == "output"
+    assert guest.console.stopped is None

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Whose fault it is that QEMU has ended: the host's, or the kernel's.
+
+A guest that resets ends QEMU with status 0 (-no-reboot). QEMU also exits with 0 on SIGTERM, and
+then says so. Any other status is QEMU's own.
+"""
+
+import os
+import re
+from pathlib import Path
+
+from rig import arch as arches
+from rig.errors import BootError, DiskFull, InfraError, RigError
+from rig.guest import accel
+from rig.guest.qemu import Machine
+from rig.kernel import sandbox
+
+TERMINATED = re.compile(r"terminating on signal (\d+)( from pid .*)?")
+REFUSED = re.compile(
+    r"could not load kernel|invalid kernel header|linux kernel too old|PVH ELF Note"
+    r"|[Ee]rror loading (?:uncompressed )?kernel"
+)
+"""QEMU's messages about a kernel image that it does not understand."""
+HINT = "`rig doctor` boots a minimal guest and shows what fails"
+LEFT = 64 << 10
+"""A file system with fewer free bytes is full."""
+
+
+def fault(status: int, output: str) -> InfraError | None:
+    """The error if QEMU ended because of the host; None if the guest has ended by itself.
+
+    `output` is what QEMU printed besides the console.
+    """
+    detail = output.strip()[-2000:]
+    if any(words in output for words in DiskFull.WORDS):
+        return DiskFull("QEMU", detail=detail)
+    if match := TERMINATED.search(output):
+        return InfraError(f"QEMU was ended by signal {match[1]}{match[2] or ''}", detail=detail)
+    if number := sandbox.signal_of(status):
+        return InfraError(f"QEMU was killed by signal {number}", detail=detail)
+    if status and not REFUSED.search(output):
+        return InfraError(f"QEMU ended with status {status}", detail=detail, hint=HINT)
+    return None
+
+
+def silence(machine: Machine, output: str, reason: str = "the kernel prints nothing") -> RigError:
+    """The error for a guest that has printed nothing.
+
+    It is the kernel's fault if QEMU boots another kernel, the minimal guest, on this host now.
+    """
+    detail = output.strip()[-2000:]
+    arch = arches.pick(machine.arch)
+    works, why = accel.boots(arch, machine.accel)
+    if not works:
+        return InfraError("QEMU does not start", detail="\n".join((detail, why)).strip(), hint=HINT)
+    reason = f"{reason}; a minimal {arch.name} guest boots on this host"
+    return BootError(reason, detail=detail)
+
+
+def full(directory: Path) -> DiskFull | None:
+    """The error if no space is left where QEMU writes: what it wrote there may be cut off."""
+    free = os.statvfs(directory)
+    blocks = free.f_bavail if os.geteuid() else free.f_bfree
+    return DiskFull(f"QEMU writes to {directory}") if blocks * free.f_frsize < LEFT else None

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Whose fault it is that QEMU ends: fake QEMUs, live and seeded."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rig.errors import BootError, DiskFull, InfraError, KernelError
+from rig.guest import boot as boots
+from rig.guest import ending, seeded
+from rig.guest.qemu import Accel, Machine, Seeded, Swap
+from rig.guest.software import Software
+
+Program = Callable[[str, str], Path]
+Run = Callable[..., None]
+ANSWERS = "echo 'rig: this accelerator works'"
+PANIC = "echo '[    0.5] Kernel panic - not syncing: no init'"
+TERM = "echo 'qemu-system-x86_64: terminating on signal 15 from pid 1 (init)' >&2"
+
+
+@pytest.fixture
+def live(tmp_path: Path, program: Program, unboxed: None) -> Run:
+    """Boot a guest whose QEMU does this; another QEMU boots the minimal guest, or fails to."""
+
+    def run(does: str, minimal: str = ANSWERS) -> None:
+        program("qemu-system-x86_64", f'case "$*" in *-append*) {does} ;; *) {minimal} ;; esac')
+        (tmp_path / "bzImage").touch()
+        software = Software(kernel=tmp_path / "bzImage", initrd=(b"archive",), unconfined=True)
+        machine = Machine(arch="x86_64", accel=Accel.TCG, swap=Swap(disk=0))
+        with boots.boot(machine, software, tmp_path / "run"):
+            raise AssertionError("it is not up")
+
+    return run
+
+
+@pytest.fixture
+def seed(tmp_path: Path, program: Program, unboxed: None) -> Run:
+    """The same in the seeded schedule: what the fake prints is the kernel's console."""
+
+    def run(does: str, minimal: str = ANSWERS) -> None:
+        find = "for word; do case $word in file:*) console=${word#file:} ;; esac; done"
+        answer = 'for word; do case $word in *id=answer,path=*) : >"${word#*path=}" ;; esac; done'
+        words = f'case "$*" in *-append*) {find}; {answer}; exec >"$console"; {does} ;;'
+        program("qemu-system-x86_64", f"{words} *) {minimal} ;; esac")
+        (tmp_path / "vmlinux").touch()
+        software = Software(kernel=tmp_path / "bzImage", initrd=(b"archive",), unconfined=True)
+        machine = Machine(
+            arch="x86_64", accel=Accel.TCG, swap=Swap(disk=0), schedule=Seeded(seed=3)
+        )
+        ran = seeded.run(machine, software, ("reclaim", "case"), tmp_path / "run", deadline=3)
+        raise BootError(f"the program ended with {ran.status}")
+
+    return run
+
+
+@pytest.fixture(params=["live", "seeded"])
+def run(request: pytest.FixtureRequest) -> Iterator[Run]:
+    name = "live" if request.param == "live" else "seed"
+    yield request.getfixturevalue(name)
+
+
+@pytest.mark.parametrize(
+    ("does", "message"),
+    [
+        (f"{TERM}; exit 0", "QEMU was ended by signal 15 from pid 1"),
+        (f"echo 'Linux version'; {TERM}; exit 0", "QEMU was ended by signal 15 from pid 1"),
+        ("echo 'Linux version'; kill -KILL $$", "QEMU was killed by signal 9"),
+        ("echo 'Linux version'; kill -SEGV $$", "QEMU was killed by signal 11"),
+        ("kill -ABRT $$", "QEMU was killed by signal 6"),
+        ("echo 'Linux version'; echo 'no memory' >&2; exit 1", "QEMU ended with status 1"),
+        ("echo 'invalid accelerator' >&2; exit 1", "QEMU ended with status 1"),
+        ("echo 'write: No space left on device' >&2; exit 1", "the disk is full: QEMU"),
+    ],
+)
+def test_a_qemu_that_the_host_ends_is_not_the_kernels_fault(
+    run: Run, does: str, message: str
+) -> None:
+    with pytest.raises(InfraError, match=message) as raised:
+        run(does)
+    assert raised.value.detail or "killed" in message
+
+
+@pytest.mark.parametrize("does", [f"{PANIC}; exit 0", "echo 'Linux version'; exit 0"])
+def test_a_guest_that_resets_is_the_kernels_fault(run: Run, does: str) -> None:
+    with pytest.raises(KernelError):
+        run(does)
+
+
+@pytest.mark.parametrize("does", ["exit 0", "echo; exit 0"])
+def test_a_kernel_that_prints_nothing_is_at_fault_if_another_boots(run: Run, does: str) -> None:
+    with pytest.raises(BootError, match="prints nothing; a minimal x86_64 guest boots"):
+        run(does)
+
+
+def test_a_kernel_that_qemu_refuses_is_at_fault(run: Run) -> None:
+    with pytest.raises(BootError, match="prints nothing") as raised:
+        run("echo 'qemu: linux kernel too old to load a ram disk' >&2; exit 1")
+    assert "too old" in raised.value.detail
+
+
+@pytest.mark.parametrize("does", ["exit 0", "exec sleep 1000"])
+@pytest.mark.parametrize("minimal", ["exit 0", "echo 'no KVM' >&2; exit 1"])
+def test_a_qemu_that_boots_no_kernel_is_not_the_kernels_fault(
+    run: Run, monkeypatch: pytest.MonkeyPatch, does: str, minimal: str
+) -> None:
+    monkeypatch.setattr(boots, "BOOT_DEADLINE", 0.3)
+    with pytest.raises(InfraError, match="QEMU does not start") as raised:
+        run(does, minimal)
+    assert "a guest does not boot under it" in raised.value.detail
+    assert "rig doctor" in raised.value.hint
+
+
+def test_a_kernel_that_hangs_without_a_word_is_at_fault_if_another_boots(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boots, "BOOT_DEADLINE", 0.3)
+    with pytest.raises(BootError, match=r"within .* s; a minimal x86_64 guest boots"):
+        run("exec sleep 1000")
+
+
+@pytest.mark.parametrize("does", ["exit 0", "echo 'Linux version'; exit 0"])
+def test_output_that_a_full_disk_cut_off_proves_nothing(
+    seed: Run, monkeypatch: pytest.MonkeyPatch, does: str
+) -> None:
+    monkeypatch.setattr(ending, "full", lambda directory: DiskFull("a test"))
+    with pytest.raises(DiskFull):
+        seed(does)
+
+
+def test_a_full_file_system_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ending.full(tmp_path) is None
+    monkeypatch.setattr(ending, "LEFT", 1 << 60)
+    full = ending.full(tmp_path)
+    assert full and "the disk is full" in full.message
