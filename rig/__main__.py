@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The `rig` command. Only here errors become messages and exit statuses."""
 
+import io
 import itertools
 import os
 import signal
 import sys
-import traceback
-import types
+import threading
 from collections.abc import Sequence
 
 from rig import printable
-from rig.cli import run
-from rig.errors import ConfigError, RigError
-from rig.store import host_trouble
+from rig.cli import bugs
+from rig.errors import ConfigError, InfraError, RigError
 
 INTERRUPTED = 130
+PIPE_CLOSED = 128 + signal.SIGPIPE
+PROVES_NOTHING = (0, 4)
+"""Exit statuses that do not hold if a thread of the rig has ended with an error."""
 
 
 def main() -> None:
@@ -22,24 +24,74 @@ def main() -> None:
     # background jobs with SIGINT ignored.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    words = sys.argv[1:]
+    prepare_streams()
+    threads = threading.excepthook = bugs.Threads(words)
+    status = run(words)
+    status = flushed(status)
+    if threads.failed and status in PROVES_NOTHING:
+        status = bugs.BROKEN
+    sys.exit(status)
+
+
+def run(words: Sequence[str]) -> int:
+    """Run `rig WORDS`; returns the exit status. No error leaves this function."""
     try:
+        # Here, because an import fails if a library is missing.
+        from rig.cli import run as verbs
+        from rig.store import host_trouble
+
         with host_trouble("the rig"):
-            check_given_once(sys.argv[1:])
-            run.program()
+            check_given_once(words)
+            verbs.program()
     except RigError as error:
         say(error)
-        sys.exit(exit_status(error))
+        return exit_status(error)
     except SystemExit as ended:
-        if ended.code == INTERRUPTED:  # typer's exit status for Ctrl-C
-            sys.stderr.write("rig: interrupted; nothing is left running\n")
         if isinstance(ended.__context__, BrokenPipeError):
-            # `rig list | head -1`: typer's status is that of FAIL, and Python would print a
-            # traceback when it flushes stdout at exit.
-            os._exit(128 + signal.SIGPIPE)
-        raise
-    except Exception:
-        sys.excepthook = say_bug  # instead of typer's, which does not escape the text
-        raise
+            return PIPE_CLOSED  # typer's status is that of FAIL
+        if ended.code == INTERRUPTED:  # typer's exit status for Ctrl-C
+            return interrupted()
+        return ended.code if isinstance(ended.code, int) else 0
+    except KeyboardInterrupt:
+        return interrupted()
+    except BaseException as error:
+        return bugs.status(error, words)
+    return 0
+
+
+def interrupted() -> int:
+    bugs.write("rig: interrupted; nothing is left running\n")
+    return INTERRUPTED
+
+
+def prepare_streams() -> None:
+    """Streams that any text can be written to: `rig 2>&-` has no stderr, and not all are UTF-8."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def flushed(status: int) -> int:
+    """The exit status after stdout is written. Python itself would print a traceback."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # `rig list | head -1`
+        status = PIPE_CLOSED
+    except OSError as error:
+        say(InfraError(f"stdout cannot be written: {error.strerror}"))
+        status = bugs.BROKEN
+    else:
+        if status != PIPE_CLOSED:
+            return status
+    # Python flushes again at exit, and the text is still in the buffer.
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
+    return status
 
 
 def check_given_once(words: Sequence[str]) -> None:
@@ -59,15 +111,7 @@ def say(error: RigError) -> None:
     lines = [f"rig: {printable.line(error.message)}", *(f"  | {line}" for line in detail)]
     if error.hint:
         lines.append(f"  hint: {printable.line(error.hint)}")
-    sys.stderr.write("\n".join(lines) + "\n")
-
-
-def say_bug(
-    kind: type[BaseException], error: BaseException, where: types.TracebackType | None
-) -> None:
-    """Print the traceback of a bug of the rig, escaped: the message may quote foreign text."""
-    text = "".join(traceback.format_exception(kind, error, where))
-    sys.stderr.write(printable.text(text))
+    bugs.write("\n".join(lines) + "\n")
 
 
 def exit_status(error: RigError) -> int:

@@ -13,6 +13,7 @@ import typer
 
 from rig import printable
 from rig.campaigns.options import OPTIONS, How, Option, Request, Where
+from rig.errors import InfraError
 
 app = typer.Typer(
     name="rig",
@@ -126,8 +127,16 @@ def say(result: str | bytes, paint: Callable[[str], str] | None = None) -> None:
     Control characters are escaped, as a result may hold a stranger's text. A mail (bytes) is
     printable already. `paint` adds the rig's own colours.
     """
-    if isinstance(result, bytes):
-        typer.echo(result, nl=False)
-    else:
-        shown = printable.text(result)
-        typer.echo(paint(shown) if paint else shown, nl=False, color=paint is not None)
+    try:
+        if isinstance(result, bytes):
+            typer.echo(result, nl=False)
+        else:
+            shown = printable.text(result)
+            typer.echo(paint(shown) if paint else shown, nl=False, color=paint is not None)
+    except BrokenPipeError:  # `rig list | head -1`
+        raise
+    except OSError as error:
+        raise InfraError(
+            f"stdout cannot be written: {error.strerror}",
+            hint="a run is stored all the same: rig report",
+        ) from error
