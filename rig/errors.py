@@ -50,6 +50,13 @@ class BootError(KernelError):
 class GuestLost(KernelError):
     """The kernel booted, and then died or stopped answering."""
 
+    output = ""
+    """What the command that ran had printed until then."""
+    hung = False
+    """It stopped answering, and printed no splat."""
+    tasks: tuple[str, ...] = ()
+    """What each CPU and each blocked task of a hung guest does, a line each."""
+
 
 class InfraError(RigError):
     """The rig or its host is at fault."""

@@ -20,7 +20,7 @@ from rig.guest.boot import Guest
 from rig.kernel.kbuild import BuildSpec
 from rig.store import Store
 from rig.verdict import ktap
-from rig.verdict.rules import CaseResult, Floor, Outcome, Trouble, judge, not_run
+from rig.verdict.rules import CaseResult, Floor, Trouble, judge, lost, not_run
 
 PAGES_STEP = 128
 """The number of pages of a case is a multiple of this (guestlib/guest.c)."""
@@ -196,8 +196,5 @@ def run_case(guest: Guest, suite: Suite, case: Case, *, seed: int = SEED) -> Cas
     began = time.monotonic()
     try:
         return suite.run(guest, suite, case, seed)
-    except GuestLost as lost:
-        seconds = round(time.monotonic() - began, 2)
-        return CaseResult(
-            name=case.name, outcome=Outcome.FAIL, reason=lost.message, seconds=seconds
-        )
+    except GuestLost as error:
+        return lost(case.name, error, time.monotonic() - began)

@@ -24,9 +24,10 @@ from fnmatch import fnmatchcase
 import pydantic
 
 from rig.errors import ConfigError
+from rig.verdict.exitstatus import CRASHES, signal_name, signal_of
 from rig.verdict.ktap import KtapReport
 from rig.verdict.resultline import Directive, KtapTest
-from rig.verdict.rules import CRASHES, CaseResult, Floor, Outcome, below, signal_name, signal_of
+from rig.verdict.rules import CaseResult, Floor, Outcome, below
 
 PASSED = "passed"
 """The counter of results that are ok and not skipped."""

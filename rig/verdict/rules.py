@@ -4,24 +4,24 @@
 1. Zero cases is never PASS.
 2. Rig or host trouble is BROKEN, never FAIL. A kernel that will not build, boot or stay up is FAIL.
 3. PASS needs evidence: counters at or above their floors. Below a floor is INCONCLUSIVE.
-4. A fatal splat outranks case results, and the cases are kept.
+4. A fatal splat is a FAIL whatever the cases say, and the cases are kept. The headline of a FAIL is
+   the most concrete evidence: `Shows` has the order.
 5. A mutant is killed only when a case that its Killed-By names FAILs, or a splat it names appears.
 6. Accelerator and schedule are part of a result's identity: two of them are never pooled.
 """
 
-import signal
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from rig.errors import ConfigError, KernelError, RigError, SeriesError
+from rig.errors import ConfigError, GuestLost, KernelError, RigError, SeriesError
 from rig.guest.console import Splat, fingerprint
+from rig.verdict.exitstatus import CRASHES, USAGE, signal_name, signal_of
 from rig.verdict.ktap import KtapReport
 from rig.verdict.resultline import Directive, KtapTest
 
-USAGE = 2
-"""Exit status of a guest program that does not know its arguments."""
+EVIDENCE = "# evidence "
 SPLAT = "splat/"
 """`Killed-By: splat/KIND` or `splat/KIND:FUNCTION` names a splat instead of a case."""
 
@@ -63,6 +63,21 @@ _EXIT_STATUS = {
 _SEVERITY = (Outcome.SKIP, Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.BROKEN, Outcome.FAIL)
 
 
+class Shows(StrEnum):
+    """What a FAIL shows. The first in this order is the headline of the verdict."""
+
+    WRONG_DATA = "wrong data"
+    """A program found something else than was written, and says where."""
+    FATAL_SPLAT = "fatal splat"
+    NOT_OK = "not ok"
+    """A case that is not ok, crashed or did not end in time, without wrong data."""
+    SPLAT = "splat"
+    LOST = "guest lost"
+    """The guest hung or exited while a case ran, and printed no fatal splat."""
+    CUT_OFF = "cut off"
+    """The kernel did not get as far as the cases: it does not build or does not boot."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Floor:
     """The minimum of a counter: below it, a case has proved nothing."""
@@ -97,6 +112,8 @@ class CaseResult:
     """SHA-256 of the consoles of a seeded run."""
     command: tuple[str, ...] = ()
     """The program and its arguments in a seeded run."""
+    shows: Shows = Shows.NOT_OK
+    """Only of a FAIL."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,47 +161,6 @@ class Trouble:
         return cls(owner=Owner.RIG, reason=error.message)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Identity:
-    """The conditions under which a result holds (rule 6)."""
-
-    arch: str
-    accel: str
-    schedule: str
-
-    def __str__(self) -> str:
-        return f"{self.arch} {self.accel} {self.schedule}"
-
-
-# Signals of a crash, which a kernel that corrupts the process's memory may cause. Any other signal
-# was sent to it: at a deadline, by the OOM killer, by a user.
-CRASHES = frozenset(
-    (
-        signal.SIGSEGV,
-        signal.SIGBUS,
-        signal.SIGILL,
-        signal.SIGFPE,
-        signal.SIGABRT,
-        signal.SIGTRAP,
-        signal.SIGSYS,
-    )
-)
-
-
-def signal_of(exit_status: int | None) -> int | None:
-    """The signal that killed a program, from a shell's status (128 + n) or a parent's (-n)."""
-    if exit_status is None or 0 <= exit_status <= 128:
-        return None
-    return -exit_status if exit_status < 0 else exit_status - 128
-
-
-def signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
 def judge(
     report: KtapReport,
     case: str,
@@ -195,15 +171,24 @@ def judge(
     """Rules 1 to 3 for one case. `exit_status` is None if it is unknown."""
     test = next((test for test in report.tests if test.name == case), None)
     outcome, reason = _judge(report, test, case, floors, exit_status)
+    wrong = test.evidence if test else _evidence(f"# {line}" for line in report.diagnostics)
+    if wrong and not test and outcome is Outcome.FAIL:
+        reason = f"{wrong[0]}; then {reason}"
     return CaseResult(
         name=case,
         outcome=outcome,
         reason=reason,
         counters=_floors_first(test.counters, floors) if test else (),
-        evidence=test.evidence if test else (),
+        evidence=wrong,
         diagnostics=test.diagnostics if test else report.diagnostics,
         seconds=seconds,
+        shows=Shows.WRONG_DATA if wrong else Shows.NOT_OK,
     )
+
+
+def _evidence(lines: Iterable[str]) -> tuple[str, ...]:
+    """The wrong data in the output of a program that did not come as far as its result."""
+    return tuple(line.removeprefix(EVIDENCE) for line in lines if line.startswith(EVIDENCE))
 
 
 def _floors_first(
@@ -291,32 +276,66 @@ def not_run(case: str, trouble: Trouble) -> CaseResult:
     return CaseResult(name=case, outcome=outcome, reason=f"not run: {trouble.reason}")
 
 
+def lost(case: str, why: GuestLost, seconds: float) -> CaseResult:
+    """The case during which the guest was lost. What its program had found before counts."""
+    lines = [line for line in why.output.splitlines() if line.strip()]
+    wrong = _evidence(lines)
+    step = f"; the program's last line: {lines[-1]}" if lines else "; the program printed nothing"
+    reason = f"{wrong[0]}; then {why.message}" if wrong else why.message + step * why.hung
+    return CaseResult(
+        name=case,
+        outcome=Outcome.FAIL,
+        reason=reason,
+        evidence=(*wrong, *why.tasks),
+        diagnostics=tuple(lines),
+        seconds=round(seconds, 2),
+        shows=Shows.WRONG_DATA if wrong else Shows.LOST,
+    )
+
+
 def conclude(
     suites: tuple[SuiteResult, ...], splats: tuple[Splat, ...], trouble: Trouble | None
 ) -> Verdict:
     """The verdict on a kernel, from the most severe finding. `suites` stay as they are."""
     cases = [(suite.suite, case) for suite in suites for case in suite.cases]
-    worst = Outcome.worst(suite.outcome for suite in suites)
-    failures = [splat for splat in splats if splat.kind.failure]
-    if fatal := [splat for splat in failures if splat.fatal]:
-        return Verdict(outcome=Outcome.FAIL, reason=_of_splats(fatal))
-    if trouble and trouble.owner.outcome is Outcome.FAIL:
-        return Verdict(outcome=Outcome.FAIL, reason=trouble.reason)
-    if worst is Outcome.FAIL:
-        after = f"; the run stopped early: {trouble.reason}" if trouble else ""
-        return Verdict(outcome=Outcome.FAIL, reason=_of_cases(worst, cases) + after)
-    if failures:
-        return Verdict(outcome=Outcome.FAIL, reason=_of_splats(failures))
+    if failures := _failures(cases, splats, trouble):
+        return Verdict(outcome=Outcome.FAIL, reason=failures[min(failures, key=_RANK.index)])
     if trouble:
         return Verdict(outcome=trouble.owner.outcome, reason=trouble.reason)
+    worst = Outcome.worst(suite.outcome for suite in suites)
     if worst is Outcome.PASS:
         return Verdict(outcome=worst, reason=_tally(cases))
     # Rule 1: skipped cases, and suites without cases, prove nothing.
     outcome = Outcome.INCONCLUSIVE if worst is Outcome.SKIP else worst
     if any(case.outcome is worst for _, case in cases):
-        return Verdict(outcome=outcome, reason=_of_cases(worst, cases))
+        reason = _of_cases([pair for pair in cases if pair[1].outcome is worst])
+        return Verdict(outcome=outcome, reason=reason)
     empty = [suite.suite for suite in suites if not suite.cases]
     return Verdict(outcome=outcome, reason=f"no case of {', '.join(empty) or 'any suite'} was run")
+
+
+_RANK = tuple(Shows)
+
+
+def _failures(
+    cases: list[tuple[str, CaseResult]], splats: tuple[Splat, ...], trouble: Trouble | None
+) -> dict[Shows, str]:
+    """What shows that the kernel fails, each with its headline."""
+    failed = [pair for pair in cases if pair[1].outcome is Outcome.FAIL]
+    failures = {}
+    for shows in (Shows.WRONG_DATA, Shows.NOT_OK, Shows.LOST):
+        if first := [pair for pair in failed if pair[1].shows is shows]:
+            others = [pair for pair in failed if pair[1].shows is not shows]
+            headline = _of_cases([*first, *others])
+            if trouble and trouble.reason not in headline:
+                headline += f"; the run stopped early: {trouble.reason}"
+            failures[shows] = headline
+    for shows, fatal in ((Shows.FATAL_SPLAT, True), (Shows.SPLAT, False)):
+        if of_kind := [splat for splat in splats if splat.kind.failure and splat.fatal is fatal]:
+            failures[shows] = _of_splats(of_kind)
+    if trouble and trouble.owner.outcome is Outcome.FAIL:
+        failures[Shows.CUT_OFF] = trouble.reason
+    return failures
 
 
 def _of_splats(splats: list[Splat]) -> str:
@@ -324,10 +343,10 @@ def _of_splats(splats: list[Splat]) -> str:
     return f"{splats[0].title}{more}"
 
 
-def _of_cases(outcome: Outcome, cases: list[tuple[str, CaseResult]]) -> str:
-    """The first case with this outcome, and the number of others."""
-    (suite, case), *others = [pair for pair in cases if pair[1].outcome is outcome]
-    more = f" (and {len(others)} more {outcome})" if others else ""
+def _of_cases(cases: list[tuple[str, CaseResult]]) -> str:
+    """The first of these cases, which have the same outcome, and the number of others."""
+    (suite, case), *others = cases
+    more = f" (and {len(others)} more {case.outcome})" if others else ""
     return f"{suite}/{case.name}: {case.reason}{more}"
 
 
@@ -355,18 +374,3 @@ def killed(
             if name in (f"{SPLAT}{splat.kind}", f"{SPLAT}{fingerprint(splat)}"):
                 return f"{name}: {splat.title}"
     return None
-
-
-def pool(results: Iterable[tuple[Identity, SuiteResult]]) -> SuiteResult:
-    """Pool runs of one suite. Rule 6: raises ConfigError unless all have the same identity."""
-    results = tuple(results)
-    identities = sorted({str(identity) for identity, _ in results})
-    names = sorted({suite.suite for _, suite in results})
-    if len(identities) != 1 or len(names) != 1:
-        raise ConfigError(
-            f"cannot pool results of {' and '.join(names)} for {' and '.join(identities)}",
-            hint="pool runs of one suite, with the same architecture, accelerator and schedule",
-        )
-    return SuiteResult(
-        suite=names[0], cases=tuple(case for _, suite in results for case in suite.cases)
-    )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from pydantic import TypeAdapter
@@ -15,20 +15,21 @@ from rig.errors import (
 )
 from rig.guest.console import Splat, SplatKind
 from rig.verdict import ktap
+from rig.verdict.identity import Identity, pool
 from rig.verdict.rules import (
     CaseResult,
     Floor,
-    Identity,
     Outcome,
     Owner,
+    Shows,
     SuiteResult,
     Trouble,
     Verdict,
     conclude,
     judge,
     killed,
+    lost,
     not_run,
-    pool,
 )
 
 PASS, SKIP, INCONCLUSIVE, FAIL, BROKEN = Outcome
@@ -117,10 +118,12 @@ def test_rule_2_trouble_of_the_host_does_not_undo_a_failure_of_the_kernel() -> N
     assert Outcome.worst([FAIL, BROKEN]) is FAIL
 
 
-def test_rule_2_the_first_cause_outranks_the_cases_it_kept_from_running() -> None:
+def test_rule_2_a_case_after_the_loss_is_not_run_and_does_not_decide() -> None:
     trouble = Trouble(owner=Owner.KERNEL, reason="the guest does not answer")
-    suites = (SuiteResult(suite="s", cases=(case("a", FAIL), not_run("b", trouble))),)
-    assert conclude(suites, (), trouble) == Verdict(outcome=FAIL, reason=trouble.reason)
+    gone = lost("a", GuestLost(trouble.reason), 1.0)
+    suites = (SuiteResult(suite="s", cases=(gone, not_run("b", trouble))),)
+    verdict = Verdict(outcome=FAIL, reason="s/a: the guest does not answer")
+    assert conclude(suites, (), trouble) == verdict
     assert suites[0].cases[1].outcome is INCONCLUSIVE
     assert suites[0].cases[1].reason == "not run: the guest does not answer"
     assert not_run("b", Trouble(owner=Owner.RIG, reason="disk full")).outcome is BROKEN
@@ -179,8 +182,11 @@ def test_a_program_that_crashes_on_its_own_memory_is_the_kernels_fault(exit_stat
     evidence = "# evidence page 3: CPU 1 wrote 7, read back 0"
     result = judged(evidence, exit_status=exit_status)
     assert result.outcome is FAIL
-    assert result.reason.startswith("crashed with SIG")
-    assert "evidence page 3: CPU 1 wrote 7, read back 0" in result.diagnostics
+    assert result.reason.startswith("page 3: CPU 1 wrote 7, read back 0; then crashed with SIG")
+    assert result.evidence == ("page 3: CPU 1 wrote 7, read back 0",)
+    assert result.shows is Shows.WRONG_DATA
+    assert judged(exit_status=exit_status).reason.startswith("crashed with SIG")
+    assert judged(exit_status=exit_status).shows is Shows.NOT_OK
 
 
 # 3. PASS needs evidence. Every case reports counters and declares a floor for them; below the
@@ -260,22 +266,100 @@ def test_a_plan_that_skips_all() -> None:
     assert (result.outcome, result.reason) == (SKIP, "no swap")
 
 
-# 4. A fatal splat outranks case results, and the cases are kept.
+# 4. A fatal splat is a FAIL whatever the cases say, and the cases are kept. The headline is the
+#    most concrete evidence.
 
 
 @pytest.mark.parametrize("kind", [kind for kind in SplatKind if kind.fatal])
-def test_rule_4_a_fatal_splat_outranks_case_results_and_the_cases_are_kept(kind: SplatKind) -> None:
+def test_rule_4_a_fatal_splat_is_a_fail_whatever_the_cases_say_and_they_are_kept(
+    kind: SplatKind,
+) -> None:
     suites = (suite("s", PASS, FAIL, BROKEN),)
     trouble = Trouble(owner=Owner.RIG, reason="SSH was closed")
     for with_trouble in (None, trouble):
-        verdict = conclude(suites, (splat(kind, "BUG: bad"),), with_trouble)
-        assert verdict == Verdict(outcome=FAIL, reason="BUG: bad")
+        for cases in (suites, (suite("s", PASS),), ()):
+            verdict = conclude(cases, (splat(kind, "BUG: bad"),), with_trouble)
+            assert verdict == Verdict(outcome=FAIL, reason="BUG: bad")
     assert [case.outcome for case in suites[0].cases] == [PASS, FAIL, BROKEN]
 
 
 def test_rule_4_the_first_fatal_splat_is_the_reason() -> None:
     splats = (splat(SplatKind.WARNING, "w"), splat(SplatKind.OOPS, "o"), splat(SplatKind.PANIC))
     assert conclude((), splats, None).reason == "o (and 1 more splats)"
+
+
+WRONG = "page 17: CPU 2 wrote 42, read back 41"
+GONE = "guest exited; no panic or oops on the console"
+# Each kind of evidence, from the most concrete on, with its headline.
+FINDINGS: tuple[tuple[Shows, str], ...] = (
+    (Shows.WRONG_DATA, f"s/wrong: {WRONG}"),
+    (Shows.FATAL_SPLAT, "kernel BUG at mm/rmap.c:7!"),
+    (Shows.NOT_OK, "s/bad: rc=1"),
+    (Shows.SPLAT, "WARNING: at mm/rmap.c"),
+    (Shows.LOST, f"s/gone: {GONE}"),
+    (Shows.CUT_OFF, "the kernel does not boot"),
+)
+
+
+@pytest.mark.parametrize("first", range(len(FINDINGS)))
+@pytest.mark.parametrize("alone", [True, False], ids=["alone", "with all that is less concrete"])
+def test_rule_4_the_headline_is_the_most_concrete_evidence(first: int, alone: bool) -> None:
+    """Whatever the order of the cases: those with less concrete evidence come first here."""
+    shown = {shows for shows, _ in FINDINGS[first : first + 1 if alone else None]}
+    wrong = judged(f"# evidence {WRONG}", "# evidence page 18: x", "not ok 1 a")
+    failed = {
+        Shows.LOST: lost("gone", GuestLost(GONE), 1.0),
+        Shows.NOT_OK: replace(judged("not ok 1 a # rc=1"), name="bad"),
+        Shows.WRONG_DATA: replace(wrong, name="wrong"),
+    }
+    cases = tuple(result for shows, result in failed.items() if shows in shown)
+    kinds = {Shows.SPLAT: SplatKind.WARNING, Shows.FATAL_SPLAT: SplatKind.BUG}
+    splats = tuple(splat(kind, dict(FINDINGS)[at]) for at, kind in kinds.items() if at in shown)
+    boot = Trouble(owner=Owner.KERNEL, reason=dict(FINDINGS)[Shows.CUT_OFF])
+    trouble = boot if Shows.CUT_OFF in shown else None
+    verdict = conclude((SuiteResult(suite="s", cases=cases),), splats, trouble)
+    assert verdict.outcome is FAIL
+    assert verdict.reason.startswith(FINDINGS[first][1])
+    assert [shows for shows, _ in FINDINGS] == list(Shows)
+
+
+def test_two_cases_with_wrong_data_outrank_the_guest_that_died_after_them() -> None:
+    wrong = judged(f"# evidence {WRONG}", "not ok 1 a")
+    gone = lost("c", GuestLost(GONE), 1.0)
+    suites = (SuiteResult(suite="s", cases=(gone, wrong, replace(wrong, name="b"))),)
+    trouble = Trouble(owner=Owner.KERNEL, reason="the connection was cut off")
+    assert conclude(suites, (), trouble).reason == (
+        f"s/a: {WRONG} (and 2 more FAIL); the run stopped early: the connection was cut off"
+    )
+
+
+def test_wrong_data_that_was_printed_before_the_guest_died_counts() -> None:
+    why = GuestLost(GONE)
+    why.output = f"KTAP version 1\n1..1\n# evidence {WRONG}\n# evidence page 18: x\n# roun"
+    result = lost("a", why, 2.512)
+    assert (result.outcome, result.shows, result.seconds) == (FAIL, Shows.WRONG_DATA, 2.51)
+    assert result.reason == f"{WRONG}; then {GONE}"
+    assert result.evidence == (WRONG, "page 18: x")
+    verdict = conclude(
+        (SuiteResult(suite="s", cases=(result,)),), (splat(SplatKind.BUG, "BUG"),), None
+    )
+    assert verdict.reason == f"s/a: {result.reason}"
+
+
+@pytest.mark.parametrize(
+    ("output", "step"),
+    [
+        ("KTAP version 1\n1..1\n# round 3 of 8\n\n", "the program's last line: # round 3 of 8"),
+        ("", "the program printed nothing"),
+    ],
+)
+def test_a_hang_says_the_last_step_of_the_case_and_what_is_blocked(output: str, step: str) -> None:
+    why = GuestLost("no answer within 120 s")
+    why.output, why.hung, why.tasks = output, True, ("stale_tlb:812 (D): folio_lock <- x",)
+    result = lost("a", why, 120.0)
+    assert result.reason == f"no answer within 120 s; {step}"
+    assert result.evidence == why.tasks
+    assert result.shows is Shows.LOST
 
 
 def test_a_warning_fails_a_kernel_after_its_cases() -> None:
