@@ -16,6 +16,7 @@ import pytest
 from rig import printable
 
 if TYPE_CHECKING:  # an installed plugin is imported by every pytest run: keep that cheap
+    from rig.campaigns.live import Guests
     from rig.campaigns.options import Option, Request
     from rig.campaigns.results import Prepared
     from rig.errors import RigError
@@ -70,7 +71,7 @@ class Running:
     """A guest that has booted, and the results of its cases so far."""
 
     prepared: "Prepared"
-    guest: "Guest | None"
+    guests: "Guests | None"
     """None in the seeded schedule, where each case has its own guest."""
     directory: Path
     began: float = field(default_factory=time.monotonic)
@@ -80,14 +81,13 @@ class Running:
 
     def run(self, suite: "Suite", case: "Case") -> "CaseResult":
         from rig.campaigns import pipeline
-        from rig.suites.suite import run_case
 
         spec = self.prepared.spec
-        if self.guest is not None:
+        if self.guests is not None:
             request = spec.request
             scaled = case.scaled(request.iterations, request.pages)
             scaled = replace(scaled, promised=spec.promises)
-            return run_case(self.guest, suite, scaled, seed=request.seed)
+            return self.guests.run(suite, scaled, seed=request.seed)
         directory = self.directory / f"{suite.name}.{case.name}"
         return pipeline.seeded_case(self.prepared, suite, case, directory)
 
@@ -166,7 +166,7 @@ class Bench:
         return self._prepared[arch]
 
     def running(self, arch: str) -> Running:
-        """The guest. It is booted once; an error then is raised again for every case."""
+        """What runs the cases. If the first guest does not boot, every case raises that error."""
         from rig.errors import RigError
 
         if arch in self._failed:
@@ -181,7 +181,7 @@ class Bench:
 
     def _boot(self, arch: str) -> None:
         from rig.campaigns import pipeline
-        from rig.guest import boot
+        from rig.campaigns.live import Guests
 
         prepared = self.prepared(arch)
         assert self._directory is not None
@@ -190,11 +190,9 @@ class Bench:
         if self.request().schedule == "seeded":
             self._running[arch] = Running(prepared, None, directory)
             return
-        guest = self._stack.enter_context(
-            boot.boot(pipeline.machine_of(prepared.spec), prepared.software, directory)
-        )
-        self._running[arch] = Running(prepared, guest, directory)
-        pipeline.check_mutant(guest.console.text(), prepared.spec)
+        guests = self._stack.enter_context(Guests(prepared, directory))
+        self._running[arch] = Running(prepared, guests, directory)
+        guests.guest()
 
     def close(self) -> None:
         """Stop the guests, then store their results like those of any other run."""
@@ -206,15 +204,16 @@ class Bench:
             suites = tuple(
                 SuiteResult(suite=name, cases=tuple(cases)) for name, cases in running.cases.items()
             )
-            guest = running.guest
-            error = running.trouble or self._failed.get(arch) or (guest.lost if guest else None)
+            guests = running.guests
+            error = running.trouble or self._failed.get(arch) or (guests and guests.failure)
+            lost = guests.detail if guests else ""
             result = pipeline.finish(
                 running.prepared,
                 running.directory,
                 suites=suites,
                 trouble=Trouble.of(error) if error else None,
-                detail=error.detail if error else "",
-                boot_seconds=guest.boot_seconds if guest else 0,
+                detail="\n\n".join(filter(None, (lost, error.detail if error else ""))),
+                boot_seconds=guests.boot_seconds if guests else 0,
                 began=running.began,
             )
             execute.store_result(result, running.directory)
@@ -349,9 +348,9 @@ def kernel(rig_arch: str, pytestconfig: pytest.Config) -> "KernelBuild":
 def guest(rig_arch: str, pytestconfig: pytest.Config) -> "Guest":
     """A guest that runs it: `guest.run("uname -r").stdout`."""
     running = pytestconfig.stash[BENCH].running(rig_arch)
-    if running.guest is None:
+    if running.guests is None:
         pytest.fail(
             "the fixture `guest` needs --schedule live: a seeded guest takes no commands",
             pytrace=False,
         )
-    return running.guest
+    return running.guests.guest()

@@ -18,6 +18,7 @@ import pydantic
 
 from rig import proc
 from rig.campaigns import old_results, pipeline
+from rig.campaigns.live import machine_of
 from rig.campaigns.results import Prepared, RunResult, RunSpec, provenance
 from rig.context import Context
 from rig.errors import ConfigError, InfraError, RigError, unknown
@@ -139,7 +140,7 @@ def _prepare_or_verdict(context: Context, spec: RunSpec) -> Prepared | RunResult
         raise
     except RigError as error:
         return RunResult(
-            machine=pipeline.machine_of(spec),
+            machine=machine_of(spec),
             provenance=provenance(spec),
             seconds=round(time.monotonic() - began, 2),
             ended=pipeline.now(),

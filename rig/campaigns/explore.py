@@ -23,7 +23,7 @@ from rig.campaigns import execute, pipeline, request
 from rig.campaigns.options import command
 from rig.campaigns.results import Prepared, RunSpec
 from rig.context import Context
-from rig.errors import ConfigError, GuestLost
+from rig.errors import ConfigError
 from rig.guest import console, seeded
 from rig.guest.qemu import SEED_MAX, Seeded, SeededFiles, seeded_argv
 from rig.store import digest, write_whole
@@ -226,17 +226,12 @@ def attempt(
     seed: int,
     deadline: float = seeded.DEADLINE,
 ) -> Tried:
-    """Run one seed, or load its result if it is stored. A guest that does not end is a FAIL."""
+    """Run one seed, or load its result if it is stored."""
     path = directory / f"seed-{seed}" / FILE
     if path.is_file():
         return _TRIED.validate_json(path.read_bytes())
     at_seed = replace(prepared, spec=request.at_seed(prepared.spec, seed))
-    try:
-        result = pipeline.seeded_case(at_seed, suite, case, path.parent, deadline)
-    except GuestLost as lost:
-        result = CaseResult(
-            name=case.name, outcome=Outcome.FAIL, reason=lost.message, seconds=deadline
-        )
+    result = pipeline.seeded_case(at_seed, suite, case, path.parent, deadline)
     result = _with_splats(result, path.parent)
     tried = Tried(seed=seed, case=result, interleaving=_interleaving(path.parent))
     write_whole(path, _TRIED.dump_json(tried))

@@ -19,14 +19,14 @@ from typing import TextIO
 from rig import arch as arches
 from rig import log, printable
 from rig.campaigns import each_patch
+from rig.campaigns.live import Guests, check_mutant, machine_of
 from rig.campaigns.results import Prepared, RunResult, RunSpec, provenance
 from rig.context import Context
-from rig.errors import BuildError, ConfigError, InfraError, RigError
+from rig.errors import BuildError, ConfigError, GuestLost, RigError
 from rig.guest import accel, boot, image, preload, seeded, symbolize
 from rig.guest import programs as guest_programs
-from rig.guest.boot import Guest
 from rig.guest.console import Splat, scan_file
-from rig.guest.qemu import Machine, Seeded
+from rig.guest.qemu import Seeded
 from rig.guest.software import Software
 from rig.kernel import kbuild, tree, weave
 from rig.kernel.kbuild import BuildSpec, KernelBuild
@@ -35,10 +35,24 @@ from rig.store import host_trouble
 from rig.suites import suite
 from rig.suites.suite import Case, Selection, Suite
 from rig.verdict import ktap
-from rig.verdict.rules import CaseResult, Outcome, SuiteResult, Trouble, Verdict, conclude, judge
+from rig.verdict.rules import (
+    CaseResult,
+    Outcome,
+    Owner,
+    Shows,
+    SuiteResult,
+    Trouble,
+    Verdict,
+    conclude,
+    judge,
+    lost,
+    not_run,
+)
 
 TOP = "top.eml"
 """File beside a result: the cover letter of the series, or its first patch."""
+HANGS = 4
+"""Seeded guests that may hang in a run, each until seeded.DEADLINE. Then no other case is run."""
 
 
 def build_spec(context: Context, spec: RunSpec) -> BuildSpec:
@@ -113,14 +127,6 @@ def _build(context: Context, spec: RunSpec, to_build: BuildSpec) -> KernelBuild:
         ) from error
 
 
-def machine_of(spec: RunSpec) -> Machine:
-    if not spec.request.mutant:
-        return spec.machine
-    return replace(
-        spec.machine, cmdline=(*spec.machine.cmdline, f"rig.mutant={spec.request.mutant}")
-    )
-
-
 def built(prepared: Prepared, directory: Path) -> RunResult:
     """The result of a spec that is only built: SKIP, as no case was run (outcome rule 1)."""
     explain(prepared, directory)
@@ -135,33 +141,30 @@ def built(prepared: Prepared, directory: Path) -> RunResult:
 
 
 def execute(prepared: Prepared, directory: Path) -> RunResult:
-    """Boot the guest, run the suites, judge. A RigError on the way becomes the verdict."""
+    """Boot guests, run the suites, judge. A RigError on the way becomes the verdict."""
     spec, began = prepared.spec, time.monotonic()
     suites: list[SuiteResult] = []
-    trouble, detail, boot_seconds = None, "", 0.0
     explain(prepared, directory)
+    guests = Guests(prepared, directory)
     try:
         with host_trouble("running a guest"):
             if isinstance(spec.machine.schedule, Seeded):
-                for selection in spec.suites:
-                    _run_seeded(prepared, selection, directory, suites)
+                _run_seeded(prepared, directory, suites)
             else:
-                with boot.boot(machine_of(spec), prepared.software, directory) as guest:
-                    boot_seconds = guest.boot_seconds
-                    check_mutant(guest.console.text(), spec)
+                with guests:
+                    guests.guest()
                     for selection in spec.suites:
-                        _run_suite(guest, selection, spec, suites)
-                if guest.lost:
-                    raise guest.lost
-    except RigError as error:
-        trouble, detail = Trouble.of(error), error.detail
+                        _run_suite(guests, selection, spec, suites)
+        error = guests.failure
+    except RigError as raised:
+        error = raised
     return finish(
         prepared,
         directory,
         suites=tuple(suites),
-        trouble=trouble,
-        detail=detail,
-        boot_seconds=boot_seconds,
+        trouble=Trouble.of(error) if error else None,
+        detail="\n\n".join(filter(None, (guests.detail, error.detail if error else ""))),
+        boot_seconds=guests.boot_seconds,
         began=began,
     )
 
@@ -199,67 +202,79 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def check_mutant(console: str, spec: RunSpec) -> None:
-    """Raise InfraError unless the kernel has printed that the requested mutant is on."""
-    if spec.request.mutant and weave.says_it_is_on(spec.request.mutant) not in console:
-        raise InfraError(f"the console does not say that mutant {spec.request.mutant} is on")
-
-
 def _run_suite(
-    guest: Guest, selection: Selection, spec: RunSpec, suites: list[SuiteResult]
+    guests: Guests, selection: Selection, spec: RunSpec, suites: list[SuiteResult]
 ) -> None:
     """Adds the results of the cases to `suites`, also if the rig fails in the middle."""
     request, results = spec.request, list[CaseResult]()
     selected, cases = suite.pick(selection.suite), suite.cases_of(selection)
     try:
-        with log.step(f"{selected.name} on {guest.machine.arch}") as step:
+        with log.step(f"{selected.name} on {spec.machine.arch}") as step:
             for finished, case in enumerate(cases):
                 step.progress(finished, len(cases), case.name)
                 scaled = case.scaled(request.iterations, request.pages)
                 scaled = replace(scaled, promised=spec.promises)
-                results.append(suite.run_case(guest, selected, scaled, seed=request.seed))
+                results.append(guests.run(selected, scaled, seed=request.seed))
                 step.note(f"{results[-1].outcome} {case.name} {results[-1].reason}".rstrip())
     finally:
         suites.append(SuiteResult(suite=selected.name, cases=tuple(results)))
 
 
-def _run_seeded(
-    prepared: Prepared, selection: Selection, directory: Path, suites: list[SuiteResult]
-) -> None:
+def _run_seeded(prepared: Prepared, directory: Path, suites: list[SuiteResult]) -> None:
     """The same in the seeded schedule: a guest for each case."""
-    selected = suite.pick(selection.suite)
-    results: list[CaseResult] = []
-    try:
-        for case in suite.cases_of(selection):
-            path = directory / f"{selected.name}.{case.name}"
-            results.append(seeded_case(prepared, selected, case, path))
-    finally:
-        suites.append(SuiteResult(suite=selected.name, cases=tuple(results)))
+    hangs = 0
+    for selection in prepared.spec.suites:
+        selected = suite.pick(selection.suite)
+        results: list[CaseResult] = []
+        try:
+            for case in suite.cases_of(selection):
+                if hangs == HANGS:
+                    reason = f"{hangs} guests hung, each until the deadline"
+                    why = Trouble(owner=Owner.KERNEL, reason=reason)
+                    results.append(not_run(case.name, why))
+                    continue
+                path = directory / f"{selected.name}.{case.name}"
+                results.append(seeded_case(prepared, selected, case, path))
+                # A guest that ended has a digest.
+                hangs += results[-1].shows is Shows.LOST and not results[-1].digest
+        finally:
+            suites.append(SuiteResult(suite=selected.name, cases=tuple(results)))
 
 
 def seeded_case(
     prepared: Prepared, selected: Suite, case: Case, path: Path, deadline: float = seeded.DEADLINE
 ) -> CaseResult:
-    """Run one case in a guest of its own; the seed determines everything that happens in it."""
+    """Run one case in a guest of its own; the seed determines everything that happens in it.
+
+    If the guest hangs, the case fails, and has no digest: the host's deadline ended the run.
+    """
     if case.live_only:
         return CaseResult(name=case.name, outcome=Outcome.SKIP, reason=case.live_only)
-    spec = prepared.spec
+    spec, began = prepared.spec, time.monotonic()
     scaled = case.seeded(spec.request.iterations, spec.request.pages)
     scaled = replace(scaled, promised=spec.promises)
     command = suite.command(selected, scaled, seed=spec.request.seed, cpus=spec.machine.cpus)
-    run = seeded.run(machine_of(spec), prepared.software, command, path, deadline=deadline)
-    console = (path / seeded.CONSOLE).read_text(errors="replace")
-    check_mutant(console, spec)
+    try:
+        run = seeded.run(machine_of(spec), prepared.software, command, path, deadline=deadline)
+    except GuestLost as error:
+        check_mutant(_text(path / seeded.CONSOLE), spec)
+        error.output, error.hung = _text(path / seeded.ANSWER), True
+        return lost(case.name, error, time.monotonic() - began)
+    check_mutant(_text(path / seeded.CONSOLE), spec)
     if run.status is None:
         # The first splat is the cause; later ones may be its consequences.
         titles = [splat.title for splat in scan_file(path / seeded.CONSOLE) if splat.kind.failure]
-        reason = titles[0] if titles else "guest exited before the program ended"
-        result = CaseResult(
-            name=case.name, outcome=Outcome.FAIL, reason=reason, seconds=run.seconds
-        )
+        gone = GuestLost(titles[0] if titles else "guest exited before the program ended")
+        gone.output = run.stdout
+        result = lost(case.name, gone, run.seconds)
     else:
         result = judge(ktap.parse(run.stdout), case.name, scaled.floors, run.status, run.seconds)
     return replace(result, digest=run.digest, command=command)
+
+
+def _text(path: Path) -> str:
+    """A console, as far as the guest has written it."""
+    return path.read_text(errors="replace") if path.is_file() else ""
 
 
 def _console(directory: Path) -> tuple[Splat, ...]:

@@ -424,16 +424,21 @@ def boots(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Machine]]:
     """Guests that say this; a console that is left; what was booted."""
 
     def set_up(
-        says: dict[str, Any] | None = None, console: str = "", error: Exception | None = None
+        says: dict[str, Any] | None = None,
+        console: str = "",
+        error: Exception | None = None,
+        again: Exception | None = None,
     ) -> list[Machine]:
+        """`error` when a guest is booted; `again` when one is booted after the first."""
         booted: list[Machine] = []
 
         @contextlib.contextmanager
         def boot(machine: Machine, software: Any, directory: Path) -> Iterator[FakeGuest]:
             booted.append(machine)
+            directory.mkdir(parents=True, exist_ok=True)
             (directory / "console.log").write_text(console)
-            if error:
-                raise error
+            if failure := error or (again if len(booted) > 1 else None):
+                raise failure
             yield FakeGuest(machine, says or {}, console)
 
         monkeypatch.setattr(guests, "boot", boot)

@@ -17,7 +17,7 @@ from rig.report import seeds as report
 from rig.shelves import Shelves
 from rig.store import Store
 from rig.suites.suite import Case, Selection, Suite
-from rig.verdict.rules import CaseResult, Outcome
+from rig.verdict.rules import CaseResult, Outcome, lost
 
 SPLATS = 77
 """The seed at which the case passes, and the kernel has something to say."""
@@ -52,7 +52,7 @@ def ready(
             splat = "[    1.000000] kernel BUG at mm/rmap.c:7!\n"
             (directory / seeded.CONSOLE).write_text(splat if key[0] == SPLATS else "")
             if key[0] == HANGS or key[1] == 1:
-                raise GuestLost(f"not within {deadline:.0f} s")
+                return lost(case.name, GuestLost(f"not within {deadline:.0f} s"), deadline)
             failed = fails(*key, ready.spec.request.pages or case.pages)
             outcome = Outcome.FAIL if failed else Outcome.PASS
             return CaseResult(name=case.name, outcome=outcome, reason="lost", digest="d")

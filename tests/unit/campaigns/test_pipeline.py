@@ -5,10 +5,11 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from rig.campaigns import pipeline
+from rig.campaigns import live, pipeline
 from rig.campaigns.results import Prepared, RunResult, RunSpec
 from rig.context import Context
 from rig.errors import ApplyError, BootError, ConfigError, GuestLost, InfraError
@@ -37,11 +38,11 @@ def outcomes(result: RunResult) -> dict[str, Outcome]:
 
 
 def test_a_mutant_is_chosen_on_the_command_line(spec: RunSpec) -> None:
-    assert pipeline.machine_of(spec) == spec.machine
+    assert live.machine_of(spec) == spec.machine
     mutated = replace(
         spec.but(mutant="no-flush"), machine=replace(spec.machine, cmdline=("quiet",))
     )
-    assert pipeline.machine_of(mutated).cmdline == ("quiet", "rig.mutant=no-flush")
+    assert live.machine_of(mutated).cmdline == ("quiet", "rig.mutant=no-flush")
 
 
 def test_a_kernel_has_what_every_suite_needs(store: Store, spec: RunSpec) -> None:
@@ -158,30 +159,119 @@ def test_a_case_that_fails(
     assert outcomes(result)["anon_roundtrip"] is Outcome.PASS, "the others are run all the same"
 
 
+GONE = GuestLost("guest exited; no panic or oops on the console", detail="the console")
+
+
 def test_a_guest_that_is_lost_keeps_what_was_found_out(
     prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
 ) -> None:
-    boots(
-        {
-            "anon_roundtrip": GuestLost(
-                "guest exited; no panic or oops on the console", detail="the console"
-            )
-        }
-    )
+    boots({"anon_roundtrip": GONE})
     result = pipeline.execute(prepared, tmp_path / "run")
     assert result.verdict.outcome is Outcome.FAIL
-    assert result.verdict.reason == "guest exited; no panic or oops on the console"
+    assert result.verdict.reason == f"reclaim/anon_roundtrip: {GONE}"
     assert outcomes(result) == {"anon_lost_write": Outcome.PASS, "anon_roundtrip": Outcome.FAIL}
     assert result.detail == "the console"
 
 
-def test_cases_after_the_loss_carry_its_cause(
+def test_after_a_loss_the_other_cases_run_in_another_guest(
     prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
 ) -> None:
-    boots({"anon_lost_write": GuestLost("BUG: KASAN")})
+    booted = boots({"anon_lost_write": GuestLost("BUG: KASAN")}, console="booting\n")
     result = pipeline.execute(prepared, tmp_path / "run")
-    assert outcomes(result)["anon_roundtrip"] is Outcome.INCONCLUSIVE
-    assert result.suites[1].cases[0].reason == "not run: BUG: KASAN"
+    assert outcomes(result) == {"anon_lost_write": Outcome.FAIL, "anon_roundtrip": Outcome.PASS}
+    assert result.verdict.reason == "stale_tlb/anon_lost_write: BUG: KASAN"
+    assert len(booted) == 2, "the case that lost the guest is not run again"
+    assert (tmp_path / "run" / "console.log").is_file(), "the first guest's evidence stays"
+    assert (tmp_path / "run" / "guest-2" / "console.log").is_file()
+
+
+def test_the_splats_of_all_guests_are_kept(
+    prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
+) -> None:
+    boots({"anon_lost_write": GONE}, console="[    1.000000] kernel BUG at mm/rmap.c:7!\n")
+    result = pipeline.execute(prepared, tmp_path / "run")
+    assert len(result.splats) == 2
+
+
+def test_no_guest_is_booted_after_the_last_case(
+    prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
+) -> None:
+    booted = boots({"anon_roundtrip": GONE})
+    pipeline.execute(prepared, tmp_path / "run")
+    assert len(booted) == 1
+
+
+def many(prepared: Prepared, monkeypatch: pytest.MonkeyPatch, cases: int) -> Prepared:
+    """The same with so many cases in one suite: case0, case1, ..."""
+    first = suite.pick("reclaim").cases[0]
+    numbered = tuple(replace(first, name=f"case{number}") for number in range(cases))
+    monkeypatch.setattr(suite, "cases_of", lambda selection: numbered)
+    picked = (Selection(suite="reclaim"),)
+    return replace(prepared, spec=replace(prepared.spec, suites=picked))
+
+
+def test_the_evidence_of_every_lost_guest_is_in_the_result(
+    prepared: Prepared,
+    boots: Callable[..., list[Machine]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hang = GuestLost("no answer within 120 s", detail="blocked tasks")
+    boots({"case1": GONE, "case2": hang})
+    result = pipeline.execute(many(prepared, monkeypatch, 4), tmp_path / "run")
+    assert list(outcomes(result).values()) == [
+        Outcome.PASS, Outcome.FAIL, Outcome.FAIL, Outcome.PASS,
+    ]  # fmt: skip
+    assert result.verdict.reason == f"reclaim/case1: {GONE} (and 1 more FAIL)"
+    assert result.detail == (
+        "the console\n\nguest 2, lost in reclaim/case2: no answer within 120 s\nblocked tasks"
+    )
+
+
+def test_a_kernel_that_every_case_kills_is_not_booted_for_ever(
+    prepared: Prepared,
+    boots: Callable[..., list[Machine]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cases = live.FURTHER + 5
+    booted = boots({f"case{number}": GuestLost("panic") for number in range(cases)})
+    result = pipeline.execute(many(prepared, monkeypatch, cases), tmp_path / "run")
+    assert len(booted) == live.FURTHER + 1
+    counts = list(outcomes(result).values())
+    assert counts.count(Outcome.FAIL) == live.FURTHER + 1
+    assert counts[-4:] == [Outcome.INCONCLUSIVE] * 4
+    assert result.suites[0].cases[-1].reason == (
+        "not run: 9 guests were lost, the last one in reclaim/case8"
+    )
+    assert result.verdict.reason == (
+        "reclaim/case0: panic (and 8 more FAIL); the run stopped early: 9 guests were lost, the "
+        "last one in reclaim/case8"
+    )
+
+
+@pytest.mark.parametrize(
+    ("again", "others"),
+    [
+        (BootError("the kernel hangs at boot", detail="at boot"), [Outcome.INCONCLUSIVE] * 2),
+        (InfraError("QEMU does not start", detail="at boot"), []),
+    ],
+)
+def test_a_kernel_that_does_not_boot_again_is_not_tried_a_third_time(
+    prepared: Prepared,
+    boots: Callable[..., list[Machine]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    again: Exception,
+    others: list[Outcome],
+) -> None:
+    booted = boots({"case0": GONE}, again=again)
+    result = pipeline.execute(many(prepared, monkeypatch, 3), tmp_path / "run")
+    assert len(booted) == 2
+    assert list(outcomes(result).values()) == [Outcome.FAIL, *others]
+    assert result.verdict.outcome is Outcome.FAIL
+    assert result.verdict.reason == f"reclaim/case0: {GONE}; the run stopped early: {again}"
+    assert result.detail == "the console\n\nat boot"
 
 
 def test_trouble_of_the_rig_is_broken_and_keeps_the_cases(
@@ -341,6 +431,44 @@ def test_a_guest_that_ended_early_is_a_fail_that_says_what_it_died_of(
     (case,) = (case for suite_result in result.suites for case in suite_result.cases)
     assert case.outcome is Outcome.FAIL and case.reason.startswith(reason)
     assert result.verdict.outcome is Outcome.FAIL
+
+
+def test_a_seeded_guest_that_hangs_fails_its_case_and_the_others_are_run(
+    seeds: Callable[..., Prepared], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = seeds("booting\n", "file_dirty", "fork_cow", "mlock_stays")
+    run = seeded.run
+
+    def hangs(*args: Any, **rest: Any) -> seeded.Finished:
+        finished = run(*args, **rest)
+        if args[2][1] != "fork_cow":
+            return finished
+        (args[3] / seeded.ANSWER).write_text("KTAP version 1\n1..1\n# child has forked\n")
+        raise GuestLost("the guest does not exit within 300 s")
+
+    monkeypatch.setattr(seeded, "run", hangs)
+    result = pipeline.execute(ready, tmp_path / "run")
+    assert outcomes(result) == {
+        "file_dirty": Outcome.PASS, "fork_cow": Outcome.FAIL, "mlock_stays": Outcome.PASS,
+    }  # fmt: skip
+    hung = "the guest does not exit within 300 s; the program's last line: # child has forked"
+    assert result.verdict.reason == f"reclaim/fork_cow: {hung}"
+
+
+def test_a_seeded_kernel_that_always_hangs_does_not_take_all_night(
+    seeds: Callable[..., Prepared], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready, tried = many(seeds("booting\n"), monkeypatch, 7), []
+
+    def hangs(*args: Any, **rest: Any) -> seeded.Finished:
+        tried.append(args[2][1])
+        raise GuestLost("the guest does not exit within 300 s")
+
+    monkeypatch.setattr(seeded, "run", hangs)
+    result = pipeline.execute(ready, tmp_path / "run")
+    assert len(tried) == pipeline.HANGS
+    assert list(outcomes(result).values()) == [Outcome.FAIL] * 4 + [Outcome.INCONCLUSIVE] * 3
+    assert "not run: 4 guests hung" in result.suites[0].cases[-1].reason
 
 
 def test_what_it_takes_to_explain_it_later_is_left_beside_it(

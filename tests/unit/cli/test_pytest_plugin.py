@@ -244,8 +244,8 @@ def test_a_guest_that_does_not_come_up_is_tried_once(
     assert counts == {"errors": 2, "deselected": len(CASES) - 2}
     assert len(booted) == 1
     assert output.count("hangs at boot" if not mutant else "does not say that mutant") >= 2
-    for path in execute.runs(Store.default()):
-        assert execute.load_all(path)[0].verdict.outcome is Outcome.BROKEN
+    (result,) = execute.load_all(execute.find(Store.default()))
+    assert result.verdict.outcome is (Outcome.BROKEN if mutant else Outcome.FAIL)
 
 
 def test_counters_are_in_junit(
@@ -272,23 +272,30 @@ def test_trouble_of_the_rig_is_never_stored_as_a_pass(
     assert result.verdict.reason == "QEMU was killed by signal 9"
 
 
-def test_a_lost_guests_cases_carry_the_cause_and_are_stored(
+def test_after_a_loss_the_other_cases_run_in_another_guest(
     pytester: pytest.Pytester, requests: list[Request], boots: Callable[..., list[Machine]]
 ) -> None:
-    boots(
-        {
-            "anon_roundtrip": GuestLost(
-                "guest exited; no panic or oops on the console", detail="last words"
-            )
-        }
-    )
+    gone = "guest exited; no panic or oops on the console"
+    booted = boots({"anon_roundtrip": GuestLost(gone, detail="last words")})
     counts, output = outcomes(pytester, *SOME)
-    assert counts["failed"] == 1
-    assert counts["errors"] == 1
-    assert "not run: guest exited; no panic or oops on the console" in output
+    assert (counts["failed"], counts["passed"], len(booted)) == (1, 1, 2), output
     (result,) = execute.load_all(execute.find(Store.default()))
     assert result.verdict.outcome is Outcome.FAIL
+    assert result.verdict.reason == f"reclaim/anon_roundtrip: {gone}"
     assert result.detail == "last words"
+
+
+def test_after_a_guest_that_does_not_boot_again_cases_carry_the_cause(
+    pytester: pytest.Pytester, requests: list[Request], boots: Callable[..., list[Machine]]
+) -> None:
+    boots({"anon_roundtrip": GuestLost("panic")}, again=BootError("the kernel hangs at boot"))
+    counts, output = outcomes(pytester, *SOME)
+    assert (counts["failed"], counts["errors"]) == (1, 1)
+    assert "not run: the kernel hangs at boot" in output
+    (result,) = execute.load_all(execute.find(Store.default()))
+    assert result.verdict.reason == (
+        "reclaim/anon_roundtrip: panic; the run stopped early: the kernel hangs at boot"
+    )
 
 
 @pytest.mark.parametrize("case", ["fail", "skip", "lost", "rig", "mine", "mine lost"])
