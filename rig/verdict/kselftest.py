@@ -13,7 +13,9 @@ Such a program prints many results, but no counters (kselftest.h, ktap.rst). The
    program early (a crash, a timeout, `Bail out!`) explains missing results, and nothing else.
    Without a plan, only the exit status 0 shows that no result is missing.
 4. A program that prints no KTAP has one result, named like the case: its exit status.
-5. A known failure that passes is reported, because it may be fixed; it does not change the outcome.
+5. A program that is not there or cannot be executed (exit status 127 or 126) has shown nothing:
+   BROKEN, unless a result that it printed is a FAIL.
+6. A known failure that passes is reported, because it may be fixed; it does not change the outcome.
 """
 
 import tomllib
@@ -24,7 +26,7 @@ from fnmatch import fnmatchcase
 import pydantic
 
 from rig.errors import ConfigError
-from rig.verdict.exitstatus import CRASHES, signal_name, signal_of
+from rig.verdict.exitstatus import CRASHES, NOT_STARTED, signal_name, signal_of
 from rig.verdict.ktap import KtapReport
 from rig.verdict.resultline import Directive, KtapTest
 from rig.verdict.rules import CaseResult, Floor, Outcome, below
@@ -124,6 +126,10 @@ def judge(
     killed_by = signal_of(exit_status)
     if killed_by and killed_by not in CRASHES and outcome is not Outcome.FAIL:
         outcome, reason = Outcome.BROKEN, f"killed by {signal_name(killed_by)} from outside"
+    if (why := NOT_STARTED.get(exit_status)) and outcome is not Outcome.FAIL:
+        last = next(iter(_tail(report, 1)), "")
+        reason = f"exited with {exit_status}, a program was not run: {last or why}"
+        outcome = Outcome.BROKEN
     remarks = tuple(f"known failure passes: {failure.result} ({failure.why})" for failure in fixed)
     return CaseResult(
         name=case,
@@ -216,14 +222,14 @@ def _ended_badly(
     if killed_by := signal_of(exit_status):
         crash = _Failure(name=case, text=f"crashed with {signal_name(killed_by)}{after}")
         return [crash] if killed_by in CRASHES else []
-    if exit_status in (0, SKIP_STATUS) or any(test.failed for test in tests):
+    if exit_status in (0, SKIP_STATUS, *NOT_STARTED) or any(test.failed for test in tests):
         return []
     return [_Failure(name=case, text=f"exited with {exit_status}{after}: {last}".rstrip(": "))]
 
 
 def _unexplained(report: KtapReport, case: str, exit_status: int) -> list[_Failure]:
     """An exit status that results that are not ok do not explain."""
-    if exit_status in (0, FAIL_STATUS, SKIP_STATUS) or signal_of(exit_status):
+    if exit_status in (0, FAIL_STATUS, SKIP_STATUS, *NOT_STARTED) or signal_of(exit_status):
         return []
     last = next(iter(_tail(report, 1)), "")
     return [_Failure(name=case, text=f"exited with {exit_status}: {last}".rstrip(": "))]

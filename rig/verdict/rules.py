@@ -17,7 +17,7 @@ from typing import Self
 
 from rig.errors import ConfigError, GuestLost, KernelError, RigError, SeriesError
 from rig.guest.console import Splat, fingerprint
-from rig.verdict.exitstatus import CRASHES, USAGE, signal_name, signal_of
+from rig.verdict.exitstatus import CRASHES, NOT_STARTED, USAGE, signal_name, signal_of
 from rig.verdict.ktap import KtapReport
 from rig.verdict.resultline import Directive, KtapTest
 
@@ -211,6 +211,8 @@ def _judge(
         return Outcome.BROKEN, f"the program bailed out: {report.bail_out or 'no reason given'}"
     if exit_status == USAGE:
         return Outcome.BROKEN, "the program does not know this case or these options"
+    if exit_status in NOT_STARTED and test is None:
+        return Outcome.BROKEN, f"the program was not run: {NOT_STARTED[exit_status]}"
     if killed_by is not None and test is None:
         name = signal_name(killed_by)
         if killed_by in CRASHES:

@@ -223,6 +223,28 @@ def test_a_program_that_ends_before_its_plan(status: int, outcome: Outcome, reas
     assert (result.outcome, result.reason) == (outcome, reason)
 
 
+@pytest.mark.parametrize(
+    ("text", "status", "outcome", "reason"),
+    [
+        ("", 127, "BROKEN", "exited with 127, a program was not run: it was not found"),
+        ("", 126, "BROKEN", "exited with 126, a program was not run: it cannot be executed"),
+        ("sh: cow: not found\n", 127, "BROKEN", "sh: cow: not found"),
+        (output("1..2", "ok 1 a"), 127, "BROKEN", "exited with 127, a program was not run"),
+        (output("1..1", "ok 1 a"), 126, "BROKEN", "exited with 126, a program was not run"),
+        (output("1..1", "not ok 1 a"), 127, "FAIL", "a: not ok"),
+        ("sh: cow: not found\n", 125, "FAIL", "exited with 125"),
+    ],
+)
+def test_a_program_that_is_not_there_or_cannot_be_executed_shows_nothing(
+    text: str, status: int, outcome: str, reason: str
+) -> None:
+    result = judged(text, status)
+    assert result.outcome == outcome, result
+    assert reason in result.reason
+    known = judged(output("1..1", "not ok 1 a"), status, a_known("a"))
+    assert known.outcome is (Outcome.FAIL if status == 125 else Outcome.BROKEN), known
+
+
 def test_a_failure_counts_even_if_the_program_is_killed_later() -> None:
     assert judged(output("1..2", "not ok 1 a"), 128 + 9).outcome is Outcome.FAIL
 
