@@ -22,7 +22,7 @@ from rig.guest.software import Software
 from rig.kernel import sandbox
 from rig.kernel.sandbox import Box
 from rig.store import Store
-from rig.verdict.rules import CaseResult
+from rig.verdict.rules import CaseResult, Outcome, repeated
 
 FAILING = ("evidence", "ktap_result")
 """Functions that a program calls when it has found a failure (rig/suites/guestlib/ktap.h)."""
@@ -41,7 +41,11 @@ class Replayed:
     """The first line that differs, in the stored run; empty if they are identical."""
     after: str
     note: str
-    """Another difference that may be the cause: another QEMU. Empty if there is none."""
+    """That QEMU is another one, so that other bytes prove nothing; empty if it is the same."""
+
+    @property
+    def outcome(self) -> Outcome:
+        return repeated(identical=self.identical, same_qemu=not self.note)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,8 +95,6 @@ def replay(store: Store, record: Recorded, directory: Path) -> Replayed:
     origin = record.result.provenance
     run = seeded.run(record.result.machine, software(store, origin), record.case.command, directory)
     before, after = _first_difference(record.directory, directory)
-    qemu = accel.qemu_version(arches.pick(record.result.machine.arch))
-    note = "" if qemu == origin.qemu else f"QEMU is {qemu}; the stored run had {origin.qemu}"
     return Replayed(
         name=record.name,
         arch=record.result.machine.arch,
@@ -100,8 +102,14 @@ def replay(store: Store, record: Recorded, directory: Path) -> Replayed:
         seconds=run.seconds,
         before=before,
         after=after,
-        note=note,
+        note=other_qemu(record.result),
     )
+
+
+def other_qemu(result: RunResult) -> str:
+    """That QEMU is not the one of the stored run; empty if it is."""
+    qemu, before = accel.qemu_version(arches.pick(result.machine.arch)), result.provenance.qemu
+    return "" if qemu == before else f"QEMU is {qemu}; the stored run had {before}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,6 +178,7 @@ def _same_so_far(record: Recorded, writes: Path, directory: Path) -> None:
             before, after = _first_difference(record.directory, directory)
             raise InfraError(
                 f"{record.name} does not run as it did: its output differs from the stored one",
+                hint=other_qemu(record.result),
                 detail=f"was: {before}\nis:  {after}",
             )
 

@@ -24,6 +24,7 @@ from rig.guest import seeded, symbolize
 from rig.kernel import sandbox
 from rig.kernel.sandbox import Box
 from rig.store import Store
+from rig.verdict.rules import Outcome, repeated
 
 BLOCK = re.compile(r"Trace (\d+): \S+ \[[0-9a-f]+/([0-9a-f]+)/")
 REGISTER = re.compile(r"\b([A-Za-z][A-Za-z0-9]{1,3})(?: ?=| +)([0-9a-f]{16})\b")
@@ -42,6 +43,12 @@ class Traced:
     calls: tuple[tuple[str, int], ...]
     file: Path
     """A line for each call: virtual seconds, CPU, function."""
+    note: str
+    """As in replay.Replayed."""
+
+    @property
+    def outcome(self) -> Outcome:
+        return repeated(identical=self.identical, same_qemu=not self.note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,7 @@ def trace(store: Store, record: Recorded, functions: Sequence[str], directory: P
         identical=run.digest == record.case.digest,
         calls=tuple((name, counts[name]) for name in functions),
         file=out,
+        note=replay.other_qemu(record.result),
     )
 
 

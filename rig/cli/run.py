@@ -185,6 +185,7 @@ def replay(
     from rig.cli.progress import reporter
     from rig.context import Context
     from rig.report import seeds as table
+    from rig.verdict.rules import Outcome
 
     context = Context.default()
     store = context.store
@@ -206,14 +207,14 @@ def replay(
                 for number, record in enumerate(records)
             ]
         say(table.traced(traced))
-        raise typer.Exit(0 if all(run.identical for run in traced) else 1)
+        raise typer.Exit(Outcome.worst(run.outcome for run in traced).exit_status)
     with reporter(verbose=verbose), store.scratch() as scratch:
         runs = [
             replaying.replay(store, record, scratch / str(number))
             for number, record in enumerate(records)
         ]
     say(table.replayed(runs))
-    raise typer.Exit(0 if all(run.identical for run in runs) else 1)
+    raise typer.Exit(Outcome.worst(run.outcome for run in runs).exit_status)
 
 
 def _wait_for_gdb(store: "Store", records: "Sequence[Recorded]", scratch: Path) -> None:

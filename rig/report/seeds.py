@@ -37,7 +37,10 @@ def explored(exploration: Exploration) -> str:
 
 
 def _compared(run: Traced | Replayed) -> str:
-    return "identical" if run.identical else "NOT identical"
+    """Whether the bytes are the same. Of another QEMU they need not be."""
+    if run.identical:
+        return "identical"
+    return "another QEMU" if run.note else "NOT identical"
 
 
 def traced(runs: Sequence[Traced]) -> str:
@@ -46,6 +49,8 @@ def traced(runs: Sequence[Traced]) -> str:
         lines.append(f"{run.arch:<8} {run.name:<42} {_compared(run)}")
         lines += [f"    {count:>10,}  {name}" for name, count in run.calls]
         lines.append(f"    {run.file}")
+        if run.note:
+            lines.append(f"    {run.note}")
     return printable.page(lines)
 
 

@@ -340,6 +340,13 @@ def _failures(
     return failures
 
 
+def repeated(*, identical: bool, same_qemu: bool) -> Outcome:
+    """Of a seeded run that was run again. The bytes are promised for the same QEMU only."""
+    if identical:
+        return Outcome.PASS
+    return Outcome.FAIL if same_qemu else Outcome.INCONCLUSIVE
+
+
 def _of_splats(splats: list[Splat]) -> str:
     more = f" (and {len(splats) - 1} more splats)" if len(splats) > 1 else ""
     return f"{splats[0].title}{more}"
