@@ -2,14 +2,14 @@
 """`rig mutate`: can the suites fail? Runs every mutant against the cases that its Killed-By names.
 
 Each (mutant, architecture, case) has its own guest, so that damage by one case cannot make the next
-one fail. The clean kernel is run too, as mutant `none` of the same build: a case that fails there
-is a defect of the case, and is reported first.
+one fail, or keep it from running. The clean kernel is run too, as mutant `none` of the same build:
+a case that fails there is a defect of the case, and is reported first.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from rig import arch as arches
 from rig import log
 from rig.campaigns import execute, old_results
 from rig.campaigns import request as requests
+from rig.campaigns.fates import Fate, Guest, Row, fold, named_cases, needs_no_guest, summary
 from rig.campaigns.options import Request
 from rig.campaigns.results import RunResult, RunSpec
 from rig.context import Context
@@ -31,53 +32,15 @@ from rig.kernel.mutant import NONE, Mutant
 from rig.store import write_whole
 from rig.suites import suite as suites
 from rig.suites.suite import Selection
-from rig.verdict.rules import SPLAT, CaseResult, Outcome, killed
+from rig.verdict.rules import SPLAT, CaseResult, Outcome
 from rig.version import KernelVersion
 
 FILE = "mutation.json"
 
 
-class Fate(StrEnum):
-    KILLED = "KILLED"
-    SURVIVED = "SURVIVED"
-    BROKEN = "BROKEN"
-    EQUIVALENT = "EQUIVALENT"
-    NOT_APPLICABLE = "NOT APPLICABLE"
-
-    @property
-    def outcome(self) -> Outcome:
-        """A survivor is a defect of the suite (outcome rule 5): the campaign FAILs."""
-        return {Fate.SURVIVED: Outcome.FAIL, Fate.BROKEN: Outcome.BROKEN}.get(self, Outcome.PASS)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Kill:
-    """One case against one mutant, once."""
-
-    case: str
-    """suite/case"""
-    how: str
-    """The first evidence, or the splat."""
-    seconds: float
-    """From the start of the program to its end."""
-    writes: int
-    """The case's counter `writes` at that time; 0 if it has none."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
-    mutant: str
-    arch: str
-    fate: Fate
-    seed: int = 0
-    """With --seeds: the first seed that killed it, or else the last one."""
-    reason: str = ""
-    """Why it is equivalent, does not apply, or is broken."""
-    kills: tuple[Kill, ...] = ()
-    missed: tuple[str, ...] = ()
-    """suite/case of each run of a case that its Killed-By names and that did not fail."""
-    others: tuple[str, ...] = ()
-    """suite/case of failures that its Killed-By does not name."""
+MORE_GUESTS = 7
+"""In the live schedule a race is not lost in every guest: a case that has not killed a mutant gets
+this many more guests at most. The seeded schedule proves what does not depend on luck."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,11 +96,10 @@ def plan(
             if row := _not_run(mutant, spec.machine, version):
                 rows.append(row)
                 continue
-            selections = spec.suites if all_cases else _named_cases(mutant, spec.suites)
-            if isinstance(spec.machine.schedule, Seeded) and (why := _live_only(selections)):
-                fate = Fate.NOT_APPLICABLE
-                rows.append(Row(mutant=mutant.name, arch=spec.machine.arch, fate=fate, reason=why))
-                continue
+            selections = _selections(mutant, _runnable(spec), all_cases=all_cases)
+            wanted = _selections(mutant, spec.suites, all_cases=all_cases)
+            if wanted and not selections:
+                rows.append(_live_only(mutant, spec.machine, wanted[0]))
             used |= set(selections)
             broken = spec.but(mutant=mutant.name)
             trials += [replace(broken, suites=(selection,)) for selection in selections]
@@ -181,25 +143,43 @@ def _not_run(mutant: Mutant, machine: Machine, version: KernelVersion) -> Row | 
     return None
 
 
-def _live_only(selections: Sequence[Selection]) -> str:
-    """Why none of these cases runs in the seeded schedule; empty if one does."""
-    cases = [case for selection in selections for case in suites.cases_of(selection)]
-    if not cases or not all(case.live_only for case in cases):
-        return ""
-    return f"only in the live schedule, by {cases[0].name}: {cases[0].live_only}"
+def _live_only(mutant: Mutant, machine: Machine, selection: Selection) -> Row:
+    """The row of a mutant that only cases of the live schedule can kill."""
+    case = suites.cases_of(selection)[0]
+    reason = f"only in the live schedule, by {case.name}: {case.live_only}"
+    return Row(mutant=mutant.name, arch=machine.arch, fate=Fate.NOT_APPLICABLE, reason=reason)
 
 
-def _named_cases(mutant: Mutant, selected: Sequence[Selection]) -> list[Selection]:
-    """A selection for each case that the Killed-By names; all cases if it names only splats."""
-    cases = [
-        (selection.suite, case.name)
-        for selection in selected
-        for case in suites.cases_of(selection)
-    ]
-    named = [pair for pair in cases if "/".join(pair) in mutant.killed_by]
-    if all(name.startswith(SPLAT) for name in mutant.killed_by):
-        named = cases
-    return [Selection(suite=name, cases=(case,)) for name, case in named]
+def _runnable(spec: RunSpec) -> list[Selection]:
+    """The selected cases that run in the schedule of this spec."""
+    runnable = []
+    for selection in spec.suites:
+        cases = suites.cases_of(selection)
+        if isinstance(spec.machine.schedule, Seeded):
+            cases = tuple(case for case in cases if not case.live_only)
+        if cases:
+            names = tuple(case.name for case in cases)
+            runnable.append(Selection(suite=selection.suite, cases=names))
+    return runnable
+
+
+def _selections(
+    mutant: Mutant, selected: Sequence[Selection], *, all_cases: bool
+) -> list[Selection]:
+    """A selection for each case that the Killed-By names; for every case if it names only splats.
+
+    With `all_cases`, another one for the other cases of each suite.
+    """
+    named = named_cases(mutant)
+    single: list[Selection] = []
+    others: list[Selection] = []
+    for selection in selected:
+        names = [case.name for case in suites.cases_of(selection)]
+        alone = [name for name in names if not named or f"{selection.suite}/{name}" in named]
+        single += (Selection(suite=selection.suite, cases=(name,)) for name in alone)
+        if rest := tuple(name for name in names if name not in alone):
+            others.append(Selection(suite=selection.suite, cases=rest))
+    return [*single, *others] if all_cases else single
 
 
 def _merged(selected: Sequence[Selection], used: set[Selection]) -> list[Selection]:
@@ -226,9 +206,9 @@ def mutate(
 ) -> tuple[Mutation, Path]:
     """Run the named mutants (none: all) on a target; returns the result and its directory.
 
-    `request.repeat` is for the mutants; the clean kernel is run once. With `seeds` each mutant is
-    run with one seed after the other until it is killed, and the clean kernel with the seeds that
-    killed a mutant.
+    `request.repeat` is for the mutants, which must then be killed each time; the clean kernel is
+    run once. With `seeds` each case is run with one seed after the other until it has killed the
+    mutant, and the clean kernel with the seeds that killed one.
     """
     mutants = choose(mutant_patches.load_all(context.shelves.patches), names)
     check_named(mutants)
@@ -238,57 +218,88 @@ def mutate(
     directory = execute.new_directory(context.store, f"mutate-{specs[0].tree.label}")
     with log.step(f"Mutating {specs[0].tree.label}: {len(mutants)} mutants") as step:
 
-        def run_all(runs: Sequence[RunSpec], suffix: str = "") -> tuple[RunResult, ...]:
+        def run_all(runs: Sequence[RunSpec], suffix: str = "") -> list[Guest]:
             report = _reporter(step, mutants, len(runs))
-            return execute.execute(context, runs, directory, suffix=suffix, on_result=report)
+            results = execute.execute(context, runs, directory, suffix=suffix, on_result=report)
+            return list(zip(runs, results, strict=True))
 
         if seeds:
-            rows = _by_seeds(mutants, planned.trials, seeds, run_all)
-            clean = tuple(
-                result
+            rows = _until_killed(mutants, planned.trials, _by_seed(seeds), run_all)
+            clean = [
+                guest
                 for seed, runs in _clean_at(planned.clean, rows).items()
-                for result in run_all(runs, f"-seed-{seed}")
-            )
+                for guest in run_all(runs, f"-seed-{seed}")
+            ]
         else:
-            results = run_all((*planned.clean, *(planned.trials * request.repeat)))
-            clean = results[: len(planned.clean)]
-            rows = fold(mutants, results[len(planned.clean) :])
+            clean = run_all(planned.clean) if planned.clean else []
+            attempts = _again(request.repeat)
+            rows = _until_killed(mutants, planned.trials, attempts, run_all, repeat=request.repeat)
     mutation = Mutation(
         label=specs[0].tree.label,
         origin=specs[0].tree.base.origin,
         repeat=request.repeat,
-        clean=clean,
+        clean=tuple(result for _, result in clean),
         rows=(*rows, *planned.rows),
     )
     write_whole(directory / FILE, _MUTATION.dump_json(mutation, indent=1))
     return mutation, directory
 
 
-def _by_seeds(
+Attempt = tuple[str, Callable[[RunSpec], RunSpec]]
+"""A suffix for the names of the guests' directories, and what is changed in their specs."""
+RunAll = Callable[[Sequence[RunSpec], str], list[Guest]]
+
+
+def _by_seed(seeds: Sequence[int]) -> Iterator[Attempt]:
+    for seed in seeds:
+        yield f"-seed-{seed}", partial(requests.at_seed, seed=seed)
+
+
+def _again(repeat: int) -> Iterator[Attempt]:
+    """With --repeat there are no more guests than were asked for."""
+    yield "", lambda spec: spec
+    for number in range(1, MORE_GUESTS + 1) if repeat == 1 else ():
+        yield f"-again-{number}", lambda spec: spec
+
+
+def _until_killed(
     mutants: Sequence[Mutant],
     trials: Sequence[RunSpec],
-    seeds: Sequence[int],
-    run_all: Callable[[Sequence[RunSpec], str], tuple[RunResult, ...]],
+    attempts: Iterable[Attempt],
+    run_all: RunAll,
+    *,
+    repeat: int = 1,
 ) -> tuple[Row, ...]:
-    """A row for each mutant and architecture, from the seed that killed it, or from the last."""
-    rows: dict[tuple[str, str], Row] = {}
-    for seed in seeds:
-        alive = [requests.at_seed(spec, seed) for spec in trials if not _is_killed(rows, spec)]
+    """A row for each mutant and architecture. A case gets guests until it has killed the mutant."""
+    names = {mutant.name: mutant for mutant in mutants}
+    guests: list[Guest] = []
+    rows: tuple[Row, ...] = ()
+    for suffix, changed in attempts:
+        by_mutant = {(row.mutant, row.arch): row for row in rows}
+        alive = [
+            changed(spec)
+            for spec in trials
+            if not needs_no_guest(
+                by_mutant.get((spec.request.mutant, spec.machine.arch)),
+                names[spec.request.mutant],
+                spec,
+            )
+        ]
         if not alive:
             break
-        for row in fold(mutants, run_all(alive, f"-seed-{seed}")):
-            rows[row.mutant, row.arch] = replace(row, seed=seed)
-    return tuple(rows.values())
-
-
-def _is_killed(rows: dict[tuple[str, str], Row], spec: RunSpec) -> bool:
-    row = rows.get((spec.request.mutant, spec.machine.arch))
-    return row is not None and row.fate is Fate.KILLED
+        guests += run_all(alive * repeat, suffix)
+        rows = fold(mutants, guests, each_guest=repeat > 1)
+    return rows
 
 
 def _clean_at(clean: Sequence[RunSpec], rows: Sequence[Row]) -> dict[int, list[RunSpec]]:
     """Seed -> specs of the clean kernel, with the cases that killed a mutant with that seed."""
-    killing = {(row.seed, row.arch, kill.case) for row in rows for kill in row.kills}
+    killing = {
+        (kill.seed, row.arch, case.case)
+        for row in rows
+        for case in row.cases
+        for kill in case.kills
+    }
     by_seed: dict[int, list[RunSpec]] = {}
     for seed in sorted({seed for seed, _, _ in killing}):
         for spec in clean:
@@ -306,6 +317,7 @@ def _clean_at(clean: Sequence[RunSpec], rows: Sequence[Row]) -> dict[int, list[R
 
 def _reporter(step: log.Step, mutants: Sequence[Mutant], total: int) -> Callable[[RunResult], None]:
     """A function that notes the result of a guest in the log step."""
+    names = {mutant.name: mutant for mutant in mutants}
     finished = count(1)
 
     def report(result: RunResult) -> None:
@@ -314,69 +326,10 @@ def _reporter(step: log.Step, mutants: Sequence[Mutant], total: int) -> Callable
         if name == NONE:
             step.note(f"{title}: {result.verdict.outcome} {result.verdict.reason}")
         else:
-            for row in fold(mutants, [result]):
-                step.note(f"{title}: {summary(row)}")
+            step.note(f"{title}: {summary(names[name], result)}")
         step.progress(next(finished), total, title)
 
     return report
-
-
-def summary(row: Row) -> str:
-    """One line, like `killed by stale_tlb/anon_lost_write after 0.9 s`."""
-    if row.kills:
-        first = min(row.kills, key=lambda kill: kill.seconds)
-        return f"killed by {first.case} after {first.seconds:.1f} s"
-    return " ".join(filter(None, (row.fate.lower(), ", ".join(row.missed), row.reason)))
-
-
-def fold(mutants: Sequence[Mutant], results: Sequence[RunResult]) -> tuple[Row, ...]:
-    """A row for each mutant and architecture, in the mutants' order."""
-    names = {mutant.name: mutant for mutant in mutants}
-    grouped: dict[tuple[str, str], list[RunResult]] = {}
-    for result in results:
-        key = (result.provenance.request.mutant, result.machine.arch)
-        grouped.setdefault(key, []).append(result)
-    return tuple(
-        _row(names[name], arch, grouped[name, arch])
-        for name in names
-        for arch in dict.fromkeys(arch for other, arch in grouped if other == name)
-    )
-
-
-def _row(mutant: Mutant, arch: str, results: Sequence[RunResult]) -> Row:
-    tried: dict[str, list[Kill | None]] = {}
-    others, broken = [], ""
-    for result in results:
-        killer = killed(mutant.killed_by, result.suites, result.splats)
-        splat = killer if killer and killer.startswith(SPLAT) else ""
-        for suite in result.suites:
-            for case in suite.cases:
-                name, failed = f"{suite.suite}/{case.name}", case.outcome is Outcome.FAIL
-                if splat or name in mutant.killed_by:
-                    kill = _kill(name, case, splat or case.reason) if splat or failed else None
-                    tried.setdefault(name, []).append(kill)
-                elif failed:
-                    others.append(name)
-        if not killer and result.verdict.outcome is not Outcome.PASS:
-            broken = broken or result.verdict.reason
-    if any(all(kills) for kills in tried.values()):
-        fate, broken = Fate.KILLED, ""
-    else:
-        fate = Fate.SURVIVED if tried else Fate.BROKEN
-    return Row(
-        mutant=mutant.name,
-        arch=arch,
-        fate=fate,
-        reason=broken,
-        kills=tuple(kill for kills in tried.values() for kill in kills if kill),
-        missed=tuple(name for name, kills in tried.items() for kill in kills if not kill),
-        others=tuple(dict.fromkeys(others)),
-    )
-
-
-def _kill(name: str, case: CaseResult, how: str) -> Kill:
-    writes = dict(case.counters).get("writes", 0)
-    return Kill(case=name, how=how, seconds=case.seconds, writes=writes)
 
 
 _MUTATION = pydantic.TypeAdapter(Mutation)

@@ -34,7 +34,34 @@ def result(document: Document) -> Document:
 
 
 def mutation(document: Document) -> Document:
-    return document | {"clean": [result(clean) for clean in document["clean"]]}
+    rows = [row if "cases" in row else _row(row) for row in document["rows"]]
+    return document | {"clean": [result(clean) for clean in document["clean"]], "rows": rows}
+
+
+def _row(row: Document) -> Document:
+    """A row that lists the runs in which a case has killed, and those in which none has.
+
+    Its fate stays: one case was enough then.
+    """
+    kept = {name: row[name] for name in ("mutant", "arch", "fate", "reason", "others")}
+    names = dict.fromkeys((*(kill["case"] for kill in row["kills"]), *row["missed"]))
+    return kept | {"cases": [_case(row, name) for name in names]}
+
+
+def _case(row: Document, name: str) -> Document:
+    kills = [
+        {"seed": row["seed"]} | {key: value for key, value in kill.items() if key != "case"}
+        for kill in row["kills"]
+        if kill["case"] == name
+    ]
+    missed = row["missed"].count(name)
+    return {
+        "case": name,
+        "fate": "KILLED" if kills and not missed else "SURVIVED",
+        "guests": len(kills) + missed,
+        "seeds": [row["seed"]] if row["seed"] else [],
+        "kills": kills,
+    }
 
 
 def comparison(document: Document) -> Document:

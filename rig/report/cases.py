@@ -8,7 +8,8 @@ compares the two.
 from collections.abc import Iterable, Sequence
 
 from rig import printable
-from rig.campaigns.mutation import Kill, Mutation
+from rig.campaigns.fates import Kill
+from rig.campaigns.mutation import Mutation
 from rig.kernel.mutant import Mutant
 from rig.suites import suite as suites
 from rig.suites.suite import Case, Suite
@@ -32,10 +33,11 @@ INCONCLUSIVE.
 def render(mutants: Sequence[Mutant], mutations: Sequence[Mutation] = ()) -> str:
     """The page. `mutations`, newest first, have the examples of a FAIL."""
     kills = {
-        kill.case: kill
+        case.case: kill
         for mutation in reversed(mutations)
         for row in mutation.rows
-        for kill in reversed(row.kills)
+        for case in reversed(row.cases)
+        for kill in reversed(case.kills)
     }
     parts = [INTRODUCTION]
     for suite in suites.standard().values():

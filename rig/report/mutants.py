@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The result of a mutation campaign: for each mutant and architecture, which case killed it."""
+"""The result of a mutation campaign: for each mutant and architecture, which cases killed it."""
 
 import statistics
 
 from rig import printable
-from rig.campaigns.mutation import Fate, Mutation, Row
+from rig.campaigns.fates import CaseFate, Fate, Row
+from rig.campaigns.mutation import Mutation
 from rig.report.text import fold
 
 COLUMNS = "{:<30} {:<8} {}"
@@ -32,18 +33,8 @@ def render(mutation: Mutation, name: str = "") -> str:
 
 def _row(row: Row) -> list[str]:
     lines = [COLUMNS.format(row.mutant, row.arch, row.fate)]
-    for case in dict.fromkeys(kill.case for kill in row.kills):
-        kills = [kill for kill in row.kills if kill.case == case]
-        tried = len(kills) + row.missed.count(case)
-        share = f" {len(kills)}/{tried}" if tried > 1 else ""
-        seconds = statistics.median(kill.seconds for kill in kills)
-        writes = f", {kills[0].writes:,} writes" if kills[0].writes else ""
-        seed = f", seed {row.seed}" if row.seed else ""
-        lines.append(f"    {case}{share}{seed}, {seconds:.1f} s{writes}")
-        lines += _fold(f"> {kills[0].how.splitlines()[0]}", 6)
-    for case in dict.fromkeys(row.missed):
-        if all(kill.case != case for kill in row.kills):
-            lines.append(f"    {case} did not fail")
+    for case in row.cases:
+        lines += _case(case)
     if row.others:
         lines += _fold(f"also failed, not in Killed-By: {', '.join(row.others)}", 4)
     if row.reason:
@@ -51,10 +42,34 @@ def _row(row: Row) -> list[str]:
     return lines
 
 
+def _case(case: CaseFate) -> list[str]:
+    """In how many guests the case has killed the mutant, and the evidence of the first."""
+    if case.fate is Fate.NOT_APPLICABLE:
+        return _fold(f"{case.case} was not run: {case.reason}", 4)
+    share = f"{len(case.kills)} of {case.guests} {'seed' if case.seeds else 'guest'}"
+    share = f"fails in {share}{'s' * (case.guests > 1)}"
+    if not case.kills:
+        lines = _fold(f"{case.case}: {case.fate.lower()}, {share}", 4)
+    else:
+        survived = "" if case.fate is Fate.KILLED else f": {case.fate.lower()}"
+        seeds = "".join(f", seed {kill.seed}" for kill in case.kills if kill.seed)
+        seconds = statistics.median(kill.seconds for kill in case.kills)
+        writes = f", {case.kills[0].writes:,} writes" if case.kills[0].writes else ""
+        lines = [f"    {case.case}{survived}, {share}{seeds}, {seconds:.1f} s{writes}"]
+        lines += _fold(f"> {case.kills[0].how.splitlines()[0]}", 6)
+    if case.reason:
+        lines += _fold(case.reason, 6)
+    return lines
+
+
 def _tally(mutation: Mutation) -> list[str]:
     fates = [row.fate for row in mutation.rows]
     words = [f"{fates.count(fate)} {fate.lower()}" for fate in Fate if fate in fates]
-    times = [min(kill.seconds for kill in row.kills) for row in mutation.rows if row.kills]
+    run = [case for row in mutation.rows for case in row.cases if case.guests]
+    if run:
+        killing = sum(case.fate is Fate.KILLED for case in run)
+        words.append(f"{killing} of {len(run)} named cases fail")
+    times = [kill.seconds for row in mutation.rows for kill in row.kills]
     if times:
         words.append(f"median {statistics.median(times):.1f} s, longest {max(times):.1f} s")
     return [", ".join(words)]

@@ -6,7 +6,8 @@
 3. PASS needs evidence: counters at or above their floors. Below a floor is INCONCLUSIVE.
 4. A fatal splat is a FAIL whatever the cases say, and the cases are kept. The headline of a FAIL is
    the most concrete evidence: `Shows` has the order.
-5. A mutant is killed only when a case that its Killed-By names FAILs, or a splat it names appears.
+5. A mutant is killed only when every case that its Killed-By names FAILs, or a splat it names
+   appears.
 6. Accelerator and schedule are part of a result's identity: two of them are never pooled.
 """
 
@@ -367,19 +368,15 @@ def _tally(cases: list[tuple[str, CaseResult]]) -> str:
 
 
 def killed(
-    mutant_killed_by: tuple[str, ...], suites: tuple[SuiteResult, ...], splats: tuple[Splat, ...]
-) -> str | None:
-    """Rule 5: what killed a mutant, of the names in its Killed-By lines. None if it survives.
+    killed_by: tuple[str, ...], name: str, case: CaseResult, splats: tuple[Splat, ...]
+) -> str:
+    """Rule 5 for one case (`name` is suite/case) in one guest: how it killed a mutant; "" if not.
 
-    A name is `suite/case`, `splat/KIND` or `splat/KIND:FUNCTION`. Another failure does not count,
-    because it does not show that the suite detects this mutant.
+    A Killed-By line of a mutant names `suite/case`, `splat/KIND` or `splat/KIND:FUNCTION`. Another
+    failure does not count, because it does not show that the suite detects this mutant.
     """
-    for name in mutant_killed_by:
-        for suite in suites:
-            for case in suite.cases:
-                if f"{suite.suite}/{case.name}" == name and case.outcome is Outcome.FAIL:
-                    return f"{name}: {case.reason}"
-        for splat in splats:
-            if name in (f"{SPLAT}{splat.kind}", f"{SPLAT}{fingerprint(splat)}"):
-                return f"{name}: {splat.title}"
-    return None
+    for splat in splats:
+        for title in (f"{SPLAT}{splat.kind}", f"{SPLAT}{fingerprint(splat)}"):
+            if title in killed_by:
+                return f"{title}: {splat.title}"
+    return case.reason if name in killed_by and case.outcome is Outcome.FAIL else ""

@@ -89,3 +89,32 @@ def test_campaigns_are_read(tmp_path: Path, file: str) -> None:
         assert mutated and mutated.clean[0].provenance.request == Request(
             target="v6.12", mutant="none", arch=(mutated.clean[0].machine.arch,)
         )
+        assert [(case.case, case.guests) for case in mutated.rows[0].cases] == [
+            ("madv_free/shared_after_fork", 1), ("reclaim/fork_cow", 1),
+        ]  # fmt: skip
+        (kill,) = mutated.rows[0].cases[1].kills
+        assert (kill.seconds, kill.how[:25]) == (0.24, "child's region, page 9, o")
+
+
+def test_what_an_old_campaign_missed_is_read() -> None:
+    """As it was stored with --seeds, or with --repeat: a kill and a miss of the same case."""
+    kills = [
+        {"case": name, "how": "page 3", "seconds": 1.5, "writes": 2} for name in ("s/a", "s/b")
+    ]
+    row = {"mutant": "m", "arch": "arm64", "fate": "KILLED", "seed": 7, "reason": "", "others": []}
+    row |= {"kills": kills, "missed": ["s/b", "s/c"]}
+    (read,) = old_results.mutation({"clean": [], "rows": [row]})["rows"]
+    assert (read["fate"], read["cases"][0]) == (
+        "KILLED",
+        {
+            "case": "s/a",
+            "fate": "KILLED",
+            "guests": 1,
+            "seeds": [7],
+            "kills": [{"how": "page 3", "seconds": 1.5, "writes": 2, "seed": 7}],
+        },
+    )
+    assert [(case["case"], case["fate"], case["guests"]) for case in read["cases"][1:]] == [
+        ("s/b", "SURVIVED", 2), ("s/c", "SURVIVED", 1),
+    ]  # fmt: skip
+    assert old_results.mutation({"clean": [], "rows": [read]})["rows"] == [read]

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from rig.campaigns.mutation import Fate, Kill, Mutation, Row
+from rig.campaigns.fates import CaseFate, Fate, Kill, Row
+from rig.campaigns.mutation import Mutation
 from rig.kernel import mutant
 from rig.report import cases
 from rig.shelves import Shelves
@@ -23,8 +24,9 @@ def test_the_document_says_what_the_suites_and_mutants_say() -> None:
 
 def test_a_fail_is_shown_in_the_words_of_the_newest_campaign() -> None:
     def campaign(how: str) -> Mutation:
-        kill = Kill(case="stale_tlb/anon_lost_write", how=how, seconds=1, writes=2)
-        row = Row(mutant="m", arch="arm64", fate=Fate.KILLED, kills=(kill,))
+        kill = Kill(how=how, seconds=1, writes=2)
+        case = CaseFate(case="stale_tlb/anon_lost_write", fate=Fate.KILLED, guests=1, kills=(kill,))
+        row = Row(mutant="m", arch="arm64", fate=Fate.KILLED, cases=(case,))
         return Mutation(label="", origin="", repeat=1, clean=(), rows=(row,))
 
     output = cases.render(MUTANTS, [campaign("page 3: newer"), campaign("page 4: older")])

@@ -28,7 +28,8 @@ from rig.benches import benchmark
 from rig.campaigns import compare, execute, pipeline
 from rig.campaigns.compare import Comparison
 from rig.campaigns.explore import Exploration
-from rig.campaigns.mutation import Kill, Mutation
+from rig.campaigns.fates import CaseFate
+from rig.campaigns.mutation import Mutation
 from rig.campaigns.replay import Replayed
 from rig.campaigns.results import Provenance, RunResult
 from rig.campaigns.trace import Traced
@@ -71,7 +72,7 @@ Say = Callable[[int, Path], str]
 LOOKED_UP: dict[tuple[type, str], Callable[[str, int], Any]] = {
     (Comparison, "bench"): lambda evil, n: KNOWN.name,
     (compare.Line, "metric"): lambda evil, n: KNOWN.metrics[n % len(KNOWN.metrics)].name,
-    (Kill, "case"): lambda evil, n: CASE if n % 2 else evil,
+    (CaseFate, "case"): lambda evil, n: CASE if n % 2 else evil,
     (Provenance, "label"): lambda evil, n: f"{evil}@v2:1 on {evil}" if n % 2 else evil,
     (SeriesVersion, "top"): lambda evil, n: mail(evil),
 }
