@@ -64,6 +64,10 @@ def execute(
     `on_result` is called with it, in any thread. An error in the request is raised. An error in a
     series or a kernel is a result.
     """
+    if not specs:
+        raise ConfigError(
+            "these options select nothing to run", hint="rig list shows what there is"
+        )
 
     def complete(spec: RunSpec, ready: Prepared | RunResult, path: Path) -> RunResult:
         if isinstance(ready, Prepared):

@@ -7,6 +7,7 @@ kernel, the image, the program and the case, and the result of each seed is stor
 
 import hashlib
 import math
+import re
 import shlex
 import time
 from collections.abc import Sequence
@@ -32,6 +33,9 @@ from rig.suites.suite import PAGES_STEP, Case, Suite
 from rig.verdict.rules import CaseResult, Outcome
 
 FILE = "seed.json"
+MINUTES_MAX = 100_000
+FAILURES_MAX = 1_000_000
+SEEDS = re.compile(r"\s*([0-9]{1,19})(?:\.\.([0-9]{1,19}))?\s*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,16 +95,18 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """`1..500`, `7`, or a list of both."""
     seeds: list[int] = []
     for word in text.split(","):
-        first, _, last = word.strip().partition("..")
-        if not first.isdigit() or (last and not last.isdigit()) or word.strip().endswith(".."):
-            raise ConfigError(f"{text!r} is not a list of seeds", hint="like 1..500 or 3,7,10..20")
-        end = int(last or first)
-        if not int(first) <= end < min(int(first) + 1_000_000, SEED_MAX + 1):
+        if not (match := SEEDS.fullmatch(word)):
+            shown = text if len(text) < 80 else f"{text[:80]}…"
+            raise ConfigError(f"{shown!r} is not a list of seeds", hint="like 1..500 or 3,7,10..20")
+        first, end = int(match[1]), int(match[2] or match[1])
+        if not first <= end < min(first + 1_000_000, SEED_MAX + 1):
             raise ConfigError(
                 f"{word.strip()} is not a range of seeds",
                 hint=f"like 1..500: at most 1,000,000 seeds, none above {SEED_MAX}",
             )
-        seeds += range(int(first), end + 1)
+        seeds += range(first, end + 1)
+        if len(seeds) > 1_000_000:
+            raise ConfigError(f"these are {len(seeds):,} seeds", hint="at most 1,000,000")
     return tuple(dict.fromkeys(seeds))
 
 

@@ -23,7 +23,7 @@ from rig.campaigns.fates import Fate, Guest, Row, fold, named_cases, needs_no_gu
 from rig.campaigns.options import Request
 from rig.campaigns.results import RunResult, RunSpec
 from rig.context import Context
-from rig.errors import ConfigError, unknown
+from rig.errors import unknown
 from rig.guest.console import SplatKind
 from rig.guest.qemu import Machine, Seeded
 from rig.kernel import mutant as mutant_patches
@@ -107,11 +107,12 @@ def plan(
         clean += [
             replace(unbroken, suites=(selection,)) for selection in _merged(spec.suites, used)
         ]
-    if not trials and not rows:
-        raise ConfigError(
-            "the Killed-By of these mutants names none of these cases",
-            hint="--all-cases runs them all",
+    if not trials:  # a campaign without a guest proves nothing, and must not pass
+        reasons = [(f"{row.mutant} on {row.arch}", row.reason) for row in rows]
+        why = (
+            "" if len(rows) == len(specs) * len(mutants) else "Killed-By names none of these cases"
         )
+        raise mutant_patches.nothing_runs(reasons, why)
     return Plan(rows=tuple(rows), clean=tuple(clean), trials=tuple(trials))
 
 
@@ -212,6 +213,8 @@ def mutate(
     """
     mutants = choose(mutant_patches.load_all(context.shelves.patches), names)
     check_named(mutants)
+    if request.tree is None:
+        mutant_patches.check_release(mutants, request.target)
     specs = requests.specs(context, replace(request, repeat=1))
     version = tree.materialize(context.store, specs[0].tree).version
     planned = plan(specs, mutants, version, all_cases=all_cases)

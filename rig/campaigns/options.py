@@ -10,6 +10,8 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
+from rig.errors import ConfigError
+
 NUMBER_MAX = 2**63 - 1
 """QEMU's -icount seed and the suites' are signed 64-bit numbers."""
 
@@ -132,8 +134,24 @@ class Option:
 
 
 def comma(text: str) -> tuple[str, ...]:
-    """The items of a comma-separated text."""
-    return tuple(word.strip() for word in text.split(",") if word.strip())
+    """The items of a comma-separated text. Raises ConfigError if it has commas only."""
+    items = tuple(word.strip() for word in text.split(",") if word.strip())
+    if "," in text and not items:
+        raise ConfigError(f"{text!r} names nothing", hint="a comma-separated list is like a,b")
+    return items
+
+
+def check_limits(request: Request) -> None:
+    """Raise ConfigError for a number that is out of its range."""
+    for name, entry in OPTIONS.items():
+        if entry.limits is not None:
+            check_range(entry.flag, getattr(request, name), *entry.limits)
+
+
+def check_range(flag: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:  # a NaN is in no range
+        shown = "of this size" if abs(value) > 10**20 else f"{value}"
+        raise ConfigError(f"{flag} {shown} is out of range", hint=f"{least} to {most}")
 
 
 def _options() -> dict[str, Option]:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """`Request` (the user's options) -> `RunSpec`s; names and numbers are checked first."""
 
+import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from rig import arch as arches
 from rig import log
 from rig.campaigns import each_patch as each_patches
 from rig.campaigns import pipeline
-from rig.campaigns.options import OPTIONS, Request
+from rig.campaigns.options import OPTIONS, Request, check_limits
 from rig.campaigns.results import RunSpec
 from rig.context import Context
 from rig.errors import ConfigError, unknown
@@ -19,7 +20,7 @@ from rig.guest.qemu import Accel, Machine, Seeded, Swap
 from rig.kernel import base, basefinder, kbuild, mutant, sandbox
 from rig.kernel.kbuild import KernelBuild
 from rig.kernel.tree import TreeSpec
-from rig.series import fetch, model, target
+from rig.series import fetch, intake, model, target
 from rig.series.model import SeriesVersion
 from rig.series.target import Target
 from rig.shelves import Shelves
@@ -28,6 +29,36 @@ from rig.suites import suite
 
 REVISIONS = r"v\d+(,v\d+)*"
 """v1, or v1,v2."""
+
+
+def kept(text: str, store: Callable[[], Store]) -> str:
+    """The target `text`. If it is a pipe or stdin, a file of the store that has its mails.
+
+    A run reads its target several times, and the command that runs it again once more; a pipe can
+    be read only once.
+    """
+    if match := target.STDIN.fullmatch(text):
+        name, data = "stdin", intake.stdin()
+    elif (match := target.FILE.fullmatch(text)) and _is_pipe(match["path"]):
+        name, data = "pipe", intake.read(Path(match["path"]))
+    else:
+        return text
+    if not data.strip():
+        raise ConfigError(f"{name}: there is no mail in it", hint="b4 am -o- ID | rig run -")
+    digest = hashlib.sha256(data).hexdigest()[:32]
+
+    def make(directory: Path) -> None:
+        (directory / f"{name}.mbx").write_bytes(data)
+
+    entry = store().make("mails", f"{name}-{digest}", {"sha256": digest}, make)
+    return f"{entry / name}.mbx{':' if match['upto'] else ''}{match['upto'] or ''}"
+
+
+def _is_pipe(path: str) -> bool:
+    try:
+        return Path(path).is_fifo()
+    except (OSError, ValueError):  # such as a name that is too long
+        return False
 
 
 def fetched(shelves: Shelves, request: Request) -> Request:
@@ -196,12 +227,7 @@ def _check_revision(shelves: Shelves, text: str) -> None:
 
 
 def _check_numbers(request: Request) -> None:
-    for name, entry in OPTIONS.items():
-        if entry.limits is None:
-            continue
-        value, (least, most) = getattr(request, name), entry.limits
-        if not least <= value <= most:
-            raise ConfigError(f"{entry.flag} {value} is out of range", hint=f"{least} to {most}")
+    check_limits(request)
     if request.pages % suite.PAGES_STEP:
         raise ConfigError(f"--pages {request.pages} is not a multiple of {suite.PAGES_STEP}")
     if not request.zram and not request.swap_disk:

@@ -5,14 +5,14 @@ import functools
 import importlib.metadata
 import inspect
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from rig import printable
-from rig.campaigns.options import OPTIONS, How, Option, Request, Where
+from rig.campaigns.options import OPTIONS, How, Option, Request, Where, check_limits
 from rig.errors import InfraError
 
 app = typer.Typer(
@@ -23,8 +23,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="Runs a Linux mm patch series on emulated SMP machines and checks whether it loses data.",
     epilog="A TARGET is `v6.12`, `SERIES`, `SERIES@v2`, `SERIES@v2:3` (its first three patches), a "
-    "path to an mbox, or with `--tree` any git revision; `rig run` takes a message-id and "
-    "`SERIES@v1,v2` too.  \n"
+    "path to an mbox, `-` for an mbox on stdin, or with `--tree` any git revision; `rig run` takes "
+    "a message-id and `SERIES@v1,v2` too.  \n"
     "Exit status: 0 pass, 1 fail, 2 bad input, "
     "3 broken (host or rig), 4 inconclusive.",
 )
@@ -89,7 +89,10 @@ def asks(*without: str, **fixed: Any) -> Callable[[Callable[..., None]], Callabl
         @functools.wraps(verb)
         def call(**values: Any) -> None:
             given = {entry.name: entry.parsed(values.pop(entry.name)) for entry in shared}
-            verb(Request(target=values.pop("target"), **given, **fixed), **values)
+            request = Request(target=values.pop("target"), **given, **fixed)
+            # Verbs replace some numbers by their own, so that the pipeline would not see these.
+            check_limits(request)
+            verb(replace(request, target=read_once(request.target)), **values)
 
         # typer reads a verb's options from these.
         call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -97,6 +100,14 @@ def asks(*without: str, **fixed: Any) -> Callable[[Callable[..., None]], Callabl
         return call
 
     return decorate
+
+
+def read_once(target: str) -> str:
+    """The target; a file for `-` and for a pipe."""
+    from rig.campaigns import request as requests
+    from rig.store import Store
+
+    return requests.kept(target, Store.default)
 
 
 def option(name: str, panel: str | None = None) -> Any:

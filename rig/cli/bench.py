@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The verb that compares two kernels, without logic."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -8,15 +9,29 @@ from typing import Annotated
 import typer
 
 from rig.campaigns.options import Request, comma
-from rig.cli.app import EACH_PATCH, HOW, TEST, JsonOpt, QuietOpt, VerboseOpt, app, asks, say
+from rig.cli.app import (
+    EACH_PATCH,
+    HOW,
+    TEST,
+    JsonOpt,
+    QuietOpt,
+    VerboseOpt,
+    app,
+    asks,
+    read_once,
+    say,
+)
+
+ROUNDS_MAX = 10_000
 
 
 def _rounds(text: str) -> int:
     """The number of rounds; 0 for `auto`."""
     if text == "auto":
         return 0
-    if not text.isdecimal() or not int(text):
-        raise typer.BadParameter(f"{text!r} is neither a number nor auto")
+    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= ROUNDS_MAX:
+        shown = text if len(text) < 40 else f"{text[:40]}…"
+        raise typer.BadParameter(f"{shown!r} is neither 1 to {ROUNDS_MAX:,} nor auto")
     return int(text)
 
 
@@ -64,6 +79,7 @@ def bench(
     files.check(json, plot)
     picture.check(plot)
     context = Context.default()
+    against = read_once(against)
     request = replace(request, suites=(benchmark.SUITE,))
     with reporter(verbose=verbose, quiet=quiet):
         results, directory = compare.compare(context, request, against, benchmarks, rounds)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rig.campaigns.options import Request, comma
+from rig.campaigns.options import Request, check_range, comma
 from rig.cli import defaults
 from rig.cli.app import (
     EACH_PATCH,
@@ -102,12 +102,12 @@ def mutate(
     if seeds:
         request = replace(request, schedule="seeded")
     numbers = parse_seeds(seeds) if seeds else ()
+    names = comma(mutant)
     files.check(json)
     with reporter(verbose=verbose, quiet=quiet):
         result, directory = mutation.mutate(
-            Context.default(), request, comma(mutant), all_cases=all_cases,
-            seeds=numbers,
-        )  # fmt: skip
+            Context.default(), request, names, all_cases=all_cases, seeds=numbers
+        )
     files.copy(directory / mutation.FILE, json)
     say(mutants.render(result, directory.name))
     raise typer.Exit(result.outcome.exit_status)
@@ -141,6 +141,8 @@ def explore(
     from rig.report import seeds as table
     from rig.verdict.rules import Outcome
 
+    check_range("--minutes", minutes, 0, exploring.MINUTES_MAX)
+    check_range("--failures", failures, 0, exploring.FAILURES_MAX)
     files.check(json)
     context, numbers = Context.default(), exploring.parse_seeds(seeds)
     with reporter(verbose=verbose, quiet=quiet):

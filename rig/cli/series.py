@@ -25,7 +25,7 @@ def fetch(
         typer.Argument(
             metavar="SOURCE",
             help="A message-id or lore link, an mbox (patchwork's too), a maildir, a directory of"
-            " patches, or git:PATH BASE..TIP.",
+            " patches, git:PATH BASE..TIP, or - for an mbox on stdin.",
         ),
     ],
     name: Annotated[
@@ -152,9 +152,10 @@ def b4_check(
     from rig.cli.progress import reporter
     from rig.context import Context
     from rig.report import review
+    from rig.series import intake
 
     try:
-        identifier = review.message_id(sys.stdin.buffer.read())
+        identifier = review.message_id(intake.stdin())
         with reporter():
             entries = review.check(Context.default(), identifier, comma(arch) if run else ())
     except RigError as error:

@@ -11,6 +11,7 @@ The header of the file has the rule, and the cases that must fail:
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -133,3 +134,29 @@ def check_name(mutants: tuple[Mutant, ...], name: str) -> None:
     names = [NONE, *(mutant.name for mutant in mutants)]
     if name not in names:
         raise unknown("mutant", name, names)
+
+
+def check_release(mutants: Sequence[Mutant], target: str) -> None:
+    """Raise ConfigError if `target` is a release that none of these mutants applies to.
+
+    The release need not be fetched for that.
+    """
+    try:
+        version = KernelVersion.parse(target)
+    except ConfigError:  # a series or a revision: its Makefile says the version
+        return
+    reasons = [(f"{mutant.name} on {target}", mutant.absent(version)) for mutant in mutants]
+    if all(reason for _, reason in reasons):
+        raise nothing_runs(reasons)
+
+
+def nothing_runs(reasons: Sequence[tuple[str, str]], why: str = "") -> ConfigError:
+    """The error for mutants of which none can run: (mutant and place, reason) of each of them."""
+    hint = "docs/mutants.md says where each mutant applies"
+    if why:
+        return ConfigError(f"there is nothing to run: {why}", hint="--all-cases runs all cases")
+    if not reasons:
+        return ConfigError(f"there is nothing to run: {NONE} is the clean kernel", hint=hint)
+    (name, reason), more = reasons[0], len(reasons) - 1
+    others = f" (and {more} more)" if more else ""
+    return ConfigError(f"there is nothing to run: {name}: {reason}{others}", hint=hint)

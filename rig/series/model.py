@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rig import printable
 from rig.errors import ConfigError, unknown
-from rig.series import rfc822, vetting
+from rig.series import intake, rfc822, vetting
 
 # The fields that git reads in a mail's header.
 FIELD = re.compile(rb"^(?:From|Date|Subject):.*\n(?:[ \t].*\n)*", re.I | re.M)
@@ -372,7 +372,7 @@ def read(path: Path, name: str = "") -> SeriesVersion:
     match = FILE_NAME.match(path.name)
     cover_mail = thread = b""
     try:
-        data = path.read_bytes()
+        data = intake.read(path)
         if match:
             cover = path.with_name(f"v{match['revision']}.cover")
             thread_file = path.with_name(f"v{match['revision']}.thread.mbx")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rig import git, log
 from rig.errors import ConfigError
-from rig.series import b4, model, rfc822, target
+from rig.series import b4, intake, model, rfc822, target
 from rig.series.model import SeriesVersion
 
 RANGE = re.compile(r"git:(?P<path>.+?)\s+(?P<base>\S+?)\.\.(?P<tip>\S+)")
@@ -41,7 +41,9 @@ SETTINGS = (
     *("format.encodeEmailHeaders=true", "format.forceInBodyFrom=false"),
     "i18n.logOutputEncoding=UTF-8",
 )
-KINDS = "a message-id, a lore link, an mbox, a maildir, a patch directory, or 'git:PATH BASE..TIP'"
+KINDS = (
+    "a message-id, a lore link, an mbox, a maildir, a patch directory, 'git:PATH BASE..TIP', or -"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +63,9 @@ def gather(
 ) -> list[Thread]:
     """The thread of `source`; with `all_revisions`, those of the other revisions too."""
     path = _existing(source)
-    if match := RANGE.fullmatch(source):
+    if source == "-":
+        threads = [_local(source, scratch, _mails(intake.stdin(), "stdin"))]
+    elif match := RANGE.fullmatch(source):
         tree, base, tip = match["path"], match["base"], match["tip"]
         mails = _range(tree, base, tip, out=scratch / "range")
         name = name or _branch(tree, tip) or name_of(mails[0])
@@ -115,7 +119,10 @@ def _local(source: str, scratch: Path, mails: Sequence[bytes]) -> Thread:
 
 def _file(path: Path, source: str) -> list[bytes]:
     """The mails of a file, which is an mbox or one mail: `git am` takes both."""
-    data = path.read_bytes()
+    return _mails(intake.read(path), source)
+
+
+def _mails(data: bytes, source: str) -> list[bytes]:
     return [data] if HEADER.match(data) else rfc822.split(data, source)
 
 
@@ -139,7 +146,7 @@ def _readable(mail: bytes) -> bytes:
 def _maildir(path: Path) -> list[bytes]:
     """The mails of a maildir(5), oldest first: a file's name begins with the time of delivery."""
     files = [*(path / "cur").glob("[!.]*"), *(path / "new").glob("[!.]*")]
-    mails = (file.read_bytes() for file in sorted(files, key=lambda file: file.name))
+    mails = (intake.read(file) for file in sorted(files, key=lambda file: file.name))
     return [mail.partition(b"\n")[2] if mail.startswith(b"From ") else mail for mail in mails]
 
 
@@ -155,7 +162,7 @@ def _directory(path: Path) -> list[bytes]:
         )
     mails: list[bytes] = []
     for file in files:
-        data = file.read_bytes().rstrip(b"\n") + b"\n\n"
+        data = intake.read(file).rstrip(b"\n") + b"\n\n"
         mails += rfc822.split(data, str(file)) if data.startswith(b"From ") else [data]
     return mails
 

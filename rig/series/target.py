@@ -6,6 +6,7 @@ SERIES           its newest revision
 SERIES@v2        a revision
 SERIES@v2:3      its first three patches
 ./series.mbx     a series that is not in patches/ (`./series.mbx:3` too)
+-                the same from stdin; a pipe works too: <(b4 am -o- ID)
 MESSAGE-ID       a series on a mailing list, or a link to it, which is fetched first
 """
 
@@ -29,6 +30,7 @@ HOST = r"(?!\S*\.\.)(?:[^\s<>@/:,{}]+\.[^\s<>@/:,{}]+|[^\s<>@/:,{}]{5,})"
 # The part before the @ may hold a slash: X/1abc@kroah.com.
 MESSAGE = re.compile(rf"<(?P<in>[^\s<>@]+@[^\s<>@/]+)>|(?P<id>[^\s<>@:]+@{HOST})")
 LINK = re.compile(r"https?://[^\s/]+/(?:[^\s]+/)?(?P<id>[^\s/@]+@[^\s/@?#]+)(?:[/?#].*)?")
+STDIN = re.compile(rf"-(?::(?P<upto>{N}))?")
 ID_MAX = 4096
 """Characters; no mail has a longer message-id."""
 PATH = re.compile(rf"\.{{0,2}}/.*|.*\.(?:mbx|mbox|patch)(?::{N})?")

@@ -194,7 +194,7 @@ def past_the_doors(module: str, source: str) -> list[str]:
         return []
     doors = {
         **dict.fromkeys(("print", "typer.echo", "typer.secho", "sys.stdout.write"), "rig.cli.app"),
-        "sys.stderr.write": "rig.__main__",
+        "sys.stderr.write": "rig.cli.bugs",
     }
     return [
         f"{module}:{node.lineno}: {called} goes past {doors[called]}"
@@ -303,7 +303,7 @@ LONG = "def f() -> None:\n" + "    f()\n" * FUNCTION_LINES
         (RUN, "sys.exit(1)", "only faces speak"),
         ("rig.cli.run", "print('hello')", "print goes past rig.cli.app"),
         ("rig.cli.bench", "typer.echo('hello')", "typer.echo goes past rig.cli.app"),
-        ("rig.cli.run", "sys.stderr.write('hello')", "sys.stderr.write goes past rig.__main__"),
+        ("rig.cli.run", "sys.stderr.write('hello')", "sys.stderr.write goes past rig.cli.bugs"),
         (RUN, "#\n" * (MODULE_LINES + 1), "401 lines, over 400"),
         (RUN, LONG, "f has 61 lines, over 60"),
         (RUN, "if arch == ARM:\n    pass", "facts are fields"),

@@ -100,9 +100,12 @@ def test_whom_only_live_cases_kill_has_no_seeds(spec: RunSpec) -> None:
     everything = replace(spec, suites=suite.select(("kselftest_mm",), ()))
     assert len(mutation.plan([everything], [one], V6_12, all_cases=False).trials) == 1
     seeded = replace(everything, machine=replace(spec.machine, schedule=Seeded(seed=1)))
-    (row,) = mutation.plan([seeded], [one], V6_12, all_cases=False).rows
+    also = replace(seeded, suites=suite.select(("kselftest_mm", "stale_tlb"), ()))
+    (row,) = mutation.plan([also], [one, FLUSH], V6_12, all_cases=False).rows
     assert row.fate is Fate.NOT_APPLICABLE
     assert row.reason.startswith("only in the live schedule, by cow: ")
+    with pytest.raises(ConfigError, match="nothing to run: w on x86_64: only in the live schedule"):
+        mutation.plan([seeded], [one], V6_12, all_cases=False)
 
 
 def test_cases_of_the_live_schedule_have_no_seeds(spec: RunSpec) -> None:
@@ -118,6 +121,15 @@ def test_a_selection_that_leaves_nothing_is_an_error(spec: RunSpec) -> None:
     only = replace(spec, suites=(Selection(suite="madv_free"),))
     with pytest.raises(ConfigError, match="names none of these cases"):
         mutation.plan([only], [FLUSH], V6_12, all_cases=False)
+    with pytest.raises(ConfigError, match="names none of these cases"):
+        mutation.plan([only], [FLUSH, NEW], V6_12, all_cases=False)
+    with pytest.raises(ConfigError, match=r"new on x86_64: nothing is batched there"):
+        mutation.plan([only], [NEW], V6_12, all_cases=True)
+    for release in ("v6.12", "6.12.9"):
+        with pytest.raises(ConfigError, match=f"new on {release}: nothing is batched there"):
+            mutant.check_release([NEW], release)
+    mutant.check_release([NEW, FLUSH], "v6.12")
+    mutant.check_release([NEW], "batch@v1")
 
 
 def test_a_killed_by_that_names_no_case_names_the_file() -> None:

@@ -22,6 +22,8 @@ def changed(entry: Option) -> Any:
     """A value that is not the default."""
     if entry.choices:
         return entry.choices[-1]
+    if entry.limits:
+        return entry.limits[1]
     return ("one", "two") if entry.several else OTHER[entry.kind]
 
 

@@ -338,7 +338,7 @@ def test_the_name_of_the_file_says_the_base() -> None:
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"gone\.mbx: No such file"):
         model.read(tmp_path / "gone.mbx")
-    with pytest.raises(ConfigError, match="Is a directory"):
+    with pytest.raises(ConfigError, match="is a directory"):
         model.read(tmp_path)
 
 
