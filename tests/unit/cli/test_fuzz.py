@@ -276,7 +276,9 @@ def traced(
     store: Store, record: replay.Recorded, functions: tuple[str, ...], out: Path
 ) -> trace.Traced:
     calls = tuple((name, 1) for name in functions)
-    return trace.Traced(name=record.name, arch="x86_64", identical=True, calls=calls, file=out)
+    return trace.Traced(
+        name=record.name, arch="x86_64", identical=True, calls=calls, file=out, note=""
+    )
 
 
 @contextlib.contextmanager
