@@ -20,10 +20,12 @@ PROVES_NOTHING = (0, 4)
 
 
 def main() -> None:
-    # On SIGTERM the rig cleans up as on SIGINT. SIGINT is set too, because a shell starts
-    # background jobs with SIGINT ignored.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # On these signals the rig cleans up as on SIGINT. SIGINT is set too, because a shell starts
+    # background jobs with SIGINT ignored. nohup(1) ignores SIGHUP, and that is meant.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     words = sys.argv[1:]
     prepare_streams()
     threads = threading.excepthook = bugs.Threads(words)

@@ -192,10 +192,7 @@ def run(
     )
     timer, expired = _alarm(process, deadline)
     try:
-        if on_line:
-            out, err = _lines(process, on_line), b""
-        else:
-            out, err = _collect(process, stdin)
+        out, err = _collect(process, stdin, _Lines(on_line) if on_line else None, expired)
         process.wait()
     except BaseException:
         kill(process)
@@ -256,18 +253,38 @@ def _alarm(
     return timer, expired
 
 
-def _lines(process: subprocess.Popen[bytes], on_line: Callable[[str], None]) -> bytes:
-    assert process.stdout is not None
-    output = bytearray()
-    while line := process.stdout.readline(LINE_MAX):
-        output += line
-        _check_size(len(output))
-        on_line(_text(line).rstrip("\r\n"))
-    return bytes(output)
+class _Lines:
+    """Cuts a stream into lines, and calls `on_line` for each."""
+
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        self.on_line = on_line
+        self._rest = b""
+
+    def feed(self, data: bytes) -> None:
+        self._rest += data
+        while self._rest:
+            end = self._rest.find(b"\n", 0, LINE_MAX) + 1
+            if not end and len(self._rest) < LINE_MAX:
+                return
+            line, self._rest = self._rest[: end or LINE_MAX], self._rest[end or LINE_MAX :]
+            self.on_line(_text(line).rstrip("\r\n"))
+
+    def close(self) -> None:
+        if self._rest:
+            self.on_line(_text(self._rest).rstrip("\r\n"))
 
 
-def _collect(process: subprocess.Popen[bytes], stdin: bytes | None) -> tuple[bytes, bytes]:
-    """stdout and stderr, while stdin is written. Popen.communicate() has no limit on their size."""
+def _collect(
+    process: subprocess.Popen[bytes],
+    stdin: bytes | None,
+    lines: _Lines | None,
+    expired: threading.Event,
+) -> tuple[bytes, bytes]:
+    """stdout and stderr, while stdin is written. Popen.communicate() has no limit on their size.
+
+    After the deadline nothing more is read: a daemon that the command has started, in a session of
+    its own, may keep a pipe open for ever.
+    """
     outputs = {
         stream.fileno(): bytearray() for stream in (process.stdout, process.stderr) if stream
     }
@@ -278,7 +295,10 @@ def _collect(process: subprocess.Popen[bytes], stdin: bytes | None) -> tuple[byt
         if process.stdin:
             selector.register(process.stdin, selectors.EVENT_WRITE)
         while selector.get_map():
-            for key, _ in selector.select():
+            ready = selector.select(1)
+            if not ready and expired.is_set():
+                break
+            for key, _ in ready:
                 if process.stdin and key.fileobj is process.stdin:
                     try:
                         rest = rest[os.write(key.fd, rest[: select.PIPE_BUF]) :]
@@ -290,9 +310,13 @@ def _collect(process: subprocess.Popen[bytes], stdin: bytes | None) -> tuple[byt
                 elif data := os.read(key.fd, LINE_MAX):
                     outputs[key.fd] += data
                     _check_size(sum(map(len, outputs.values())))
+                    if lines:
+                        lines.feed(data)
                 else:
                     selector.unregister(key.fd)
-    out, err = outputs.values()
+    if lines:
+        lines.close()
+    out, err, *_ = (*outputs.values(), b"")
     return bytes(out), bytes(err)
 
 

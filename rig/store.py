@@ -15,6 +15,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -27,14 +28,18 @@ from typing import Any
 import filelock
 import platformdirs
 
-from rig import log
-from rig.errors import DiskFull, InfraError
+from rig import log, scratch
+from rig.errors import ConfigError, DiskFull, InfraError
 
 MANIFEST = "manifest.json"
 BY_BLOCKS, BLOCK = "blocks:", 4096
 """The beginning of a checksum that blocks_digest() made; bytes of a block."""
 EMPTY = hashlib.sha256().hexdigest()
 ABSENT = "it is not there"
+UNSAFE = re.compile(r"[^\w/.+@~-]")
+"""make takes a space or a colon for the end of a name, LD_PRELOAD too, QEMU a comma."""
+LOCK_DEADLINE = 6 * 3600.0
+"""Seconds. No lock is held for longer than a build takes, which has a deadline."""
 
 
 def digest(inputs: Mapping[str, Any]) -> str:
@@ -117,17 +122,41 @@ class Store:
         """
         if not os.geteuid():
             os.umask(0o022)
-        root = Path(os.environ.get("RIG_STORE") or platformdirs.user_cache_path("rig"))
+        named = os.environ.get("RIG_STORE")
+        root = Path(named or platformdirs.user_cache_path("rig")).resolve()
+        hint = "set RIG_STORE to a directory with about 20 GB of free space"
+        if bad := UNSAFE.search(str(root)):
+            raise ConfigError(
+                f"the store {root} has {bad[0]!r} in its path: make, QEMU or git would misread it",
+                hint=f"{hint}, whose path has letters, digits and / . _ - + @ only",
+            )
+        if named and not root.parent.is_dir():
+            raise ConfigError(
+                f"RIG_STORE is {root}, and there is no directory {root.parent}",
+                hint="correct RIG_STORE, or make that directory",
+            )
+        if root.exists() and not root.is_dir():
+            raise ConfigError(f"the store {root} is not a directory", hint=hint)
+        return cls(root)
+
+    def ready(self) -> None:
+        """Make the store's directory, with a note, if there is none. To be called before the first
+        write: reading needs no store that can be written.
+
+        Raises InfraError if it cannot be written.
+        """
         try:
-            root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=root):
-                pass
+            if not self.root.is_dir():
+                log.note(f"there is no store {self.root} yet: making it")
+                self.root.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.root, os.W_OK | os.X_OK):
+                with tempfile.TemporaryFile(dir=self.root):  # says why not
+                    pass
         except OSError as error:
             raise InfraError(
-                f"the store {root} cannot be written: {error.strerror}",
+                f"the store {self.root} cannot be written: {error.strerror}",
                 hint="set RIG_STORE to a directory with about 20 GB of free space",
             ) from error
-        return cls(root.resolve())
 
     def path(self, kind: str, name: str) -> Path:
         return self.root / kind / name
@@ -190,27 +219,31 @@ class Store:
             # uses them.
             for stale in (entry, *entry.parent.glob(f"{glob.escape(prefix)}*")):
                 shutil.rmtree(stale, ignore_errors=True)
-            scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=entry.parent))
+            directory = Path(tempfile.mkdtemp(prefix=prefix, dir=entry.parent))
             try:
-                facts = maker(scratch)
+                facts = maker(directory)
                 manifest = {
                     "kind": kind,
                     "name": name,
                     "made": datetime.now(UTC).isoformat(timespec="seconds"),
                     "inputs": dict(inputs),
-                    "sha256": checksums(scratch),
+                    "sha256": checksums(directory),
                     **(facts or {}),
                 }
-                (scratch / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
-                scratch.chmod(0o755)
-                scratch.rename(entry)
+                (directory / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
+                directory.chmod(0o755)
+                directory.rename(entry)
             finally:
-                shutil.rmtree(scratch, ignore_errors=True)
+                shutil.rmtree(directory, ignore_errors=True)
             return entry
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Hold the lock `name` against other rigs and threads. Waiting for it is a step."""
+        """Hold the lock `name` against other rigs and threads. Waiting for it is a step.
+
+        Raises InfraError after LOCK_DEADLINE.
+        """
+        self.ready()
         directory = self.root / "locks"
         directory.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(directory / f"{name}.lock", thread_local=False)
@@ -218,28 +251,30 @@ class Store:
             lock.acquire(timeout=0)
         except filelock.Timeout:
             with log.step(f"Waiting for another rig to finish with {name}"):
-                lock.acquire()
+                self._wait(lock)
         try:
             yield
         finally:
             lock.release()
 
+    def _wait(self, lock: filelock.BaseFileLock) -> None:
+        try:
+            lock.acquire(timeout=LOCK_DEADLINE)
+        except filelock.Timeout as error:
+            hours = LOCK_DEADLINE / 3600
+            raise InfraError(
+                f"another rig has held {lock.lock_file} for {hours:.1f} hours",
+                hint=f"`fuser {lock.lock_file}` names its process; end it if it hangs",
+            ) from error
+
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A temporary directory on the store's file system.
-
-        Its name holds the pid, so that the next call can remove what a killed rig left.
-        """
+        """A temporary directory on the store's file system."""
+        self.ready()
         parent = self.root / "tmp"
-        parent.mkdir(parents=True, exist_ok=True)
-        for stale in parent.iterdir():
-            if not Path("/proc", stale.name.split("-")[0]).exists():
-                shutil.rmtree(stale, ignore_errors=True)
-        prefix = f"{os.getpid()}-"
-        with tempfile.TemporaryDirectory(
-            dir=parent, prefix=prefix, ignore_cleanup_errors=True
-        ) as name:
-            yield Path(name)
+        parent.mkdir(exist_ok=True)
+        with scratch.made(parent) as path:
+            yield path
 
 
 def _size(path: Path) -> int:
@@ -248,9 +283,9 @@ def _size(path: Path) -> int:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file atomically: a reader finds all of it, or the file that was there before."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    scratch.write_bytes(data)
-    scratch.rename(path)
+    new = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    new.write_bytes(data)
+    new.rename(path)
 
 
 @contextlib.contextmanager

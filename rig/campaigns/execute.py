@@ -37,6 +37,7 @@ _RESULT = pydantic.TypeAdapter(RunResult)
 def new_directory(store: Store, label: str) -> Path:
     """Make a directory under `runs/`, named after the time and the label."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    store.ready()
     parent = store.root / "runs"
     parent.mkdir(parents=True, exist_ok=True)
     for attempt in range(1, 1000):

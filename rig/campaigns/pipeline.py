@@ -7,7 +7,6 @@ everything that is needed to explain it a year later.
 
 import shlex
 import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,7 +27,7 @@ from rig.guest import programs as guest_programs
 from rig.guest.console import Splat, scan_file
 from rig.guest.qemu import Seeded
 from rig.guest.software import Software
-from rig.kernel import kbuild, tree, weave
+from rig.kernel import kbuild, sandbox, tree, weave
 from rig.kernel.kbuild import BuildSpec, KernelBuild
 from rig.kernel.mutant import load_all as load_mutants
 from rig.store import host_trouble
@@ -303,8 +302,8 @@ def keep_series(spec: RunSpec, directory: Path) -> None:
 
 def interact(prepared: Prepared, command: Sequence[str], out: TextIO, err: TextIO) -> int:
     """Boot a guest for a person: a prompt, or one command, whose exit status is returned."""
-    with tempfile.TemporaryDirectory(prefix="rig-") as scratch:
-        with boot.boot(machine_of(prepared.spec), prepared.software, Path(scratch)) as guest:
+    with sandbox.scratch() as scratch:
+        with boot.boot(machine_of(prepared.spec), prepared.software, scratch) as guest:
             if not command:
                 return guest.shell()
             result = guest.run(shlex.join(command), deadline=3600)

@@ -18,6 +18,7 @@ from rig.context import Context
 from rig.errors import ConfigError, InfraError
 from rig.guest import accel, gdbstub, preload, seeded
 from rig.guest import programs as guest_programs
+from rig.guest.qemu import value as qemu_value
 from rig.guest.software import Software
 from rig.kernel import sandbox
 from rig.kernel.sandbox import Box
@@ -134,7 +135,7 @@ def stopped(store: Store, record: Recorded, directory: Path) -> Iterator[Stopped
         scratch = stack.enter_context(sandbox.scratch())
         own = scratch / "qemu"
         own.mkdir()
-        options = ("-S", "-gdb", f"unix:{own / 'gdb'},server=on,wait=off")
+        options = ("-S", "-gdb", f"unix:{qemu_value(own / 'gdb')},server=on,wait=off")
         qemu, writes = stack.enter_context(
             seeded.started(machine, stored, record.case.command, directory, options, share=(own,))
         )

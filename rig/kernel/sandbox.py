@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from rig import proc
+from rig import scratch as leftovers
 from rig.errors import BuildError, InfraError
 
 UID = 65530
@@ -38,6 +39,8 @@ NAMESPACES = (
 )
 NO_MORE_NAMESPACES = ("--unshare-user", "--disable-userns")
 TMP_BYTES = 4 << 30
+OTHERS, LONGEST = ("/tmp", "/var/tmp", "/dev/shm"), 70
+"""Directories to use if the path of TMPDIR has more bytes than this."""
 GIB = 1024
 """Limits are in MiB."""
 APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
@@ -328,11 +331,21 @@ def remove(path: Path) -> None:
 @contextlib.contextmanager
 def scratch(directory: Path | None = None) -> Iterator[Path]:
     """A temporary directory for a command to write. remove() is used because a command can make
-    directories that are too deep, or have no permissions, for those of Python's tempfile. Its name
-    is short, because the path of a socket has at most 108 bytes (unix(7)).
+    directories that are too deep, or have no permissions, for those of Python's tempfile.
     """
-    path = Path(tempfile.mkdtemp(dir=directory, prefix="rig-"))
-    try:
+    owners = frozenset() if os.geteuid() else frozenset({UID})
+    with leftovers.made(directory or temporary(), remove, owners) as path:
         yield path
-    finally:
-        remove(path)
+
+
+def temporary() -> Path:
+    """$TMPDIR, or another directory if its path is too long for a socket in it, which has at most
+    108 bytes (unix(7))."""
+    usual = Path(tempfile.gettempdir())
+    for parent in (usual, *map(Path, OTHERS)):
+        if len(os.fsencode(parent)) <= LONGEST and os.access(parent, os.W_OK | os.X_OK):
+            return parent
+    raise InfraError(
+        f"the path of {usual} is too long for a socket in it, and {OTHERS[0]} cannot be written",
+        hint=f"set TMPDIR to a directory whose path has at most {LONGEST} bytes",
+    )

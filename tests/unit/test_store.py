@@ -3,6 +3,7 @@ import errno
 import json
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,9 +13,11 @@ import pytest
 
 from rig import store as stores
 from rig.errors import ConfigError, InfraError
+from rig.kernel import sandbox
 from rig.log import Event
 from rig.store import Store, digest, host_trouble, write_whole
 
+TOP = Path(__file__).parents[2]
 Eventually = Callable[[Callable[[], object]], None]
 
 # A maker that has written half of its entry and waits to be killed.
@@ -302,19 +305,11 @@ def test_an_entry_whose_commit_is_gone_is_made_again(store: Store, events: list[
 # Scratch
 
 
-def test_scratch_is_gone_afterwards_and_so_is_what_the_dead_left(store: Store) -> None:
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    leftover = store.root / "tmp" / f"{dead.pid}-abc"
-    leftover.mkdir(parents=True)
-    (leftover / "file").touch()
-    with store.scratch() as mine:
-        assert mine.is_dir()
+def test_scratch_is_gone_afterwards(store: Store) -> None:
+    """tests/unit/test_scratch.py has what killed rigs leave."""
+    with store.scratch() as mine, store.scratch() as second:
+        assert mine.is_dir() and second.is_dir() and second != mine
         assert mine.parent == store.root / "tmp"
-        assert not leftover.exists()
-        with store.scratch() as second:
-            assert mine.is_dir(), "its owner lives"
-            assert second != mine
     assert list((store.root / "tmp").iterdir()) == []
 
 
@@ -329,9 +324,9 @@ def test_scratch_is_gone_after_an_error(store: Store) -> None:
 
 
 def test_the_default_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RIG_STORE", str(tmp_path / "a" / "b"))
-    assert Store.default().root == tmp_path / "a" / "b"
-    assert list((tmp_path / "a" / "b").iterdir()) == []
+    monkeypatch.setenv("RIG_STORE", str(tmp_path / "b"))
+    assert Store.default().root == tmp_path / "b"
+    assert not (tmp_path / "b").exists(), "to read needs no store"
     monkeypatch.delenv("RIG_STORE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert Store.default().root == tmp_path / "cache" / "rig"
@@ -346,6 +341,7 @@ def test_the_sandboxs_user_can_read_what_root_writes(
     before = os.umask(0o077)
     try:
         store = Store.default()
+        store.ready()
         (store.root / "config").touch()
     finally:
         os.umask(before)
@@ -360,12 +356,82 @@ def test_a_relative_store_stays_where_it_is(
     assert Store.default().root == tmp_path / "here"
 
 
-def test_a_store_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_store_is_made_with_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events: list[Event]
+) -> None:
+    """RIG_STORE may be mistyped."""
+    monkeypatch.setenv("RIG_STORE", str(tmp_path / "new"))
+    store = Store.default()
+    for _ in range(2):
+        store.make("builds", "b1", {}, whole)
+        with store.scratch():
+            pass
+    notes = [event.text for event in events if event.kind == "note"]
+    assert notes == [f"there is no store {tmp_path / 'new'} yet: making it"]
+
+
+def test_a_store_in_no_directory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RIG_STORE", str(tmp_path / "mistyped" / "store"))
+    with pytest.raises(ConfigError, match=r"there is no directory .*/mistyped$") as bad:
+        Store.default()
+    assert "correct RIG_STORE" in bad.value.hint
     (tmp_path / "file").touch()
-    monkeypatch.setenv("RIG_STORE", str(tmp_path / "file" / "store"))
-    with pytest.raises(InfraError, match=r"file/store cannot be written: Not a directory") as bad:
+    monkeypatch.setenv("RIG_STORE", str(tmp_path / "file"))
+    with pytest.raises(ConfigError, match="is not a directory"):
+        Store.default()
+    assert not (tmp_path / "mistyped").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "a:b", "a,b", "a'b", 'a"b', "a$b", "a#b", "a%b", "a\nb", "a\udcffb"]
+)
+def test_a_store_whose_path_others_would_misread_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("RIG_STORE", str(tmp_path / name))
+    with pytest.raises(ConfigError, match="in its path") as bad:
         Store.default()
     assert "RIG_STORE" in bad.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(bool(sandbox.broken()), reason="bubblewrap does not work here")
+def test_a_store_that_cannot_be_written_can_be_read(tmp_path: Path, store: Store) -> None:
+    """A read-only mount, which stops root too."""
+    store.make("builds", "b1", {}, whole)
+    body = """
+import sys
+from pathlib import Path
+from rig.errors import InfraError
+from rig.store import Store
+store = Store(Path(sys.argv[1]))
+print(store.find("builds", "b1"), store.make("builds", "b1", {}, lambda out: 1 / 0))
+makes = lambda: store.make("builds", "b2", {}, lambda out: 1 / 0)
+for writes in (makes, lambda: store.scratch().__enter__()):
+    try:
+        writes()
+    except InfraError as error:
+        print(error, error.hint)
+"""
+    mount = ["bwrap", "--dev-bind", "/", "/", "--ro-bind", str(store.root), str(store.root)]
+    words = [*mount, sys.executable, "-c", body, str(store.root)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=TOP)
+    entry = store.root / "builds" / "b1"
+    first, *others = done.stdout.splitlines()
+    assert first == f"{entry} {entry}"
+    refusal = f"the store {store.root} cannot be written: Read-only file system set RIG_STORE to"
+    assert [line.startswith(refusal) for line in others] == [True, True]
+
+
+def test_a_lock_that_is_never_released_is_given_up(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "LOCK_DEADLINE", 0.2)
+    with store.lock("lane"), pytest.raises(InfraError, match=r"another rig has held .*lane\.lock"):
+        with store.lock("lane"):
+            pass
 
 
 def test_the_systems_refusals_are_infra_errors() -> None:

@@ -34,7 +34,8 @@ def ends(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[[BaseException], Status]]:
     """main(), with a command that ends so: status, stdout, stderr."""
-    before = signal.getsignal(signal.SIGTERM)
+    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+    before = {number: signal.getsignal(number) for number in numbers}
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
 
     def run(error: BaseException) -> Status:
@@ -50,7 +51,8 @@ def ends(
         return (code if isinstance(code, int) else -1), output.out, output.err
 
     yield run
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_an_option_given_twice_is_refused() -> None:
@@ -168,7 +170,7 @@ shelves.render = waits
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_an_interrupted_rig_cleans_up_and_says_so(
     number: signal.Signals,
     alive: Callable[[int], bool],
@@ -183,3 +185,18 @@ def test_an_interrupted_rig_cleans_up_and_says_so(
     assert err.endswith("rig: interrupted; nothing is left running\n")
     assert "Traceback" not in err
     eventually(lambda: not alive(child))
+
+
+def test_a_rig_under_nohup_does_not_end_with_its_terminal(
+    eventually: Callable[[Callable[[], object]], None],
+) -> None:
+    ignored = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+    waits = WAITS.replace("exec sleep 1000", "sleep 1").replace(
+        "\nshelves", "    return ''\nshelves"
+    )
+    process = start("list", code=ignored + waits)
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=120)
+    assert process.returncode == 0
