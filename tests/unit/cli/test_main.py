@@ -187,13 +187,10 @@ def test_an_interrupted_rig_cleans_up_and_says_so(
     eventually(lambda: not alive(child))
 
 
-def test_a_rig_under_nohup_does_not_end_with_its_terminal(
-    eventually: Callable[[Callable[[], object]], None],
-) -> None:
+def test_a_rig_under_nohup_does_not_end_with_its_terminal() -> None:
     ignored = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
-    waits = WAITS.replace("exec sleep 1000", "sleep 1").replace(
-        "\nshelves", "    return ''\nshelves"
-    )
+    waits = WAITS.replace("exec sleep 1000", "sleep 1")
+    waits = waits.replace("\nshelves.", "\n    return ''\nshelves.")
     process = start("list", code=ignored + waits)
     assert process.stdout is not None
     assert process.stdout.readline()
