@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from rig import log, proc
+from rig.errors import InfraError
 from rig.store import Store, write_whole
 
 # The user's configuration (hooks, signing, aliases, autocrlf) must not change a tree, and the same
@@ -60,6 +61,14 @@ ATTRIBUTES = """\
 *.rs diff=rust
 """
 READY = "rig-ready"
+LOST = re.compile(
+    r"bad object|unable to read (?:tree|sha1)|unable to find [0-9a-f]{40}|invalid object"
+    r"|missing blob|Could not read [0-9a-f]{40}|unable to read [0-9a-f]{40}"
+)
+LACKS = "git objects are missing: a tree given by --tree was removed, or lost them by `git gc`"
+WAY_OUT = (
+    "give that --tree again; or remove linux.git and lanes/ from the store, and they are made again"
+)
 PATTERN = re.compile(r"[\\*?\[ ]")
 """Characters with a meaning in a pattern of gitignore(5)."""
 
@@ -78,11 +87,16 @@ def git(
     argv = [*(["env", *unset] if unset else []), "git", *settings, *args]
     environment = {**ENV, **(env or {})}
     result = proc.run(
-        argv, cwd=cwd, check=check, stdin=stdin, env=environment, deadline=900, exact=exact
+        argv, cwd=cwd, check=False, stdin=stdin, env=environment, deadline=900, exact=exact
     )
     # A caller without `check` expects an answer of git's, which "no" is and a full disk is not.
     if fault := proc.fault(result):
         raise fault
+    if check and result.status:
+        failure = proc.CommandFailed(result, proc.paste(argv, cwd, environment))
+        if LOST.search(result.stderr):
+            raise InfraError(LACKS, hint=WAY_OUT, detail=failure.detail) from failure
+        raise failure
     return result
 
 
@@ -128,14 +142,24 @@ def _is_whole(path: Path) -> bool:
 
 
 def import_tree(store: Store, directory: Path, message: str) -> str:
-    """Commit a plain directory into linux.git and return the commit."""
+    """Commit a plain directory into linux.git and return the commit.
+
+    git does not write an object that a borrowed tree has already. So all are written to an empty
+    directory first: the commit must outlive the user's tree.
+    """
     repo = repository(store)
     env = {"GIT_DIR": str(repo), "GIT_WORK_TREE": str(directory)}
     with store.scratch() as scratch:
-        env["GIT_INDEX_FILE"] = str(scratch / "index")
+        objects = scratch / "objects"
+        objects.mkdir()
+        env |= {"GIT_INDEX_FILE": str(scratch / "index"), "GIT_OBJECT_DIRECTORY": str(objects)}
         git("add", "--all", "--force", ".", cwd=directory, env=env)
         tree = git("write-tree", cwd=directory, env=env).stdout.strip()
         result = git("commit-tree", tree, cwd=directory, env=env, stdin=message.encode())
+        for path in objects.glob("??/*"):
+            target = repo / "objects" / path.parent.name / path.name
+            target.parent.mkdir(exist_ok=True)
+            path.rename(target)
     return result.stdout.strip()
 
 

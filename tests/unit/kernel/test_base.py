@@ -295,3 +295,29 @@ def test_a_tarball_comes_in_where_debian_does_not_answer(
     program("apt-get", "exit 100")
     request.getfixturevalue("place")
     assert "linux-9.9.tar.xz" in base.resolve(store, "v9.9").origin
+
+
+# A tree that was borrowed from, and is gone
+
+
+def test_a_base_does_not_depend_on_a_tree_that_was_borrowed_before(
+    store: Store, place: Path, theirs: Path
+) -> None:
+    """The user's tree has the same files: git would not write them again."""
+    base.resolve(store, "HEAD", tree=theirs)
+    fetched = base.resolve(store, "v9.9")
+    shutil.rmtree(theirs)
+    listing = git.git("rev-list", "--objects", fetched.commit, cwd=git.repository(store))
+    assert "init.c" in listing.stdout
+    git.git("archive", "--output=/dev/null", fetched.commit, cwd=git.repository(store))
+
+
+def test_objects_that_a_removed_tree_had_are_missed_with_the_way_out(
+    store: Store, theirs: Path
+) -> None:
+    borrowed = base.resolve(store, "HEAD", tree=theirs)
+    shutil.rmtree(theirs)
+    with pytest.raises(InfraError, match="a tree given by --tree was removed") as lost:
+        git.git("rev-list", "--objects", borrowed.commit, cwd=git.repository(store))
+    assert "give that --tree again" in lost.value.hint
+    assert borrowed.commit in lost.value.detail
