@@ -183,6 +183,21 @@ def lacks(store: Store, *commits: str) -> str:
     return "" if present == len(commits) else "linux.git does not have its commit"
 
 
+def lacks_changes(store: Store, before: str, after: str) -> str:
+    """The same for a commit that was made on top of another: also what it changes must be there.
+    git did not write what a borrowed tree had at that time."""
+    if why := lacks(store, after):
+        return why
+    repo = repository(store)
+    words = ("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", before, after)
+    changes = git(*words, cwd=repo, check=False, exact=True)
+    rows = (row.split(" ") for row in changes.stdout.split("\0") if row.startswith(":"))
+    blobs = "".join(f"{row[3]}\n" for row in rows if row[1] in ("100644", "100755", "120000"))
+    present = git("cat-file", "--batch-check", cwd=repo, stdin=blobs.encode(), check=False)
+    gone = changes.status or " missing\n" in present.stdout
+    return "linux.git does not have all of its files" if gone else ""
+
+
 def keep(store: Store, name: str, commit: str) -> None:
     """Make a ref for a commit, so that it is never garbage-collected.
 

@@ -150,7 +150,7 @@ def _materialize(store: Store, spec: TreeSpec) -> KernelTree:
             return {"commit": applied, "label": spec.label}
 
         def check(manifest: Mapping[str, Any]) -> str:
-            return git.lacks(store, manifest["commit"])
+            return git.lacks_changes(store, spec.base.commit, manifest["commit"])
 
         store.make("trees", name, inputs, apply, check)
         commit = store.manifest("trees", name)["commit"]

@@ -433,3 +433,24 @@ def test_a_git_that_the_host_stops_is_not_the_patchs_fault(
     program("git", f'case " $* " in *" am --3way "*) {does} ;; esac; exec {real} "$@"')
     with pytest.raises(InfraError, match=message):
         tree.materialize(store, TreeSpec(base=base, series=v2))
+
+
+def test_a_series_that_a_removed_tree_had_applied_too_is_applied_again(
+    store: Store, base: Base, v2: SeriesVersion, tmp_path: Path
+) -> None:
+    """git did not write the changed files, because the user's tree had them."""
+    other = Store(tmp_path / "other")
+    shutil.copytree(store.root, other.root)
+    applied = tree.materialize(other, TreeSpec(base=base, series=v2))
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    for name in files(other, applied):
+        (theirs / name.replace("/", "-")).write_text(show(other, applied, name))
+    for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "-m", "mine"]):
+        git.git(*words, cwd=theirs)
+    git.borrow(store, theirs)
+    tree.materialize(store, TreeSpec(base=base, series=v2))
+    shutil.rmtree(theirs)
+    again = tree.materialize(store, TreeSpec(base=base, series=v2))
+    assert again.tree == applied.tree
+    git.git("archive", "--output=/dev/null", again.commit, cwd=git.repository(store))
