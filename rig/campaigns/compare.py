@@ -6,19 +6,19 @@ rig/campaigns/statistics.py decides what differs.
 """
 
 import itertools
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import pydantic
 
 from rig import log
 from rig.benches import benchmark
 from rig.benches.benchmark import Benchmark
-from rig.campaigns import execute, old_results, statistics
+from rig.campaigns import execute, old_results, statistics, stored
 from rig.campaigns import request as requests
 from rig.campaigns.options import Request, command
 from rig.campaigns.results import RunResult, RunSpec
@@ -390,5 +390,10 @@ def load(directory: Path) -> tuple[Comparison, ...]:
     path = directory / FILE
     if not path.is_file():
         return ()
-    documents = json.loads(path.read_bytes())
+    return stored.read(path, _comparisons)
+
+
+def _comparisons(documents: list[dict[str, Any]]) -> tuple[Comparison, ...]:
+    if not documents:
+        raise ValueError("there is no comparison in it")
     return _ALL.validate_python(tuple(map(old_results.comparison, documents)))

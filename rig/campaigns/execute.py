@@ -2,9 +2,9 @@
 """Runs several specs as one campaign; stores their results, finds and loads stored runs."""
 
 import contextvars
-import json
 import math
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +17,7 @@ from typing import Any
 import pydantic
 
 from rig import proc
-from rig.campaigns import old_results, pipeline
+from rig.campaigns import old_results, pipeline, stored
 from rig.campaigns.live import machine_of
 from rig.campaigns.results import Prepared, RunResult, RunSpec, provenance
 from rig.context import Context
@@ -63,12 +63,13 @@ def execute(
 
     Each result is stored as soon as it exists, in a directory whose name ends with `suffix`; then
     `on_result` is called with it, in any thread. An error in the request is raised. An error in a
-    series or a kernel is a result.
+    series or a kernel is a result. What is interrupted has no result: its directory says PENDING.
     """
     if not specs:
         raise ConfigError(
             "these options select nothing to run", hint="rig list shows what there is"
         )
+    stopped = threading.Event()
 
     def complete(spec: RunSpec, ready: Prepared | RunResult, path: Path) -> RunResult:
         if isinstance(ready, Prepared):
@@ -76,15 +77,21 @@ def execute(
         else:
             result = ready
             pipeline.keep_series(spec, path)
-        store_result(result, path)
-        on_result(result)
+        # Ctrl-C kills QEMU, and a guest that was killed proves nothing.
+        if not stopped.is_set():
+            store_result(result, path)
+            on_result(result)
         return result
 
-    with guests(side_by_side(specs)) as submit:
+    paths = [directory / (slot + suffix) for slot in _slots(specs)]
+    for path in paths:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / stored.PENDING).touch()
+    with guests(side_by_side(specs), stopped) as submit:
         futures = []
-        for spec, slot in zip(specs, _slots(specs), strict=True):
+        for spec, path in zip(specs, paths, strict=True):
             ready = _prepare_or_verdict(context, spec)
-            futures.append(submit(partial(complete, spec, ready, directory / (slot + suffix))))
+            futures.append(submit(partial(complete, spec, ready, path)))
         return tuple(future.result() for future in futures)
 
 
@@ -92,14 +99,19 @@ Submit = Callable[[Callable[[], Any]], Future[Any]]
 
 
 @contextmanager
-def guests(most: int) -> Iterator[Submit]:
-    """Threads for `most` guests at a time; an exception in the context ends all guests."""
+def guests(most: int, stopped: threading.Event | None = None) -> Iterator[Submit]:
+    """Threads for `most` guests at a time; an exception in the context ends all guests.
+
+    `stopped` is set before they are ended.
+    """
     with ThreadPoolExecutor(max_workers=most) as pool:
         try:
             # A new thread has no log step: it gets a copy of our context.
             yield lambda work: pool.submit(contextvars.copy_context().run, work)
         except BaseException:
             # Only this thread gets Ctrl-C, so it ends the guests of the other threads.
+            if stopped:
+                stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
             proc.stop_all()
             raise
@@ -157,27 +169,36 @@ def _prepare_or_verdict(context: Context, spec: RunSpec) -> Prepared | RunResult
 def store_result(result: RunResult, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     write_whole(directory / RESULT, _RESULT.dump_json(result, indent=1))
+    (directory / stored.PENDING).unlink(missing_ok=True)
 
 
 def runs(store: Store) -> tuple[Path, ...]:
-    """The directories of stored runs, newest last."""
+    """The directories of stored runs, newest last; without those that run or were interrupted."""
+    return tuple(filter(stored.is_whole, _with_results(store)))
+
+
+def _with_results(store: Store) -> tuple[Path, ...]:
     return tuple(
         sorted(path for path in (store.root / "runs").glob("*") if any(path.glob(f"*/{RESULT}")))
     )
 
 
 def find(store: Store, name: str = "") -> Path:
-    """The stored run with this name, or with a name that has this part; the newest without one."""
-    stored = runs(store)
-    if not stored:
-        raise ConfigError("there is no stored run yet", hint="rig run v6.12 makes one")
-    if not name:
-        return stored[-1]
-    matches = [path for path in stored if name == path.name] or [
-        path for path in stored if name in path.name
+    """The stored run with this name, or with a name that has this part; the newest without one.
+
+    A run that was interrupted is found by its whole name only.
+    """
+    whole = runs(store)
+    if not name and whole:
+        return whole[-1]
+    everything = _with_results(store)
+    matches = [path for path in everything if name == path.name] or [
+        path for path in whole if name and name in path.name
     ]
+    if not matches and not whole:
+        raise ConfigError("there is no stored run yet", hint="rig run v6.12 makes one")
     if not matches:
-        raise unknown("run", name, (path.name for path in stored))
+        raise unknown("run", name, (path.name for path in whole))
     if len(matches) > 1:
         raise ConfigError(
             f"{name!r} matches {len(matches)} runs", hint=f"the newest is {matches[-1].name}"
@@ -186,17 +207,14 @@ def find(store: Store, name: str = "") -> Path:
 
 
 def load(path: Path) -> RunResult:
-    try:
-        return _RESULT.validate_python(old_results.result(json.loads(path.read_bytes())))
-    except (ValueError, LookupError, TypeError) as error:
-        raise ConfigError(
-            f"{path} cannot be read: it is damaged, or another version of the rig wrote it",
-            detail=str(error)[:2000],
-        ) from error
+    """Raises InfraError for a damaged file."""
+    return stored.read(path, lambda document: _RESULT.validate_python(old_results.result(document)))
 
 
 def load_all(directory: Path) -> tuple[RunResult, ...]:
-    return tuple(load(path) for path in sorted(directory.glob(f"*/{RESULT}"), key=_place))
+    """All results of a run. One that is missing is INCONCLUSIVE."""
+    paths = sorted(directory.glob(f"*/{RESULT}"), key=_place)
+    return stored.with_missing(tuple(map(load, paths)))
 
 
 def _place(path: Path) -> tuple[str, float, str]:

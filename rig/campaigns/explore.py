@@ -5,6 +5,7 @@ A campaign that was interrupted continues when it is started again: its director
 kernel, the image, the program and the case, and the result of each seed is stored at once.
 """
 
+import contextlib
 import hashlib
 import math
 import re
@@ -234,7 +235,7 @@ def attempt(
 ) -> Tried:
     """Run one seed, or load its result if it is stored."""
     path = directory / f"seed-{seed}" / FILE
-    if path.is_file():
+    with contextlib.suppress(FileNotFoundError, ValueError):  # a damaged result is made again
         return _TRIED.validate_json(path.read_bytes())
     at_seed = replace(prepared, spec=request.at_seed(prepared.spec, seed))
     result = pipeline.seeded_case(at_seed, suite, case, path.parent, deadline)

@@ -6,7 +6,6 @@ one fail, or keep it from running. The clean kernel is run too, as mutant `none`
 a case that fails there is a defect of the case, and is reported first.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +16,7 @@ import pydantic
 
 from rig import arch as arches
 from rig import log
-from rig.campaigns import execute, old_results
+from rig.campaigns import execute, old_results, stored
 from rig.campaigns import request as requests
 from rig.campaigns.fates import Fate, Guest, Row, fold, named_cases, needs_no_guest, summary
 from rig.campaigns.options import Request
@@ -343,7 +342,9 @@ def load(directory: Path) -> Mutation | None:
     path = directory / FILE
     if not path.is_file():
         return None
-    return _MUTATION.validate_python(old_results.mutation(json.loads(path.read_bytes())))
+    return stored.read(
+        path, lambda document: _MUTATION.validate_python(old_results.mutation(document))
+    )
 
 
 def choose(mutants: tuple[Mutant, ...], names: Sequence[str]) -> tuple[Mutant, ...]:

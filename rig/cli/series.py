@@ -11,6 +11,7 @@ import typer
 from rig.campaigns.options import Request, comma
 from rig.cli.app import SERIES, QuietOpt, RunArg, VerboseOpt, app, option, say
 from rig.errors import RigError
+from rig.store import host_trouble
 
 
 @app.command(
@@ -156,7 +157,7 @@ def b4_check(
 
     try:
         identifier = review.message_id(intake.stdin())
-        with reporter():
+        with reporter(), host_trouble("reading the stored runs"):
             entries = review.check(Context.default(), identifier, comma(arch) if run else ())
     except RigError as error:
         entries = review.trouble(error)

@@ -68,7 +68,7 @@ def _suite(suite: Suite, mutants: Sequence[Mutant], kills: dict[str, Kill]) -> I
         yield ""
         yield "```"
         for case, kill in seen:
-            yield f"{case.name}: {kill.how.splitlines()[0]}"
+            yield f"{case.name}: {(kill.how.splitlines() or [''])[0]}"
         yield "```"
 
 

@@ -56,7 +56,7 @@ def _case(case: CaseFate) -> list[str]:
         seconds = statistics.median(kill.seconds for kill in case.kills)
         writes = f", {case.kills[0].writes:,} writes" if case.kills[0].writes else ""
         lines = [f"    {case.case}{survived}, {share}{seeds}, {seconds:.1f} s{writes}"]
-        lines += _fold(f"> {case.kills[0].how.splitlines()[0]}", 6)
+        lines += _fold(f"> {(case.kills[0].how.splitlines() or [''])[0]}", 6)
     if case.reason:
         lines += _fold(case.reason, 6)
     return lines

@@ -19,7 +19,7 @@ from rig.campaigns.compare import Comparison
 from rig.campaigns.options import Request, command
 from rig.campaigns.pipeline import TOP
 from rig.campaigns.results import RunResult
-from rig.errors import ConfigError
+from rig.errors import ConfigError, InfraError
 from rig.kernel.tree import Subject
 from rig.report import comparison, text
 from rig.series import rfc822, target
@@ -80,16 +80,18 @@ def tests(directory: Path) -> tuple[RunResult, ...]:
     """The results of a `rig run`; none for `rig mutate` and `rig bench`, which test no series."""
     if (directory / compare.FILE).is_file() or (directory / mutation.FILE).is_file():
         return ()
+    results = execute.load_all(directory)
+    ran = {suite.suite for result in results for suite in result.suites}
+    return () if ran == {benchmark.SUITE} else results
+
+
+def readable_tests(directory: Path) -> tuple[RunResult, ...]:
+    """The same; a damaged run is noted, and must not hide the others."""
     try:
-        results = execute.load_all(directory)
-    except ConfigError as error:  # a damaged run must not hide the others
+        return tests(directory)
+    except InfraError as error:
         log.note(error.message)
         return ()
-    return tuple(
-        result
-        for result in results
-        if {suite.suite for suite in result.suites} != {benchmark.SUITE}
-    )
 
 
 def whole(results: Sequence[RunResult]) -> tuple[RunResult, ...]:

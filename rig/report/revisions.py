@@ -68,7 +68,7 @@ def _verdicts(store: Store, labels: Iterable[str]) -> dict[str, dict[str, str]]:
         if not any(name in directory.name for name in names):
             continue
         fresh: dict[tuple[str, str], list[Outcome]] = {}
-        for result in reply.whole(reply.tests(directory)):
+        for result in reply.whole(reply.readable_tests(directory)):
             label = result.provenance.subject.name
             if label in listed and not result.provenance.request.mutant:
                 key = (label, result.machine.arch)

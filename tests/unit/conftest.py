@@ -344,6 +344,7 @@ def results() -> dict[str, tuple[RunResult, ...]]:
         ),
         "broken": (
             result(
+                "arm64",
                 cases=(case("anon_lost_write", Outcome.BROKEN, "QEMU was killed by signal 9"),),
                 trouble=Trouble(owner=Owner.RIG, reason="QEMU was killed by signal 9"),
                 machine=Machine(arch="arm64", accel=Accel.KVM, cpus=8, memory=2048, swap=wide),

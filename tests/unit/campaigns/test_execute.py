@@ -32,7 +32,7 @@ Stage = Callable[..., Any]
 
 def spec(arch: str = "x86_64", mutant: str = "", **rest: Any) -> RunSpec:
     machine = Machine(arch=arch, accel=Accel.TCG)
-    asked = Request(target="v6.12", mutant=mutant)
+    asked = Request(target="v6.12", mutant=mutant, arch=(arch,))
     return RunSpec(request=asked, tree=TreeSpec(base=BASE), machine=machine, **rest)
 
 
@@ -47,7 +47,9 @@ def ready(monkeypatch: pytest.MonkeyPatch, results: Results) -> list[str]:
 
     def execute(prepared: Prepared, directory: Path) -> RunResult:
         finished.append(f"{prepared.spec.machine.arch} in {directory.name}")
-        return replace(results["pass"][0], machine=prepared.spec.machine)
+        (result, *_) = results["pass"]
+        origin = replace(result.provenance, request=prepared.spec.request)
+        return replace(result, machine=prepared.spec.machine, provenance=origin)
 
     monkeypatch.setattr(executing, "Prepared", Prepared)
     monkeypatch.setattr(pipeline, "prepare", lambda context, spec: Prepared(spec))
@@ -172,7 +174,7 @@ def test_bad_input_is_raised_and_what_ran_before_is_kept(
     monkeypatch.setattr(executing.proc, "stop_all", lambda: None)
     with pytest.raises(ConfigError, match="cannot be set"):
         executing.execute(Context(store, SHELVES), [spec("x86_64"), spec("arm64")], tmp_path)
-    assert [result.machine.arch for result in executing.load_all(tmp_path)] in ([], ["x86_64"])
+    assert {path.parent.name for path in tmp_path.glob("*/result.json")} <= {"x86_64"}
 
 
 def test_guests_runside_by_side(
@@ -228,21 +230,75 @@ def test_a_guests_steps_are_part_of_the_one_that_waits_for_them(
     assert booting.parent == outer.number
 
 
-def test_an_interrupt_ends_the_other_guests(
-    store: Store, ready: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ConfigError("no such setting")])
+def test_an_interrupt_ends_the_other_guests_and_stores_nothing_of_them(
+    store: Store,
+    ready: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    results: Results,
+    error: Any,
 ) -> None:
-    stopped = threading.Event()
+    """They are killed, and would be BROKEN. The verdict of the run before stays the last one."""
+    stopped, runs = threading.Event(), store.root / "runs"
+    executing.execute(Context(store, SHELVES), [spec()], runs / "20260101-000000-a")
 
     def execute(prepared: Any, directory: Path) -> RunResult:
         assert stopped.wait(120)
-        raise InfraError("stopped")
+        return results["broken"][0]
 
     monkeypatch.setattr(pipeline, "execute", execute)
     monkeypatch.setattr(executing.proc, "stop_all", stopped.set)
-    fails(monkeypatch, KeyboardInterrupt(), "arm64")  # type: ignore[arg-type]
-    with pytest.raises(KeyboardInterrupt):
-        executing.execute(Context(store, SHELVES), [spec("x86_64"), spec("arm64")], tmp_path)
+    fails(monkeypatch, error, "arm64")
+    both = [spec("x86_64"), spec("arm64")]
+    with pytest.raises(type(error)):
+        executing.execute(Context(store, SHELVES), both, runs / "20260102-000000-b")
     assert stopped.is_set()
+    assert list(runs.glob("*-b/*/result.json")) == []
+    assert executing.find(store).name == "20260101-000000-a"
+
+
+def test_a_run_that_was_interrupted_in_the_middle_is_passed_over(
+    store: Store, ready: list[str], results: Results
+) -> None:
+    """As one that was killed by SIGKILL, and one that is still running."""
+    stored(store, results, "20260101-1-a", "20260102-1-b")
+    pending = store.root / "runs" / "20260102-1-b" / "arm64"
+    pending.mkdir()
+    (pending / "pending").touch()
+    assert [path.name for path in executing.runs(store)] == ["20260101-1-a"]
+    assert executing.find(store).name == "20260101-1-a"
+    assert executing.find(store, "20260102-1-b").name == "20260102-1-b", "by its whole name"
+
+
+@pytest.mark.parametrize("gone", ["file", "directory"])
+def test_a_result_that_is_gone_is_inconclusive(
+    store: Store, results: Results, tmp_path: Path, gone: str
+) -> None:
+    """The result of the other architecture alone is no PASS."""
+    (whole, other) = results["pass"]
+    for result in (whole, other):
+        asked = replace(result.provenance.request, arch=("x86_64", "aarch64"))
+        origin = replace(result.provenance, request=asked)
+        executing.store_result(replace(result, provenance=origin), tmp_path / result.machine.arch)
+    assert len(executing.load_all(tmp_path)) == 2
+    (tmp_path / "arm64" / "result.json").unlink()
+    if gone == "directory":
+        (tmp_path / "arm64").rmdir()
+    kept, missing = executing.load_all(tmp_path)
+    assert (kept.machine.arch, kept.verdict.outcome) == ("x86_64", Outcome.PASS)
+    assert (missing.machine.arch, missing.verdict.outcome) == ("arm64", Outcome.INCONCLUSIVE)
+    assert missing.verdict.reason.startswith("no result is stored")
+
+
+def test_a_repetition_that_is_gone_is_inconclusive(results: Results, tmp_path: Path) -> None:
+    result = results["pass"][0]
+    asked = replace(result.provenance.request, repeat=3)
+    repeated = replace(result, provenance=replace(result.provenance, request=asked))
+    for number in (1, 3):
+        executing.store_result(repeated, tmp_path / f"x86_64-{number}")
+    outcomes = [loaded.verdict.outcome for loaded in executing.load_all(tmp_path)]
+    assert outcomes == [Outcome.PASS, Outcome.PASS, Outcome.INCONCLUSIVE]
 
 
 # What is stored
@@ -268,9 +324,10 @@ def test_a_result_that_cannot_be_read_is_said(
     document["verdict"]["outcome"] = "MAYBE"
     broken = {"truncated": data[:-9], "other": json.dumps(document).encode(), "binary": b"\xff\x00"}
     path.write_bytes(broken[change])
-    with pytest.raises(ConfigError, match=r"result\.json cannot be read") as bad:
+    with pytest.raises(InfraError, match=r"result\.json cannot be read") as bad:
         executing.load(path)
     assert bad.value.detail
+    assert bad.value.hint.startswith("delete ")
 
 
 def stored(store: Store, results: Results, *names: str) -> None:
