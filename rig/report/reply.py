@@ -21,7 +21,7 @@ from rig.campaigns.pipeline import TOP
 from rig.campaigns.results import RunResult
 from rig.errors import ConfigError, InfraError
 from rig.kernel.tree import Subject
-from rig.report import comparison, text
+from rig.report import comparison, partial, text
 from rig.series import rfc822, target
 from rig.suites import suite as suites
 from rig.verdict.rules import Outcome
@@ -193,6 +193,8 @@ def _body(results: Sequence[RunResult], top: bytes, who: Address | None) -> str:
     passed = all(result.verdict.outcome is Outcome.PASS for result in results)
     if who and not passed:
         log.note("no Tested-by: the outcome is not PASS")
+    elif who and (only := partial.tested(results)):
+        log.note(f"the Tested-by says what was run:{only}")
     return text.environment().get_template("reply.txt.j2").render(
         results=results,
         many=text.many(results),
@@ -202,7 +204,7 @@ def _body(results: Sequence[RunResult], top: bytes, who: Address | None) -> str:
         base=subject.base,
         top=_answered(top),
         again=again(results, top),
-        tag=str(who) if who and passed and subject.upto is None else "",
+        tag=f"{who}{partial.tested(results)}" if who and passed and subject.upto is None else "",
     ).rstrip() + "\n"  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from rig.campaigns.options import Request
 from rig.campaigns.results import RunResult
 from rig.context import Context
 from rig.errors import RigError
-from rig.report import reply, text
+from rig.report import partial, reply, text
 from rig.series import rfc822, target
 from rig.store import Store
 from rig.verdict.rules import Outcome
@@ -78,11 +78,14 @@ def _entries(results: Sequence[RunResult], name: str) -> list[dict[str, str]]:
     for arch, group in by_arch.items():
         worst = max(group, key=lambda result: result.verdict.outcome.severity).verdict
         times = f" ({len(group)} runs)" if len(group) > 1 else ""
+        absent = next(filter(None, map(partial.not_run, group)), "")
+        absent = f"; not run: {absent}" if absent else ""
         entries.append(
             _entry(
                 f"rig/{arch}",
                 STATUS.get(worst.outcome, "warn"),
-                f"{worst.outcome}: {worst.reason.splitlines()[0] if worst.reason else ''}{times}",
+                f"{worst.outcome}: {worst.reason.splitlines()[0] if worst.reason else ''}{times}"
+                f"{absent}",
                 text.render(group, name),
             )
         )

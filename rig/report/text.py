@@ -11,6 +11,7 @@ import jinja2
 from rig import printable
 from rig.campaigns.results import RunResult
 from rig.kernel.tree import Subject
+from rig.report import partial
 from rig.verdict.rules import Outcome
 
 # The kernel's mails are read at 80 columns, quoted twice.
@@ -58,6 +59,7 @@ def environment() -> jinja2.Environment:
     jinja.filters["indented"] = _indented
     jinja.filters["fold"] = fold
     jinja.filters["circumstances"] = _circumstances
+    jinja.filters["not_run"] = partial.not_run
     return jinja
 
 

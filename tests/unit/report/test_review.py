@@ -71,7 +71,7 @@ def test_of_several_runs_the_newest_of_several_results_the_worst(
     stored(store, 1, results["splat"])
     stored(store, 2, (*results["repeated"], *results["inconclusive"]))
     (entry,) = review.check(Context(store, SHELVES), ID)
-    assert (entry["status"], entry["summary"][-9:]) == ("warn", " (4 runs)")
+    assert (entry["status"], " (4 runs)" in entry["summary"]) == ("warn", True)
 
 
 @pytest.mark.parametrize(
