@@ -57,8 +57,26 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[BENCH] = Bench(config)
 
 
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    session.config.stash[BENCH].interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     session.config.stash[BENCH].check()
+
+
+def pytest_terminal_summary(
+    terminalreporter: "pytest.TerminalReporter", config: pytest.Config
+) -> None:
+    """With pytest-xdist, no process has all results: half of a run is no verdict."""
+    reports = (report for some in terminalreporter.stats.values() for report in some)
+    if _has_xdist(config) and any(getattr(report, "rig_case", False) for report in reports):
+        terminalreporter.write_line("rig: with -n no verdict is stored; run without -n for one")
+
+
+def _has_xdist(config: pytest.Config) -> bool:
+    """Whether this is a worker of pytest-xdist, or the process that starts them."""
+    return hasattr(config, "workerinput") or bool(config.getoption("numprocesses", None))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -79,6 +97,12 @@ class Running:
     trouble: "RigError | None" = None
     """The error because of which a case has no result."""
 
+    def asked(self, arch: tuple[str, ...]) -> "Prepared":
+        """What was prepared, with these architectures: -k may leave out some that --arch names."""
+        origin = self.prepared.provenance
+        asked = replace(origin.request, arch=arch)
+        return replace(self.prepared, provenance=replace(origin, request=asked))
+
     def run(self, suite: "Suite", case: "Case") -> "CaseResult":
         from rig.campaigns import pipeline
 
@@ -96,6 +120,11 @@ class Bench:
     """The kernels and guests of a pytest session, made when the first test asks for them."""
 
     def __init__(self, config: pytest.Config) -> None:
+        self.interrupted = False
+        """By Ctrl-C: then nothing is stored."""
+        self.cases_of: set[str] = set()
+        """Architectures on which a case of a suite was started. Other tests have no verdict."""
+        self._xdist = _has_xdist(config)
         self._options = config.option
         self._stack = ExitStack()
         self._prepared: dict[str, Prepared] = {}
@@ -195,12 +224,15 @@ class Bench:
         guests.guest()
 
     def close(self) -> None:
-        """Stop the guests, then store their results like those of any other run."""
+        """Stop the guests, then store the results of suites like those of any other run."""
         from rig.campaigns import execute, pipeline
         from rig.verdict.rules import SuiteResult, Trouble
 
         self._stack.close()
+        to_store = () if self.interrupted or self._xdist else self.cases_of
         for arch, running in self._running.items():
+            if arch not in to_store:
+                continue
             suites = tuple(
                 SuiteResult(suite=name, cases=tuple(cases)) for name, cases in running.cases.items()
             )
@@ -208,7 +240,7 @@ class Bench:
             error = running.trouble or self._failed.get(arch) or (guests and guests.failure)
             lost = guests.detail if guests else ""
             result = pipeline.finish(
-                running.prepared,
+                running.asked(tuple(name for name in self._running if name in to_store)),
                 running.directory,
                 suites=suites,
                 trouble=Trouble.of(error) if error else None,
@@ -265,6 +297,7 @@ class CaseItem(pytest.Item):
         from rig.verdict.rules import Outcome
 
         running = None
+        self.config.stash[BENCH].cases_of.add(self.arch)
         try:
             running = self.config.stash[BENCH].running(self.arch)
             result = running.run(self.suite, self.case)
@@ -306,6 +339,8 @@ def pytest_runtest_makereport(
     Reports of other tests are not changed.
     """
     report = yield
+    if isinstance(item, CaseItem):
+        report.__dict__["rig_case"] = True  # xdist sends it to the controller
     if isinstance(item, CaseItem) or "rig_arch" in getattr(item, "fixturenames", ()):
         raw, shown = f"{report.longrepr or ''}", printable.text(f"{report.longrepr or ''}")
         if isinstance(report.longrepr, tuple):  # a skipped test

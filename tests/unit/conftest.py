@@ -400,7 +400,7 @@ class FakeGuest:
             output = failing(case)
         if isinstance(output, GuestLost):
             self.lost = output
-        if isinstance(output, Exception):
+        if isinstance(output, BaseException):
             raise output
         return Ran(command=command, status=0, stdout=output, stderr="a word", seconds=1)
 

@@ -9,6 +9,7 @@ from xml.etree import ElementTree as xml
 
 import pytest
 
+from rig import pytest_plugin
 from rig.campaigns import execute, pipeline, request
 from rig.campaigns.options import Request
 from rig.campaigns.results import Prepared, RunSpec
@@ -296,6 +297,61 @@ def test_after_a_guest_that_does_not_boot_again_cases_carry_the_cause(
     assert result.verdict.reason == (
         "reclaim/anon_roundtrip: panic; the run stopped early: the kernel hangs at boot"
     )
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), pytest.exit.Exception("enough")])
+def test_a_session_that_is_interrupted_stores_nothing(
+    pytester: pytest.Pytester,
+    requests: list[Request],
+    boots: Callable[..., list[Machine]],
+    error: BaseException,
+) -> None:
+    """Half of the cases would be a PASS, and hide the verdict before."""
+    boots({"anon_lost_write": error})
+    ran = pytester.runpytest_inprocess(*SUITES, *SOME, no_reraise_ctrlc=True)
+    assert ran.ret == pytest.ExitCode.INTERRUPTED
+    assert execute.runs(Store.default()) == ()
+
+
+def test_tests_of_ones_own_are_no_verdict_on_the_series(
+    pytester: pytest.Pytester, requests: list[Request], boots: Callable[..., list[Machine]]
+) -> None:
+    boots({"true": ""})
+    pytester.makepyfile("def test_guest(guest): guest.run('true x', deadline=5)")
+    ran = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+    ran.assert_outcomes(passed=1)
+    assert execute.runs(Store.default()) == ()
+
+
+def test_a_worker_of_xdist_stores_no_part_of_a_run(
+    pytester: pytest.Pytester,
+    requests: list[Request],
+    boots: Callable[..., list[Machine]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    boots()
+    monkeypatch.setattr(pytest_plugin, "_has_xdist", lambda config: True)
+    counts, output = outcomes(pytester, *SOME)
+    assert counts["passed"] == 2
+    assert execute.runs(Store.default()) == ()
+    assert "rig: with -n no verdict is stored; run without -n for one" in output
+
+
+def test_xdist_alone_is_not_the_rigs_business(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pytest_plugin, "_has_xdist", lambda config: True)
+    pytester.makepyfile("def test_x(): pass")
+    assert "rig:" not in pytester.runpytest_inprocess().stdout.str()
+
+
+def test_an_architecture_that_k_leaves_out_is_not_missing(
+    pytester: pytest.Pytester, requests: list[Request], boots: Callable[..., list[Machine]]
+) -> None:
+    boots()
+    outcomes(pytester, "--arch", "x86_64,arm64", *SOME)
+    (result,) = execute.load_all(execute.find(Store.default()))
+    assert result.verdict.outcome is Outcome.PASS
 
 
 @pytest.mark.parametrize("case", ["fail", "skip", "lost", "rig", "mine", "mine lost"])
