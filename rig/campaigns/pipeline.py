@@ -13,10 +13,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import TextIO
 
 from rig import arch as arches
-from rig import log, printable
+from rig import log
 from rig.campaigns import each_patch
 from rig.campaigns.live import Guests, check_mutant, machine_of
 from rig.campaigns.results import Prepared, RunResult, RunSpec, provenance
@@ -26,6 +25,7 @@ from rig.guest import accel, boot, image, preload, seeded, symbolize
 from rig.guest import programs as guest_programs
 from rig.guest.console import Splat, scan_file
 from rig.guest.qemu import Seeded
+from rig.guest.session import Streams
 from rig.guest.software import Software
 from rig.kernel import kbuild, sandbox, tree, weave
 from rig.kernel.kbuild import BuildSpec, KernelBuild
@@ -300,15 +300,8 @@ def keep_series(spec: RunSpec, directory: Path) -> None:
         (directory / TOP).write_bytes(series.top)
 
 
-def interact(prepared: Prepared, command: Sequence[str], out: TextIO, err: TextIO) -> int:
-    """Boot a guest for a person: a prompt, or one command, whose exit status is returned."""
+def interact(prepared: Prepared, command: Sequence[str], streams: Streams) -> int:
+    """Boot a guest for a person: a prompt, or one command; returns its exit status."""
     with sandbox.scratch() as scratch:
         with boot.boot(machine_of(prepared.spec), prepared.software, scratch) as guest:
-            if not command:
-                return guest.shell()
-            result = guest.run(shlex.join(command), deadline=3600)
-            for stream, output in ((out, result.stdout), (err, result.stderr)):
-                # It comes from a stranger's kernel: a file gets it as it is, and a terminal gets no
-                # control characters.
-                stream.write(printable.text(output) if stream.isatty() else output)
-            return result.status
+            return guest.session(shlex.join(command), streams)

@@ -268,13 +268,15 @@ def shell(
 ) -> None:
     """Boot a guest and open a shell in it, or run COMMAND; PATH has the suites' programs.
 
-    The shell gets your terminal. The output of a COMMAND goes to a file or a pipe unchanged; on a
-    terminal its control characters are shown as \\x1b.
+    The shell gets your terminal, or reads its commands from stdin. A COMMAND gets your stdin; a
+    file or a pipe gets its output unchanged, a terminal gets control characters as \\x1b. The exit
+    status is that of the COMMAND or the shell.
     """
     from rig.campaigns import pipeline
     from rig.campaigns import request as requests
     from rig.cli.progress import reporter
     from rig.context import Context
+    from rig.guest.session import Streams
 
     context = Context.default()
     with reporter(verbose=verbose):
@@ -285,7 +287,8 @@ def shell(
                 hint="name one architecture, and one revision",
             )
         prepared = pipeline.prepare(context, specs[0])
-    raise typer.Exit(pipeline.interact(prepared, command or [], sys.stdout, sys.stderr))
+    streams = Streams(stdin=0, out=sys.stdout.buffer, err=sys.stderr.buffer)
+    raise typer.Exit(pipeline.interact(prepared, command or [], streams))
 
 
 @app.command(

@@ -19,20 +19,17 @@ from typing import TYPE_CHECKING
 
 from rig import log, proc
 from rig.errors import BootError, GuestLost, InfraError, RigError
-from rig.guest import ending, monitor, sshkeys
-from rig.guest.console import ConsoleScanner, Splat
+from rig.guest import ending, monitor, serial, session, sshkeys
 from rig.guest.qemu import Files, Machine
+from rig.guest.serial import Console
 from rig.guest.software import PORT, SSH, Software, live_command, swap_disk, write_initrd
 from rig.kernel import sandbox
 from rig.proc import Popen, TimeoutExpired
-from rig.store import host_trouble
 
 if TYPE_CHECKING:  # their import takes a third of the rig's start; half of the verbs need no SSH
     import fabric
     import paramiko
 
-READY = b"rig: guest is ready"
-SETUP_FAILED = re.compile(rb"rig: setup failed: ([^\r\n]*)")
 BOOT_DEADLINE = 10.0
 """Seconds on hardware, from the start of QEMU to the first answer over SSH."""
 OUTPUT_LIMIT = 4 << 20
@@ -40,8 +37,6 @@ OUTPUT_LIMIT = 4 << 20
 
 CLOSING = 5.0
 """Seconds from the end of the connection to the end of the console, if QEMU exits."""
-CONSOLE_MAX = 64 << 20
-"""Bytes of a console log, which is read into memory as a whole."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,71 +46,6 @@ class Ran:
     stdout: str
     stderr: str
     seconds: float
-
-
-class Console:
-    """Copies the serial console to a file, and looks for splats and for the ready message."""
-
-    def __init__(self, process: Popen[bytes], path: Path) -> None:
-        self.path = path
-        self.splats: list[Splat] = []
-        self.ready = threading.Event()
-        self.trouble = threading.Event()
-        """Set as soon as a splat begins, or the console ends."""
-        self.ended = threading.Event()
-        self.on_trouble = contextlib.ExitStack()
-        self._scanner = ConsoleScanner()
-        self._process = process
-        self._tail = b""
-        self.failure: InfraError | None = None
-        """What stopped the reader: the rig's fault. QEMU is then killed."""
-        self.stopped: InfraError | None = None  # why QEMU has stopped the guest
-        self.thread = threading.Thread(target=self._drain, name="console", daemon=True)
-        self.thread.start()
-
-    def _drain(self) -> None:
-        try:
-            with host_trouble("writing the console's log"):
-                self._read()
-        except BaseException as error:
-            failed = InfraError(f"the console's reader failed: {error!r}")
-            self.failure = error if isinstance(error, InfraError) else failed
-            proc.kill(self._process)
-        self.ended.set()
-        self._alarm()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        fd = self._process.stdout
-        with self.path.open("wb", buffering=0) as file:
-            while data := fd.read1(65536):  # type: ignore[attr-defined]
-                if file.write(data) and file.tell() > CONSOLE_MAX:
-                    raise InfraError(f"the console log has more than {CONSOLE_MAX >> 20} MiB")
-                self._tail = (self._tail + data)[-4096:]
-                if not self.ready.is_set() and READY in self._tail:
-                    self.ready.set()
-                self.splats.extend(self._scanner.feed(data))
-                if self._scanner.started and not self.trouble.is_set():
-                    self._alarm()
-            self.splats.extend(self._scanner.close())
-
-    def stop(self, why: InfraError) -> None:
-        """QEMU has stopped the guest: nothing more will come."""
-        self.stopped = why
-        self._alarm()
-
-    def _alarm(self) -> None:
-        self.trouble.set()
-        self.on_trouble.close()
-
-    def text(self) -> str:
-        return self.path.read_bytes().decode("utf-8", "replace") if self.path.is_file() else ""
-
-    def tail(self, lines: int = 25) -> str:
-        return "\n".join(self.text().splitlines()[-lines:])
-
-    def fatal(self) -> Splat | None:
-        return next((splat for splat in self.splats if splat.fatal), None)
 
 
 class Guest:
@@ -225,12 +155,16 @@ class Guest:
                     f"a guest program printed more than {OUTPUT_LIMIT >> 20} MiB and was stopped"
                 )
 
-    def shell(self) -> int:
-        """Connect the user's terminal to a shell in the guest."""
-        self._transport()
-        assert self._connection is not None
-        self._connection.shell()
-        return 0
+    def session(self, command: str, streams: session.Streams) -> int:
+        """Run a command line, or a shell if it is empty; its status. A guest may be powered off."""
+        console = self.console
+        status = session.run(self._transport, command, streams, console.over.is_set)
+        if status != session.CUT_OFF and not console.trouble.is_set():
+            return status
+        console.over.wait(2)  # the connection ends some moments before the kernel does
+        if serial.HALTED.search(console._tail) and not console.splats:
+            return 0
+        raise self._lose("the connection was closed")
 
     def diagnose(self) -> None:
         """Write the registers of a hung guest's CPUs, from QEMU, to registers.txt."""
@@ -391,10 +325,4 @@ def _await_ready(guest: Guest, began: float) -> None:
             raise guest._boot_failed(
                 f"the kernel hangs at boot: not ready within {deadline - began:.0f} s"
             )
-    check_setup(console.path.read_bytes())
-
-
-def check_setup(console: bytes) -> None:
-    """Raise InfraError if the image's setup script reported a failure."""
-    if match := SETUP_FAILED.search(console):
-        raise InfraError(f"the guest's setup failed: {match[1].decode('utf-8', 'replace')}")
+    serial.check_setup(console.path.read_bytes())

@@ -19,8 +19,9 @@ from rig import arch as arches
 from rig import log, proc
 from rig.errors import GuestLost, InfraError
 from rig.guest import ending, preload, qemu
-from rig.guest.boot import CONSOLE_MAX, OUTPUT_LIMIT, check_setup
+from rig.guest.boot import OUTPUT_LIMIT
 from rig.guest.qemu import Machine, Seeded, SeededFiles
+from rig.guest.serial import CONSOLE_MAX, check_setup
 from rig.guest.software import Software, write_initrd
 from rig.kernel import sandbox
 from rig.proc import DeadlineExceeded

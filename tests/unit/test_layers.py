@@ -42,7 +42,7 @@ IMPORTERS = {
     "subprocess": ("rig.proc",),
     "pty": ("rig.proc",),
     "fabric": ("rig.guest.boot",),
-    "paramiko": ("rig.guest.boot",),
+    "paramiko": ("rig.guest.boot", "rig.guest.session"),
     "jinja2": ("rig.report.*",),
     "typer": ("rig.cli.*", "rig.__main__"),
     "rich": ("rig.cli.*", "rig.report.*"),

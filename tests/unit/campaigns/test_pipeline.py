@@ -16,6 +16,7 @@ from rig.errors import ApplyError, BootError, ConfigError, GuestLost, InfraError
 from rig.guest import accel, image, programs, seeded
 from rig.guest.boot import Software
 from rig.guest.qemu import Machine, Seeded
+from rig.guest.session import Streams
 from rig.kernel import kbuild, mutant, weave
 from rig.series import model
 from rig.shelves import Shelves
@@ -488,28 +489,11 @@ def test_what_it_takes_to_explain_it_later_is_left_beside_it(
 
 
 def test_one_command_in_a_guest(prepared: Prepared, boots: Callable[..., list[Machine]]) -> None:
-    boots({"echo 'a b'": "a b\n"})
-    out, err = io.StringIO(), io.StringIO()
-    assert pipeline.interact(prepared, ["echo", "a b"], out, err) == 0
-    assert (out.getvalue(), err.getvalue()) == ("a b\n", "a word")
-
-
-def test_a_terminal_obeys_no_guest_and_a_file_has_its_words(
-    prepared: Prepared,
-    boots: Callable[..., list[Machine]],
-    evil: str,
-    harmless: Callable[..., None],
-) -> None:
-    class Tty(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    boots({"cat x": evil})
-    terminal, out = Tty(newline=""), io.StringIO(newline="")
-    assert pipeline.interact(prepared, ["cat", "x"], terminal, Tty()) == 0
-    harmless(terminal.getvalue(), lines=False)
-    pipeline.interact(prepared, ["cat", "x"], out, io.StringIO())
-    assert out.getvalue() == evil
+    boots({"echo 'a b'": b"a b\n", "": b"# "})
+    for command, said in ((["echo", "a b"], b"a b\n"), ([], b"# ")):
+        streams = Streams(stdin=0, out=io.BytesIO(), err=io.BytesIO())
+        assert pipeline.interact(prepared, command, streams) == 3
+        assert streams.out.getvalue() == said  # type: ignore[attr-defined]
 
 
 def test_a_guest_that_cannot_be_had_is_raised(
@@ -517,7 +501,7 @@ def test_a_guest_that_cannot_be_had_is_raised(
 ) -> None:
     boots(error=BootError("no"))
     with pytest.raises(BootError):
-        pipeline.interact(prepared, ["true"], io.StringIO(), io.StringIO())
+        pipeline.interact(prepared, ["true"], Streams(stdin=0, out=io.BytesIO(), err=io.BytesIO()))
 
 
 def test_the_shelves_are_the_checkouts() -> None:

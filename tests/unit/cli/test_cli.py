@@ -23,6 +23,7 @@ from rig.context import Context
 from rig.errors import BuildError, ConfigError
 from rig.guest.accel import Probe
 from rig.guest.qemu import Accel
+from rig.guest.session import Streams
 from rig.kernel.kbuild import KernelBuild
 from rig.series import fetch as fetching
 from rig.series import model
@@ -262,9 +263,9 @@ def test_a_command_in_a_guest_has_its_own_status(
 ) -> None:
     given: list[Any] = []
 
-    def interact(prepared: Prepared, command: Any, out: Any, err: Any) -> int:
+    def interact(prepared: Prepared, command: Any, streams: Streams) -> int:
         given.extend(command)
-        out.write("guest says\n")
+        streams.out.write(b"guest says\n")
         return 7
 
     monkeypatch.setattr(pipeline, "prepare", lambda context, spec: prepared)

@@ -5,6 +5,7 @@ tests/boot has real guests.
 """
 
 import contextlib
+import io
 import json
 import os
 import socket
@@ -21,9 +22,11 @@ import pytest
 from rig import proc
 from rig.errors import DiskFull, GuestLost, InfraError
 from rig.guest import boot as guest_module
-from rig.guest import monitor
-from rig.guest.boot import Console, Guest
+from rig.guest import monitor, serial
+from rig.guest.boot import Guest
 from rig.guest.qemu import Accel, Machine
+from rig.guest.serial import Console
+from rig.guest.session import Streams
 from rig.kernel import sandbox
 
 KEY = paramiko.ECDSAKey.generate()
@@ -131,7 +134,7 @@ def test_a_command_that_is_not_accepted_ends_at_the_deadline(
 
 
 def test_a_console_log_has_a_maximum_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guest_module, "CONSOLE_MAX", 1 << 20)
+    monkeypatch.setattr(serial, "CONSOLE_MAX", 1 << 20)
     with proc.spawn(["timeout", "20", "yes", 1000 * "y"]) as process:
         console = Console(process, tmp_path / "console.log")
         console.thread.join()
@@ -312,3 +315,38 @@ def test_a_guest_that_qemu_only_pauses_is_waited_for(serve: Serve, tmp_path: Pat
     monitor.watch(tmp_path / "events", guest._process, guest.console.stop)
     assert guest.run("true").stdout == "output"
     assert guest.console.stopped is None
+
+
+# `rig shell`
+
+
+def streams() -> Streams:
+    return Streams(stdin=os.open(os.devnull, os.O_RDONLY), out=io.BytesIO(), err=io.BytesIO())
+
+
+def test_a_session_has_its_output_and_status(serve: Serve) -> None:
+    both = streams()
+    assert serve(prints_and_exits).session("true", both) == 7
+    assert both.out.getvalue() == b"output"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("words", [b"System halted", b"Power down", b"Restarting system"])
+def test_a_guest_that_is_powered_off_ends_its_session(serve: Serve, words: bytes) -> None:
+    """At once, though QEMU goes on: not every kernel can power it off."""
+    guest = serve(is_silent)
+
+    def halts() -> None:
+        guest.console._tail = b"[    9.1] reboot: " + words + b"\r\n"
+        guest.console.over.set()
+
+    threading.Timer(0.3, halts).start()
+    began = time.monotonic()
+    assert guest.session("poweroff", streams()) == 0
+    assert time.monotonic() - began < 10
+
+
+def test_a_panic_ends_a_session_with_its_reason(serve: Serve, tmp_path: Path) -> None:
+    guest = serve(is_silent)
+    threading.Timer(0.3, (tmp_path / "end").write_text, ["now\n"]).start()
+    with pytest.raises(GuestLost, match="guest exited"):
+        guest.session("", streams())
