@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from rig import printable
 from rig.cli import bugs
 from rig.errors import ConfigError, InfraError, RigError
 
@@ -47,7 +46,7 @@ def run(words: Sequence[str]) -> int:
             check_given_once(words)
             verbs.program()
     except RigError as error:
-        say(error)
+        bugs.write(bugs.explained(error))
         return exit_status(error)
     except SystemExit as ended:
         if isinstance(ended.__context__, BrokenPipeError):
@@ -84,7 +83,7 @@ def flushed(status: int) -> int:
     except BrokenPipeError:  # `rig list | head -1`
         status = PIPE_CLOSED
     except OSError as error:
-        say(InfraError(f"stdout cannot be written: {error.strerror}"))
+        bugs.write(bugs.explained(InfraError(f"stdout cannot be written: {error.strerror}")))
         status = bugs.BROKEN
     else:
         if status != PIPE_CLOSED:
@@ -104,16 +103,6 @@ def check_given_once(words: Sequence[str]) -> None:
         raise ConfigError(
             f"{twice[0]} is given twice", hint=f"give several values like this: {twice[0]} A,B"
         )
-
-
-def say(error: RigError) -> None:
-    """Print an error: message, evidence, hint. All may quote text from mails or consoles, which is
-    escaped."""
-    detail = printable.text(error.detail).splitlines()
-    lines = [f"rig: {printable.line(error.message)}", *(f"  | {line}" for line in detail)]
-    if error.hint:
-        lines.append(f"  hint: {printable.line(error.hint)}")
-    bugs.write("\n".join(lines) + "\n")
 
 
 def exit_status(error: RigError) -> int:

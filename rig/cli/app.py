@@ -7,13 +7,17 @@ import inspect
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from rig import printable
 from rig.campaigns.options import OPTIONS, How, Option, Request, Where, check_limits
+from rig.cli import bugs
 from rig.errors import InfraError
+
+if TYPE_CHECKING:
+    from rig.verdict.rules import Outcome
 
 app = typer.Typer(
     name="rig",
@@ -130,6 +134,20 @@ def _parameter(entry: Option) -> inspect.Parameter:
     return inspect.Parameter(
         entry.name, KEYWORD, default=default, annotation=Annotated[kind, details]
     )
+
+
+def finish(outcome: "Outcome", write: Callable[[], None]) -> NoReturn:
+    """End a verb whose result is printed and stored: write the files that the user named.
+
+    A file that cannot be written is BROKEN; a FAIL stays a FAIL.
+    """
+    try:
+        write()
+    except InfraError as error:
+        if outcome.exit_status != 1:
+            raise
+        bugs.write(bugs.explained(error))
+    raise typer.Exit(outcome.exit_status)
 
 
 def say(result: str | bytes, paint: Callable[[str], str] | None = None) -> None:

@@ -18,6 +18,7 @@ from rig.cli.app import (
     VerboseOpt,
     app,
     asks,
+    finish,
     read_once,
     say,
 )
@@ -73,6 +74,7 @@ def bench(
     from rig.cli.progress import reporter
     from rig.context import Context
     from rig.report import comparison, files, picture
+    from rig.store import host_trouble
     from rig.verdict.rules import Outcome
 
     benchmarks = [benchmark.pick(word) for word in comma(name)] or [*benchmark.known().values()]
@@ -83,8 +85,12 @@ def bench(
     request = replace(request, suites=(benchmark.SUITE,))
     with reporter(verbose=verbose, quiet=quiet):
         results, directory = compare.compare(context, request, against, benchmarks, rounds)
-    files.copy(directory / compare.FILE, json)
-    if plot:
-        picture.draw(results, plot)
     say(comparison.render(results, directory.name))
-    raise typer.Exit(Outcome.worst(result.outcome for result in results).exit_status)
+
+    def write() -> None:
+        files.copy(directory / compare.FILE, json)
+        if plot:
+            with host_trouble(f"writing {plot}"):
+                picture.draw(results, plot)
+
+    finish(Outcome.worst(result.outcome for result in results), write)

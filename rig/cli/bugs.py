@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rig import printable
+from rig.errors import RigError
 
 BROKEN = 3
 DIRECTORY = "bugs"
@@ -47,6 +48,16 @@ def status(error: BaseException, words: Sequence[str]) -> int:
             lines.append(printable.text(text))
         write("\n".join(lines) + "\n")
     return BROKEN
+
+
+def explained(error: RigError) -> str:
+    """An error for the terminal: message, evidence, hint. All may quote text from mails or
+    consoles, which is escaped."""
+    detail = printable.text(error.detail).splitlines()
+    lines = [f"rig: {printable.line(error.message)}", *(f"  | {line}" for line in detail)]
+    if error.hint:
+        lines.append(f"  hint: {printable.line(error.hint)}")
+    return "\n".join(lines) + "\n"
 
 
 def wanted(words: Sequence[str]) -> bool:

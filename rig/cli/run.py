@@ -23,6 +23,7 @@ from rig.cli.app import (
     VerboseOpt,
     app,
     asks,
+    finish,
     say,
     version,
 )
@@ -62,9 +63,8 @@ def run_(
         specs = requests.specs(context, requests.fetched(context.shelves, request))
         directory = execute.new_directory(context.store, specs[-1].tree.label)
         results = execute.execute(context, specs, directory)
-    files.write(results, json, junit)
     say(text.render(results, directory.name))
-    raise typer.Exit(text.overall(results).exit_status)
+    finish(text.overall(results), lambda: files.write(results, json, junit))
 
 
 @app.command(
@@ -108,9 +108,8 @@ def mutate(
         result, directory = mutation.mutate(
             Context.default(), request, names, all_cases=all_cases, seeds=numbers
         )
-    files.copy(directory / mutation.FILE, json)
     say(mutants.render(result, directory.name))
-    raise typer.Exit(result.outcome.exit_status)
+    finish(result.outcome, lambda: files.copy(directory / mutation.FILE, json))
 
 
 @app.command(
@@ -152,9 +151,9 @@ def explore(
             exploring.explore(context, spec, numbers, minutes=minutes, failures=failures)
             for spec in specs
         ]
-    files.write_explored(explorations, json)
     say("".join(map(table.explored, explorations)))
-    raise typer.Exit(Outcome.worst(result.outcome for result in explorations).exit_status)
+    outcome = Outcome.worst(result.outcome for result in explorations)
+    finish(outcome, lambda: files.write_explored(explorations, json))
 
 
 @app.command(
@@ -322,9 +321,8 @@ def report(
         say(comparison.render(compared, directory.name))
         raise typer.Exit(Outcome.worst(entry.outcome for entry in compared).exit_status)
     results = execute.load_all(directory)
-    files.write(results, json, junit)
     say(text.render(results, directory.name))
-    raise typer.Exit(text.overall(results).exit_status)
+    finish(text.overall(results), lambda: files.write(results, json, junit))
 
 
 @app.command(

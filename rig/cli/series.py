@@ -85,7 +85,7 @@ def reply(
     with reporter(verbose=verbose):
         mail = answer.reply(execute.find(Store.default(), name), who)
     if output:
-        output.write_bytes(mail)
+        files.put(output, mail)
     else:
         say(mail)
 

@@ -290,7 +290,11 @@ LONG = "def f() -> None:\n" + "    f()\n" * FUNCTION_LINES
         ("rig.report.text", "from rig.__main__ import main", "rig.__main__ is of a later stage"),
         ("rig.guest.qemu", "import subprocess", "only rig.proc may import subprocess"),
         ("rig.guest.qemu", "from subprocess import Popen", "only rig.proc may import subprocess"),
-        (RUN, "import paramiko.client", "only rig.guest.boot may import paramiko"),
+        (
+            RUN,
+            "import paramiko.client",
+            "only rig.guest.boot, rig.guest.session may import paramiko",
+        ),
         (RUN, "import fabric", "only rig.guest.boot may import fabric"),
         (RUN, "import jinja2", "only rig.report.* may import jinja2"),
         (RUN, "from rich.table import Table", "may import rich"),

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import typer
 
+from rig import __main__ as main
 from rig.arch import Arch, known
 from rig.campaigns import execute as executing
 from rig.campaigns import pipeline, range_diff, request
@@ -222,6 +223,27 @@ def test_a_file_that_cannot_be_written_is_said_first(
     with pytest.raises(ConfigError, match=r"out\.json cannot be written"):
         run.app(["run", "x", "--json", str(tmp_path / "gone" / "out.json")])
     assert requests == []
+
+
+@pytest.mark.parametrize(("kind", "status"), [("pass", 3), ("fail", 1), ("inconclusive", 3)])
+def test_a_verdict_is_printed_and_stored_though_its_file_cannot_be_written(
+    rig: Rig,
+    requests: list[Request],
+    gives: Callable[..., None],
+    results: Results,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    kind: str,
+    status: int,
+) -> None:
+    """The disk was filled by the run itself."""
+    gives(results[kind])
+    monkeypatch.setattr("sys.argv", words := ["rig", "run", "x", "-q", "--json", "/dev/full"])
+    assert main.run(words[1:]) == status
+    output = capsys.readouterr()
+    assert f": {results[kind][0].verdict.outcome}" in output.out.splitlines()[0]
+    assert output.err.startswith("rig: /dev/full cannot be written: No space left on device\n")
+    assert f": {results[kind][0].verdict.outcome}" in rig("report")[1].splitlines()[0]
 
 
 # rig build
