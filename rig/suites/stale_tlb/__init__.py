@@ -154,6 +154,7 @@ SUITE = Suite(
                 calls_in_time=1,
                 reclaimed=40,
                 migrated=1000,
+                calls_dontunmap=20,
             ),
         ),
         Case(

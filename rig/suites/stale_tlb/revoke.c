@@ -141,6 +141,9 @@ static void map_window(struct revoke *r)
 {
 	const int rw = PROT_READ | PROT_WRITE;
 
+	if (r->moved_size)
+		region_unmap(r->moved, r->moved_size);
+	r->moved_size = 0;
 	/* Reserve all addresses, so that nothing else is mapped there. */
 	map_at(r->window, HOT_PAGES + BALLAST_PAGES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	/* mremap() then has nothing to unmap there first. */

@@ -87,6 +87,8 @@ struct revoke {
 	enum revoke_method method;		/* of this round */
 	char *window;			/* aligned to what a page table maps */
 	char *spare;			/* free addresses, for mremap() */
+	char *moved;			/* where mremap() has moved pages to, if not to spare */
+	size_t moved_size;
 	char *scavenged;		/* pages that the interrupter has allocated */
 	int file;
 	int ballast;

@@ -228,6 +228,7 @@ void revoke_writers_start(struct revoke *r)
 	unsigned int k;
 
 	sigaction(SIGSEGV, &action, NULL);
+	sigaction(SIGBUS, &action, NULL);	/* where userfaultfd refuses a store */
 	atomic_store(&r->state, 1);
 	for (k = 0; k < r->count; k++) {
 		r->writer[k].revoke = r;
