@@ -134,13 +134,14 @@ SUITE = Suite(
             name="write_after_mprotect",
             guards="no thread's store lands after mprotect(PROT_READ) has returned, also where "
             "reclaim's flush is still pending (mm/mprotect.c: change_pte_range(), "
-            "flush_tlb_batched_pending())",
+            "flush_tlb_batched_pending(); mm/huge_memory.c: change_huge_pmd())",
             iterations=48,
             floors=floors(
                 stores_refused=100,
                 calls_in_time=1,
                 reclaimed=40,
                 migrated=1000,
+                pmds_taken=3,
             ),
         ),
         Case(

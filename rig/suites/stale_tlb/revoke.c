@@ -333,6 +333,8 @@ static void report(const struct revoke *r)
 	counter("calls_in_time", in_time);
 	counter("reclaimed", r->reclaimed);
 	counter("migrated", r->migrated);
+	if (r->pmd_rounds)
+		counter("pmds_taken", r->pmds_taken);
 	counter("landed", atomic_load(&r->landed));
 }
 
@@ -366,7 +368,10 @@ enum outcome revoke_run(struct revoke *r, const struct guest_args *args, bool sc
 	for (round = 1; choose_method(r, args, round, scavenging); round++) {
 		if (round == 1 || round == half + 1)
 			lru_gen_set(round > half);
-		one_round(r, round);
+		if (r->pmd_rounds && round % 8 == 0)
+			revoke_pmd_round(r);
+		else
+			one_round(r, round);
 		if (atomic_load(&r->landed))
 			break;
 	}

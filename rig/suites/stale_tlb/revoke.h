@@ -61,6 +61,7 @@ enum revoke_method {
 	MIGRATE_ANON,
 	MIGRATE_FILE,
 	UNMAP_ANON,	/* munmap of everything; the interrupter allocates the freed pages */
+	WHOLE_PMD,	/* nothing: the call takes memory that a PMD maps (revoke_pmd.c) */
 	REVOKE_METHODS,
 };
 
@@ -79,6 +80,7 @@ struct revoke {
 	const char *call_name;
 	/* Makes the call, which takes [address, address + size) from the writers. */
 	void (*call)(struct revoke *r, char *address, size_t size);
+	bool pmd_rounds;		/* some rounds are WHOLE_PMD */
 	uint64_t seed;
 	unsigned int count;
 
@@ -98,6 +100,7 @@ struct revoke {
 	unsigned long shared;		/* shared pages while the ballast is mapped */
 	uint64_t reclaimed;
 	uint64_t migrated;
+	uint64_t pmds_taken;
 
 	/* Used by the interrupter. */
 	pthread_t interrupter;
@@ -160,6 +163,9 @@ bool scavenge_try(struct revoke *r, uint32_t round, struct rng *rng);
 
 /* Report stores of the writer that are in the pages the interrupter has allocated. */
 void scavenge_verify(struct revoke *r, uint32_t round);
+
+/* A whole round of WHOLE_PMD. */
+void revoke_pmd_round(struct revoke *r);
 
 /* Run a whole case. With `scavenge`, every other round is UNMAP_ANON. */
 enum outcome revoke_run(struct revoke *r, const struct guest_args *args, bool scavenge);

@@ -21,6 +21,7 @@ const char *const revoke_method_names[REVOKE_METHODS] = {
 	[MIGRATE_ANON] = "migrate_anon",
 	[MIGRATE_FILE] = "migrate_file",
 	[UNMAP_ANON] = "unmap_anon",
+	[WHOLE_PMD] = "whole_pmd",
 };
 
 static _Thread_local sigjmp_buf refused;

@@ -5,7 +5,7 @@
  *
  * First rule: change_pte_range() has the TLB entries flushed, for all PTEs that it made
  * read-only, before mprotect() returns (mm/mprotect.c, the mmu_gather of
- * change_protection_range()).
+ * change_protection_range()). change_huge_pmd() does so for a PMD (mm/huge_memory.c).
  *
  * Second rule: a page that reclaim has just unmapped has no PTE to change, but its flush
  * may still be pending in reclaim's batch. mprotect() must do this flush
@@ -28,7 +28,9 @@ static void make_read_only(struct revoke *r, char *address, size_t size)
 
 enum outcome write_after_mprotect(const struct guest_args *args)
 {
-	static struct revoke r = { .call_name = "mprotect", .call = make_read_only };
+	static struct revoke r = {
+		.call_name = "mprotect", .call = make_read_only, .pmd_rounds = true,
+	};
 
 	return revoke_run(&r, args, false);
 }

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Rule: after mprotect() has removed write permission, no thread can write, also not to a
+//   huge page. The PMD that lost it is passed to the mmu_gather, which flushes it before the
+//   call returns: tlb_flush_pmd_range() in change_huge_pmd(), mm/huge_memory.c; commit
+//   4a18419f71cd ("mm/mprotect: use mmu_gather") (in v6.0). mprotect-no-flush is the same for
+//   PTEs.
+// Killed-By: stale_tlb/write_after_mprotect
+// Files: mm/huge_memory.c
+
+@@
+expression list args;
+@@
+- tlb_flush_pmd_range(args);
++ if (!rig_mutant(MPROTECT_NO_FLUSH_PMD))
++ 	tlb_flush_pmd_range(args);
