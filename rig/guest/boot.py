@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from rig import log, proc
 from rig.errors import BootError, GuestLost, InfraError, RigError
-from rig.guest import ending, monitor, serial, session, sshkeys
+from rig.guest import ending, hang, monitor, serial, session, sshkeys, symbolize
 from rig.guest.qemu import Files, Machine
 from rig.guest.serial import Console
 from rig.guest.software import PORT, SSH, Software, live_command, swap_disk, write_initrd
@@ -35,6 +35,8 @@ BOOT_DEADLINE = 10.0
 OUTPUT_LIMIT = 4 << 20
 """Bytes of a command's output. A command that prints more is stopped."""
 
+ASKED = 5.0
+"""Seconds on hardware in which a hung guest has to list its blocked tasks."""
 CLOSING = 5.0
 """Seconds from the end of the connection to the end of the console, if QEMU exits."""
 
@@ -61,6 +63,11 @@ class Guest:
         self._qmp = qmp
         self._lost: GuestLost | None = None
         self._connection: fabric.Connection | None = None
+        self._output = bytearray()
+        """What the command that runs has printed."""
+        self._timer = threading.Timer(0, self._hang_up)
+        self.system_map = Path()
+        """Of the kernel; there need not be one."""
 
     @property
     def pid(self) -> int:
@@ -80,12 +87,13 @@ class Guest:
 
         if self._lost:
             raise self._lost
+        self._output = bytearray()
         began = time.monotonic()
         until = began + deadline * self.machine.patience
         # paramiko may wait for the guest's SSH server without a limit: close the connection then.
-        timer = threading.Timer(until - began + 1, self._hang_up)
-        timer.daemon = True
-        timer.start()
+        self._timer = threading.Timer(until - began + 1, self._hang_up)
+        self._timer.daemon = True
+        self._timer.start()
         try:
             channel = self._transport().open_session(timeout=until - began)
             # Without `exit` the shell execs the last command; a signal to it gives no status.
@@ -101,7 +109,7 @@ class Guest:
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise self._disconnected(command, until) from error
         finally:
-            timer.cancel()
+            self._timer.cancel()
         if status == -1 or self.console.trouble.is_set():
             raise self._disconnected(command, until)
         return Ran(
@@ -134,11 +142,10 @@ class Guest:
         return True
 
     def _collect(self, channel: "paramiko.Channel", until: float) -> tuple[bytes, bytes]:
-        out, err = bytearray(), bytearray()
+        out, err = self._output, bytearray()
         while True:
             if time.monotonic() > until:
-                self.diagnose()
-                raise self._lose("no answer within the deadline")
+                raise self._hang()
             channel.settimeout(0.05)
             with contextlib.suppress(TimeoutError):
                 data = channel.recv(65536)
@@ -166,12 +173,27 @@ class Guest:
             return 0
         raise self._lose("the connection was closed")
 
-    def diagnose(self) -> None:
-        """Write the registers of a hung guest's CPUs, from QEMU, to registers.txt."""
+    def diagnose(self) -> tuple[str, ...]:
+        """What a hung guest does, a line for each CPU and blocked task.
+
+        QEMU's registers are written to registers.txt; the tasks' stacks are on the console.
+        """
         registers = self.monitor("info cpus") + self.monitor("info registers -a")
         self.console.path.with_name("registers.txt").write_text(registers)
+        self._timer.cancel()
+        seconds, console = ASKED * self.machine.patience, self.console.text
+        hang.ask(lambda: self._transport().open_session(), console, seconds)
+        symbols = symbolize.symbols(self.system_map, kinds="tTwW")
+        return (*hang.blocked(console()), *hang.cpus(registers, symbols))
 
-    def _output(self) -> str:
+    def _hang(self) -> RigError:
+        tasks = self.diagnose()
+        lost = self._lose("no answer within the deadline")
+        if isinstance(lost, GuestLost) and not self.console.trouble.is_set():
+            lost.hung, lost.tasks = True, tasks
+        return lost
+
+    def _printed_by_qemu(self) -> str:
         """What QEMU itself has printed."""
         path = self.console.path.with_name("qemu.log")
         return path.read_text(errors="replace") if path.is_file() else ""
@@ -179,6 +201,8 @@ class Guest:
     def monitor(self, command: str) -> str:
         """The output of a command of QEMU's human monitor; "" where QEMU has exited."""
         return monitor.ask(self._qmp, command)
+
+    # --- coming up and going down --------------------------------------------------------------
 
     def _transport(self) -> "paramiko.Transport":
         import paramiko
@@ -246,7 +270,7 @@ class Guest:
         if isinstance(error, GuestLost):
             if not self.console.text().strip():
                 late = () if self.console.ended.is_set() else (reason,)
-                return ending.silence(self.machine, self._output(), *late)
+                return ending.silence(self.machine, self._printed_by_qemu(), *late)
             return BootError(error.message, hint=error.hint, detail=error.detail)
         return error
 
@@ -261,7 +285,7 @@ class Guest:
             return self.console.failure
         with contextlib.suppress(TimeoutExpired):
             status = self._process.wait(timeout=1 if self.console.ended.is_set() else 0.01)
-            fault = ending.fault(status, self._output())
+            fault = ending.fault(status, self._printed_by_qemu())
             if fault and not self.console.fatal():
                 fault.detail = fault.detail or self.console.tail()
                 return fault
@@ -271,6 +295,7 @@ class Guest:
             if self.console.ended.is_set():
                 reason = "guest exited; no panic or oops on the console"
             lost = GuestLost(reason, detail=self.console.tail())
+        lost.output = self._output.decode("utf-8", "replace")
         self._lost = lost
         return lost
 
@@ -306,6 +331,7 @@ def boot(machine: Machine, software: Software, directory: Path) -> Iterator[Gues
         stack.callback(proc.kill, process)
         monitor.watch(files.events, process, console.stop)
         guest = Guest(machine, process, console, files.qmp)
+        guest.system_map = software.kernel.with_name("System.map")
         stack.callback(guest._hang_up)
         with log.step(f"Booting {machine.arch} under {machine.accel}"):
             _await_ready(guest, began)

@@ -114,6 +114,31 @@ def test_a_command_without_an_answer_ends_at_the_deadline(
     assert guest.lost
 
 
+def test_a_hang_has_the_output_so_far_and_the_blocked_tasks(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last line of a program is the step in which it hangs."""
+    monkeypatch.setattr(guest_module, "ASKED", 0.3)
+    report = (
+        "[   10.5] sysrq: Show Blocked State\n"
+        "[   10.531307] task:stale_tlb       state:D stack:0     pid:812   tgid:809\n"
+        "[   10.532511]  folio_wait_bit_common+0x13d/0x350\n"
+    )
+
+    def prints_and_hangs(channel: paramiko.Channel) -> None:
+        with contextlib.suppress(OSError):  # the second session is closed at once
+            channel.sendall(b"KTAP version 1\n1..1\n# round 3\n")
+
+    guest = serve(prints_and_hangs)
+    monkeypatch.setattr(guest.console, "text", lambda: report)
+    with pytest.raises(GuestLost, match="no answer within the deadline") as lost:
+        guest.run("true", deadline=0.5)
+    assert lost.value.hung
+    assert lost.value.output.endswith("# round 3\n")
+    assert lost.value.tasks == ("blocked: stale_tlb[812] (state D) in folio_wait_bit_common",)
+    assert (tmp_path / "registers.txt").is_file()
+
+
 def test_a_guest_that_exits_closes_the_connection_first(serve: Serve, tmp_path: Path) -> None:
     """QEMU's sandbox, and with it the console, ends later."""
 
