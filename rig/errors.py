@@ -89,7 +89,7 @@ def unknown(kind: str, name: str, known: Iterable[str], *, hint: str = "") -> Co
 
 @contextlib.contextmanager
 def needs_extra(extra: str) -> Iterator[None]:
-    """Around the import of a library that only `pip install rig[extra]` installs.
+    """Around the import of a library that only the extra of this name installs.
 
     Use it before the work begins, so that the user does not learn at the end what is missing.
     """
@@ -97,5 +97,7 @@ def needs_extra(extra: str) -> Iterator[None]:
         yield
     except ImportError as error:
         raise ConfigError(
-            f"{error.name} is not installed", hint=f"pip install 'rig[{extra}]'"
+            f"{error.name} is not installed",
+            # On PyPI, `rig` is another project.
+            hint=f"in a checkout: .venv/bin/pip install --editable '.[{extra}]'",
         ) from error

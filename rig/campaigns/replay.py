@@ -128,6 +128,11 @@ def stopped(store: Store, record: Recorded, directory: Path) -> Iterator[Stopped
 
     Raises ConfigError if the program ends without a failure.
     """
+    if record.case.outcome is not Outcome.FAIL:
+        raise ConfigError(
+            f"{record.name} is {record.case.outcome}: there is no failure for --gdb to stop at",
+            hint="--case NAME of a case that fails",
+        )
     origin, machine = record.result.provenance, record.result.machine
     arch, stored = arches.pick(machine.arch), software(store, origin)
     program = store.path("programs", dict(origin.programs)[record.suite]) / record.suite

@@ -148,6 +148,7 @@ def b4_check(
         bool, typer.Option("--run", help="Run the series if it has no stored run.")
     ] = False,
     arch: Annotated[str, option("arch")] = "x86_64",
+    tree: Annotated[Path | None, option("tree")] = None,
 ) -> None:
     """For `b4 review`: reads a cover letter on stdin, prints the stored verdict as JSON."""
     from rig.cli.progress import reporter
@@ -158,7 +159,8 @@ def b4_check(
     try:
         identifier = review.message_id(intake.stdin())
         with reporter(), host_trouble("reading the stored runs"):
-            entries = review.check(Context.default(), identifier, comma(arch) if run else ())
+            arches = comma(arch) if run else ()
+            entries = review.check(Context.default(), identifier, arches, tree)
     except RigError as error:
         entries = review.trouble(error)
     say(review.render(entries))

@@ -13,7 +13,7 @@ from rig.proc import Popen
 from rig.store import host_trouble
 
 READY = b"rig: guest is ready"
-HALTED = re.compile(rb"reboot: (?:System halted|Power down|Restarting system)")
+HALTED = re.compile(rb"reboot: (?:[^\r\n]*System halted|Power down|Restarting system)")
 SETUP_FAILED = re.compile(rb"rig: setup failed: ([^\r\n]*)")
 CONSOLE_MAX = 64 << 20
 """Bytes of a console log, which is read into memory as a whole."""

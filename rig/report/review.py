@@ -10,6 +10,7 @@ nothing about the series.
 import json
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from rig import printable
 from rig.campaigns import execute
@@ -31,13 +32,16 @@ def message_id(mail: bytes) -> str:
     return rfc822.header(mail, "Message-ID").strip("<> ")
 
 
-def check(context: Context, identifier: str, arches: tuple[str, ...] = ()) -> list[dict[str, str]]:
-    """An entry for each architecture of the newest run. If there is none, run it on `arches`."""
+def check(
+    context: Context, identifier: str, arches: tuple[str, ...] = (), tree: Path | None = None
+) -> list[dict[str, str]]:
+    """An entry for each architecture of the newest run. If there is none, run it on `arches`, with
+    bases from `tree`."""
     # A stranger wrote the identifier: it must not become a file name, an option, or shell syntax.
     if not (typed := target.typed(identifier)):
         return [_entry("rig", "warn", "there is no Message-ID in the mail on stdin")]
     if not (run := stored(context.store, identifier)) and arches:
-        request = requests.fetched(context.shelves, Request(target=typed, arch=arches))
+        request = requests.fetched(context.shelves, Request(target=typed, arch=arches, tree=tree))
         specs = requests.specs(context, request)
         directory = execute.new_directory(context.store, specs[0].tree.label)
         run = (execute.execute(context, specs, directory), directory.name)

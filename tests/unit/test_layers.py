@@ -64,7 +64,7 @@ IMPURE = ("rig.proc", "rig.store", "rig.git", "socket", "shutil", "tempfile", "u
 MODULE_LINES, FUNCTION_LINES = 400, 60
 
 NO_HEADER = (
-    *("LICENSE", "*.md", "*.mbx", ".gitignore", "*.json", "tests/data/*"),
+    *("LICENSE", "rig/py.typed", "*.md", "*.mbx", ".gitignore", "*.json", "tests/data/*"),
     *(f"images/*/tree/etc/{name}" for name in ("passwd", "group", "shells")),
 )
 """Files without an SPDX line: texts, mails, and golden data, which are

@@ -138,6 +138,18 @@ def test_other_bytes_of_another_qemu_prove_nothing(
     assert ("QEMU is 9.0; the stored run had 7.2" in ran.output) is (qemu == "9.0")
 
 
+@pytest.mark.parametrize("outcome", [Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.SKIP])
+def test_gdb_does_not_stop_where_nothing_failed(
+    store: Store, stored: Path, outcome: Outcome, tmp_path: Path
+) -> None:
+    """It would stop at the case's result, and say that this is the failing check."""
+    (record,) = replay.recorded(stored)
+    record = replace(record, case=replace(record.case, outcome=outcome))
+    with pytest.raises(ConfigError, match=f"is {outcome}: there is no failure"):
+        with replay.stopped(store, record, tmp_path):
+            pass
+
+
 def test_a_case_is_chosen_by_either_name(stored: Path) -> None:
     for name in ("anon_lost_write", "stale_tlb/anon_lost_write"):
         assert [record.name for record in replay.recorded(stored, name)] == [
