@@ -112,7 +112,7 @@ def test_verbs_that_are_none_come_with_the_nearest(rig: Rig) -> None:
     [
         (["run"], "Missing argument 'TARGET'"),
         (["build"], "Missing argument 'TARGET'"),
-        (["run", "x", "--no-such"], "No such option: --no-such"),
+        (["run", "x", "--no-such"], r"No such option:? '?--no-such"),
         (["run", "x", "--mutnat", "y"], "--mutant"),
         (["run", "x", "--cpus", "two"], "Invalid value for '--cpus'"),
         (["run", "x", "y"], "Got unexpected extra argument"),
@@ -122,7 +122,7 @@ def test_verbs_that_are_none_come_with_the_nearest(rig: Rig) -> None:
 def test_options_that_are_none(rig: Rig, words: list[str], complaint: str) -> None:
     status, out, err = rig(*words)
     assert (status, out) == (2, "")
-    assert complaint in plain(err)
+    assert re.search(complaint, plain(err))
 
 
 def plain(text: str) -> str:
