@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`rig bench`: two kernels, one benchmark, rounds in alternating order (A B B A …).
+"""`rig bench`: two kernels, one benchmark, rounds of one guest for each, in random order.
 
 Each measurement has a new guest. Like every campaign, this makes RunSpecs and combines RunResults;
 rig/campaigns/statistics.py decides what differs.
 """
 
-import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +16,11 @@ import pydantic
 from rig import log
 from rig.benches import benchmark
 from rig.benches.benchmark import Benchmark
-from rig.campaigns import execute, old_results, statistics, stored
+from rig.campaigns import claim_verdicts, execute, old_results, statistics, stored
 from rig.campaigns import request as requests
 from rig.campaigns.options import Request, command
 from rig.campaigns.results import RunResult, RunSpec
-from rig.campaigns.statistics import Difference, Line, Samples
+from rig.campaigns.statistics import Line, Samples
 from rig.context import Context
 from rig.errors import ConfigError, needs_extra
 from rig.guest.console import Splat, SplatKind
@@ -39,21 +37,6 @@ BUDGET = 480.0
 """Seconds for all rounds of a campaign without --rounds."""
 SEEDS = 3
 """Rounds in the seeded schedule. Every seed must show a difference: one seed may be an accident."""
-
-
-class Word(StrEnum):
-    """The verdict on a claim."""
-
-    REPRODUCED = "REPRODUCED"
-    NOT_REPRODUCED = "NOT REPRODUCED"
-    UNDECIDED = "UNDECIDED"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
-    claim: Claim
-    word: Word
-    why: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +58,9 @@ class Comparison:
     discarded: tuple[str, ...]
     """Rounds that do not count, with the reason."""
     lines: tuple[Line, ...]
-    claims: tuple[Judged, ...] = ()
+    comparisons: int = 1
+    """The number of comparisons in the campaign: they share the chance of a false difference."""
+    claims: tuple[claim_verdicts.Judged, ...] = ()
     failure: str = ""
     """The reason of a FAIL; empty if both kernels ran to the end."""
     splats: tuple[Splat, ...] = ()
@@ -86,8 +71,13 @@ class Comparison:
     def outcome(self) -> Outcome:
         if self.failure:
             return Outcome.FAIL
-        enough = self.lines and statistics.can_decide(self.machine, self.rounds)
+        enough = self.lines and self.can_decide
         return Outcome.PASS if enough else Outcome.INCONCLUSIVE
+
+    @property
+    def can_decide(self) -> bool:
+        """Whether its rounds are enough to show a difference."""
+        return statistics.can_decide(self.machine, self.rounds, self.comparisons)
 
 
 def compare(
@@ -100,7 +90,7 @@ def compare(
     """Compare the target of the request with `against`, or with its own base.
 
     Returns the comparisons and the directory they are stored in. With `rounds` 0 the rig stops when
-    the intervals are narrow, or when the budget is used up.
+    the noise gives narrow intervals, or when the budget is used up.
     """
     after = _single(request)
     before = _single(_against(context, after, against))
@@ -108,13 +98,13 @@ def compare(
     pairs = tuple(zip(befores, afters, strict=True))
     if isinstance(afters[0].machine.schedule, Seeded):
         benchmarks = _with_seeds(benchmarks)
-    budget = BUDGET / (len(benchmarks) * len(pairs))
+    number = len(benchmarks) * len(pairs)
     # All checks come before the first measurement.
     planned = [
         (
             bench,
             pair,
-            _enough(bench, pair[0].machine, rounds, budget),
+            _enough(bench, pair[0].machine, rounds, number),
             _claims_of(context.shelves, bench, pair),
         )
         for bench in benchmarks
@@ -122,7 +112,7 @@ def compare(
     ]
     directory = execute.new_directory(context.store, f"bench-{afters[0].tree.label}")
     comparisons = tuple(
-        _compare(context, bench, pair, directory, enough, cover_claims)
+        _compare(context, bench, pair, directory, enough, cover_claims, number)
         for bench, pair, enough, cover_claims in planned
     )
     write_whole(directory / FILE, _ALL.dump_json(comparisons, indent=1))
@@ -172,9 +162,10 @@ Enough = Callable[[Sequence[Pair]], bool]
 """Whether these rounds are enough to stop."""
 
 
-def _enough(bench: Benchmark, machine: Machine, rounds: int, budget: float) -> Enough:
+def _enough(bench: Benchmark, machine: Machine, rounds: int, comparisons: int) -> Enough:
     """Raises ConfigError if `rounds` is too small to decide anything."""
-    fewest = statistics.rounds_needed(bench, machine)
+    fewest = statistics.rounds_needed(bench, machine, comparisons)
+    budget = BUDGET / comparisons
     if rounds and rounds < fewest:
         raise ConfigError(
             f"--rounds {rounds} is too few to decide anything about {bench.name}",
@@ -197,9 +188,9 @@ def _enough(bench: Benchmark, machine: Machine, rounds: int, budget: float) -> E
             return len(results) == 2 * fewest
         if isinstance(machine.schedule, Seeded) or began[-1] - began[0] > budget:
             return True
-        # To stop at the first significant difference would make false ones more likely. To stop by
-        # the width of the interval does not: the width does not depend on where its middle is.
-        return statistics.narrow(tuple(statistics.lines(bench, machine, kept)))
+        # To stop by the difference, or by the width of its interval, would make false differences
+        # more likely. The noise and the time say nothing about the sign of a difference.
+        return statistics.narrow(bench, machine, kept)
 
     return enough
 
@@ -211,6 +202,7 @@ def _compare(
     directory: Path,
     enough: Enough,
     cover_claims: Sequence[Claim],
+    comparisons: int,
 ) -> Comparison:
     machine = pair[0].machine
     with log.step(f"{bench.name} on {machine.arch}") as step:
@@ -221,7 +213,7 @@ def _compare(
             if any(_failed(result) or _skipped(result) for result in both) or enough(results):
                 break
     kept, discarded = _paired(bench, results)
-    lines = tuple(statistics.lines(bench, machine, kept))
+    lines = tuple(statistics.lines(bench, machine, kept, comparisons))
     failed = [result for both in results for result in both if _failed(result)]
     reasons = (f"{result.provenance.label}: {result.verdict.reason}" for result in failed)
     # A kernel that was not built has no release.
@@ -239,8 +231,11 @@ def _compare(
         rounds=len(kept),
         discarded=discarded,
         lines=lines,
+        comparisons=comparisons,
         claims=tuple(
-            judge(claim, next((line for line in lines if line.metric == claim.metric), None))
+            claim_verdicts.judge(
+                claim, next((line for line in lines if line.metric == claim.metric), None)
+            )
             for claim in cover_claims
             if lines
         ),
@@ -253,9 +248,9 @@ def _compare(
 def _rounds(
     context: Context, bench: Benchmark, pair: tuple[RunSpec, RunSpec], directory: Path
 ) -> Iterator[Pair]:
-    """(before, after) of each round; odd rounds run `before` first, even rounds `after`."""
-    for number in itertools.count(1):
-        order = (0, 1) if number % 2 else (1, 0)
+    """(before, after) of each round."""
+    name = f"{directory.name} {bench.name} {pair[1].machine.arch}"
+    for number, order in enumerate(statistics.orders(name), 1):
         results: dict[int, RunResult] = {}
         for side in order:
             spec = pair[side].but(seed=number)
@@ -337,35 +332,6 @@ def _counters(result: RunResult) -> dict[str, int]:
         for case in suite.cases
         for name, value in case.counters
     }
-
-
-def judge(claim: Claim, line: Line | None) -> Judged:
-    """REPRODUCED if there is a difference whose interval reaches the claimed change."""
-    if line is None:
-        return Judged(claim=claim, word=Word.UNDECIDED, why="this kernel has no such counter")
-    if line.difference is Difference.NOT_JUDGED:
-        why = "times under TCG are the emulator's; run it with KVM on such a machine"
-        return Judged(claim=claim, word=Word.UNDECIDED, why=why)
-    if line.difference is Difference.UNDECIDED:
-        why = "no certain difference in these rounds; more rounds may show one"
-        return Judged(claim=claim, word=Word.UNDECIDED, why=why)
-    before, after = line.means
-    measured = line.percent(after - before)
-    if measured is None or line.difference is Difference.SAME:
-        why = f"{before:g} before, {after:g} after"
-        return Judged(claim=claim, word=Word.NOT_REPRODUCED, why=why)
-    ends = [line.percent(end) or 0.0 for end in (line.low, line.high)]
-    furthest = min(ends) if claim.change < 0 else max(ends)
-    reached = furthest <= claim.change if claim.change < 0 else furthest >= claim.change
-    word = Word.REPRODUCED if reached else Word.NOT_REPRODUCED
-    why = f"{_change(measured)}; {_change(claim.change)} claimed"
-    return Judged(claim=claim, word=word, why=why)
-
-
-def _change(percent: float) -> str:
-    """In percent and, if it is less, as a factor: both are usual in cover letters."""
-    less = f", {1 / (1 + percent / 100):.1f}x less" if -100 < percent < 0 else ""
-    return f"{percent:+.1f} %{less}"
 
 
 _ALL = pydantic.TypeAdapter(tuple[Comparison, ...])

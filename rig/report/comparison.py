@@ -46,8 +46,8 @@ def _table(comparison: Comparison) -> Iterator[str]:
         yield "  Each round is a seed. In [ ]: the smallest and the greatest difference; without"
         yield "  [ ]: the same in every round."
     elif comparison.rounds > 1:
-        yield "  In [ ]: the 95 % interval of the mean difference, by bootstrap over the rounds."
-    if comparison.lines and not statistics.can_decide(machine, comparison.rounds):
+        yield from _fold(_legend(comparison))
+    if comparison.lines and not comparison.can_decide:
         yield "  Too few rounds to decide anything."
     for reason in comparison.discarded:
         yield from _fold(f"discarded: {reason}")
@@ -58,6 +58,17 @@ def _table(comparison: Comparison) -> Iterator[str]:
         yield from _fold(f"{judged.word}: {judged.claim.said}: {judged.why}")
         yield f"      there: {judged.claim.machine}"
     yield ""
+
+
+def _legend(comparison: Comparison) -> str:
+    if not statistics.can_decide(comparison.machine, comparison.rounds):
+        return "In [ ]: the smallest and the greatest difference of a round."
+    number = comparison.comparisons
+    together = f"{number} tables of this campaign" if number > 1 else "metrics of this table"
+    return (
+        "In [ ]: the 95 % interval of the mean difference; it and p are of one metric alone. "
+        f"`lower` and `higher` are wrong with a chance of at most 5 % for all {together} together."
+    )
 
 
 def _evidence(comparison: Comparison) -> Iterator[str]:

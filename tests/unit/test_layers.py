@@ -35,7 +35,7 @@ PACKAGES = {
 FACES = "rig.cli"
 ENTRY_POINTS = ("rig.__main__", "rig.pytest_plugin")
 """They stand where Python's entry points look for them, and belong to the faces."""
-SPEAKERS = ("rig.cli.overhead",)
+SPEAKERS = ("rig.cli.overhead", "rig.cli.false_differences")
 """Print results of their own, being programs as well as modules."""
 
 IMPORTERS = {

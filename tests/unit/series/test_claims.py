@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from rig.benches import benchmark
-from rig.campaigns import compare
-from rig.campaigns.compare import Word
+from rig.campaigns import claim_verdicts
+from rig.campaigns.claim_verdicts import Word
 from rig.campaigns.statistics import Difference, Line
 from rig.errors import ConfigError
 from rig.series import claims
@@ -41,7 +41,7 @@ def test_a_claim_is_held_against_what_was_measured(
     change: float, line: Line | None, word: Word
 ) -> None:
     claim = Claim(bench=("b",), metric="m", change=change, said="cover", machine="16 CPUs")
-    assert compare.judge(claim, line).word is word
+    assert claim_verdicts.judge(claim, line).word is word
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_claim_is_held_against_what_was_measured(
 def test_a_claim_of_a_factor_is_answered_by_one(change: float, after: float, why: str) -> None:
     claim = Claim(bench=("b",), metric="m", change=change, said="cover", machine="16 CPUs")
     line = a_line(100, after, Difference.HIGHER if change > 0 else Difference.LOWER)
-    assert compare.judge(claim, line).why == why
+    assert claim_verdicts.judge(claim, line).why == why
 
 
 def test_the_shelfs_claims_are_of_metrics_there_are() -> None:
