@@ -593,7 +593,7 @@ def test_what_cannot_be_drawn_is_said_before_the_work_begins(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ConfigError, match="matplotlib is not installed") as bad:
         picture.check(Path("one.svg"))
-    assert bad.value.hint == "pip install 'rig[bench]'"
+    assert bad.value.hint == "in a checkout: .venv/bin/pip install --editable '.[bench]'"
 
 
 def test_statistics_that_are_not_there_are_said_before_the_work_begins(
