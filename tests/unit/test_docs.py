@@ -31,6 +31,9 @@ FUNCTION = re.compile(r"(\w+)\(\)")
 DEFINED = re.compile(r"\bdef (\w+)\(")
 FOUND_BY_NAME = ("rig/arch/", "rig/suites/", "rig/benches/")
 """What somebody adds there needs no line anywhere else (rig/discover.py)."""
+FAULT = re.compile(r"^\| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
+EXITS = re.compile(r"-|same|its own|(?:[0-4]|130|141)(?:, (?:[0-4]|130|141))*")
+FAULTS = 60
 VERB = re.compile(r"^\| `rig ([a-z0-9-]+)` \|", re.MULTILINE)
 
 
@@ -126,11 +129,36 @@ def absent_functions(text: str) -> list[str]:
     return [f"{name}() does not exist" for name in sorted(named - there)]
 
 
+def untested_faults(text: str) -> list[str]:
+    """Rows of faults.md without a test, with an exit status that no verb has, or twice there."""
+    rows = [cells for cells in FAULT.findall(text) if cells[0] != "fault" and cells[0].strip("-")]
+    faults = [fault for fault, *_ in rows]
+    return [
+        *(f"no test: {fault}" for fault, *_, test in rows if not MEMBER.search(test)),
+        *(f"exit {exits}: {fault}" for fault, _, exits, _ in rows if not EXITS.fullmatch(exits)),
+        *(f"twice: {fault}" for fault in sorted({*faults}) if faults.count(fault) > 1),
+        *([] if len(rows) >= FAULTS else [f"{len(rows)} rows, at least {FAULTS}"]),
+    ]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_what_a_page_names_is_there(page: Path) -> None:
     text = page.read_text()
     complaints = [*broken_links(text, page), *absent_paths(text, page), *absent_tests(text, page)]
     assert complaints == []
+
+
+def test_every_fault_has_a_test() -> None:
+    text = (TOP / "docs" / "faults.md").read_text()
+    assert untested_faults(text) == []
+    row = "| make is missing | BROKEN | 3 | `kernel/test_kbuild.py` |"
+    assert untested_faults(f"{text}\n{row}") == ["no test: make is missing"]
+    row = "| make is missing | BROKEN | 9 | `kernel/test_kbuild.py::test_x` |"
+    assert untested_faults(f"{text}\n{row}\n{row}")[1:] == [
+        "exit 9: make is missing",
+        "twice: make is missing",
+    ]
+    assert untested_faults(row.replace("9", "3")) == ["1 rows, at least 60"]
 
 
 def test_every_verb_is_in_the_readme() -> None:
