@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Stored files that are damaged, in every verb that reads them."""
 
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from rig import __main__ as main
 from rig.campaigns import compare, execute, mutation
 from rig.campaigns.results import RunResult
+from rig.series import intake
 from rig.store import Store
 
 TOP = b"From: a@b\nMessage-Id: <unmap-v2-0@example.org>\nSubject: x\n\n"
@@ -44,7 +44,7 @@ def rig(store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     def run(*words: str) -> tuple[int, str, str]:
         capsys.readouterr()
         monkeypatch.setattr("sys.argv", ["rig", *words])
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(TOP)))
+        monkeypatch.setattr(intake, "stdin", lambda: TOP)
         with pytest.raises(SystemExit) as ended:
             main.main()
         out, err = capsys.readouterr()
