@@ -14,14 +14,14 @@ from pathlib import Path
 
 from rig import log, printable
 from rig.benches import benchmark
-from rig.campaigns import compare, execute, mutation
+from rig.campaigns import compare, execute, mutation, partial
 from rig.campaigns.compare import Comparison
 from rig.campaigns.options import Request, command
 from rig.campaigns.pipeline import TOP
 from rig.campaigns.results import RunResult
 from rig.errors import ConfigError, InfraError
 from rig.kernel.tree import Subject
-from rig.report import comparison, partial, text
+from rig.report import comparison, text
 from rig.series import rfc822, target
 from rig.suites import suite as suites
 from rig.verdict.rules import Outcome

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rig import printable
-from rig.campaigns import execute
+from rig.campaigns import execute, partial
 from rig.campaigns import request as requests
 from rig.campaigns.options import Request
 from rig.campaigns.results import RunResult
 from rig.context import Context
 from rig.errors import RigError
-from rig.report import partial, reply, text
+from rig.report import reply, text
 from rig.series import rfc822, target
 from rig.store import Store
 from rig.verdict.rules import Outcome

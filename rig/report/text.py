@@ -9,9 +9,9 @@ from pathlib import Path
 import jinja2
 
 from rig import printable
+from rig.campaigns import partial
 from rig.campaigns.results import RunResult
 from rig.kernel.tree import Subject
-from rig.report import partial
 from rig.verdict.rules import Outcome
 
 # The kernel's mails are read at 80 columns, quoted twice.

@@ -161,6 +161,8 @@ def test_a_reader_that_has_enough_is_no_failure() -> None:
 
 
 WAITS = """
+import signal
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup, which may run the tests, ignores it
 from rig.report import shelves
 from rig import proc
 def waits(*args):
@@ -188,10 +190,9 @@ def test_an_interrupted_rig_cleans_up_and_says_so(
 
 
 def test_a_rig_under_nohup_does_not_end_with_its_terminal() -> None:
-    ignored = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
-    waits = WAITS.replace("exec sleep 1000", "sleep 1")
+    waits = WAITS.replace("SIG_DFL", "SIG_IGN").replace("exec sleep 1000", "sleep 1")
     waits = waits.replace("\nshelves.", "\n    return ''\nshelves.")
-    process = start("list", code=ignored + waits)
+    process = start("list", code=waits)
     assert process.stdout is not None
     assert process.stdout.readline()
     process.send_signal(signal.SIGHUP)

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from rig.campaigns import partial
 from rig.campaigns.results import RunResult
 from rig.errors import GuestLost
-from rig.report import partial, review, text
+from rig.report import review, text
 from rig.suites import suite as suites
 from rig.verdict.rules import CaseResult, Outcome, SuiteResult, Trouble, conclude, not_run
 from tests.unit.conftest import result
