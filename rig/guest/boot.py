@@ -61,6 +61,7 @@ class Guest:
         self.boot_seconds = 0.0
         self._process = process
         self._qmp = qmp
+        self._load = ending.Load(process.pid)
         self._lost: GuestLost | None = None
         self._connection: fabric.Connection | None = None
         self._output = bytearray()
@@ -88,6 +89,7 @@ class Guest:
         if self._lost:
             raise self._lost
         self._output = bytearray()
+        self._load = ending.Load(self.pid)
         began = time.monotonic()
         until = began + deadline * self.machine.patience
         # paramiko may wait for the guest's SSH server without a limit: close the connection then.
@@ -104,7 +106,7 @@ class Guest:
             channel.shutdown_write()
             stdout, stderr = self._collect(channel, until)
             if not channel.status_event.wait(max(0.0, until - time.monotonic())):
-                raise self._lose("no answer within the deadline")
+                raise self._late()
             status = channel.recv_exit_status()
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise self._disconnected(command, until) from error
@@ -127,7 +129,7 @@ class Guest:
 
     def _disconnected(self, command: str, until: float) -> RigError:
         if time.monotonic() > until or self.console.stopped:
-            return self._lose("no answer within the deadline")
+            return self._late()
         # When QEMU exits, the connection closes first; the sandbox, and so the console, end later.
         if not self.console.ended.wait(CLOSING) and not self._is_relayed():
             return InfraError("socat, which forwards the guest's SSH port, has ended")
@@ -188,10 +190,16 @@ class Guest:
 
     def _hang(self) -> RigError:
         tasks = self.diagnose()
-        lost = self._lose("no answer within the deadline")
+        lost = self._late()
         if isinstance(lost, GuestLost) and not self.console.trouble.is_set():
             lost.hung, lost.tasks = True, tasks
         return lost
+
+    def _late(self) -> RigError:
+        """The first cause, after a deadline."""
+        if not self.console.trouble.is_set() and (busy := self._load.starved()):
+            self.console.stop(busy)
+        return self._lose("no answer within the deadline")
 
     def _printed_by_qemu(self) -> str:
         """What QEMU itself has printed."""
@@ -347,6 +355,8 @@ def _await_ready(guest: Guest, began: float) -> None:
         if console.trouble.is_set():
             raise guest._boot_failed("the kernel does not boot")
         if time.monotonic() > deadline:
+            if busy := guest._load.starved():
+                raise busy
             guest.diagnose()
             raise guest._boot_failed(
                 f"the kernel hangs at boot: not ready within {deadline - began:.0f} s"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Whose fault it is that QEMU has ended: the host's, or the kernel's.
+"""Whose fault it is that QEMU has ended, or is too slow: the host's, or the kernel's.
 
 A guest that resets ends QEMU with status 0 (-no-reboot). QEMU also exits with 0 on SIGTERM, and
 then says so. Any other status is QEMU's own.
@@ -7,9 +7,11 @@ then says so. Any other status is QEMU's own.
 
 import os
 import re
+import time
 from pathlib import Path
 
 from rig import arch as arches
+from rig import proc
 from rig.errors import BootError, DiskFull, InfraError, RigError
 from rig.guest import accel
 from rig.guest.qemu import Machine
@@ -22,6 +24,9 @@ REFUSED = re.compile(
 )
 """QEMU's messages about a kernel image that it does not understand."""
 HINT = "`rig doctor` boots a minimal guest and shows what fails"
+STARVED = 0.15
+"""Share of the rig's CPUs. A guest that boots needs it for two or three seconds of its deadline of
+60 s; a guest that hangs uses all of its CPUs, or does not wait for one."""
 LEFT = 64 << 10
 """A file system with fewer free bytes is full."""
 
@@ -62,3 +67,47 @@ def full(directory: Path) -> DiskFull | None:
     free = os.statvfs(directory)
     blocks = free.f_bavail if os.geteuid() else free.f_bfree
     return DiskFull(f"QEMU writes to {directory}") if blocks * free.f_frsize < LEFT else None
+
+
+class Load:
+    """How much of the CPUs QEMU gets from now on."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._began = time.monotonic()
+        self._ran, self._waited = schedule(pid)
+
+    def starved(self) -> InfraError | None:
+        """The error if QEMU waited for a CPU nearly all the time: it is not the guest that is
+        slow."""
+        seconds = time.monotonic() - self._began
+        ran, waited = schedule(self._pid)
+        ran, waited = ran - self._ran, waited - self._waited
+        if waited < seconds / 2 or ran > STARVED * seconds * proc.cpus():
+            return None
+        return InfraError(
+            f"the host is too busy: in {seconds:.0f} s QEMU's threads ran for {ran:.0f} s"
+            f" and waited {waited:.0f} s for a CPU",
+            hint="end other programs, and run it again",
+        )
+
+
+def schedule(pid: int) -> tuple[float, float]:
+    """Seconds that the threads of a process and its descendants have run, and have waited for a
+    CPU: /proc/PID/schedstat (Documentation/scheduler/sched-stats.rst). 0 of what has ended."""
+    ran = waited = 0.0
+    try:
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return 0.0, 0.0
+    for thread in threads:
+        try:
+            first, second, _ = (thread / "schedstat").read_text().split()
+            children = (thread / "children").read_text().split()
+        except (OSError, ValueError):
+            continue
+        ran, waited = ran + int(first) / 1e9, waited + int(second) / 1e9
+        for child in children:
+            more = schedule(int(child))
+            ran, waited = ran + more[0], waited + more[1]
+    return ran, waited

@@ -6,7 +6,6 @@ report (Documentation/admin-guide/sysrq.rst, w), asked for by a second SSH sessi
 hung task answers there. CONFIG_MAGIC_SYSRQ_SERIAL is not needed.
 """
 
-import contextlib
 import re
 import threading
 import time
@@ -33,9 +32,13 @@ def ask(session: Callable[[], Any], console: Callable[[], str], seconds: float) 
     `session` opens another SSH session. The guest may never answer that either.
     """
 
+    refused = threading.Event()
+
     def send() -> None:
-        with contextlib.suppress(Exception):
+        try:
             session().exec_command(SYSRQ)
+        except Exception:  # while it boots, there is no SSH yet
+            refused.set()
 
     threading.Thread(target=send, daemon=True).start()
     until, size = time.monotonic() + seconds, -1
@@ -44,7 +47,8 @@ def ask(session: Callable[[], Any], console: Callable[[], str], seconds: float) 
         if BEGIN in text and len(text) == size:  # it has printed all of it
             return
         size = len(text)
-        threading.Event().wait(min(1, seconds / 5))
+        if refused.wait(min(1, seconds / 5)):
+            return
 
 
 def cpus(registers: str, symbols: Mapping[str, int]) -> tuple[str, ...]:

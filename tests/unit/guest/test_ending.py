@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Whose fault it is that QEMU ends: fake QEMUs, live and seeded."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from rig import proc
 from rig.errors import BootError, DiskFull, InfraError, KernelError
 from rig.guest import boot as boots
 from rig.guest import ending, seeded
@@ -117,6 +119,43 @@ def test_a_kernel_that_hangs_without_a_word_is_at_fault_if_another_boots(
     monkeypatch.setattr(boots, "BOOT_DEADLINE", 0.3)
     with pytest.raises(BootError, match=r"within .* s; a minimal x86_64 guest boots"):
         run("exec sleep 1000")
+
+
+def waits(monkeypatch: pytest.MonkeyPatch, ran: float, waited: float) -> None:
+    """QEMU runs and waits for this share of the time, for each CPU of the rig."""
+    began = time.monotonic()
+
+    def schedule(pid: int) -> tuple[float, float]:
+        seconds = (time.monotonic() - began) * proc.cpus()
+        return ran * seconds, waited * seconds
+
+    monkeypatch.setattr(ending, "schedule", schedule)
+
+
+@pytest.mark.parametrize(
+    ("ran", "waited", "busy"),
+    [(0.05, 2.0, True), (0.05, 0.01, False), (0.3, 2.0, False), (1.0, 0.0, False)],
+    ids=["starved", "idle", "beside others", "spins"],
+)
+def test_a_guest_that_gets_no_cpu_is_the_hosts_fault(
+    live: Run, monkeypatch: pytest.MonkeyPatch, ran: float, waited: float, busy: bool
+) -> None:
+    waits(monkeypatch, ran, waited)
+    monkeypatch.setattr(boots, "BOOT_DEADLINE", 0.1)
+    kind, message = (InfraError, "too busy") if busy else (BootError, "hangs at boot")
+    with pytest.raises(kind, match=message):
+        live("echo '[    0.1] Linux version'; exec sleep 1000")
+
+
+def test_what_a_process_and_its_children_ran() -> None:
+    with proc.spawn(["sh", "-c", "sh -c 'while :; do :; done'; :"]) as process:
+        try:
+            until = time.monotonic() + 60
+            while not (ran := ending.schedule(process.pid)[0]) > 0.05:
+                assert time.monotonic() < until, ran
+        finally:
+            proc.kill(process)
+    assert ending.schedule(process.pid) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("does", ["exit 0", "echo 'Linux version'; exit 0"])
