@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from typing import TextIO
 
 from rig.cli import bugs
 from rig.errors import ConfigError, InfraError, RigError
@@ -30,6 +31,10 @@ def main() -> None:
     threads = threading.excepthook = bugs.Threads(words)
     status = run(words)
     status = flushed(status)
+    try:
+        sys.stderr.flush()
+    except OSError:  # its reader has gone; Python would exit with 120
+        discard(sys.stderr)
     if threads.failed and status in PROVES_NOTHING:
         status = bugs.BROKEN
     sys.exit(status)
@@ -88,11 +93,15 @@ def flushed(status: int) -> int:
     else:
         if status != PIPE_CLOSED:
             return status
-    # Python flushes again at exit, and the text is still in the buffer.
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    os.close(null)
+    discard(sys.stdout)
     return status
+
+
+def discard(stream: TextIO) -> None:
+    """Python flushes again at exit, and the text is still in the buffer."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)
 
 
 def check_given_once(words: Sequence[str]) -> None:
