@@ -6,6 +6,9 @@
 //   4a18419f71cd ("mm/mprotect: use mmu_gather") (in v6.0). mprotect-no-flush is the same for
 //   PTEs.
 // Killed-By: stale_tlb/write_after_mprotect
+// Equivalent-On: arm64: change_huge_pmd() calls pmdp_invalidate_ad() before. Only x86 has one
+//   that does not flush (arch/x86/mm/pgtable.c); the generic one is pmdp_invalidate(), which
+//   flushes the range (mm/pgtable-generic.c).
 // Files: mm/huge_memory.c
 
 @@
