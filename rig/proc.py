@@ -261,13 +261,15 @@ class _Lines:
         self._rest = b""
 
     def feed(self, data: bytes) -> None:
-        self._rest += data
-        while self._rest:
-            end = self._rest.find(b"\n", 0, LINE_MAX) + 1
-            if not end and len(self._rest) < LINE_MAX:
-                return
-            line, self._rest = self._rest[: end or LINE_MAX], self._rest[end or LINE_MAX :]
-            self.on_line(_text(line).rstrip("\r\n"))
+        data, start = self._rest + data, 0
+        while start < len(data):
+            end = data.find(b"\n", start, start + LINE_MAX) + 1
+            if not end and len(data) - start < LINE_MAX:
+                break
+            end = end or start + LINE_MAX
+            self.on_line(_text(data[start:end]).rstrip("\r\n"))
+            start = end
+        self._rest = data[start:]
 
     def close(self) -> None:
         if self._rest:

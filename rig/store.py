@@ -178,8 +178,8 @@ class Store:
             return f"{MANIFEST} is of something else"
         promised = manifest.get("sha256")
         if not isinstance(promised, dict):  # an older rig made it
-            empty = (file.name for file in path.rglob("*") if file.is_file() and not _size(file))
-            return next((f"{name} is empty" for name in empty), "")
+            files = filter(Path.is_file, path.rglob("*"))
+            return next((f"{file.name} is empty" for file in files if not file.stat().st_size), "")
         found = (_damage(path / file, str(checksum)) for file, checksum in promised.items())
         return next(filter(None, found), "")
 
@@ -275,10 +275,6 @@ class Store:
         parent.mkdir(exist_ok=True)
         with scratch.made(parent) as path:
             yield path
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -58,7 +58,7 @@ def bench(
             metavar="N|auto",
             parser=_rounds,
             show_default="auto",
-            help="Pairs of guests; auto: until the intervals are narrow, at most 8 minutes.",
+            help="Pairs of guests; auto: enough for the noise, in at most 8 minutes.",
         ),
     ] = "auto",  # type: ignore[assignment] # typer calls the parser with it
     json: JsonOpt = None,

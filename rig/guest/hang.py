@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from itertools import dropwhile
 from typing import Any
 
+from rig.guest import stamps
 from rig.guest.splat import FRAME
 
 SYSRQ = "echo w >/proc/sysrq-trigger"
@@ -31,7 +32,6 @@ def ask(session: Callable[[], Any], console: Callable[[], str], seconds: float) 
 
     `session` opens another SSH session. The guest may never answer that either.
     """
-
     refused = threading.Event()
 
     def send() -> None:
@@ -70,7 +70,7 @@ def blocked(console: str) -> tuple[str, ...]:
     """A line for each task that the kernel's newest report lists as blocked."""
     _, begin, report = console.rpartition(BEGIN)
     tasks: list[tuple[str, list[str]]] = []
-    for line in map(_bare, report.splitlines() if begin else ()):
+    for line in map(stamps.without, report.splitlines() if begin else ()):
         if match := TASK.match(line):
             tasks.append((f"{match['name']}[{match['pid']}] (state {match['state']})", []))
         elif tasks and (frame := FRAME.match(line)) and not frame["guess"]:
@@ -81,7 +81,3 @@ def blocked(console: str) -> tuple[str, ...]:
 def _stack(frames: list[str]) -> str:
     shown = list(dropwhile(WAITS.match, frames)) or frames
     return " <- ".join(shown[:FRAMES]) or "?"
-
-
-def _bare(line: str) -> str:
-    return re.sub(r"^(?:<\d+>)?\[\s*\d+\.\d+\](?:\[\s*[CT]\d+\])? ?", "", line.rstrip("\r"))

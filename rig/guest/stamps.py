@@ -35,6 +35,8 @@ CSI_C1 = rf"\x9b{_CSI}"
 _ESCAPE = re.compile(rf"{ESCAPE}|\xc2(?:{CSI_C1}|[\x80-\x9f])".encode())
 PRINTK = r"\[ {0,8}(?P<at>\d{1,12}\.\d{3,9})\](?:\[ {0,8}(?P<caller>[TC]\d{1,10})\])?"
 """A pattern of printk's stamp, with the caller that CONFIG_PRINTK_CALLER adds."""
+LOGGED = re.compile(rf"(?:<[0-9]+>)?{PRINTK} ?", re.ASCII)
+"""The stamp of a line of the kernel log, with the level that dmesg --raw adds."""
 _STAMP = PRINTK.encode()
 STAMP = re.compile(_STAMP + rb"(?=[ \t]|$)(?P<blank>[ \t]{0,3})", re.ASCII)
 _TORN_STAMP = re.compile(rb"[\[\x1b]")
@@ -187,6 +189,12 @@ class Lines:
 def _is_plain(raw: bytes) -> bool:
     """There is no escape sequence in it."""
     return not (b"\x1b" in raw or b"\x07" in raw or b"\xc2" in raw)
+
+
+def without(line: str) -> str:
+    """A line of the kernel log without its stamp."""
+    stamp = LOGGED.match(line)
+    return line[stamp.end() :] if stamp else line
 
 
 def parts(text: str) -> Iterator[bytes]:

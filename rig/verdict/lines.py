@@ -14,12 +14,10 @@ ESCAPE = re.compile(rf"{stamps.ESCAPE}|{stamps.CSI_C1}")
 # All of C0 but the tab. surrogateescape turns invalid bytes into halves of surrogate pairs.
 CONTROL = (*range(9), *range(10, 32), *range(127, 160), *range(0xD800, 0xE000))
 _NOTHING = dict.fromkeys((*CONTROL, 0xFEFF))
-STAMP = re.compile(rf"(?:<[0-9]+>)?{stamps.PRINTK} ?", re.ASCII)
-"""Of printk, with the level that dmesg --raw adds."""
 VERSION = re.compile(r"K?TAP version [0-9]+$")
 _KTAP = r"(?:K?TAP version [0-9]+$|1\.\.[0-9]+(?:\s|$)|(?:not )?ok\s+[0-9]+(?:\s|$))"
 PLAIN = re.compile(rf"\s*{_KTAP}")
-STAMPED = re.compile(rf"{STAMP.pattern}\s*{_KTAP}")
+STAMPED = re.compile(rf"{stamps.LOGGED.pattern}\s*{_KTAP}")
 NOT_OK = re.compile(r"not\s{1,9}ok[\s-]{1,9}(?P<number>[0-9]+)(?=\s|$)", re.IGNORECASE)
 OK = re.compile(r"(?<![A-Za-z])ok\s{1,9}(?P<number>[0-9]+)(?=\s|$)")
 PLAN = re.compile(r"1\.\.[0-9]{1,9}\s*(?:#|$)")
@@ -62,8 +60,8 @@ def plain(line: str) -> str:
 
 
 def _without(prefix: str, line: str) -> str:
-    if not prefix or STAMP.fullmatch(prefix.rstrip()):
-        return STAMP.sub("", line, count=1) if STAMP.match(line) else line
+    if not prefix or stamps.LOGGED.fullmatch(prefix.rstrip()):
+        return stamps.without(line)
     rest = line[len(prefix) :]
     # A prefix with a time in it differs from line to line, and may not be in all of them.
     same = line.startswith(prefix) or PLAIN.match(rest) or rest.lstrip().startswith("#")
