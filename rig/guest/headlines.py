@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The first line of everything that a kernel can print as a splat: its kind, and what ends it.
 
-Read off the format strings of v6.12 and v7.2; the file that prints a message stands behind it.
+Read off the format strings of v6.12, v7.2 and v7.3-rc7; the file that prints a message stands behind it.
 Older kernels print what is marked with their version. The first pattern that matches counts.
 
 Only the prefixes of `pr_fmt()` are allowed before a headline: `mytest: BUG: ` was written to
@@ -149,6 +149,8 @@ _CORRUPTION: _Rows = (
 )
 _BAD_STATES: _Rows = (
     (_K.BAD_STATE, _E.LINE, r"vmstat_refresh: \w+ -\d"),  # mm/vmstat.c
+    # mm/shmem.c, v7.3: blocks of tmpfs that nothing accounts for. It was a WARN_ON() before.
+    (_K.BAD_STATE, _E.LINE, r"shmem_evict_inode: ino=\d+ i_blocks=\d"),
     (_K.BAD_STATE, _E.LINE, r"page 0x[0-9a-f]+ outside node \d+ zone "),  # mm/page_alloc.c
     (_K.BAD_STATE, _E.LINE, r"Huh VM_FAULT_OOM leaked out"),  # mm/oom_kill.c
     (_K.BAD_STATE, _E.LINE, r"hugetlb: Huge Page Reserved count may go negative"),  # mm/hugetlb.c
