@@ -170,6 +170,7 @@ def run(
     check: bool = True,
     stdin: bytes | None = None,
     on_line: Callable[[str], None] | None = None,
+    on_deadline: Callable[[int], None] | None = None,
     exact: bool = False,
 ) -> Done:
     """Run a command to its end.
@@ -177,7 +178,8 @@ def run(
     With `exact`, bytes of stdout that are not UTF-8 are kept, as os.fsdecode() keeps them.
 
     With `on_line`, stdout and stderr are one stream, and `on_line` is called for each line as it
-    comes; then `stdin` cannot be given.
+    comes; then `stdin` cannot be given. `on_deadline` is called with the command's pid, in
+    another thread, before the command is killed at its deadline.
     Raises CommandFailed (unless `check` is off), DeadlineExceeded, TooMuchOutput, InfraError.
     """
     assert stdin is None or on_line is None
@@ -190,7 +192,7 @@ def run(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT if on_line else subprocess.PIPE,
     )
-    timer, expired = _alarm(process, deadline)
+    timer, expired = _alarm(process, deadline, on_deadline)
     try:
         out, err = _collect(process, stdin, _Lines(on_line) if on_line else None, expired)
         process.wait()
@@ -237,15 +239,19 @@ def fault(result: Done) -> InfraError | None:
 
 
 def _alarm(
-    process: subprocess.Popen[bytes], deadline: float
+    process: subprocess.Popen[bytes], deadline: float, last: Callable[[int], None] | None
 ) -> tuple[threading.Timer, threading.Event]:
     """Kill the command at its deadline; the event says whether that happened."""
     expired = threading.Event()
 
     def expire() -> None:
         expired.set()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        try:
+            if last:
+                last(process.pid)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
     timer = threading.Timer(deadline, expire)
     timer.daemon = True

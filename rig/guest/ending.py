@@ -80,16 +80,22 @@ class Load:
     def starved(self) -> InfraError | None:
         """The error if QEMU waited for a CPU nearly all the time: it is not the guest that is
         slow."""
-        seconds = time.monotonic() - self._began
         ran, waited = schedule(self._pid)
-        ran, waited = ran - self._ran, waited - self._waited
-        if waited < seconds / 2 or ran > STARVED * seconds * proc.cpus():
-            return None
-        return InfraError(
-            f"the host is too busy: in {seconds:.0f} s QEMU's threads ran for {ran:.0f} s"
-            f" and waited {waited:.0f} s for a CPU",
-            hint="end other programs, and run it again",
-        )
+        seconds = time.monotonic() - self._began
+        enough = STARVED * seconds * proc.cpus()
+        return starved(seconds, ran - self._ran, waited - self._waited, enough)
+
+
+def starved(seconds: float, ran: float, waited: float, enough: float) -> InfraError | None:
+    """The error if QEMU's threads waited for a CPU for half of this time, and did not run for long
+    enough. All in seconds."""
+    if waited < seconds / 2 or ran > enough:
+        return None
+    return InfraError(
+        f"the host is too busy: in {seconds:.0f} s QEMU's threads ran for {ran:.0f} s"
+        f" and waited {waited:.0f} s for a CPU",
+        hint="end other programs, and run it again",
+    )
 
 
 def schedule(pid: int) -> tuple[float, float]:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The first line of everything that a kernel can print as a splat: its kind, and what ends it.
 
-Read off the format strings of v6.12, v7.2 and v7.3-rc7; the file that prints a message stands behind it.
-Older kernels print what is marked with their version. The first pattern that matches counts.
+Read off the format strings of v6.12, v7.2 and v7.3-rc7; the file that prints a message stands
+behind it. Older kernels print what is marked with their version. The first pattern that matches
+counts.
 
 Only the prefixes of `pr_fmt()` are allowed before a headline: `mytest: BUG: ` was written to
 /dev/kmsg by a program. What a program writes to /dev/kmsg without a prefix of its own has the same

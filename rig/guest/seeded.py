@@ -29,6 +29,9 @@ from rig.proc import DeadlineExceeded
 CONSOLE, ANSWER, INITRD = "console.log", "answer.log", "initrd"
 DEADLINE = 300.0
 """Seconds of host time: virtual time has its own pace, and a hung guest never exits."""
+STARVED = 0.3
+"""Share of the deadline. All CPUs of the guest are one thread, which a hung guest keeps busy: if it
+ran for less, and waited for the host's CPU, a slow guest cannot be told from a hung one."""
 TRACE_MAX = 8 << 30
 """Maximum size, in bytes, of a file that QEMU writes besides the consoles."""
 MOST = {CONSOLE: CONSOLE_MAX, ANSWER: OUTPUT_LIMIT}
@@ -66,11 +69,19 @@ def run(
     """
     began = time.monotonic()
     deadline *= arches.pick(machine.arch).tcg_patience
+    busy: list[InfraError | None] = []
+
+    def look(pid: int) -> None:
+        ran = ending.schedule(pid)
+        busy.append(ending.starved(time.monotonic() - began, *ran, STARVED * deadline))
+
     with started(machine, software, command, directory, options, leaves) as (argv, writes):
         try:
             with log.step(f"{' '.join(command[:2])} on {machine.arch}, seed {seed_of(machine)}"):
-                result = proc.run(argv, check=False, deadline=deadline)
+                result = proc.run(argv, check=False, deadline=deadline, on_deadline=look)
         except DeadlineExceeded as error:
+            if host := next(filter(None, busy), None):
+                raise host from error
             late = f"the guest does not exit within {deadline:.0f} s"
             if not _printed(writes):
                 raise ending.silence(machine, error.detail, late) from error

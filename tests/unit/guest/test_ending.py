@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rig import proc
-from rig.errors import BootError, DiskFull, InfraError, KernelError
+from rig.errors import BootError, DiskFull, GuestLost, InfraError, KernelError
 from rig.guest import boot as boots
 from rig.guest import ending, seeded
 from rig.guest.qemu import Accel, Machine, Seeded, Swap
@@ -40,7 +40,7 @@ def live(tmp_path: Path, program: Program, unboxed: None) -> Run:
 def seed(tmp_path: Path, program: Program, unboxed: None) -> Run:
     """The same in the seeded schedule: what the fake prints is the kernel's console."""
 
-    def run(does: str, minimal: str = ANSWERS) -> None:
+    def run(does: str, minimal: str = ANSWERS, deadline: float = 3) -> None:
         find = "for word; do case $word in file:*) console=${word#file:} ;; esac; done"
         answer = 'for word; do case $word in *id=answer,path=*) : >"${word#*path=}" ;; esac; done'
         words = f'case "$*" in *-append*) {find}; {answer}; exec >"$console"; {does} ;;'
@@ -50,7 +50,9 @@ def seed(tmp_path: Path, program: Program, unboxed: None) -> Run:
         machine = Machine(
             arch="x86_64", accel=Accel.TCG, swap=Swap(disk=0), schedule=Seeded(seed=3)
         )
-        ran = seeded.run(machine, software, ("reclaim", "case"), tmp_path / "run", deadline=3)
+        ran = seeded.run(
+            machine, software, ("reclaim", "case"), tmp_path / "run", deadline=deadline
+        )
         raise BootError(f"the program ended with {ran.status}")
 
     return run
@@ -145,6 +147,20 @@ def test_a_guest_that_gets_no_cpu_is_the_hosts_fault(
     kind, message = (InfraError, "too busy") if busy else (BootError, "hangs at boot")
     with pytest.raises(kind, match=message):
         live("echo '[    0.1] Linux version'; exec sleep 1000")
+
+
+@pytest.mark.parametrize(
+    ("ran", "waited", "busy"),
+    [(0.1, 0.9, True), (0.1, 0.0, False), (0.45, 0.55, False), (1.0, 0.0, False)],
+    ids=["starved", "idle", "beside others", "spins"],
+)
+def test_a_seeded_guest_that_gets_no_cpu_is_the_hosts_fault(
+    seed: Run, monkeypatch: pytest.MonkeyPatch, ran: float, waited: float, busy: bool
+) -> None:
+    waits(monkeypatch, ran / proc.cpus(), waited / proc.cpus())
+    kind, message = (InfraError, "too busy") if busy else (GuestLost, "does not exit within")
+    with pytest.raises(kind, match=message):
+        seed("echo '[    0.1] Linux version'; exec sleep 1000", deadline=0.5)
 
 
 def test_what_a_process_and_its_children_ran() -> None:
