@@ -191,6 +191,7 @@ _BAD_STATES: _Rows = (
     (_K.BAD_STATE, _E.LINE, r"(?:prandom|crc32\w*|crc_t10dif): .*self tests? failed"),
     (_K.BAD_STATE, _E.LINE, r"alg: self-tests for |(?:\w+poly1305|blake2s|curve25519) .*: FAIL"),
     (_K.BAD_STATE, _E.LINE, r"CPU\d+: (?:is stuck in kernel|died during early boot|Unknown IPI)"),
+    (_K.BAD_STATE, _E.LINE, r"IPv6: BUG: "),  # net/ipv6/addrconf.c: a counter went wrong
     (_K.BUG, _E.BACKTRACE, r"BUG (?:at|in) "),  # include/linux/maple_tree.h MT_BUG_ON(), fs/kernfs
     # include/asm-generic/bug.h, lib/smp_processor_id.c, mm/mempool.c, kernel/sched/core.c, ...
     (_K.BUG, _E.BACKTRACE, r"(?:user_events: |rcu: )?BUG: "),
