@@ -50,7 +50,11 @@ GAP_ACROSS_CPUS = 30.0
 RESTARTING = b"reboot: Restarting system"
 """kernel_restart()'s last message. CPUs are stopped at any point then; warnings do not count."""
 
-PRELUDE = re.compile(rb"-+\[ cut here \]-+|={20,}$|page: refcount:")
+PRELUDE = re.compile(rb"-+\[ cut here \]-+|={20,}$|page: refcount:|INFO: task ")
+NAMED = re.compile(rb"INFO: task |WARNING: ")
+NAME_ENDS = re.compile(rb":\d+ blocked |/\d+ still has locks held")
+NAMED_MAX = 64
+"""Bytes. A task's name has 15. These headlines have it before what they are known by."""
 FENCE = re.compile(rb"={20,}$")
 END_TRACE = re.compile(rb"---\[ end trace ")
 END_PANIC = re.compile(rb"---\[ end Kernel panic")
@@ -107,6 +111,13 @@ class _Open:
             fatal=self.kind.fatal,
             at=self.at,
         )
+
+    def is_replayed_by(self, line: Line) -> bool:
+        """`line` is the headline once more, and complete: another CPU has taken the console over
+        within it. ("** replaying previous printk message **", kernel/printk/nbcon.c)"""
+        whole = line.text.lstrip()
+        torn = self.text[-1].lstrip() == self.title != whole and whole.startswith(self.title)
+        return torn and self.at is not None and self.at == line.at
 
     def is_over_before(self, line: Line) -> bool:
         """`line` does not belong to this splat any more."""
@@ -210,6 +221,9 @@ class ConsoleScanner:
         if track.open and track.open.is_over_before(line):
             self._close(caller, track)
         begins = headline(line.bare)
+        if not begins and track.prelude and not track.open:
+            line = _with_name(track.prelude, line)
+            begins = headline(line.bare)
         if begins and not (track.open and track.open.continued_by(line)):
             self._begin(caller, track, line, *begins)
         elif track.open:
@@ -242,6 +256,10 @@ class ConsoleScanner:
         del self._tracks[caller]
 
     def _begin(self, caller: str, track: _Track, line: Line, kind: SplatKind, end: End) -> None:
+        before = [before.text for before in track.prelude]
+        if track.open and track.open.is_replayed_by(line):
+            before = track.open.text[:-1]
+            track.open = None
         self._close(caller, track)
         self._started |= kind.fatal
         if self._count[kind] >= SPLATS_MAX:
@@ -254,7 +272,7 @@ class ConsoleScanner:
             title=line.text.lstrip(),
             at=line.at,
             last=line.at,
-            text=[before.text for before in track.prelude],
+            text=before,
             died=DIE.match(line.bare) is not None,
         )
         track.prelude.clear()
@@ -283,6 +301,23 @@ class ConsoleScanner:
             if not PRELUDE.match(line.bare):
                 return
         track.prelude.append(line)
+
+
+def _with_name(prelude: list[Line], line: Line) -> Line:
+    """`line`, or all of the message that ends in it. A task's name may have a newline, and then
+    printk() prints the message in lines that have the same stamp."""
+    if not NAME_ENDS.search(line.bare, 0, NAMED_MAX):
+        return line
+    start = len(prelude) - 1
+    while start > 0 and not NAMED.match(prelude[start].bare):
+        start -= 1
+    parts = (*prelude[start:], line)
+    bare = b" ".join(part.bare for part in parts)
+    if any(part.at != line.at for part in parts) or not headline(bare):
+        return line
+    del prelude[start:]
+    text = " ".join(part.text.strip() for part in parts)
+    return Line(bare=bare, text=text, at=line.at, caller=line.caller)
 
 
 def scan(text: str) -> tuple[Splat, ...]:

@@ -40,7 +40,10 @@ LOGGED = re.compile(rf"(?:<[0-9]+>)?{PRINTK} ?", re.ASCII)
 _STAMP = PRINTK.encode()
 STAMP = re.compile(_STAMP + rb"(?=[ \t]|$)(?P<blank>[ \t]{0,3})", re.ASCII)
 _TORN_STAMP = re.compile(rb"[\[\x1b]")
-_FIRST = rb"(?:-+\[ cut here|={20}|page: refcount:|reboot: Restarting|%s)" % headlines.ANY.encode()
+_FIRST = (
+    rb"(?:-+\[ cut here|={20}|page: refcount:|INFO: task |reboot: Restarting|%s)"
+    % headlines.ANY.encode()
+)
 """No other line can begin anything, where no splat is open."""
 _TIMED = re.compile(_STAMP + rb"[ \t]{1,3}" + _FIRST, re.ASCII)
 _UNTIMED = re.compile(rb"(?m)^" + _FIRST + rb"|" + _STAMP, re.ASCII)

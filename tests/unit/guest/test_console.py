@@ -447,3 +447,42 @@ def test_time_stamps_may_go_back() -> None:
     late = lines("RIP: 0010:spin+0x1/0x2", stamp="[   30.700000] ")
     (splat,) = console.scan(lines("rcu: INFO: rcu_preempt detected stalls on CPUs") + past + late)
     assert splat.text[-1] == "RIP: 0010:spin+0x1/0x2"
+
+
+def test_the_name_of_a_task_may_have_a_newline() -> None:
+    trace = lines("      Tainted: G   L   7.2", "Call Trace:", " __schedule+0x1/0x2")
+    hung = lines("INFO: task \xff\xfe", "x", "y:70 blocked for more than 120 seconds.")
+    (splat,) = console.scan(lines("before") + hung + trace)
+    assert splat.title == "INFO: task \xff\xfe x y:70 blocked for more than 120 seconds."
+    assert (splat.kind, len(splat.text)) == (SplatKind.HUNG_TASK, 4)
+    again = console.scan(2 * (hung + trace))
+    assert [found.kind for found in again] == [SplatKind.HUNG_TASK] * 2
+    held = lines("=" * 36, "WARNING: a", "b/70 still has locks held!", "Call Trace:", " a+0x1/0x2")
+    (splat,) = console.scan(held)
+    assert (splat.kind, splat.title) == (SplatKind.LOCKDEP, "WARNING: a b/70 still has locks held!")
+    assert splat.text[0] == "=" * 36
+
+
+def test_lines_with_other_stamps_are_no_name_with_a_newline() -> None:
+    blocked = "y:70 blocked for more than 120 seconds."
+    assert kinds(lines("INFO: task x") + lines(blocked, stamp="[    1.000009] ")) == []
+    assert kinds(lines("INFO: task started", "the worker is blocked")) == []
+    (splat,) = console.scan(lines("INFO: task x") + WARNING)
+    assert splat.title.startswith("WARNING: CPU: 1")
+
+
+def test_a_headline_that_printk_replays_is_one_splat() -> None:
+    replaying = "** replaying previous printk message **\n"
+    whole = lines("BUG: KASAN: slab-use-after-free in folio_put+0x1/0x2")
+    torn = lines("BUG: KASAN: slab-use")
+    fence = lines("=" * 66)
+    (splat,) = console.scan(fence + torn + replaying + whole + lines("Read of size 8") + fence)
+    assert splat.title == "BUG: KASAN: slab-use-after-free in folio_put+0x1/0x2"
+    assert [line[:10] for line in splat.text] == ["=" * 10, "BUG: KASAN", "Read of si", "=" * 10]
+    assert kinds(torn + lines("Read of size 8") + whole) == ["kasan", "kasan"]
+    later = lines("BUG: KASAN: slab-use-after-free", stamp="[    1.000009] ")
+    assert kinds(torn + later) == ["kasan", "kasan"]
+    stall = lines("rcu: INFO: rcu_preempt detected stalls on CPUs/ta")
+    assert kinds(
+        stall + replaying + lines("rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:")
+    ) == ["rcu_stall"]
