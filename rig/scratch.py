@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 PREFIX = "rig-scratch-"
-NAME = re.compile(re.escape(PREFIX) + r"[a-z0-9_]{8}")
-"""What mkdtemp(3) of Python makes of the prefix. Nothing else is ever removed."""
+RANDOM = re.compile(r"[a-z0-9_]{8}")
+"""What mkdtemp(3) of Python adds to the prefix. Nothing else is ever removed."""
 
 
 def remove(path: Path) -> None:
@@ -28,14 +28,15 @@ def made(
     parent: Path,
     remove: Callable[[Path], None] = remove,
     owners: frozenset[int] = frozenset(),
+    prefix: str = PREFIX,
 ) -> Iterator[Path]:
     """A temporary directory in `parent`, which is removed afterwards.
 
     What killed rigs have left in `parent` is removed before, if it belongs to the user or to
     `owners`.
     """
-    sweep(parent, remove, {os.geteuid(), *owners})
-    path, lock = _claimed(parent)
+    sweep(parent, remove, {os.geteuid(), *owners}, prefix)
+    path, lock = _claimed(parent, prefix)
     try:
         yield path
     finally:
@@ -45,9 +46,12 @@ def made(
             os.close(lock)
 
 
-def sweep(parent: Path, remove: Callable[[Path], None], owners: set[int]) -> None:
+def sweep(
+    parent: Path, remove: Callable[[Path], None], owners: set[int], prefix: str = PREFIX
+) -> None:
     with os.scandir(parent) as entries:
-        names = [entry.name for entry in entries if NAME.fullmatch(entry.name)]
+        ours = [entry.name for entry in entries if entry.name.startswith(prefix)]
+    names = [name for name in ours if RANDOM.fullmatch(name, len(prefix))]
     for name in names:
         with contextlib.suppress(OSError):  # it is in use, or another rig removes it
             lock = _opened(parent / name)
@@ -63,10 +67,10 @@ def _opened(path: Path) -> int:
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
-def _claimed(parent: Path) -> tuple[Path, int]:
+def _claimed(parent: Path, prefix: str) -> tuple[Path, int]:
     """A new directory, and the open file that locks it."""
     while True:
-        path = Path(tempfile.mkdtemp(dir=parent, prefix=PREFIX))
+        path = Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
         try:
             lock = _opened(path)
         except FileNotFoundError:  # another rig has removed it: it was not locked yet

@@ -7,22 +7,19 @@ or none.
 """
 
 import contextlib
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rig import log
+from rig import log, scratch
 from rig.errors import ConfigError, RigError
 from rig.series import b4, model, rfc822, sources, target
 from rig.series.model import SeriesVersion
 from rig.store import host_trouble
 
 CHANGE_ID = re.compile(r"\d{8}-(?P<slug>.+)-[0-9a-f]{6,}")
-SCRATCH = ".fetch~"
+SCRATCH = ".rig-fetch-"
 MUTANTS = "mutants"
 NAME_MAX = 100
 """Bytes. A file's name has 255, and some are longer than the series' name in it."""
@@ -54,13 +51,13 @@ def fetch(
     """
     if name:
         check_name(name)
-    with log.step(f"Fetching {source}") as step, _scratch(shelf) as scratch:
-        threads = sources.gather(shelf, source, name, scratch, all_revisions=all_revisions)
+    with log.step(f"Fetching {source}") as step, _scratch(shelf) as place:
+        threads = sources.gather(shelf, source, name, place, all_revisions=all_revisions)
         mails = [mail for thread in threads for mail in thread.mails]
-        everything = scratch / "mails"
+        everything = place / "mails"
         everything.write_bytes(b"".join(thread.path.read_bytes() for thread in threads))
         revisions = _wanted(source, mails, threads[0].named, all_revisions=all_revisions)
-        work = scratch / "work"
+        work = place / "work"
         work.mkdir()
         output, series = "", []
         for revision in revisions:
@@ -96,18 +93,11 @@ def _read(path: Path, source: str, output: str) -> SeriesVersion:
 
 @contextlib.contextmanager
 def _scratch(shelf: Path) -> Iterator[Path]:
-    """A directory in patches/: a rename is atomic only within one file system.
-
-    Its name holds our pid, so that directories of killed rigs are found and removed.
-    """
+    """A directory in patches/: a rename is atomic only within one file system."""
     with host_trouble(f"writing to {shelf}"):
         shelf.mkdir(parents=True, exist_ok=True)
-        for stale in shelf.glob(f"{SCRATCH}*"):
-            if not Path("/proc", stale.name.removeprefix(SCRATCH).split("-")[0]).exists():
-                shutil.rmtree(stale, ignore_errors=True)
-        prefix = f"{SCRATCH}{os.getpid()}-"
-        with tempfile.TemporaryDirectory(dir=shelf, prefix=prefix) as path:
-            yield Path(path)
+        with scratch.made(shelf, prefix=SCRATCH) as path:
+            yield path
 
 
 # --- revisions and their mails ------------------------------------------------------------------

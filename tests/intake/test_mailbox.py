@@ -216,6 +216,6 @@ def test_bad_input(shelf: Path, tmp_path: Path, mails: list[bytes], complaint: s
     path = written(tmp_path / "x.mbox", *mails)
     with pytest.raises(ConfigError, match=complaint) as bad:
         fetch.fetch(shelf, str(path))
-    assert ".fetch~" not in bad.value.message
+    assert fetch.SCRATCH not in bad.value.message
     assert list(shelf.iterdir()) == []
     shutil.rmtree(shelf)

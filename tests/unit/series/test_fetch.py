@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The shelf and what is let onto it; b4 is played, the real one is in tests/intake."""
 
+import fcntl
+import os
 import re
 from pathlib import Path
 
@@ -238,7 +240,7 @@ def test_bad_input(archive: Archive, shelf: Path, data: bytes, complaint: str) -
     archive.data = data
     with pytest.raises(ConfigError, match=complaint) as bad:
         fetch.fetch(shelf, "a@example.org")
-    assert ".fetch~" not in bad.value.message
+    assert fetch.SCRATCH not in bad.value.message
     assert left(shelf) == []
 
 
@@ -257,11 +259,17 @@ def test_what_stops_in_the_middle(archive: Archive, shelf: Path) -> None:
 
 
 def test_what_a_killed_rig_left_goes(archive: Archive, shelf: Path) -> None:
-    for name in (".fetch~999999999-x/work", ".fetch~1-y"):
-        (shelf / name).mkdir(parents=True)
+    """Another rig may be at work, in another container: its pid says nothing, its lock does."""
+    for name in ("abcdefg1", "abcdefg2"):
+        (shelf / f"{fetch.SCRATCH}{name}" / "work").mkdir(parents=True)
+    lock = os.open(shelf / f"{fetch.SCRATCH}abcdefg2", os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
     archive.data = revision(1)
     fetch.fetch(shelf, "c1@example.org")
-    assert sorted(path.name for path in shelf.iterdir()) == [".fetch~1-y", "mine"], "1 is running"
+    os.close(lock)
+    assert sorted(path.name for path in shelf.iterdir()) == [f"{fetch.SCRATCH}abcdefg2", "mine"]
+    fetch.fetch(shelf, "c1@example.org")
+    assert [path.name for path in shelf.iterdir()] == ["mine"]
 
 
 def test_a_shelf_that_fails_in_the_middle(
