@@ -30,6 +30,8 @@ OUTPUT_MAX = 64 << 20
 """Bytes of a command's output, which is kept in memory: a hostile Makefile may print forever."""
 LINE_MAX = 64 << 10
 """Bytes; a longer line is split."""
+KILL_DEADLINE = 60.0
+"""Seconds. A killed process that waits for a disk or for NFS (state D) does not end before that."""
 _live: weakref.WeakSet[subprocess.Popen[bytes]] = weakref.WeakSet()
 _lock = threading.Lock()
 Popen = subprocess.Popen
@@ -154,7 +156,26 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     """Kill a command and everything that it started in its session."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    try:
+        process.wait(KILL_DEADLINE)
+    except TimeoutExpired:
+        log.note(f"process {process.pid} was killed and does not end: it waits for the kernel")
+
+
+def _wait(process: subprocess.Popen[bytes], expired: threading.Event) -> None:
+    """Wait for the end of a command. At its deadline it is killed, and then it must end soon."""
+    while True:
+        killed = expired.is_set()
+        try:
+            process.wait(KILL_DEADLINE)
+        except TimeoutExpired:
+            if killed:
+                raise DeadlineExceeded(
+                    f"process {process.pid} was killed at its deadline and does not end",
+                    hint="it waits for the kernel: look for a disk or a file server that hangs",
+                ) from None
+        else:
+            return
 
 
 def _text(data: bytes | None) -> str:
@@ -195,7 +216,7 @@ def run(
     timer, expired = _alarm(process, deadline, on_deadline)
     try:
         out, err = _collect(process, stdin, _Lines(on_line) if on_line else None, expired)
-        process.wait()
+        _wait(process, expired)
     except BaseException:
         kill(process)
         raise

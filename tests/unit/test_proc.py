@@ -308,3 +308,30 @@ def test_bytes_that_are_no_utf8_are_kept_if_they_have_to_be() -> None:
     argv = ["printf", "a\\377b"]
     assert proc.run(argv).stdout == "a\ufffdb"
     assert proc.run(argv, exact=True).stdout == "a\udcffb"
+
+
+class Stuck:
+    """A process that waits for a disk: SIGKILL does not end it."""
+
+    pid = 2**30
+
+    def __init__(self) -> None:
+        self.waited: list[float] = []
+
+    def wait(self, timeout: float) -> int:
+        self.waited.append(timeout)
+        raise subprocess.TimeoutExpired("dd", timeout)
+
+
+def test_a_killed_process_is_not_waited_for_without_end(events: list[Event]) -> None:
+    proc.kill(stuck := Stuck())  # type: ignore[arg-type]
+    assert stuck.waited == [proc.KILL_DEADLINE]
+    assert [event.kind for event in events] == ["note"]
+    assert "was killed and does not end" in events[0].text
+
+
+def test_a_command_that_its_deadline_does_not_end_is_given_up() -> None:
+    expired = threading.Event()
+    expired.set()
+    with pytest.raises(DeadlineExceeded, match="was killed at its deadline and does not end"):
+        proc._wait(Stuck(), expired)  # type: ignore[arg-type]
