@@ -5,7 +5,9 @@ An entry is built in a temporary directory beside it, under a lock, and renamed 
 complete or it does not exist, even if a rig is killed. Once in place it never changes.
 
 A disk that was full, a crash or a person may damage an entry all the same. Its manifest has a
-checksum of each file: an entry is checked when it is used, and a damaged one is made again.
+checksum of each file: an entry is checked when it is used, and a damaged one is made again. Reading
+all of a kernel takes time, so `checked/` has what the files of an entry looked like when they were
+read. While they look the same, and the host was not started again, they are not read again.
 """
 
 import contextlib
@@ -19,6 +21,7 @@ import re
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,6 +41,9 @@ EMPTY = hashlib.sha256().hexdigest()
 ABSENT = "it is not there"
 UNSAFE = re.compile(r"[^\w/.+@~-]")
 """make takes a space or a colon for the end of a name, LD_PRELOAD too, QEMU a comma."""
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+RACY = 2_000_000_000
+"""Nanoseconds. A file that changed a moment ago may change again without another time stamp."""
 LOCK_DEADLINE = 6 * 3600.0
 """Seconds. No lock is held for longer than a build takes, which has a deadline."""
 
@@ -89,6 +95,13 @@ def _sparse(path: Path) -> bool:
     return status.st_blocks * 512 < status.st_size // 2
 
 
+def _look(path: Path) -> list[int]:
+    """What changes whenever the file does. The times are those of the kernel: utime(2) can set back
+    mtime, and nothing can set back ctime."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
 @functools.lru_cache(maxsize=4096)
 def _checksum(path: Path, by_blocks: bool, size: int, time: int, inode: int) -> str:
     """A file's checksum, computed once as long as the file's size and times do not change."""
@@ -107,6 +120,17 @@ def _damage(path: Path, promised: str) -> str:
     except OSError as error:
         return f"{path.name}: {error.strerror}"
     return f"{path.name} does not match its checksum"
+
+
+def _looks(directory: Path, promised: Mapping[str, Any], *, settled: bool = False) -> str:
+    """What the files of an entry look like, and what they should be. With `settled`, "" if one was
+    changed a moment ago. Raises OSError."""
+    looks = {file: _look(directory / file) for file in promised}
+    now = time.time_ns()
+    if settled and any(max(times) > now - RACY for _, *times, _ in looks.values()):
+        return ""
+    facts = {"boot": BOOT_ID.read_text(), "sha256": promised, "files": looks}
+    return json.dumps(facts, sort_keys=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,21 +191,43 @@ class Store:
 
     def flaw(self, kind: str, name: str) -> str:
         """Why an entry cannot be used: ABSENT, or what is damaged. "" if it can."""
+        return self._examined(kind, name)[0]
+
+    def _examined(self, kind: str, name: str) -> tuple[str, dict[str, Any]]:
+        """What flaw() returns, and the manifest."""
         path = self.path(kind, name)
         if not (path / MANIFEST).is_file():
-            return ABSENT
+            return ABSENT, {}
         try:
             manifest = self.manifest(kind, name)
         except (OSError, ValueError):
-            return f"{MANIFEST} is not readable"
+            return f"{MANIFEST} is not readable", {}
         if not isinstance(manifest, dict) or manifest.get("name") != name:
-            return f"{MANIFEST} is of something else"
+            return f"{MANIFEST} is of something else", {}
         promised = manifest.get("sha256")
         if not isinstance(promised, dict):  # an older rig made it
             files = filter(Path.is_file, path.rglob("*"))
-            return next((f"{file.name} is empty" for file in files if not file.stat().st_size), "")
+            empty = (f"{file.name} is empty" for file in files if not file.stat().st_size)
+            return next(empty, ""), manifest
+        return self._damage(kind, name, promised), manifest
+
+    def _damage(self, kind: str, name: str, promised: Mapping[str, Any]) -> str:
+        """What is wrong with the files of an entry. They are read, unless they look as they did
+        when they were read last."""
+        path, memory = self.path(kind, name), self.root / "checked" / f"{kind}-{name}"
+        before = ""
+        with contextlib.suppress(OSError, ValueError):
+            before = _looks(path, promised)
+            if before == memory.read_text():
+                return ""
         found = (_damage(path / file, str(checksum)) for file, checksum in promised.items())
-        return next(filter(None, found), "")
+        if why := next(filter(None, found), ""):
+            return why
+        with contextlib.suppress(OSError):  # a store that can only be read
+            if before and before == _looks(path, promised, settled=True):
+                memory.parent.mkdir(exist_ok=True)
+                write_whole(memory, before.encode())
+        return ""
 
     def manifest(self, kind: str, name: str) -> dict[str, Any]:
         value: dict[str, Any] = json.loads((self.path(kind, name) / MANIFEST).read_text())
@@ -202,7 +248,8 @@ class Store:
         """
 
         def flaw() -> str:
-            return self.flaw(kind, name) or check(self.manifest(kind, name))
+            why, manifest = self._examined(kind, name)
+            return why or check(manifest)
 
         entry = self.path(kind, name)
         if not flaw():

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -242,6 +243,7 @@ def _overwrite(path: Path, offset: int) -> None:
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
+@pytest.mark.parametrize("remembered", [False, True], ids=["", "remembered"])
 @pytest.mark.parametrize(
     ("file", "harm", "why"),
     [
@@ -260,10 +262,23 @@ def _overwrite(path: Path, offset: int) -> None:
     ],
 )
 def test_a_damaged_entry_is_made_again(
-    store: Store, events: list[Event], file: str, harm: Callable[[Path], object], why: str
+    store: Store,
+    events: list[Event],
+    file: str,
+    harm: Callable[[Path], object],
+    why: str,
+    remembered: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """`remembered`: another rig has read all of it, a while ago."""
     path = store.make("builds", "b1", {}, _record)
     assert store.make("builds", "b1", {}, never) == path, "it is not damaged yet"
+    if remembered:
+        monkeypatch.setattr(stores, "RACY", 0)
+        time.sleep(0.05)
+        assert store.find("builds", "b1") == path
+        assert (store.root / "checked" / "builds-b1").is_file()
+        stores._checksum.cache_clear()
     harm(path / file)
     assert store.find("builds", "b1") is None
     assert store.make("builds", "b1", {}, _record) == path
@@ -272,6 +287,63 @@ def test_a_damaged_entry_is_made_again(
     assert note.endswith("making it again")
     assert store.make("builds", "b1", {}, never) == path
     assert (path / "sub" / "program").read_bytes() == b"ELF" * 1000
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """How many files were read for their checksums since the last call, as if by a new process."""
+    read: list[Path] = []
+    for name in ("file_digest", "blocks_digest"):
+        real = getattr(stores, name)
+        monkeypatch.setattr(
+            stores, name, lambda path, real=real: (read.append(path), real(path))[1]
+        )
+
+    def count() -> int:
+        stores._checksum.cache_clear()
+        number = len(read)
+        read.clear()
+        return number
+
+    return count
+
+
+def test_an_entry_is_read_once_in_the_life_of_a_host(
+    store: Store, reads: Callable[[], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.make("builds", "b1", {}, _record)
+    assert reads() == 3
+    for _ in range(2):
+        assert store.find("builds", "b1")
+        assert reads() == 3, "it was made a moment ago: a change may not be seen yet"
+    monkeypatch.setattr(stores, "RACY", 0)
+    time.sleep(0.05)
+    for expected in (3, 0, 0):
+        assert store.find("builds", "b1")
+        assert reads() == expected
+    (tmp_path / "boot").write_text("another")
+    monkeypatch.setattr(stores, "BOOT_ID", tmp_path / "boot")
+    for expected in (3, 0):  # a host that crashed may have lost what it had not written
+        assert store.find("builds", "b1")
+        assert reads() == expected
+    (store.root / "checked" / "builds-b1").write_bytes(b"\xff{")
+    assert store.find("builds", "b1")
+    assert reads() == 3
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(
+    store: Store, reads: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = store.make("builds", "b1", {}, _record)
+    monkeypatch.setattr(stores, "RACY", 0)
+    time.sleep(0.05)
+    real = stores.file_digest
+    with monkeypatch.context() as patch:
+        patch.setattr(stores, "file_digest", lambda file: (real(file), os.utime(path / "log"))[0])
+        assert store.find("builds", "b1")
+    reads()
+    assert store.find("builds", "b1")
+    assert reads() == 3
 
 
 def test_an_entry_of_an_older_rig_has_no_checksums(store: Store) -> None:
