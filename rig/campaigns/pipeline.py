@@ -134,7 +134,7 @@ def built(prepared: Prepared, directory: Path) -> RunResult:
         provenance=prepared.provenance,
         warnings=prepared.build.warnings,
         ended=now(),
-        verdict=Verdict(outcome=Outcome.SKIP, reason="builds, no new compiler warning; not run"),
+        verdict=Verdict(outcome=Outcome.SKIP, reason="builds, no new warning; not run"),
         checkpatch=prepared.checkpatch,
     )
 

@@ -4,10 +4,15 @@
 A lane goes from one tree to the next by `git checkout`, so make sees only the files that differ. A
 series gets a copy of the O= directory, so that what its Makefiles write there cannot get into the
 kernel of another series.
+
+make prints the warnings of the files that it compiles, not of those that are compiled already. So
+the lane keeps the names of the files that had a warning, and the next make compiles them again.
+Then it has printed the warnings of the whole kernel. An object that is gone, or that another
+configuration does not have, is not compiled and has none.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +23,14 @@ from rig.errors import BuildError
 from rig.kernel import sandbox
 from rig.kernel.sandbox import Box
 from rig.kernel.tree import KernelTree
-from rig.store import Store
+from rig.store import Store, write_whole
 
 OWNER, KILLED = "of", "building"
 """OWNER has the digest of the series that a copy belongs to. KILLED exists while make runs, and so
 also after make was killed."""
+WARNED, MAKING = "warned", "making"
+"""WARNED is beside O=, where only the rig can write. Its first line is what vmlinux looked like
+then, or MAKING; the other lines are the names of the files that had a warning."""
 FEW = 100
 """Up to so many changed files are updated one by one, without a checkout of the whole tree."""
 # The same content gives the same bytes (Documentation/kbuild/reproducible-builds.rst).
@@ -46,6 +54,9 @@ class Lane:
     """The O= directory on the host; make sees it as `place/out`."""
     series: str
     """Digest of the series that `out` is the copy of; empty for a trusted tree."""
+    warned: tuple[str, ...] | None
+    """Names of files in `out` that had a warning when they were compiled; None if that is not
+    known, because an older rig has compiled here."""
 
     @property
     def source(self) -> Path:
@@ -63,6 +74,32 @@ class Lane:
         if self.series:
             return Box(read=(*read, cache), over=((self.out, out),), env=environment(cache, True))
         return Box(read=read, write=(out, cache), env=environment(cache, False))
+
+    def compile_again(self) -> None:
+        """Write the list of files that make shall make again, for what runs make in the box.
+
+        With vmlinux, because a warning may be of one of the files that it is linked from.
+        """
+        names = (*self.warned, "vmlinux") if self.warned else ()
+        (self.given / "again").write_text("".join(f"{name}\0" for name in names))
+        if self.warned is not None:
+            self._write(MAKING, self.warned)
+
+    def note_warned(self, name: str) -> None:
+        """Add a file that had a warning, as soon as that is known: the rig may be killed."""
+        if self.warned is not None:
+            with (self.out.parent / WARNED).open("a") as file:
+                file.write(f"{name}\n")
+
+    def keep_warned(self, names: Iterable[str], *, complete: bool) -> None:
+        """After make: the files that had a warning. Not `complete`: make has failed, and has not
+        made all files again that it was to make."""
+        if self.warned is not None:
+            self._write(_look_of(self.out), {*names} if complete else {*names, *self.warned})
+
+    def _write(self, state: str, names: Iterable[str]) -> None:
+        text = "".join(f"{line}\n" for line in (state, *sorted(names)))
+        write_whole(self.out.parent / WARNED, text.encode())
 
     @contextmanager
     def making(self) -> Iterator[None]:
@@ -93,13 +130,18 @@ class Lane:
 
 
 @contextmanager
-def held(store: Store, name: str, tree: KernelTree) -> Iterator[Lane]:
-    """Lock the lane and check the tree out in it."""
+def held(store: Store, name: str, tree: KernelTree, *, warnings: bool = False) -> Iterator[Lane]:
+    """Lock the lane and check the tree out in it.
+
+    With `warnings`, its objects are thrown away if it is not known which of them had a warning.
+    """
     confined = not sandbox.broken()
     place = store.root / "lanes" / (name if confined else f"{name}-unconfined")
     with store.lock(f"lane-{place.name}"):
-        for directory in ("out", "ccache", "given"):
+        for directory in ("ccache", "given"):
             (place / directory).mkdir(parents=True, exist_ok=True)
+        if not (place / "out").exists():
+            _empty(place / "out")
         marker = place / "checked-out"
         if not _is_worktree(place / "src"):  # a person removed it, or linux.git was made again
             for file in (marker, place / "ready"):
@@ -114,8 +156,11 @@ def held(store: Store, name: str, tree: KernelTree) -> Iterator[Lane]:
         if (place / KILLED).is_file():
             _tidy(place / "out")
         series = tree.series if confined else ""
-        out = _copy_for(place, series) if series else place / "out"
-        yield Lane(place=place, out=out, series=series)
+        out = _copy_for(place, series, warnings) if series else place / "out"
+        if warnings and warned(out) is None:
+            log.note("an older rig has compiled here and kept no warnings: compiling everything")
+            _empty(out)
+        yield Lane(place=place, out=out, series=series, warned=warned(out))
 
 
 def compiled(store: Store, name: str) -> bool:
@@ -123,16 +168,46 @@ def compiled(store: Store, name: str) -> bool:
     return (store.root / "lanes" / name / "out" / "vmlinux").is_file()
 
 
-def _copy_for(place: Path, series: str) -> Path:
+def _copy_for(place: Path, series: str, warnings: bool) -> Path:
     """The series' copy of the objects. It is kept and used for all patches of the series."""
     copy = place / "series"
     owner = copy / OWNER
-    if not owner.is_file() or owner.read_text() != series:
+    unknown = warnings and warned(copy / "out") is None
+    if unknown or not owner.is_file() or owner.read_text() != series:
         sandbox.remove(copy)
         copy.mkdir(mode=0o700)  # so that no other user can run a set-uid program in it
         proc.run(["cp", "--archive", "--reflink=auto", place / "out", copy / "out"])
+        if (names := warned(place / "out")) is not None:
+            lines = (_look_of(copy / "out"), *names)
+            (copy / WARNED).write_text("".join(f"{line}\n" for line in lines))
         owner.write_text(series)
     return copy / "out"
+
+
+def warned(out: Path) -> tuple[str, ...] | None:
+    """The files in an O= directory that had a warning; None if that is not known."""
+    try:
+        state, *names = (out.parent / WARNED).read_text().splitlines()
+    except (OSError, ValueError):
+        return None
+    killed = state == MAKING and (out.parent / KILLED).is_file()
+    return tuple(names) if killed or state == _look_of(out) else None
+
+
+def _look_of(out: Path) -> str:
+    """What a build changes, also that of an older rig, which keeps no warnings."""
+    try:
+        status = (out / "vmlinux").lstat()
+    except OSError:
+        return "no vmlinux"
+    return f"{status.st_size} bytes of {status.st_mtime_ns}"
+
+
+def _empty(out: Path) -> None:
+    """An O= directory in which nothing was compiled."""
+    sandbox.remove(out)
+    out.mkdir()
+    (out.parent / WARNED).write_text(f"{_look_of(out)}\n")
 
 
 def _tidy(out: Path) -> None:
@@ -212,7 +287,8 @@ def make_command(arch: Arch, lane: Path, *targets: str) -> list[str]:
     if Path(sandbox.tool("ccache")).is_absolute():
         settings["CC"] = f"ccache {arch.tool('gcc')}"
     assignments = (f"{k}={v}" for k, v in settings.items())
-    return ["make", "-C", str(lane / "src"), f"-j{jobs()}", *assignments, *targets]
+    output = "--output-sync=target"  # or the warnings of two objects would be mixed
+    return ["make", "-C", str(lane / "src"), f"-j{jobs()}", output, *assignments, *targets]
 
 
 def environment(cache: Path, series: bool) -> dict[str, str]:

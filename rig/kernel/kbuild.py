@@ -13,17 +13,13 @@ from typing import Any
 from rig import git, log, proc
 from rig.arch import Arch
 from rig.errors import BuildError, ConfigError, unknown
-from rig.kernel import builddir, buildhost, kconfig, sandbox, tree
+from rig.kernel import builddir, buildhost, kconfig, makelog, sandbox, tree
 from rig.kernel.builddir import Lane
 from rig.kernel.kconfig import Setting
+from rig.kernel.makelog import Meter
 from rig.kernel.tree import KernelTree, TreeSpec
 from rig.store import Store, digest, file_digest, host_trouble
 
-COMPILED = re.compile(r"^  (?:CC|AS) +(?!\[M\])(\S+)$")
-WARNING = re.compile(r"^\S+:\d+(?::\d+)?: warning: ")
-ERROR = re.compile(
-    r"^\S+:\d+(?::\d+)?: (?:fatal )?error: |^\S*ld: (?!warning: )|: undefined reference |^ERROR: "
-)
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 """git's hash of a tree without files, which every repository has."""
 KCONFIG_FILES = (":(glob)**/Kconfig*", "scripts")
@@ -34,8 +30,15 @@ CONFIG_MAX, IMAGE_MAX = 4 << 20, 1 << 30
 ARTEFACTS = {"vmlinux": 2 << 30, "System.map": 64 << 20, ".config": CONFIG_MAX}
 """Files that are kept of a build, and their size limit in bytes: the rig reads some as a whole."""
 # Write .config only if it differs, because make looks at its time stamp. This runs in the sandbox:
-# if a series made .config a symlink, it cannot lead to a file of the host.
-CONFIGURE = 'cmp -s "$0" "$1" || cp --remove-destination -- "$0" "$1"; shift; exec "$@"'
+# if a series made .config, or a directory, a symlink, it cannot lead to a file of the host.
+CONFIGURE = (
+    '(cd "$1" && xargs -0 -r rm -f -- <"$0/again"); '
+    'cmp -s "$0/config" "$1/.config" || cp --remove-destination -- "$0/config" "$1/.config"; '
+    'shift; exec "$@"'
+)
+ALL_OBJECTS = "all objects"
+"""In the manifest of a build: of what its warnings are. An older rig kept those of the objects that
+one make happened to compile, which cannot be compared with those of another build."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +78,8 @@ class KernelBuild:
     image: Path
     vmlinux: Path
     warnings: tuple[str, ...]
+    whole: bool = False
+    """Whether these are the warnings of all objects; see all_warnings()."""
     seconds: float
     objects: int
     """Number of files that were compiled; 0 for a build from the store."""
@@ -120,7 +125,8 @@ def build(store: Store, spec: BuildSpec) -> KernelBuild:
     if spec.tree.series:
         _build_base_first(store, spec)
     compiler = toolchain(spec.config.arch)
-    text = (_configuration(store, spec, compiler) / ".config").read_text()
+    resolved = _configuration(store, spec, compiler)
+    text = (resolved / ".config").read_text()
     made_of = {
         "tree": spec.tree.tree,
         "config": digest({"config": text}),
@@ -134,7 +140,7 @@ def build(store: Store, spec: BuildSpec) -> KernelBuild:
     def compile_(out: Path) -> Mapping[str, Any]:  # not called if another rig was faster
         compiled.append(out)
         buildhost.check(spec.config.arch)
-        return _compile(store, spec, text, out)
+        return _compile(store, spec, resolved, out)
 
     store.make("builds", name, inputs, compile_)
     path, facts = store.path("builds", name), store.manifest("builds", name)
@@ -147,10 +153,33 @@ def build(store: Store, spec: BuildSpec) -> KernelBuild:
         image=path / facts["image"],
         vmlinux=path / "vmlinux",
         warnings=tuple(facts["warnings"]),
+        whole=facts.get("warnings_of") == ALL_OBJECTS,
         seconds=facts["seconds"],
         objects=facts["objects"] if compiled else 0,
         reused=not compiled,
     )
+
+
+def all_warnings(store: Store, spec: BuildSpec, built: KernelBuild) -> tuple[str, ...]:
+    """The warnings of all objects of a kernel, which build() has returned for `spec`.
+
+    They are in its entry, unless an older rig made it or had compiled in its lane. Then the kernel
+    is compiled again, for its warnings.
+    """
+    if built.whole:
+        return built.warnings
+    inputs = {"build": built.digest, "warnings_of": ALL_OBJECTS}
+
+    def compile_(out: Path) -> Mapping[str, Any]:
+        buildhost.check(spec.config.arch)
+        resolved = _configuration(store, spec, toolchain(spec.config.arch))
+        facts = _compile(store, spec, resolved, out, warnings=True)
+        for file in out.iterdir():
+            file.unlink()
+        return {"warnings": facts["warnings"]}
+
+    store.make("warnings", digest(inputs), inputs, compile_)
+    return tuple(store.manifest("warnings", digest(inputs))["warnings"])
 
 
 def _build_base_first(store: Store, spec: BuildSpec) -> None:
@@ -231,29 +260,36 @@ def _configure(store: Store, spec: BuildSpec, request: str) -> Path:
     """Let Kconfig resolve the requested settings, and check that each of them holds."""
     inputs = {"requested": kconfig.render(spec.config.requested)}
 
-    def resolve(out: Path) -> None:
-        buildhost.check(spec.config.arch)
-        with (
-            builddir.held(store, spec.lane, spec.tree) as held,
-            log.step(f"Configuring {spec.tree.label} for {spec.config.arch.name}"),
-        ):
-            fragment = held.given / "requested.config"
-            fragment.write_text(kconfig.render(spec.config.requested))
-            command = builddir.make_command(
-                spec.config.arch, held.place, f"KCONFIG_ALLCONFIG={fragment}", "allnoconfig"
-            )
-            result = proc.run(_boxed(command, held, spec), check=False)
-            if result.status:
-                output = result.stdout + result.stderr
-                failure = BuildError(
-                    f"make allnoconfig failed in {spec.tree.label}", detail=output[-3000:]
-                )
-                raise buildhost.fault(spec.config.arch, output, result.status) or failure
-            text = sandbox.read(held.out, ".config", CONFIG_MAX).decode("utf-8", "replace")
-            _check_config(spec, held.source, text)
-            (out / ".config").write_text(text)
+    def resolve(out: Path) -> Mapping[str, Any]:
+        text, warnings = _resolved(store, spec)
+        (out / ".config").write_text(text)
+        return {"warnings": warnings}
 
     return store.make("configs", request, inputs, resolve)
+
+
+def _resolved(store: Store, spec: BuildSpec) -> tuple[str, list[str]]:
+    """The .config, and Kconfig's warnings."""
+    buildhost.check(spec.config.arch)
+    with (
+        builddir.held(store, spec.lane, spec.tree) as held,
+        log.step(f"Configuring {spec.tree.label} for {spec.config.arch.name}"),
+    ):
+        fragment = held.given / "requested.config"
+        fragment.write_text(kconfig.render(spec.config.requested))
+        command = builddir.make_command(
+            spec.config.arch, held.place, f"KCONFIG_ALLCONFIG={fragment}", "allnoconfig"
+        )
+        result = proc.run(_boxed(command, held, spec), check=False)
+        output = result.stdout + result.stderr
+        if result.status:
+            failure = BuildError(
+                f"make allnoconfig failed in {spec.tree.label}", detail=output[-3000:]
+            )
+            raise buildhost.fault(spec.config.arch, output, result.status) or failure
+        text = sandbox.read(held.out, ".config", CONFIG_MAX).decode("utf-8", "replace")
+        _check_config(spec, held.source, text)
+    return text, makelog.kconfig_warnings(output)
 
 
 def _boxed(command: list[str], held: Lane, spec: BuildSpec) -> list[str]:
@@ -278,55 +314,22 @@ def _check_config(spec: BuildSpec, source: Path, text: str) -> None:
 # --- compiling ---------------------------------------------------------------------------------
 
 
-class _Meter:
-    """Reads make's output: counts compiled files, and collects warnings and the first error."""
-
-    def __init__(self, step: log.Step, expected: int) -> None:
-        self.step, self.expected = step, expected
-        self.objects = 0
-        self.warnings: list[str] = []
-        self.lines: list[str] = []
-        self.first_error = -1
-
-    def __call__(self, line: str) -> None:
-        self.lines.append(line)
-        if match := COMPILED.match(line):
-            self.objects += 1
-            total = max(self.expected, self.objects) if self.expected else 0
-            self.step.progress(self.objects, total, match[1])
-        elif WARNING.match(line):
-            self.warnings.append(line)
-        elif self.first_error < 0 and ERROR.search(line):
-            self.first_error = len(self.lines) - 1
-
-    def error(self) -> tuple[str, str]:
-        """The compiler's first error, or the line where make stopped; and the lines around it."""
-        if (first := self.first_error) >= 0:
-            return self.lines[first], "\n".join(self.lines[first : first + 30])
-        stop = next((n for n, line in enumerate(self.lines) if "*** " in line), -1)
-        around = self.lines[max(0, stop - 25) : stop + 5] if stop >= 0 else self.lines[-30:]
-        return self.lines[stop] if self.lines else "no output from make", "\n".join(around)
-
-
-def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[str, Any]:
+def _compile(
+    store: Store, spec: BuildSpec, resolved: Path, out: Path, *, warnings: bool = False
+) -> Mapping[str, Any]:
+    """Compile with the .config of the entry `resolved`. With `warnings`, those of all objects are
+    had at any price; otherwise if the lane knows enough."""
     arch = spec.config.arch
     began = time.monotonic()
-    with builddir.held(store, spec.lane, spec.tree) as held:
+    of_kconfig = store.manifest("configs", resolved.name).get("warnings")
+    if warnings and of_kconfig is None:  # an older rig made the entry
+        _, of_kconfig = _resolved(store, spec)
+    with builddir.held(store, spec.lane, spec.tree, warnings=warnings) as held:
         title = f"Building {spec.tree.label} for {arch.name}"
         with log.step(title) as step, host_trouble("building"):
             if why := sandbox.broken():
                 step.note(f"the build is not confined: {why}")
-            config_file = held.given / "config"
-            config_file.write_text(config)
-            meter = _Meter(step, _expected(store, spec, held))
-            make = builddir.make_command(spec.config.arch, held.place, arch.target, "vmlinux")
-            target = str(held.place / "out" / ".config")
-            command = _boxed(["sh", "-c", CONFIGURE, str(config_file), target, *make], held, spec)
-            with held.making():
-                result = proc.run(command, check=False, on_line=meter, deadline=7200)
-            if result.status:
-                raise _failed(meter, held.source, arch, result.status)
-            _remember(store, spec, meter)
+            command, meter = _make(store, spec, held, step, resolved)
             for name, limit in {**ARTEFACTS, arch.image: IMAGE_MAX}.items():
                 sandbox.take(held.out, name, out / Path(name).name, limit)
             release = sandbox.read(held.out, RELEASE_FILE, 4096).decode("utf-8", "replace").strip()
@@ -335,6 +338,7 @@ def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[s
             f"{RELEASE_FILE} has {release!r}, which is not a kernel release",
             hint="look for a change to the version in the series' Makefiles",
         )
+    whole = of_kconfig is not None and held.warned is not None
     return {
         "release": release,
         "label": spec.tree.label,
@@ -344,20 +348,33 @@ def _compile(store: Store, spec: BuildSpec, config: str, out: Path) -> Mapping[s
         "origin": spec.tree.base.origin,
         "image": Path(arch.image).name,
         "objects": meter.objects,
-        "warnings": meter.warnings,
+        "warnings": [*(of_kconfig or ()), *meter.warnings],
+        "warnings_of": ALL_OBJECTS if whole else "some objects",
         "seconds": round(time.monotonic() - began, 1),
         "sandboxed": not why,
         "command": proc.paste(command),
     }
 
 
-def _failed(meter: _Meter, source: Path, arch: Arch, status: int = 2) -> Exception:
-    first, around = meter.error()
-    prefix = f"{source}/"
-    return buildhost.fault(arch, "\n".join(meter.lines[-200:]), status) or BuildError(
-        f"it does not compile: {first.strip().replace(prefix, '')}",
-        detail=around.replace(prefix, ""),
-    )
+def _make(
+    store: Store, spec: BuildSpec, held: Lane, step: log.Step, resolved: Path
+) -> tuple[list[str], Meter]:
+    """Run make in the lane. Returns the command, and what make has printed."""
+    arch = spec.config.arch
+    (held.given / "config").write_bytes((resolved / ".config").read_bytes())
+    held.compile_again()
+    expected = _expected(store, spec, held)
+    meter = Meter(step, expected, place=held.place, warned=held.note_warned)
+    make = builddir.make_command(arch, held.place, arch.target, "vmlinux")
+    places = (str(held.given), str(held.place / "out"))
+    command = _boxed(["sh", "-c", CONFIGURE, *places, *make], held, spec)
+    with held.making():
+        result = proc.run(command, check=False, on_line=meter, deadline=7200)
+        held.keep_warned(meter.warned, complete=result.status == 0)
+        if result.status:
+            raise makelog.failure(meter, held.source, arch, result.status)
+    _remember(store, spec, meter)
+    return command, meter
 
 
 def _expected(store: Store, spec: BuildSpec, held: Lane) -> int:
@@ -374,7 +391,7 @@ def _count(memory: Path) -> int:
         return 0
 
 
-def _remember(store: Store, spec: BuildSpec, meter: _Meter) -> None:
+def _remember(store: Store, spec: BuildSpec, meter: Meter) -> None:
     memory = store.root / "lanes" / f"{spec.config.arch.name}-{spec.config.flavour}.objects"
     if spec.tree.series:  # the output of its Makefiles is not trusted
         return

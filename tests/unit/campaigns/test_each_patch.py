@@ -105,8 +105,29 @@ def test_a_new_warning_is_a_failure(
     v2: SeriesVersion, built: Callable[[SeriesVersion, int], None]
 ) -> None:
     warns = changed(v2, 2, b"+#define BATCH 31", b"+static int BATCH = 31, unused;")
-    with pytest.raises(BuildError, match=r"^patch 2/3 .*: the compiler warns: mm/vmscan\.c:"):
+    with pytest.raises(BuildError, match=r"^patch 2/3 .*: a new warning: mm/vmscan\.c:"):
         built(warns, 2)
+
+
+@pytest.mark.parametrize("path", ["include/linux/mm.h", "init.c", "mm/rmap.c"])
+def test_no_patch_is_blamed_for_a_warning_that_the_base_has(
+    store: Store, base: Base, kernel: Path, v2: SeriesVersion, path: str
+) -> None:
+    """Whatever each make compiles. Patch 2 compiles more files with the header than patch 1; an
+    edit of the header compiles init.c, which patch 3 did not."""
+    (kernel / path).write_text((kernel / path).read_text() + "#warning old\n")
+    old = replace(base, commit=git.import_tree(store, kernel, "v6.12\n"))
+    for step in each_patch.steps(TreeSpec(base=old, series=v2)):
+        after, before = (
+            BuildSpec(tree=tree.materialize(store, spec), config=CONFIG)
+            for spec in (step.whole, step.before)
+        )
+        assert len(each_patch.build(store, after, before, step).warnings) == 1
+    header = kernel / "include/linux/mm.h"
+    header.write_text(header.read_text() + "\n")
+    changed = replace(base, commit=git.import_tree(store, kernel, "v6.12\n"))
+    last = replace(after, tree=tree.materialize(store, TreeSpec(base=changed)))
+    assert each_patch.build(store, last, after, step)
 
 
 @pytest.mark.parametrize(
@@ -118,6 +139,23 @@ def test_a_new_warning_is_a_failure(
         (("mm/a.c:1:2: warning: x",), ("mm/a.c:1:2: warning: x", "mm/a.c:7:2: warning: x"), 1),
         (("mm/a.c:1:2: warning: x",), ("mm/b.c:1:2: warning: x",), 1),
         (("mm/a.c:1:2: warning: x",), (), 0),
+        (("mm/a.h:1:2: warning: x",), ("mm/a.h:4:2: warning: x",) * 3, 0),
+        (
+            ("mm/a.o: warning: objtool: f.isra.0+0x5: unreachable instruction",),
+            ("mm/a.o: warning: objtool: f.isra.1+0x1c: unreachable instruction",),
+            0,
+        ),
+        (
+            ("x.dts:12.3-15: Warning (reg): y", "/tmp/ccA1b2.s:9: Warning: z"),
+            ("x.dts:13.3-15: Warning (reg): y", "/tmp/ccC3d4.s:7: Warning: z"),
+            0,
+        ),
+        (
+            ("mm/a.c:1:2: warning: the frame size of 1032 bytes is larger than 1024 bytes",),
+            ("mm/a.c:1:2: warning: the frame size of 1040 bytes is larger than 1024 bytes",),
+            0,
+        ),
+        (("mm/a.c:1:2: warning: ‘x5’ unused",), ("mm/a.c:1:2: warning: ‘x6’ unused",), 1),
     ],
 )
 def test_warnings_that_are_new(old: tuple[str, ...], new: tuple[str, ...], fresh: int) -> None:

@@ -22,7 +22,7 @@ from rig.errors import BuildError, ConfigError, InfraError
 from rig.guest import qemu, seeded, symbolize
 from rig.guest.qemu import Accel, Files, Machine, Seeded
 from rig.guest.software import PORT, SSH, Software, live_command
-from rig.kernel import kbuild, kconfig, mutant, sandbox, selftests, tree, weave
+from rig.kernel import builddir, kbuild, kconfig, mutant, sandbox, selftests, tree, weave
 from rig.kernel.base import Base
 from rig.kernel.kbuild import BuildSpec, KernelConfig
 from rig.kernel.tree import TreeSpec
@@ -96,6 +96,23 @@ def test_a_build_writes_its_output_and_nothing_else(
     script = does("; ".join(f"echo evil > {place}" for place in places))
     assert kbuild.build(store, hostile("Makefile", script, RELEASE)).release == "6.12.0-rig"
     assert [place for place in places if place.exists() and "evil" in place.read_text()] == []
+
+
+def test_what_a_series_says_it_compiles_is_removed_in_its_box_only(
+    store: Store, hostile: Hostile, victim: Path
+) -> None:
+    """Files that had a warning are removed before the next make. Here a symbolic link leads out."""
+    warning = "echo 'a.c:1:2: warning: x'"
+    said = f"echo '  CC      link/bashrc'; {warning}; echo '  CC      ../../x'; {warning}"
+    said += f"; echo '  CC      {victim}'; {warning}"
+    script = does(f"ln -sfn {victim.parent} $(O)/link; {said}")
+    built = kbuild.build(store, hostile("Makefile", script, RELEASE))
+    assert (len(built.warnings), built.whole) == (1, True)
+    lane = store.root / "lanes" / f"{HOST.name}-base-v6.12"
+    assert builddir.warned(lane / "out") == (), "the base has none"
+    assert builddir.warned(lane / "series" / "out") == ("link/bashrc",)
+    assert kbuild.build(store, hostile("README", "x")).whole
+    assert victim.read_text() == "mine\n"
 
 
 @pytest.mark.parametrize("left", ["ln -sf {victim} {file}", "rm -f {file}; mkfifo {file}"])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Builds of tests/data/kernel: four files, with the host's make, gcc and bubblewrap."""
 
+import json
 import os
 import shutil
 import tempfile
@@ -12,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from rig import arch, git, log
+from rig import arch, git, log, proc
 from rig.errors import BuildError, ConfigError, DiskFull, InfraError
-from rig.kernel import builddir, buildhost, kbuild, kconfig, sandbox, tree
+from rig.kernel import builddir, buildhost, kbuild, kconfig, makelog, sandbox, tree
 from rig.kernel.base import Base
 from rig.kernel.kbuild import BuildSpec, KernelBuild, KernelConfig
 from rig.kernel.tree import TreeSpec
@@ -134,14 +135,6 @@ def test_another_compiler_is_another_build(
     assert kbuild.build(store, spec).digest != first.digest
 
 
-def test_warnings_are_kept(store: Store, edited: Callable[..., BuildSpec]) -> None:
-    built = kbuild.build(store, edited("mm/vmscan.c", "static int unused;\n"))
-    (warning,) = built.warnings
-    assert warning.startswith("mm/vmscan.c:")
-    assert "warning: ‘unused’ defined but not used" in warning
-    assert kbuild.build(store, edited("README", "x")).warnings == ()
-
-
 def test_progress_knows_its_end_from_the_last_full_build(
     store: Store, spec: BuildSpec, events: list[Event]
 ) -> None:
@@ -153,6 +146,194 @@ def test_progress_knows_its_end_from_the_last_full_build(
     events.clear()
     kbuild.build(store, spec)
     assert [(e.done, e.total) for e in events if e.kind == "progress"] == [(1, 3), (2, 3), (3, 3)]
+
+
+# Warnings
+
+UNUSED = "static int unused;\n"
+
+
+def test_a_kernel_has_the_warnings_of_all_its_objects(
+    store: Store, edited: Callable[..., BuildSpec], events: list[Event]
+) -> None:
+    """Not only of those that this make compiled. Three compilers at once warn, or two."""
+    built = kbuild.build(store, edited("init.c", UNUSED))
+    (warning,) = built.warnings
+    assert warning.startswith("init.c:")
+    assert "warning: ‘unused’ defined but not used" in warning
+    assert built.whole
+
+    events.clear()
+    assert kbuild.build(store, edited("README", "x")).warnings == (warning,)
+    assert compiled(events) == {"init.o"}, "again, and nothing else"
+    more = kbuild.build(store, edited("mm/rmap.c", UNUSED)).warnings
+    assert [text.partition(":")[0] for text in more] == ["init.c", "mm/rmap.c"]
+    assert set(kbuild.build(store, edited("init.c", "", UNUSED)).warnings) == {*more} - {warning}
+    assert kbuild.build(store, edited("mm/rmap.c", "", UNUSED)).warnings == ()
+    events.clear()
+    kbuild.build(store, edited("README", "x"))
+    assert compiled(events) == set()
+
+
+def test_a_warning_in_a_header_is_one(store: Store, edited: Callable[..., BuildSpec]) -> None:
+    """How many objects include it, and are compiled in this make, does not matter."""
+    old = kbuild.build(store, edited("include/linux/mm.h", "#warning old\n")).warnings
+    assert len(old) == 1
+    for path in ("README", "mm/rmap.c", "include/linux/mm.h"):
+        assert kbuild.build(store, edited(path, "\n")).warnings == old
+    assert kbuild.build(store, edited("include/linux/mm.h", "", "#warning old\n")).warnings == ()
+
+
+def test_an_object_that_the_kernel_does_not_have_has_no_warnings(
+    store: Store, edited: Callable[..., BuildSpec], kernel: Path
+) -> None:
+    old = kbuild.build(store, edited("mm/vmscan.c", UNUSED)).warnings
+    assert kbuild.build(store, edited("Makefile", "", " mm/vmscan.o")).warnings == ()
+    assert kbuild.build(store, edited("Makefile", "mm/rmap.o mm/vmscan.o", "mm/rmap.o")).warnings \
+        == old  # fmt: skip
+    (kernel / "mm/vmscan.c").unlink()
+    assert kbuild.build(store, edited("Makefile", "", " mm/vmscan.o")).warnings == ()
+
+
+RWX = "ld: warning: vmlinux has a LOAD segment with RWX permissions"
+
+
+def test_a_warning_of_the_linker_is_there_although_nothing_is_to_be_linked(
+    store: Store, edited: Callable[..., BuildSpec]
+) -> None:
+    """link-vmlinux.sh names files that are no targets of make's."""
+    link = '\t@echo "  LD      vmlinux"\n'
+    warns = f"{link}\t@echo '  LD      .tmp_vmlinux1'; echo '{RWX}' >&2\n"
+    assert kbuild.build(store, edited("Makefile", warns, link)).warnings == (RWX,)
+    assert kbuild.build(store, edited("README", "x")).warnings == (RWX,)
+
+
+KCONFIG = "mm/Kconfig:12:warning: config symbol defined without type"
+
+
+def test_kconfigs_warnings_come_with_the_configuration(
+    store: Store, edited: Callable[..., BuildSpec]
+) -> None:
+    """A configuration is resolved once, and used for many builds."""
+    edited("init.c", UNUSED)
+    built = kbuild.build(store, edited("Makefile", f"\t@echo '{KCONFIG}' >&2\n{SED}", SED))
+    assert len(built.warnings) == 2 and KCONFIG in built.warnings
+    assert kbuild.build(store, edited("README", "x")).warnings == built.warnings
+
+
+def test_the_warnings_of_a_make_that_failed_are_not_forgotten(
+    store: Store, edited: Callable[..., BuildSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = kbuild.build(store, edited("mm/rmap.c", UNUSED))
+    with monkeypatch.context() as patch, pytest.raises(BuildError):
+        patch.setattr(kbuild, "CONFIGURE", "exit 2")  # before it has removed anything
+        kbuild.build(store, edited("README", "x"))
+    assert kbuild.build(store, edited("README", "y")).warnings == first.warnings
+    edited("init.c", UNUSED)
+    with pytest.raises(BuildError):
+        kbuild.build(store, edited("mm/vmscan.c", "nonsense"))
+    built = kbuild.build(store, edited("mm/vmscan.c", "", "nonsense"))
+    assert len(built.warnings) == 2
+    assert {*first.warnings} < {*built.warnings}
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["while make runs", "when it has ended"])
+def test_the_warnings_of_a_make_that_was_killed_are_not_forgotten(
+    store: Store,
+    edited: Callable[..., BuildSpec],
+    monkeypatch: pytest.MonkeyPatch,
+    late: bool,
+) -> None:
+    kbuild.build(store, edited("mm/rmap.c", UNUSED))
+    run = proc.run
+
+    def killed(argv: Any, **how: Any) -> Any:
+        done = run(argv, **how)
+        if "on_line" in how:
+            raise KeyboardInterrupt
+        return done
+
+    broken = edited("mm/vmscan.c", "" if late else "nonsense")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(proc, "run", killed)
+        kbuild.build(store, edited("init.c", UNUSED) if late else broken)
+    if not late:
+        edited("mm/vmscan.c", "", "nonsense")
+    built = kbuild.build(store, edited("README", "x"))
+    assert built.whole
+    sources = [text.partition(":")[0] for text in built.warnings]
+    assert sources == ["init.c", "mm/rmap.c"][1 - late :]
+
+
+def test_what_an_older_rig_compiled_is_compiled_again_for_its_warnings(
+    store: Store, edited: Callable[..., BuildSpec], events: list[Event]
+) -> None:
+    """It kept none in the lane. That costs a whole build, and only those pay who need it."""
+    kbuild.build(store, edited("init.c", UNUSED))
+    (store.root / "lanes" / f"{HOST.name}-base-v6.12" / builddir.WARNED).unlink()
+    changed = edited("mm/vmscan.c", "int more;\n")
+    events.clear()
+    built = kbuild.build(store, changed)
+    assert (compiled(events), built.whole) == ({"mm/vmscan.o"}, False)
+    for expected in ({"init.o", "mm/rmap.o", "mm/vmscan.o"}, set()):
+        events.clear()
+        (warning,) = kbuild.all_warnings(store, changed, built)
+        assert warning.startswith("init.c:")
+        assert compiled(events) == expected
+    later = kbuild.build(store, edited("mm/vmscan.c", "int still;\n"))
+    assert (later.warnings, later.whole) == ((warning,), True)
+
+
+def test_an_older_rig_may_have_compiled_in_between(
+    store: Store, edited: Callable[..., BuildSpec]
+) -> None:
+    kbuild.build(store, edited("mm/rmap.c", ""))
+    lane = store.root / "lanes" / f"{HOST.name}-base-v6.12"
+    kept = (lane / builddir.WARNED).read_bytes()
+    kbuild.build(store, edited("init.c", UNUSED))
+    (lane / builddir.WARNED).write_bytes(kept)  # an older rig would not have written it
+    changed = edited("mm/vmscan.c", "int more;\n")
+    built = kbuild.build(store, changed)
+    assert not built.whole
+    assert len(kbuild.all_warnings(store, changed, built)) == 1
+
+
+def test_an_older_rigs_entry_has_the_warnings_of_some_objects(
+    store: Store, edited: Callable[..., BuildSpec], events: list[Event]
+) -> None:
+    changed = edited("init.c", UNUSED)
+    whole = kbuild.build(store, changed)
+    for kind in ("builds", "configs"):
+        (path,) = store.root.glob(f"{kind}/*/manifest.json")
+        manifest = json.loads(path.read_text())
+        manifest.pop("warnings_of", None)
+        if kind == "builds":
+            manifest["warnings"] = []
+        else:
+            del manifest["warnings"]
+        path.write_text(json.dumps(manifest))
+    old = kbuild.build(store, changed)
+    assert (old.warnings, old.whole, old.reused) == ((), False, True)
+    events.clear()
+    assert kbuild.all_warnings(store, changed, old) == whole.warnings
+    assert "init.o" in compiled(events)
+    assert kbuild.build(store, changed) == old, "which others may be using"
+
+
+@pytest.mark.skipif(not Path(sandbox.tool("ccache")).is_absolute(), reason="no ccache")
+def test_ccache_repeats_warnings(
+    store: Store, edited: Callable[..., BuildSpec], events: list[Event]
+) -> None:
+    changed = edited("init.c", UNUSED)
+    first = kbuild.build(store, changed)
+    lane = store.root / "lanes" / f"{HOST.name}-base-v6.12"
+    for path in (store.root / "builds", lane / "out"):
+        shutil.rmtree(path)
+    events.clear()
+    assert kbuild.build(store, changed).warnings == first.warnings
+    stats = proc.run(["ccache", "--print-stats"], env={"CCACHE_DIR": str(lane / "ccache")}).stdout
+    hits = {name: int(count) for name, count in map(str.split, stats.splitlines())}
+    assert hits["direct_cache_hit"] + hits["preprocessed_cache_hit"] == 3
 
 
 # Configuration
@@ -236,10 +417,10 @@ def test_the_compilers_own_first_error_comes_first(
 def failed(tmp_path: Path, *lines: str) -> Exception:
     """What is made of make's output."""
     with log.step("Building") as step:
-        meter = kbuild._Meter(step, 0)
+        meter = makelog.Meter(step, 0)
         for line in lines:
             meter(line)
-    return kbuild._failed(meter, tmp_path / "src", HOST)
+    return makelog.failure(meter, tmp_path / "src", HOST)
 
 
 STOP = "make[2]: *** [scripts/Makefile.build:243: mm/x.o] Error 1"
