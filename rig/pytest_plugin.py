@@ -4,6 +4,7 @@
 pytest --pyargs rig.suites --series batch-dirty-tlb-flush --revision v2 --arch x86_64,arm64
 """
 
+import os
 import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
@@ -262,14 +263,25 @@ def pytest_collect_directory(path: Path, parent: pytest.Collector) -> "pytest.Co
 
 
 class SuiteDirectory(pytest.Directory):
+    """A suite's directory. Its cases belong to a file in it, because on a command line pytest takes
+    FILE::CASE[ARCH], and no cases of a directory."""
+
+    def collect(self) -> "Iterator[SuiteFile]":
+        path = self.path / "__init__.py"
+        # pytest's own id would not have the whole path if the file is outside pytest's rootdir.
+        nodeid = Path(os.path.relpath(path, self.config.rootpath)).as_posix()
+        yield SuiteFile.from_parent(self, path=path, nodeid=nodeid)
+
+
+class SuiteFile(pytest.File):
     """A suite: an item for each case and architecture. Its tests are C programs, not Python."""
 
     def collect(self) -> "Iterator[pytest.Item]":
         from rig.suites.suite import pick
 
-        suite, bench = pick(self.path.name), self.config.stash[BENCH]
+        suite, bench = pick(self.path.parent.name), self.config.stash[BENCH]
         if suite.on_request:
-            if not self.session.isinitpath(self.path):
+            if not any(map(self.session.isinitpath, (self.path, self.path.parent))):
                 return
             bench.requested.add(suite.name)
         for arch in bench.architectures():

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """pytest sessions inside this one, on guests of the tests' own."""
 
+import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -48,7 +50,9 @@ def test_every_case_of_every_suite_is_an_item(pytester: pytest.Pytester) -> None
     ran = pytester.runpytest_inprocess(*SUITES, "--collect-only", "-q", "--arch", "x86_64,aarch64")
     assert ran.ret == 0
     items = [
-        line.rsplit("/suites/", 1)[-1].replace("::", "/") for line in ran.outlines if "[" in line
+        line.rsplit("/suites/", 1)[-1].replace("/__init__.py::", "/")
+        for line in ran.outlines
+        if "[" in line
     ]
     expected = [f"{case}[{arch}]" for arch in ("x86_64", "arm64") for case in CASES]
     assert sorted(items) == sorted(expected)
@@ -60,6 +64,37 @@ def test_one_suite_can_be_named(pytester: pytest.Pytester) -> None:
     assert [line.split("::")[-1] for line in ran.outlines if "[" in line] == [
         f"{name}[x86_64]" for name in names
     ]
+
+
+@pytest.mark.parametrize("directory", ["inside", "a b, (c) [d]"])
+def test_the_id_of_a_failure_can_be_pasted_back(
+    pytester: pytest.Pytester,
+    requests: list[Request],
+    boots: Callable[..., list[Machine]],
+    monkeypatch: pytest.MonkeyPatch,
+    directory: str,
+) -> None:
+    """Also from a directory below pytest's rootdir, and of a suite that runs on request only."""
+    boots({"cow": "not ok", "anon_lost_write": "not ok", "true": GuestLost("gone")})
+    pytester.makeini("[pytest]")
+    pytester.makepyfile("def test_mine(guest): guest.run('true', deadline=5)")
+    (pytester.path / directory).mkdir()
+    monkeypatch.chdir(pytester.path / directory)
+    words = ("-p", "no:cacheprovider", "--color=no", "--arch", "x86_64,arm64")
+    mine = os.path.relpath(*pytester.path.glob("test_*.py"))
+    for selected in (
+        ("--pyargs", "rig.suites", "-k", "anon_lost_write[arm"),
+        ("--pyargs", "rig.suites.stale_tlb", "-k", "anon_lost_write[x86"),
+        ("--pyargs", "rig.suites.kselftest_mm", "-k", "cow[x86"),
+        (mine, "-k", "arm64"),
+    ):
+        ran = pytester.runpytest_inprocess(*words, *selected)
+        (line,) = [line for line in ran.outlines if re.match("(FAILED|ERROR) ", line)]
+        shown = line.split(" ", 1)[1].split(" - ")[0]
+        again = pytester.runpytest_inprocess(*words, "-v", shown)
+        outcomes = again.parseoutcomes()
+        assert "deselected" not in outcomes and sum(outcomes.values()) == 1, again.outlines
+        assert f"{shown} " in again.stdout.str()
 
 
 def test_a_suite_on_request_is_collected_and_run_where_it_is_named(
