@@ -321,7 +321,8 @@ class CaseItem(pytest.Item):
         running.cases.setdefault(self.suite.name, []).append(result)
         self.result = result
         self.user_properties.extend(result.counters)
-        self.add_report_section("setup", "counters", _counters(result))
+        counters = "\n".join(f"{name} {value:,}" for name, value in result.counters)
+        self.add_report_section("setup", "counters", counters)
         if result.outcome is Outcome.SKIP:
             pytest.skip(result.reason)
         if result.outcome in (Outcome.BROKEN, Outcome.INCONCLUSIVE):
@@ -365,10 +366,6 @@ def pytest_runtest_makereport(
             (printable.line(name), value) for name, value in report.user_properties
         ]
     return report
-
-
-def _counters(result: "CaseResult") -> str:
-    return "\n".join(f"{name} {value:,}" for name, value in result.counters)
 
 
 def _explained(error: "RigError") -> str:

@@ -5,6 +5,7 @@ Each measurement has a new guest. Like every campaign, this makes RunSpecs and c
 rig/campaigns/statistics.py decides what differs.
 """
 
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -47,6 +48,8 @@ class Comparison:
     request: Request
     against: str
     """The target that it is compared with."""
+    against_base: str = ""
+    """The base that this is applied to, if it is a series."""
     subject: Subject
     before: str
     after: str
@@ -137,7 +140,7 @@ def _single(request: Request) -> Request:
     if len(revisions) > 1:
         raise ConfigError(
             f"{request.target} names {len(revisions)} revisions, and a benchmark takes one",
-            hint=f"rig bench {revisions[-1].target} --against {revisions[0].target}",
+            hint=shlex.join(_command(revisions[-1], "--against", revisions[0].target)),
         )
     return revisions[0]
 
@@ -222,6 +225,7 @@ def _compare(
         bench=bench.name,
         request=pair[1].request,
         against=pair[0].request.target,
+        against_base=pair[0].request.base,
         subject=pair[1].tree.subject,
         before=pair[0].tree.label,
         after=pair[1].tree.label,
@@ -341,14 +345,28 @@ def again(comparisons: Sequence[Comparison]) -> list[str]:
     """The command that runs the same measurement again."""
     first = comparisons[0]
     arches = tuple(dict.fromkeys(comparison.machine.arch for comparison in comparisons))
-    argv = command(replace(first.request, arch=arches), "bench", without=("seed", "suites"))
+    request = replace(first.request, arch=arches)
+    if first.against_base not in ("", request.base):
+        request = replace(request, base="")  # --base would be for both series
+    options = []
     if not first.subject.series or first.against != first.subject.base:
-        argv += ["--against", first.against]
+        options += ["--against", first.against]
     rounds = {comparison.rounds + len(comparison.discarded) for comparison in comparisons}
-    if len(rounds) == 1:
-        argv += ["--rounds", str(rounds.pop())]
+    # A kernel that died may have ended it after so few rounds that --rounds does not take them.
+    if len(rounds) == 1 and min(rounds) >= max(map(_fewest, comparisons)):
+        options += ["--rounds", str(rounds.pop())]
     benches = dict.fromkeys(comparison.bench for comparison in comparisons)
-    return [*argv, "--bench", ",".join(benches)]
+    return _command(request, *options, "--bench", ",".join(benches))
+
+
+def _command(request: Request, *options: str) -> list[str]:
+    return [*command(request, "bench", without=("seed", "suites")), *options]
+
+
+def _fewest(comparison: Comparison) -> int:
+    """The fewest rounds that --rounds takes."""
+    bench = benchmark.pick(comparison.bench)
+    return statistics.rounds_needed(bench, comparison.machine, comparison.comparisons)
 
 
 def load(directory: Path) -> tuple[Comparison, ...]:

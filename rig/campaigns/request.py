@@ -3,6 +3,7 @@
 
 import hashlib
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -143,11 +144,17 @@ def _specs(context: Context, request: Request) -> Iterator[RunSpec]:
 
 
 def _pinned(request: Request, tree: TreeSpec) -> Request:
-    """The request with its revision and base: the same run, also when patches/ has a newer one."""
+    """The request with its revision, base and absolute paths: the same run, from any directory and
+    also when patches/ has a newer revision."""
+    if request.tree is not None:
+        request = replace(request, tree=request.tree.absolute())
     if tree.series is None:
         return request
-    in_patches = not target.parse(request.target).file
-    pinned = tree.subject.target if in_patches else request.target
+    parsed = target.parse(request.target)
+    pinned = tree.subject.target
+    if parsed.file is not None:
+        upto = "" if parsed.upto is None else f":{parsed.upto}"
+        pinned = f"{parsed.file.absolute()}{upto}"
     return replace(request, target=pinned, base=tree.base.name)
 
 
@@ -201,9 +208,10 @@ def _check_target(shelves: Shelves, request: Request) -> None:
     if is_series and not request.unconfined and (reason := sandbox.broken()):
         raise sandbox.refusal(reason)
     if request.base and not is_series:
+        word = shlex.quote(request.base)
         raise ConfigError(
             f"--base {request.base} is for a series, and {request.target} is not a series",
-            hint=f"rig run {request.base}, or SERIES --base {request.base}",
+            hint=f"rig run {word}, or SERIES --base {word}",
         )
 
 

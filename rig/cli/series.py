@@ -141,7 +141,7 @@ def series_(
     "b4-check",
     rich_help_panel=SERIES,
     epilog="Examples: `rig b4-check --run --arch x86_64,arm64 <cover.eml`  \n"
-    "`git config b4.review-series-check-cmd 'rig b4-check'`",
+    "`rig b4-check --config --tree ~/linux | sh`",
 )
 def b4_check(
     run: Annotated[
@@ -149,6 +149,12 @@ def b4_check(
     ] = False,
     arch: Annotated[str, option("arch")] = "x86_64",
     tree: Annotated[Path | None, option("tree")] = None,
+    config: Annotated[
+        bool,
+        typer.Option(
+            "--config", help="Print the git command that makes `b4 review` use this, and end."
+        ),
+    ] = False,
 ) -> None:
     """For `b4 review`: reads a cover letter on stdin, prints the stored verdict as JSON."""
     from rig.cli.progress import reporter
@@ -156,11 +162,13 @@ def b4_check(
     from rig.report import review
     from rig.series import intake
 
+    if config:
+        say(f"{review.configuration(comma(arch), tree, run=run)}\n")
+        return
     try:
         identifier = review.message_id(intake.stdin())
         with reporter(), host_trouble("reading the stored runs"):
-            arches = comma(arch) if run else ()
-            entries = review.check(Context.default(), identifier, arches, tree)
+            entries = review.check(Context.default(), identifier, comma(arch), tree, run=run)
     except RigError as error:
         entries = review.trouble(error)
     say(review.render(entries))

@@ -7,6 +7,7 @@ A base is imported once, as a commit of the rig's own linux.git. That commit is 
 import http.client
 import os
 import re
+import shlex
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -133,7 +134,8 @@ def _from_tree(store: Store, name: str, tree: Path) -> Base:
     commit = commit_of(tree, name)
     if not commit:
         raise ConfigError(
-            f"{tree} has no revision named {name!r}", hint=f"git -C {tree} tag --list 'v[67].*'"
+            f"{tree} has no revision named {name!r}",
+            hint=f"git -C {shlex.quote(str(tree))} tag --list 'v[67].*'",
         )
     git.borrow(store, tree)
     described = git.git(

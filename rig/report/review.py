@@ -8,17 +8,21 @@ nothing about the series.
 """
 
 import json
+import os
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rig import arch as architectures
 from rig import printable
 from rig.campaigns import execute, partial
 from rig.campaigns import request as requests
-from rig.campaigns.options import Request
+from rig.campaigns.options import OPTIONS, Request, command
 from rig.campaigns.results import RunResult
 from rig.context import Context
 from rig.errors import RigError
+from rig.kernel import base
 from rig.report import reply, text
 from rig.series import rfc822, target
 from rig.store import Store
@@ -26,28 +30,57 @@ from rig.verdict.rules import Outcome
 
 STATUS = {Outcome.PASS: "pass", Outcome.FAIL: "fail"}
 """Any other outcome proves nothing, and is a warning."""
+CONFIG = "b4.review-series-check-cmd"
 
 
 def message_id(mail: bytes) -> str:
     return rfc822.header(mail, "Message-ID").strip("<> ")
 
 
+def configuration(arches: tuple[str, ...], tree: Path | None, *, run: bool) -> str:
+    """The git command that makes `b4 review` start this rig, which need not be on PATH.
+
+    Raises ConfigError for an architecture or a tree that is not there.
+    """
+    for name in arches:
+        architectures.pick(name)
+    git = ["git"]
+    if tree:
+        tree = tree.absolute()
+        base.check_tree(tree)
+        git += ["-C", str(tree)]
+    own = next(filter(_is_rig, (Path(sys.argv[0]), Path(sys.executable).with_name("rig"))), None)
+    words = [str(own.absolute())] if own else [sys.executable, "-m", "rig"]
+    words += ["b4-check", *(["--run"] if run else [])]
+    words += command(Request(target="", arch=arches, tree=tree))[3:]
+    return shlex.join([*git, "config", CONFIG, shlex.join(words)])
+
+
+def _is_rig(path: Path) -> bool:
+    return path.name == "rig" and os.access(path, os.X_OK) and path.is_file()
+
+
 def check(
-    context: Context, identifier: str, arches: tuple[str, ...] = (), tree: Path | None = None
+    context: Context,
+    identifier: str,
+    arches: tuple[str, ...] = OPTIONS["arch"].default,
+    tree: Path | None = None,
+    *,
+    run: bool = False,
 ) -> list[dict[str, str]]:
-    """An entry for each architecture of the newest run. If there is none, run it on `arches`, with
-    bases from `tree`."""
+    """An entry for each architecture of the newest run. If there is none, `run` it on `arches`,
+    with bases from `tree`."""
     # A stranger wrote the identifier: it must not become a file name, an option, or shell syntax.
     if not (typed := target.typed(identifier)):
         return [_entry("rig", "warn", "there is no Message-ID in the mail on stdin")]
-    if not (run := stored(context.store, identifier)) and arches:
-        request = requests.fetched(context.shelves, Request(target=typed, arch=arches, tree=tree))
-        specs = requests.specs(context, request)
-        directory = execute.new_directory(context.store, specs[0].tree.label)
-        run = (execute.execute(context, specs, directory), directory.name)
+    if found := stored(context.store, identifier):
+        return _entries(*found)
+    request = Request(target=typed, arch=arches, tree=tree and tree.absolute())
     if not run:
-        return [_entry("rig", "warn", "not run yet", f"rig run {shlex.quote(typed)}")]
-    return _entries(*run)
+        return [_entry("rig", "warn", "not run yet", shlex.join(command(request)))]
+    specs = requests.specs(context, requests.fetched(context.shelves, request))
+    directory = execute.new_directory(context.store, specs[0].tree.label)
+    return _entries(execute.execute(context, specs, directory), directory.name)
 
 
 def stored(store: Store, identifier: str) -> tuple[Sequence[RunResult], str] | None:

@@ -11,6 +11,7 @@ MESSAGE-ID       a series on a mailing list, or a link to it, which is fetched f
 """
 
 import re
+import shlex
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,7 @@ def parse(text: str) -> Target:
     if message(text):
         raise ConfigError(
             f"{text} is a mail, which this command does not fetch",
-            hint=f"fetch its series first: rig fetch {text}",
+            hint=f"fetch its series first: rig fetch {shlex.quote(text)}",
         )
     if (match := SERIES.fullmatch(text)) and not FILE.fullmatch(text):
         if BASE.fullmatch(match["name"]):

@@ -2,12 +2,16 @@
 """What `b4 review` is told; b4's own reading of it is in tests/intake."""
 
 import json
+import shlex
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from b4.review import checks
 
 from rig.campaigns import compare, execute, request
 from rig.campaigns.options import Request
@@ -119,12 +123,53 @@ def test_it_is_run_on_request(
     monkeypatch.setattr(request, "fetched", lambda shelves, one: one)
     monkeypatch.setattr(request, "specs", specs)
     monkeypatch.setattr(execute, "execute", lambda *given: results["pass"])
-    entries = review.check(Context(store, SHELVES), ID, ("x86_64", "arm64"))
+    entries = review.check(Context(store, SHELVES), ID, ("x86_64", "arm64"), run=True)
     assert brief(entries) == [("rig/x86_64", "pass"), ("rig/arm64", "pass")]
     assert asked == [Request(target=ID, arch=("x86_64", "arm64"))]
     stored(store, 1, results["splat"])
-    assert brief(review.check(Context(store, SHELVES), ID, ("arm64",))) == [("rig/x86_64", "fail")]
+    again = review.check(Context(store, SHELVES), ID, ("arm64",), run=True)
+    assert brief(again) == [("rig/x86_64", "fail")]
     assert len(asked) == 1, "what was run is not run again"
+
+
+@pytest.mark.parametrize(
+    ("own", "python", "words"),
+    [
+        ("my venv #1/bin/rig", "none/python", ["my venv #1/bin/rig"]),
+        ("rig/__main__.py", "venv/bin/python", ["venv/bin/rig"]),
+        ("rig/__main__.py", "none/python", ["none/python", "-m", "rig"]),
+    ],
+)
+def test_b4_is_configured_with_the_path_of_this_rig(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str, python: str, words: list[str]
+) -> None:
+    """Which b4 would not find in a virtual environment; read back by git and b4."""
+    for name in ("my venv #1/bin/rig", "venv/bin/rig", "rig/__main__.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [own])
+    monkeypatch.setattr(sys, "executable", str(tmp_path / python))
+    tree = tmp_path / "my linux"
+    subprocess.run(["git", "init", "-q", tree], check=True)
+    line = review.configuration(("arm64", "x86_64"), Path("my linux"), run=True)
+    subprocess.run(shlex.split(line), check=True, cwd="/")
+    words_of_git = ["git", "-C", tree, "config", "b4.review-series-check-cmd"]
+    configured = subprocess.run(words_of_git, check=True, capture_output=True, text=True).stdout
+    assert checks.parse_cmd(configured) == [
+        str(tmp_path / words[0]), *words[1:], "b4-check", "--run", "--tree", str(tree),
+        "--arch", "arm64,x86_64",
+    ]  # fmt: skip
+
+
+def test_b4_is_configured_for_every_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["rig"])
+    monkeypatch.setattr(sys, "executable", "/none/python")
+    line = review.configuration(("x86_64",), None, run=False)
+    assert line == "git config b4.review-series-check-cmd '/none/python -m rig b4-check'"
+    for arches, tree in ((("amr64",), None), (("arm64",), Path("/gone"))):
+        with pytest.raises(ConfigError):
+            review.configuration(arches, tree, run=False)
 
 
 @pytest.mark.parametrize("mail", [b"", b"Subject: x\n\n", b"\xff\x00"])
