@@ -248,6 +248,7 @@ class Bench:
                 detail="\n\n".join(filter(None, (lost, error.detail if error else ""))),
                 boot_seconds=guests.boot_seconds if guests else 0,
                 began=running.began,
+                idle=guests.idle if guests else "",
             )
             execute.store_result(result, running.directory)
         self._running.clear()
@@ -301,8 +302,7 @@ class CaseItem(pytest.Item):
         super().__init__(**rest)
         self.suite, self.case, self.arch = suite, case, arch
         self.result: CaseResult | None = None
-        self.keywords[arch] = True
-        self.keywords[suite.name] = True
+        self.keywords.update({arch: True, suite.name: True})
 
     def setup(self) -> None:
         from rig.errors import RigError

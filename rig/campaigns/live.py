@@ -15,6 +15,7 @@ from rig.campaigns.results import Prepared, RunSpec
 from rig.errors import GuestLost, InfraError, KernelError, RigError
 from rig.guest import boot
 from rig.guest.boot import Guest
+from rig.guest.console import scan
 from rig.guest.qemu import Machine
 from rig.kernel import weave
 from rig.store import host_trouble
@@ -23,6 +24,10 @@ from rig.verdict.rules import CaseResult, Trouble, not_run
 
 FURTHER = 8
 """Guests that are booted after the first one was lost. A hang costs a case's deadline each time."""
+
+
+START = 20.0
+"""Seconds on hardware in which a guest has to write a line on its console."""
 
 
 def machine_of(spec: RunSpec) -> Machine:
@@ -39,6 +44,25 @@ def check_mutant(console: str, spec: RunSpec) -> None:
         raise InfraError(f"the console does not say that mutant {spec.request.mutant} is on")
 
 
+def _start_line(name: str) -> str:
+    return f"rig: {name} starts"
+
+
+def _starts(guest: Guest, name: str) -> bool:
+    """Write on the console that the case starts; False if the guest has died since the last one."""
+    try:
+        guest.run(f"echo '{_start_line(name)}' >/dev/kmsg", deadline=START)
+    except GuestLost:
+        return False
+    return True
+
+
+def _died_before(guest: Guest, name: str) -> bool:
+    """Whether a fatal splat is before the case's start line: the host may read the console late."""
+    before, line, _ = guest.console.text().rpartition(_start_line(name))
+    return bool(line) and any(splat.fatal for splat in scan(before))
+
+
 class Guests:
     """Boots a guest when a case needs one. A kernel that did not boot is not tried again."""
 
@@ -46,7 +70,9 @@ class Guests:
         self.boot_seconds = 0.0
         """Of the first guest."""
         self.lost: list[tuple[str, GuestLost]] = []
-        """The guests that were lost, each with the case that ran."""
+        """The guests that were lost, each with where: `in CASE`, or `before CASE`."""
+        self.idle = ""
+        """The first guest that was lost while no case ran; empty if there is none."""
         self.failure: RigError | None = None
         """Why no further guest is booted."""
         self._prepared = prepared
@@ -72,8 +98,8 @@ class Guests:
             return ""
         (_, first), *others = self.lost
         parts = [first.detail]
-        for number, (case, error) in enumerate(others, 2):
-            parts.append(f"guest {number}, lost in {case}: {error.message}\n{error.detail}".strip())
+        for number, (where, error) in enumerate(others, 2):
+            parts.append(f"guest {number}, lost {where}: {error.message}\n{error.detail}".strip())
         return "\n\n".join(filter(None, parts))
 
     def guest(self) -> Guest:
@@ -94,9 +120,7 @@ class Guests:
         self._stack.close()
         number = len(self.lost) + 1
         if number > FURTHER + 1:
-            raise GuestLost(
-                f"{len(self.lost)} guests were lost, the last one in {self.lost[-1][0]}"
-            )
+            raise GuestLost(f"{len(self.lost)} guests were lost, the last one {self.lost[-1][0]}")
         # The consoles of the guests before stay as they are.
         directory = self._directory / f"guest-{number}" if self.lost else self._directory
         prepared = self._prepared
@@ -112,14 +136,32 @@ class Guests:
     def run(self, suite: Suite, case: Case, *, seed: int) -> CaseResult:
         """Run a case once. After a loss it is not repeated: the case fails.
 
+        A guest that died before the console says that the case starts is no fault of the case,
+        which then runs in another guest (outcome rule 7).
         Raises InfraError; a kernel that is lost for good makes the case INCONCLUSIVE.
         """
-        try:
-            guest = self.guest()
-        except KernelError as error:
-            return not_run(case.name, Trouble.of(error))
-        result = run_case(guest, suite, case, seed=seed)
-        if guest.lost:
-            self.lost.append((f"{suite.name}/{case.name}", guest.lost))
-            log.note(f"the guest was lost in {suite.name}/{case.name}: {guest.lost.message}")
-        return result
+        name = f"{suite.name}/{case.name}"
+        while True:
+            try:
+                guest = self.guest()
+            except KernelError as error:
+                return not_run(case.name, Trouble.of(error))
+            if not _starts(guest, name):
+                self._note(guest, f"before {name}")
+                continue
+            result = run_case(guest, suite, case, seed=seed)
+            if not guest.lost:
+                return result
+            if not _died_before(guest, name):
+                self._note(guest, f"in {name}")
+                return result
+            self._note(guest, f"before {name}")
+
+    def _note(self, guest: Guest, where: str) -> None:
+        assert guest.lost
+        self.lost.append((where, guest.lost))
+        message = f"the guest was lost {where}: {guest.lost.message}"
+        log.note(message)
+        if where.startswith("before "):
+            guest.lost.detail = "\n".join(filter(None, (guest.lost.detail, *guest.lost.tasks)))
+            self.idle = self.idle or message

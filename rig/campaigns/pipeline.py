@@ -165,6 +165,7 @@ def execute(prepared: Prepared, directory: Path) -> RunResult:
         detail="\n\n".join(filter(None, (guests.detail, error.detail if error else ""))),
         boot_seconds=guests.boot_seconds,
         began=began,
+        idle=guests.idle,
     )
 
 
@@ -177,8 +178,10 @@ def finish(
     detail: str,
     boot_seconds: float,
     began: float,
+    idle: str = "",
 ) -> RunResult:
-    """The result of a run whose guest has ended: its console is complete. `began` is monotonic."""
+    """The result of a run whose guest has ended: its console is complete. `began` is monotonic;
+    `idle` is the loss of a guest between two cases."""
     arch = arches.pick(prepared.spec.machine.arch)
     splats = symbolize.look_up(arch, prepared.build.directory, _console(directory))
     seconds = time.monotonic() - began
@@ -191,7 +194,7 @@ def finish(
         boot_seconds=round(boot_seconds, 2),
         seconds=round(seconds, 2),
         ended=now(),
-        verdict=conclude(suites, splats, trouble),
+        verdict=conclude(suites, splats, trouble, idle),
         detail=detail,
         checkpatch=prepared.checkpatch,
     )

@@ -9,6 +9,8 @@
 5. A mutant is killed only when every case that its Killed-By names FAILs, or a splat it names
    appears.
 6. Accelerator and schedule are part of a result's identity: two of them are never pooled.
+7. A case is blamed for what the console says after the case's start line, never for what it says
+   before. A guest that is lost between two cases is a FAIL of the kernel and of no case.
 """
 
 from collections.abc import Iterable, Mapping
@@ -74,7 +76,7 @@ class Shows(StrEnum):
     """A case that is not ok, crashed or did not end in time, without wrong data."""
     SPLAT = "splat"
     LOST = "guest lost"
-    """The guest hung or exited while a case ran, and printed no fatal splat."""
+    """The guest hung or exited, in a case or between two, and printed no fatal splat."""
     CUT_OFF = "cut off"
     """The kernel did not get as far as the cases: it does not build or does not boot."""
 
@@ -297,11 +299,18 @@ def lost(case: str, why: GuestLost, seconds: float) -> CaseResult:
 
 
 def conclude(
-    suites: tuple[SuiteResult, ...], splats: tuple[Splat, ...], trouble: Trouble | None
+    suites: tuple[SuiteResult, ...],
+    splats: tuple[Splat, ...],
+    trouble: Trouble | None,
+    idle: str = "",
 ) -> Verdict:
-    """The verdict on a kernel, from the most severe finding. `suites` stay as they are."""
+    """The verdict on a kernel, from the most severe finding. `suites` stay as they are; `idle` is
+    the loss of a guest between two cases (rule 7)."""
     cases = [(suite.suite, case) for suite in suites for case in suite.cases]
-    if failures := _failures(cases, splats, trouble):
+    failures = _failures(cases, splats, trouble)
+    if idle:
+        failures.setdefault(Shows.LOST, idle)
+    if failures:
         return Verdict(outcome=Outcome.FAIL, reason=failures[min(failures, key=_RANK.index)])
     if trouble:
         return Verdict(outcome=trouble.owner.outcome, reason=trouble.reason)

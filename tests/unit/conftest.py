@@ -391,15 +391,24 @@ class FakeGuest:
         self.machine, self.says = machine, says
         self.lost: GuestLost | None = None
         self.boot_seconds = 1.234
-        self.console = SimpleNamespace(text=lambda: console)
+        self.printed = console
+        self.console = SimpleNamespace(text=lambda: self.printed)
 
     def run(self, command: str, *, deadline: float) -> Ran:
-        case = command.split()[1]
-        output = self.says[command] if command in self.says else self.says.get(case, passes(case))
+        """Of several answers, each is given once. `before CASE` is said before its start line."""
+        case, default = command.split()[1], passes(command.split()[1])
+        if command.endswith(">/dev/kmsg"):
+            case, default = f"before {command.split('/')[1].split()[0]}", ""
+        output = self.says[command] if command in self.says else self.says.get(case, default)
+        if isinstance(output, list):
+            output = output.pop(0) if output else default
         if output == "not ok":
             output = failing(case)
         if isinstance(output, GuestLost):
             self.lost = output
+            self.printed += f"{output}\n"
+        elif command.endswith(">/dev/kmsg"):
+            self.printed += output + command.split("'")[1] + "\n"
         if isinstance(output, BaseException):
             raise output
         return Ran(command=command, status=0, stdout=output, stderr="a word", seconds=1)

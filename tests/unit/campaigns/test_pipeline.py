@@ -189,9 +189,62 @@ def test_after_a_loss_the_other_cases_run_in_another_guest(
 def test_the_splats_of_all_guests_are_kept(
     prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
 ) -> None:
-    boots({"anon_lost_write": GONE}, console="[    1.000000] kernel BUG at mm/rmap.c:7!\n")
+    warning = "[    1.000000] WARNING: CPU: 0 PID: 1 at mm/rmap.c:7 f+0x1/0x2\n"
+    boots({"anon_lost_write": GONE}, console=warning)
     result = pipeline.execute(prepared, tmp_path / "run")
     assert len(result.splats) == 2
+
+
+BUG = "[    9.000000] kernel BUG at mm/rmap.c:7!"
+
+
+def test_a_guest_that_dies_between_two_cases_is_the_fault_of_none(
+    prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
+) -> None:
+    """Outcome rule 7. The next case runs in another guest."""
+    hang = GuestLost("no answer within the deadline", detail="the console")
+    hang.tasks = ("blocked: kswapd0[7] (state D) in folio_wait",)
+    for number, error in enumerate((GONE, hang)):
+        booted = boots({"before anon_roundtrip": [error]})
+        result = pipeline.execute(prepared, tmp_path / f"run{number}")
+        assert set(outcomes(result).values()) == {Outcome.PASS}
+        assert len(outcomes(result)) == len(booted) == 2
+        assert result.verdict.outcome is Outcome.FAIL
+        reason = f"the guest was lost before reclaim/anon_roundtrip: {error}"
+        assert result.verdict.reason == reason
+        assert result.detail == "\n".join(("the console", *error.tasks))
+
+
+def test_a_splat_before_a_cases_start_line_is_not_the_cases(
+    prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
+) -> None:
+    """The host may read the console late: the case has started, and is lost at once."""
+    lost = GuestLost("kernel BUG at mm/rmap.c:7!")
+    booted = boots({"before anon_roundtrip": [f"{BUG}\n"], "anon_roundtrip": [lost]})
+    result = pipeline.execute(prepared, tmp_path / "run")
+    assert set(outcomes(result).values()) == {Outcome.PASS}
+    assert len(booted) == 2
+    assert result.verdict.outcome is Outcome.FAIL
+
+
+def test_a_splat_after_it_is_the_cases(
+    prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
+) -> None:
+    booted = boots({"anon_roundtrip": GuestLost(BUG)})
+    result = pipeline.execute(prepared, tmp_path / "run")
+    assert outcomes(result) == {"anon_lost_write": Outcome.PASS, "anon_roundtrip": Outcome.FAIL}
+    assert len(booted) == 1
+
+
+def test_a_kernel_that_always_dies_between_cases_is_not_booted_for_ever(
+    prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
+) -> None:
+    booted = boots({"before anon_roundtrip": GONE})
+    result = pipeline.execute(prepared, tmp_path / "run")
+    assert len(booted) == live.FURTHER + 1
+    assert outcomes(result)["anon_roundtrip"] is Outcome.INCONCLUSIVE
+    assert result.verdict.outcome is Outcome.FAIL
+    assert result.verdict.reason.startswith("the guest was lost before reclaim/anon_roundtrip: ")
 
 
 def test_no_guest_is_booted_after_the_last_case(
