@@ -37,6 +37,8 @@ OUTPUT_LIMIT = 4 << 20
 
 ASKED = 5.0
 """Seconds on hardware in which a hung guest has to list its blocked tasks."""
+SESSION = 60.0
+"""Seconds on hardware in which the guest has to accept the command of `rig shell`."""
 CLOSING = 5.0
 """Seconds from the end of the connection to the end of the console, if QEMU exits."""
 
@@ -66,7 +68,11 @@ class Guest:
         self._connection: fabric.Connection | None = None
         self._output = bytearray()
         """What the command that runs has printed."""
-        self._timer = threading.Timer(0, self._hang_up)
+        self._timer = threading.Timer(0, self._expire)
+        self._tasks: tuple[str, ...] | None = None
+        """What hangs; None unless a deadline has struck."""
+        self.keys: tuple[sshkeys.Key, sshkeys.Key] | None = None
+        """Of the guest's host and of the user; None while it boots."""
         self.system_map = Path()
         """Of the kernel; there need not be one."""
 
@@ -89,13 +95,9 @@ class Guest:
         if self._lost:
             raise self._lost
         self._output = bytearray()
-        self._load = ending.Load(self.pid)
         began = time.monotonic()
         until = began + deadline * self.machine.patience
-        # paramiko may wait for the guest's SSH server without a limit: close the connection then.
-        self._timer = threading.Timer(until - began + 1, self._hang_up)
-        self._timer.daemon = True
-        self._timer.start()
+        self._arm(until - began + 1)
         try:
             channel = self._transport().open_session(timeout=until - began)
             # Without `exit` the shell execs the last command; a signal to it gives no status.
@@ -106,7 +108,7 @@ class Guest:
             channel.shutdown_write()
             stdout, stderr = self._collect(channel, until)
             if not channel.status_event.wait(max(0.0, until - time.monotonic())):
-                raise self._late()
+                raise self._hang()
             status = channel.recv_exit_status()
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise self._disconnected(command, until) from error
@@ -122,6 +124,20 @@ class Guest:
             seconds=time.monotonic() - began,
         )
 
+    def _arm(self, seconds: float) -> None:
+        """Close the connection after this time: paramiko may wait for the guest without a limit."""
+        self._load, self._tasks = ending.Load(self.pid), None
+        self._timer = threading.Timer(seconds, self._expire)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _expire(self) -> None:
+        """Ask the guest what hangs, while there is a connection, and close it."""
+        try:
+            self._tasks = () if self.console.trouble.is_set() else self.diagnose()
+        finally:
+            self._hang_up()
+
     def _hang_up(self) -> None:
         if self._connection is not None:
             with contextlib.suppress(Exception):
@@ -129,7 +145,7 @@ class Guest:
 
     def _disconnected(self, command: str, until: float) -> RigError:
         if time.monotonic() > until or self.console.stopped:
-            return self._late()
+            return self._hang()
         # When QEMU exits, the connection closes first; the sandbox, and so the console, end later.
         if not self.console.ended.wait(CLOSING) and not self._is_relayed():
             return InfraError("socat, which forwards the guest's SSH port, has ended")
@@ -167,13 +183,17 @@ class Guest:
     def session(self, command: str, streams: session.Streams) -> int:
         """Run a command line, or a shell if it is empty; its status. A guest may be powered off."""
         console = self.console
-        status = session.run(self._transport, command, streams, console.over.is_set)
+        self._arm(SESSION * self.machine.patience)
+        status = session.run(
+            self._transport, command, streams, console.over.is_set, self._timer.cancel
+        )
         if status != session.CUT_OFF and not console.trouble.is_set():
             return status
         console.over.wait(2)  # the connection ends some moments before the kernel does
         if serial.HALTED.search(console._tail) and not console.splats:
             return 0
-        raise self._lose("the connection was closed")
+        self._timer.cancel()
+        raise self._lose("the connection was closed") if self._tasks is None else self._hang()
 
     def diagnose(self) -> tuple[str, ...]:
         """What a hung guest does, a line for each CPU and blocked task.
@@ -182,17 +202,20 @@ class Guest:
         """
         registers = self.monitor("info cpus") + self.monitor("info registers -a")
         self.console.path.with_name("registers.txt").write_text(registers)
-        self._timer.cancel()
-        seconds, console = ASKED * self.machine.patience, self.console.text
-        hang.ask(lambda: self._transport().open_session(), console, seconds)
+        hang.ask(self._dial, self.console.text, ASKED * self.machine.patience)
         symbols = symbolize.symbols(self.system_map, kinds="tTwW")
-        return (*hang.blocked(console()), *hang.cpus(registers, symbols))
+        return (*hang.blocked(self.console.text()), *hang.cpus(registers, symbols))
 
     def _hang(self) -> RigError:
-        tasks = self.diagnose()
+        """The first cause, after a deadline; of a hang with what hangs."""
+        self._timer.cancel()
+        if self._timer.is_alive():  # it asks the guest
+            self._timer.join()
+        if self._tasks is None and not self.console.trouble.is_set():
+            self._tasks = self.diagnose()
         lost = self._late()
         if isinstance(lost, GuestLost) and not self.console.trouble.is_set():
-            lost.hung, lost.tasks = True, tasks
+            lost.hung, lost.tasks = True, self._tasks or ()
         return lost
 
     def _late(self) -> RigError:
@@ -221,49 +244,56 @@ class Guest:
             raise paramiko.SSHException("the connection is closed")
         return transport
 
-    def _connect(self, host: sshkeys.Key, user: sshkeys.Key, until: float) -> None:
-        import fabric
+    def _connect(self, until: float) -> None:
         import paramiko
 
-        relay = None if sandbox.broken() else self._qmp.with_name(SSH)
-        port = PORT if relay else self._port()
-        user_key = paramiko.Ed25519Key.from_private_key(io.StringIO(user.private.decode()))
-        host_key = paramiko.Ed25519Key.from_private_key(io.StringIO(host.private.decode()))
         while True:
-            seconds = max(1.0, until - time.monotonic())
-            connection = fabric.Connection(
-                "127.0.0.1",
-                user="root",
-                port=port,
-                config=fabric.Config(lazy=True, overrides={"load_ssh_configs": False}),
-                connect_kwargs={
-                    "pkey": user_key,
-                    "allow_agent": False,
-                    "look_for_keys": False,
-                    "timeout": 5,
-                    "banner_timeout": seconds,
-                    "auth_timeout": seconds,
-                },
-            )
-            connection.client.get_host_keys().add(
-                f"[127.0.0.1]:{port}", host_key.get_name(), host_key
-            )
-            connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
             try:
-                if relay:
-                    connection.connect_kwargs["sock"] = sandbox.connected(relay)
-                connection.open()
+                self._connection = self._dial(max(1.0, until - time.monotonic()))
             except (paramiko.SSHException, OSError, EOFError) as error:
-                connection.close()
                 if self.console.trouble.is_set() or time.monotonic() > until:
                     raise self._boot_failed(
                         f"SSH is refused: {error or type(error).__name__}"
                     ) from error
                 self.console.trouble.wait(0.05)
             else:
-                self._connection = connection
-                self.console.on_trouble.callback(connection.close)
+                self.console.on_trouble.callback(self._connection.close)
                 return
+
+    def _dial(self, seconds: float) -> "fabric.Connection":
+        """Another connection. The guest's server has a process for each: one may hang alone."""
+        import fabric
+        import paramiko
+
+        assert self.keys, "there is no SSH while it boots"
+        host, user = self.keys
+        relay = None if sandbox.broken() else self._qmp.with_name(SSH)
+        port = PORT if relay else self._port()
+        host_key = paramiko.Ed25519Key.from_private_key(io.StringIO(host.private.decode()))
+        connection = fabric.Connection(
+            "127.0.0.1",
+            user="root",
+            port=port,
+            config=fabric.Config(lazy=True, overrides={"load_ssh_configs": False}),
+            connect_kwargs={
+                "pkey": paramiko.Ed25519Key.from_private_key(io.StringIO(user.private.decode())),
+                "allow_agent": False,
+                "look_for_keys": False,
+                "timeout": 5,
+                "banner_timeout": seconds,
+                "auth_timeout": seconds,
+            },
+        )
+        connection.client.get_host_keys().add(f"[127.0.0.1]:{port}", host_key.get_name(), host_key)
+        connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        try:
+            if relay:
+                connection.connect_kwargs["sock"] = sandbox.connected(relay)
+            connection.open()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _port(self) -> int:
         """The port on this host that QEMU forwards to the guest."""
@@ -343,7 +373,8 @@ def boot(machine: Machine, software: Software, directory: Path) -> Iterator[Gues
         stack.callback(guest._hang_up)
         with log.step(f"Booting {machine.arch} under {machine.accel}"):
             _await_ready(guest, began)
-            guest._connect(host, user, began + BOOT_DEADLINE * machine.patience)
+            guest.keys = (host, user)
+            guest._connect(began + BOOT_DEADLINE * machine.patience)
             guest.run("true", deadline=BOOT_DEADLINE)
             guest.boot_seconds = time.monotonic() - began
         yield guest

@@ -2,8 +2,8 @@
 """What a hung guest does: where its CPUs are, and which tasks are blocked.
 
 QEMU knows the CPUs' registers, whatever the kernel does. The blocked tasks are the kernel's own
-report (Documentation/admin-guide/sysrq.rst, w), asked for by a second SSH session: a guest with one
-hung task answers there. CONFIG_MAGIC_SYSRQ_SERIAL is not needed.
+report (Documentation/admin-guide/sysrq.rst, w), asked for by a second SSH connection: a guest with
+one hung task answers there. CONFIG_MAGIC_SYSRQ_SERIAL is not needed.
 """
 
 import re
@@ -27,16 +27,18 @@ WAITS = re.compile(r"__switch_to|__?schedule|io_schedule|preempt_schedule|schedu
 FRAMES, TASKS = 6, 12
 
 
-def ask(session: Callable[[], Any], console: Callable[[], str], seconds: float) -> None:
+def ask(dial: Callable[[float], Any], console: Callable[[], str], seconds: float) -> None:
     """Make the kernel list its blocked tasks, if it can within this time.
 
-    `session` opens another SSH session. The guest may never answer that either.
+    `dial` makes another SSH connection. The guest may never answer that either.
     """
-    refused = threading.Event()
+    refused, printed = threading.Event(), threading.Event()
 
     def send() -> None:
         try:
-            session().exec_command(SYSRQ)
+            with dial(seconds) as connection:
+                connection.transport.open_session().exec_command(SYSRQ)
+                printed.wait(seconds)
         except Exception:  # while it boots, there is no SSH yet
             refused.set()
 
@@ -45,10 +47,11 @@ def ask(session: Callable[[], Any], console: Callable[[], str], seconds: float) 
     while time.monotonic() < until:
         text = console()
         if BEGIN in text and len(text) == size:  # it has printed all of it
-            return
+            break
         size = len(text)
         if refused.wait(min(1, seconds / 5)):
-            return
+            break
+    printed.set()
 
 
 def cpus(registers: str, symbols: Mapping[str, int]) -> tuple[str, ...]:

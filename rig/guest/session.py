@@ -50,34 +50,30 @@ def run(
     line: str,
     streams: Streams,
     ended: Callable[[], bool],
+    started: Callable[[], object] = lambda: None,
 ) -> int:
-    """Run a command line of sh, or a login shell if it is empty; its status, or CUT_OFF."""
+    """Run a command line of sh, or a login shell if it is empty; its status, or CUT_OFF.
+
+    Without a terminal a shell reads its commands from stdin, and ends with it. `started` is called
+    when the guest has accepted the command. paramiko waits for that without a limit, so the caller
+    closes the connection if it takes too long.
+    """
+    interactive = not line and streams.terminal
+    size = os.get_terminal_size(streams.stdin) if interactive else None
     try:
-        channel = transport().open_session(timeout=60)
+        channel = transport().open_session()
+        if size:
+            channel.get_pty(os.environ.get("TERM", "vt100"), size.columns, size.lines)
+            channel.invoke_shell()
+        else:
+            channel.exec_command(f". /etc/profile; {line}\nexit $?" if line else "exec sh -l")
     except Exception:  # of paramiko's many types: the connection has ended
         return CUT_OFF
-    if line:
-        return command(channel, f". /etc/profile; {line}\nexit $?", streams, ended)
-    return shell(channel, streams, ended)
-
-
-def shell(channel: "paramiko.Channel", streams: Streams, ended: Callable[[], bool]) -> int:
-    """A login shell. Without a terminal it reads its commands from stdin, and ends with it."""
-    if not streams.terminal:
-        return command(channel, "exec sh -l", streams, ended)
-    columns, rows = os.get_terminal_size(streams.stdin)
-    channel.get_pty(os.environ.get("TERM", "vt100"), columns, rows)
-    channel.invoke_shell()
+    started()
+    if not interactive:
+        return _pump(channel, streams, ended, _writer(streams.out), _writer(streams.err))
     with _raw(streams.stdin), _resized(channel, streams.stdin):
         return _pump(channel, streams, ended, streams.out.write, streams.err.write)
-
-
-def command(
-    channel: "paramiko.Channel", line: str, streams: Streams, ended: Callable[[], bool]
-) -> int:
-    """Run a command line of sh; returns its exit status, or CUT_OFF."""
-    channel.exec_command(line)
-    return _pump(channel, streams, ended, _writer(streams.out), _writer(streams.err))
 
 
 def _writer(stream: BinaryIO) -> Callable[[bytes], object]:

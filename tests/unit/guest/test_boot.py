@@ -22,13 +22,19 @@ import pytest
 from rig import proc
 from rig.errors import DiskFull, GuestLost, InfraError
 from rig.guest import boot as guest_module
-from rig.guest import monitor, serial
+from rig.guest import hang, monitor, serial
 from rig.guest.boot import Guest
 from rig.guest.qemu import Accel, Machine
 from rig.guest.serial import Console
 from rig.guest.session import Streams
 from rig.kernel import sandbox
 
+REPORT = (
+    "[   10.5] sysrq: Show Blocked State\n"
+    "[   10.531307] task:stale_tlb       state:D stack:0     pid:812   tgid:809\n"
+    "[   10.532511]  folio_wait_bit_common+0x13d/0x350\n"
+)
+TASKS = ("blocked: stale_tlb[812] (state D) in folio_wait_bit_common",)
 KEY = paramiko.ECDSAKey.generate()
 
 
@@ -119,24 +125,95 @@ def test_a_hang_has_the_output_so_far_and_the_blocked_tasks(
 ) -> None:
     """The last line of a program is the step in which it hangs."""
     monkeypatch.setattr(guest_module, "ASKED", 0.3)
-    report = (
-        "[   10.5] sysrq: Show Blocked State\n"
-        "[   10.531307] task:stale_tlb       state:D stack:0     pid:812   tgid:809\n"
-        "[   10.532511]  folio_wait_bit_common+0x13d/0x350\n"
-    )
 
     def prints_and_hangs(channel: paramiko.Channel) -> None:
-        with contextlib.suppress(OSError):  # the second session is closed at once
-            channel.sendall(b"KTAP version 1\n1..1\n# round 3\n")
+        channel.sendall(b"KTAP version 1\n1..1\n# round 3\n")
 
     guest = serve(prints_and_hangs)
-    monkeypatch.setattr(guest.console, "text", lambda: report)
+    monkeypatch.setattr(guest.console, "text", lambda: REPORT)
     with pytest.raises(GuestLost, match="no answer within the deadline") as lost:
         guest.run("true", deadline=0.5)
     assert lost.value.hung
     assert lost.value.output.endswith("# round 3\n")
-    assert lost.value.tasks == ("blocked: stale_tlb[812] (state D) in folio_wait_bit_common",)
+    assert lost.value.tasks == TASKS
     assert (tmp_path / "registers.txt").is_file()
+
+
+@contextlib.contextmanager
+def hangs_at(where: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The guest's SSH server answers up to a point."""
+    until = threading.Event()
+    check = {
+        "open": "check_channel_request",
+        "exec": "check_channel_exec_request",
+        "pty": "check_channel_pty_request",
+    }
+    if where in check:
+        monkeypatch.setattr(Server, check[where], lambda *_: until.wait(60))
+    if where == "input":
+        reads_nothing(monkeypatch)
+    yield
+    until.set()
+
+
+@pytest.mark.parametrize("where", ["open", "exec", "input", "output", "status"])
+def test_a_hang_is_explained_wherever_a_deadline_strikes(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    monkeypatch.setattr(guest_module, "ASKED", 0.3)
+    guest = serve(closes_without_a_status if where == "status" else is_silent)
+    monkeypatch.setattr(guest.console, "text", lambda: REPORT)
+    with hangs_at(where, monkeypatch), pytest.raises(GuestLost) as lost:
+        guest.run("cat", deadline=0.5, stdin=bytes(8 << 20) if where == "input" else b"")
+    assert lost.value.message == "no answer within the deadline"
+    assert (lost.value.hung, lost.value.tasks) == (True, TASKS)
+
+
+@pytest.mark.parametrize("where", ["open", "exec", "pty"])
+def test_so_is_one_at_the_start_of_a_session(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    monkeypatch.setattr(guest_module, "ASKED", 0.3)
+    monkeypatch.setattr(guest_module, "SESSION", 0.5)
+    both = streams()
+    if where == "pty":
+        monkeypatch.setattr(Streams, "terminal", True)
+        monkeypatch.setattr(os, "get_terminal_size", lambda _: os.terminal_size((80, 25)))
+    guest = serve(is_silent)
+    monkeypatch.setattr(guest.console, "text", lambda: REPORT)
+    with hangs_at(where, monkeypatch), pytest.raises(GuestLost) as lost:
+        guest.session("" if where == "pty" else "true", both)
+    assert (lost.value.message, lost.value.tasks) == ("no answer within the deadline", TASKS)
+
+
+def test_a_hung_guest_is_asked_over_another_connection(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server's process of the first connection may hang itself."""
+    monkeypatch.setattr(guest_module, "ASKED", 5)
+    guest = serve(is_silent)
+    asked: list[str] = []
+
+    def execute(command: str) -> None:
+        asked.append(command)
+        monkeypatch.setattr(guest.console, "text", lambda: REPORT)
+
+    channel = SimpleNamespace(exec_command=execute)
+    transport = SimpleNamespace(open_session=lambda: channel)
+    other = contextlib.nullcontext(SimpleNamespace(transport=transport))
+    monkeypatch.setattr(guest, "_dial", lambda seconds: other)
+    with pytest.raises(GuestLost) as lost:
+        guest.run("true", deadline=0.5)
+    assert asked == [hang.SYSRQ]
+    assert lost.value.tasks == TASKS
+
+
+def test_a_guest_that_died_is_not_asked(serve: Serve, tmp_path: Path) -> None:
+    guest = serve(is_silent)
+    guest.diagnose = lambda: pytest.fail("it was asked")  # type: ignore[method-assign]
+    threading.Timer(0.3, (tmp_path / "end").write_text, ["now\n"]).start()
+    with pytest.raises(GuestLost, match="no panic or oops on the console"):
+        guest.run("true", deadline=1.5)
 
 
 def test_a_guest_that_exits_closes_the_connection_first(serve: Serve, tmp_path: Path) -> None:

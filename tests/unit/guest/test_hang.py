@@ -79,14 +79,27 @@ def test_where_each_cpu_is(registers: str) -> None:
 
 def test_a_guest_that_never_answers_is_waited_for_no_longer_than_it_may() -> None:
     began = time.monotonic()
-    hang.ask(threading.Event().wait, lambda: "booting\n", 0.3)
+    hang.ask(lambda seconds: threading.Event().wait(), lambda: "booting\n", 0.3)
     assert 0.3 <= time.monotonic() - began < 60
 
 
 def test_the_report_is_waited_for_until_it_is_whole() -> None:
     sent, texts = list[str](), iter(["booting", X86[:99], X86[:300], X86, X86])
+    closed = threading.Event()
 
-    class Session:
+    class Connection:
+        def __init__(self, seconds: float) -> None:
+            self.transport = self
+
+        def __enter__(self) -> "Connection":
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            closed.set()
+
+        def open_session(self) -> "Connection":
+            return self
+
         def exec_command(self, command: str) -> None:
             sent.append(command)
 
@@ -97,6 +110,7 @@ def test_the_report_is_waited_for_until_it_is_whole() -> None:
         last = next(texts)
         return last
 
-    hang.ask(Session, console, 5)
+    hang.ask(Connection, console, 5)
     assert (sent, last) == ([hang.SYSRQ], X86)
     assert next(texts, None) is None
+    assert closed.wait(60), "the other connection does not stay"
