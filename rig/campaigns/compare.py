@@ -36,8 +36,6 @@ from rig.verdict.rules import Outcome, Verdict
 FILE = "comparison.json"
 BUDGET = 480.0
 """Seconds for all rounds of a campaign without --rounds."""
-SEEDS = 3
-"""Rounds in the seeded schedule. Every seed must show a difference: one seed may be an accident."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +78,7 @@ class Comparison:
     @property
     def can_decide(self) -> bool:
         """Whether its rounds are enough to show a difference."""
-        return statistics.can_decide(self.machine, self.rounds, self.comparisons)
+        return statistics.can_decide(self.rounds, self.comparisons)
 
 
 def compare(
@@ -169,14 +167,12 @@ def _enough(bench: Benchmark, machine: Machine, rounds: int, comparisons: int) -
     """Raises ConfigError if `rounds` is too small to decide anything."""
     fewest = statistics.rounds_needed(bench, machine, comparisons)
     budget = BUDGET / comparisons
-    if rounds and rounds < fewest:
+    if rounds and rounds < _least(bench, machine, comparisons):
         raise ConfigError(
             f"--rounds {rounds} is too few to decide anything about {bench.name}",
             hint=f"--rounds {fewest}, or more",
         )
-    if isinstance(machine.schedule, Seeded):
-        fewest = SEEDS
-    else:
+    if not isinstance(machine.schedule, Seeded):
         with needs_extra("bench"):
             import scipy  # noqa: F401
     began: list[float] = []
@@ -353,7 +349,10 @@ def again(comparisons: Sequence[Comparison]) -> list[str]:
         options += ["--against", first.against]
     rounds = {comparison.rounds + len(comparison.discarded) for comparison in comparisons}
     # A kernel that died may have ended it after so few rounds that --rounds does not take them.
-    if len(rounds) == 1 and min(rounds) >= max(map(_fewest, comparisons)):
+    least = max(
+        _least(benchmark.pick(each.bench), each.machine, each.comparisons) for each in comparisons
+    )
+    if len(rounds) == 1 and min(rounds) >= least:
         options += ["--rounds", str(rounds.pop())]
     benches = dict.fromkeys(comparison.bench for comparison in comparisons)
     return _command(request, *options, "--bench", ",".join(benches))
@@ -363,10 +362,10 @@ def _command(request: Request, *options: str) -> list[str]:
     return [*command(request, "bench", without=("seed", "suites")), *options]
 
 
-def _fewest(comparison: Comparison) -> int:
-    """The fewest rounds that --rounds takes."""
-    bench = benchmark.pick(comparison.bench)
-    return statistics.rounds_needed(bench, comparison.machine, comparison.comparisons)
+def _least(bench: Benchmark, machine: Machine, comparisons: int) -> int:
+    """The fewest rounds that --rounds takes. One seed has exact counts to look at."""
+    seeded = isinstance(machine.schedule, Seeded)
+    return 1 if seeded else statistics.rounds_needed(bench, machine, comparisons)
 
 
 def load(directory: Path) -> tuple[Comparison, ...]:

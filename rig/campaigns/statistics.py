@@ -7,8 +7,9 @@ of the rounds. Three things make its error rate right for any noise, also for no
    each exchange is therefore as likely as what was measured.
  - The number of rounds depends only on numbers that no exchange changes (`narrow`).
  - The error rate is shared by all metrics of all comparisons of a campaign.
-In the seeded schedule both kernels have the same seed in a round, and the numbers are compared
-directly.
+In the seeded schedule both kernels have the same seed in a round. Its counts are exact, but a count
+that only follows the interleaving changes at random with any change of the code, in one seed up and
+in the next one down. An exact sign test on the seeds decides there.
 """
 
 import itertools
@@ -56,8 +57,8 @@ class Line:
     few rounds: smallest and greatest."""
     high: float
     chance: float
-    """p-value of this metric alone: the chance of such a difference between equal kernels; 0 in the
-    seeded schedule."""
+    """p-value of this metric alone: the chance of such a difference between equal kernels; 0 if it
+    is the same in every round."""
     difference: Difference
 
     @property
@@ -87,16 +88,12 @@ def orders(name: str) -> Iterator[tuple[int, int]]:
 
 def rounds_needed(bench: Benchmark, machine: Machine, comparisons: int = 1) -> int:
     """The fewest rounds n for which the smallest possible p-value, 2/2^n, is small enough."""
-    if isinstance(machine.schedule, Seeded):
-        return 1
     metrics = sum(benchmark.judged(metric, machine) for metric in bench.metrics)
     return math.ceil(math.log2(2 * metrics * comparisons / ALPHA))
 
 
-def can_decide(machine: Machine, rounds: int, comparisons: int = 1) -> bool:
+def can_decide(rounds: int, comparisons: int = 1) -> bool:
     """Whether this many rounds can show a difference, if only one metric is tested."""
-    if isinstance(machine.schedule, Seeded):
-        return rounds > 0
     return bool(2 / 2**rounds <= ALPHA / comparisons)
 
 
@@ -114,10 +111,22 @@ def lines(
     for place, line in enumerate(sorted(tested, key=lambda line: line.chance)):
         if line.chance > ALPHA / comparisons / (len(tested) - place):
             break
-        before, after = line.means
-        decided[line.metric] = Difference.LOWER if after < before else Difference.HIGHER
+        lower = _direction(line, machine) < 0
+        decided[line.metric] = Difference.LOWER if lower else Difference.HIGHER
     for line in lines:
         yield replace(line, difference=decided.get(line.metric, line.difference))
+
+
+def _direction(line: Line, machine: Machine) -> float:
+    """Less than 0 if the value after is lower: by the seeds that say so, or by the means."""
+    if isinstance(machine.schedule, Seeded):
+        return sum(map(_sign, line.before, line.after))
+    before, after = line.means
+    return after - before
+
+
+def _sign(before: float, after: float) -> int:
+    return (after > before) - (after < before)
 
 
 def _measured(bench: Benchmark, kept: Sequence[Samples]) -> list[Metric]:
@@ -169,9 +178,11 @@ def _line(metric: Metric, machine: Machine, kept: Sequence[Samples]) -> Line:
     after = tuple(pair[1][metric.name] for pair in kept)
     changes = [new - old for old, new in zip(before, after, strict=True)]
     seeded = isinstance(machine.schedule, Seeded)
-    same = not any(changes) and can_decide(machine, len(kept))
-    test = _compare_exactly if seeded or same else _test_permutations
-    low, high, chance, difference = test(changes)
+    if not any(changes) and (seeded or can_decide(len(kept))):
+        low, high, chance, difference = 0.0, 0.0, 0.0, Difference.SAME
+    else:
+        low, high, chance = (_test_signs if seeded else _test_permutations)(changes)
+        difference = Difference.UNDECIDED
     if not benchmark.judged(metric, machine):
         difference = Difference.NOT_JUDGED
     return Line(
@@ -185,19 +196,20 @@ def _line(metric: Metric, machine: Machine, kept: Sequence[Samples]) -> Line:
     )
 
 
-TestResult = tuple[float, float, float, Difference]
-"""low, high, chance, difference: the fields of a Line."""
+TestResult = tuple[float, float, float]
+"""low, high, chance: the fields of a Line."""
 
 
-def _compare_exactly(changes: Sequence[float]) -> TestResult:
-    """LOWER or HIGHER only if every seed shows a difference in the same direction."""
-    low, high = min(changes), max(changes)
-    if low == high == 0:
-        return low, high, 0.0, Difference.SAME
-    # The seeds disagree: chance 1 keeps it undecided in lines().
-    if low <= 0 <= high:
-        return low, high, 1.0, Difference.UNDECIDED
-    return low, high, 0.0, Difference.LOWER if high < 0 else Difference.HIGHER
+def _test_signs(changes: Sequence[float]) -> TestResult:
+    """How often do so many seeds agree, if each one goes up or down by chance?
+
+    Seeds without a difference do not count. From the smallest to the greatest difference is a 95 %
+    interval of the median if there are six seeds.
+    """
+    seeds = sum(map(bool, changes))
+    fewer = min(sum(change > 0 for change in changes), sum(change < 0 for change in changes))
+    tail = sum(math.comb(seeds, number) for number in range(fewer + 1))
+    return min(changes), max(changes), min(1.0, 2 * tail / 2**seeds)
 
 
 def _test_permutations(changes: Sequence[float]) -> TestResult:
@@ -219,7 +231,7 @@ def _test_permutations(changes: Sequence[float]) -> TestResult:
     means = numpy.sort(sums / sizes)
     outside = max(1, math.floor((1 + len(means)) * 0.05 / 2))
     low, high = float(means[outside - 1]), float(means[-outside])
-    return low, high, chance, Difference.UNDECIDED
+    return low, high, chance
 
 
 @cache

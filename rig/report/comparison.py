@@ -45,6 +45,8 @@ def _table(comparison: Comparison) -> Iterator[str]:
     if seeded:
         yield "  Each round is a seed. In [ ]: the smallest and the greatest difference; without"
         yield "  [ ]: the same in every round."
+        if comparison.can_decide:
+            yield from _fold(_promise(comparison))
     elif comparison.rounds > 1:
         yield from _fold(_legend(comparison))
     if comparison.lines and not comparison.can_decide:
@@ -61,12 +63,18 @@ def _table(comparison: Comparison) -> Iterator[str]:
 
 
 def _legend(comparison: Comparison) -> str:
-    if not statistics.can_decide(comparison.machine, comparison.rounds):
+    if not statistics.can_decide(comparison.rounds):
         return "In [ ]: the smallest and the greatest difference of a round."
+    return (
+        "In [ ]: the 95 % interval of the mean difference; it and p are of one metric alone. "
+        + _promise(comparison)
+    )
+
+
+def _promise(comparison: Comparison) -> str:
     number = comparison.comparisons
     together = f"{number} tables of this campaign" if number > 1 else "metrics of this table"
     return (
-        "In [ ]: the 95 % interval of the mean difference; it and p are of one metric alone. "
         f"`lower` and `higher` are wrong with a chance of at most 5 % for all {together} together."
     )
 

@@ -19,7 +19,7 @@ class Claim(pydantic.BaseModel, extra="forbid", frozen=True):
     """The rig's benchmarks that are the same as, or nearest to, the one in the cover letter."""
     metric: str
     """A metric that each of these benchmarks has."""
-    change: float
+    change: float = pydantic.Field(ge=-100, allow_inf_nan=False)
     """In percent of the value before the series; -100 means that it becomes 0."""
     said: str
     """The place and the words of the claim."""
@@ -57,6 +57,8 @@ def load(shelf: Path, series: str, metrics: Mapping[str, Collection[str]]) -> tu
 
 
 def _check(claim: Claim, metrics: Mapping[str, Collection[str]]) -> None:
+    if not claim.change:
+        raise ConfigError("a change of 0 % claims nothing", hint="leave the [[claim]] out")
     for name in claim.bench:
         if name not in metrics:
             raise unknown("benchmark", name, metrics)

@@ -3,12 +3,15 @@
 
 import itertools
 import random
+from collections.abc import Sequence
 
 import pytest
 
 from rig.campaigns import statistics
+from rig.campaigns.statistics import Difference, Line
 from rig.cli import false_differences
 from rig.cli.false_differences import MACHINE
+from rig.guest.qemu import Accel, Machine, Seeded
 
 
 def false_percent(kind: str, noise: float, campaigns: int = 400, **options: int) -> float:
@@ -62,7 +65,7 @@ def test_the_number_of_rounds_is_the_same_whatever_the_difference_is() -> None:
 def test_the_permutation_test_counts_all_exchanges() -> None:
     """Against the definition, and the interval has the differences that the test accepts."""
     changes = [3.0, 1.5, -0.5, 2.0, 4.0, 2.5, 1.0, 0.25]
-    low, high, chance, _ = statistics._test_permutations(changes)
+    low, high, chance = statistics._test_permutations(changes)
     signs = list(itertools.product((1, -1), repeat=len(changes)))
 
     def definition(shift: float) -> float:
@@ -80,6 +83,82 @@ def test_the_interval_has_the_truth_as_often_as_it_says(rounds: int) -> None:
     generator, hits = random.Random(2), 0
     for _ in range(400):
         changes = [generator.gauss(7, 3) for _ in range(rounds)]
-        low, high, _, _ = statistics._test_permutations(changes)
+        low, high, _ = statistics._test_permutations(changes)
         hits += low <= 7 <= high
     assert hits >= 0.93 * 400
+
+
+# Seeds
+
+
+SEEDED = Machine(arch="x86_64", accel=Accel.TCG, schedule=Seeded(seed=1))
+
+
+def seeds(values: Sequence[tuple[float, float]]) -> Line:
+    """The line of a metric with these values of each seed, before and after."""
+    kept = [({"metric0": old}, {"metric0": new}) for old, new in values]
+    (line,) = statistics.lines(false_differences.benchmark(1), SEEDED, kept)
+    return line
+
+
+def test_counts_that_follow_the_interleaving_differ_in_5_percent_at_most() -> None:
+    """Any change of the code gives each seed another interleaving: a count goes up or down."""
+    generator, metrics, found, alone = random.Random(3), 4, 0, 0
+    bench = false_differences.benchmark(metrics)
+    rounds = statistics.rounds_needed(bench, SEEDED)
+    for _ in range(4000):
+
+        def side() -> dict[str, float]:
+            return {metric.name: generator.gauss(100, 9) for metric in bench.metrics}
+
+        kept = [(side(), side()) for _ in range(rounds)]
+        lines = list(statistics.lines(bench, SEEDED, kept))
+        found += any(line.difference in (Difference.LOWER, Difference.HIGHER) for line in lines)
+        alone += (
+            statistics._test_signs(
+                [
+                    after - before
+                    for before, after in zip(lines[0].before, lines[0].after, strict=True)
+                ]
+            )[2]
+            <= 0.05
+        )
+    assert found <= 0.06 * 4000, "5 %, and three standard deviations"
+    assert alone <= 0.06 * 4000
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "same", "difference"),
+    [
+        (0, 3, 0, Difference.UNDECIDED),
+        (0, 5, 0, Difference.UNDECIDED),
+        (0, 6, 0, Difference.LOWER),
+        (6, 0, 0, Difference.HIGHER),
+        (0, 5, 4, Difference.UNDECIDED),
+        (0, 6, 4, Difference.LOWER),
+        (1, 7, 0, Difference.UNDECIDED),
+        (1, 8, 0, Difference.LOWER),
+        (9, 1, 0, Difference.HIGHER),
+        (0, 0, 1, Difference.SAME),
+        (0, 0, 6, Difference.SAME),
+    ],
+)
+def test_the_seeds_decide_by_their_signs(
+    up: int, down: int, same: int, difference: Difference
+) -> None:
+    """By how much does not matter: one seed of a thousand times as much is one seed."""
+    values = [(10.0, 11.0)] * up + [(10.0, 9.0)] * down + [(10.0, 10.0)] * same
+    line = seeds(values)
+    assert line.difference is difference
+    if up == 1 or down == 1:
+        rare = 11.0 if up == 1 else 9.0
+        odd = [(old, 1000 * (new - old) if new == rare else new) for old, new in values]
+        assert seeds(odd).difference is difference
+
+
+def test_the_chance_of_seeds_is_a_sign_tests() -> None:
+    """Against the definition: how many of all patterns of signs are as far from even."""
+    for pattern in itertools.product((-1.0, 1.0), repeat=7):
+        others = itertools.product((-1, 1), repeat=7)
+        far = [abs(sum(other)) >= abs(sum(pattern)) for other in others]
+        assert statistics._test_signs([*pattern, 0.0])[2] == sum(far) / len(far)
