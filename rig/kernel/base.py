@@ -234,6 +234,9 @@ def _from_tarball(store: Store, name: str, step: log.Step, available: set[str]) 
 def _download(url: str) -> bytes:
     try:
         with urllib.request.urlopen(url, timeout=60) as answer:
+            # The checksum comes from the same server: TLS is what proves who sent both.
+            if url.startswith("https:") and not answer.geturl().startswith("https:"):
+                raise Unreachable(f"{url}: it leads to {answer.geturl()}, without TLS")
             return bytes(answer.read())
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
         why = getattr(error, "reason", "") or error

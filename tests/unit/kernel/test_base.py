@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 import hashlib
+import io
 import shutil
 import subprocess
+import urllib.request
 from collections.abc import Callable
+from email.message import Message
 from pathlib import Path
+from urllib.response import addinfourl
 
 import pytest
 
@@ -321,3 +325,25 @@ def test_objects_that_a_removed_tree_had_are_missed_with_the_way_out(
         git.git("rev-list", "--objects", borrowed.commit, cwd=git.repository(store))
     assert "give that --tree again" in lost.value.hint
     assert borrowed.commit in lost.value.detail
+
+
+@pytest.mark.parametrize(
+    ("asked", "led_to", "taken"),
+    [
+        ("https://a.org/x", "https://b.org/x", True),
+        ("https://a.org/x", "http://a.org/x", False),
+        ("http://a.org/x", "http://a.org/x", True),
+        ("file:///srv/x", "file:///srv/x", True),
+    ],
+)
+def test_a_server_that_leads_away_from_tls_is_refused(
+    monkeypatch: pytest.MonkeyPatch, asked: str, led_to: str, taken: bool
+) -> None:
+    """urllib follows it without a word."""
+    answer = addinfourl(io.BytesIO(b"tar"), Message(), led_to, 200)
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: answer)
+    if taken:
+        assert base._download(asked) == b"tar"
+    else:
+        with pytest.raises(Unreachable, match="without TLS"):
+            base._download(asked)
