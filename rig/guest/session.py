@@ -112,9 +112,9 @@ def _pump(
         if more:
             streams.out.flush()
             streams.err.flush()
-        elif channel.exit_status_ready() or channel.closed:
+        elif channel.exit_status_ready():  # or the channel is closed: then the status is CUT_OFF
             if _drained(channel):
-                return channel.recv_exit_status() if channel.exit_status_ready() else CUT_OFF
+                return channel.recv_exit_status()
         elif ended():
             return CUT_OFF
 

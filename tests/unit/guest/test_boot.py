@@ -163,8 +163,10 @@ def test_a_hang_is_explained_wherever_a_deadline_strikes(
     monkeypatch.setattr(guest_module, "ASKED", 0.3)
     guest = serve(closes_without_a_status if where == "status" else is_silent)
     monkeypatch.setattr(guest.console, "text", lambda: REPORT)
+    began = time.monotonic()
     with hangs_at(where, monkeypatch), pytest.raises(GuestLost) as lost:
         guest.run("cat", deadline=0.5, stdin=bytes(8 << 20) if where == "input" else b"")
+    assert time.monotonic() - began < 40, "the server hangs for a minute"
     assert lost.value.message == "no answer within the deadline"
     assert (lost.value.hung, lost.value.tasks) == (True, TASKS)
 
@@ -181,8 +183,10 @@ def test_so_is_one_at_the_start_of_a_session(
         monkeypatch.setattr(os, "get_terminal_size", lambda _: os.terminal_size((80, 25)))
     guest = serve(is_silent)
     monkeypatch.setattr(guest.console, "text", lambda: REPORT)
+    began = time.monotonic()
     with hangs_at(where, monkeypatch), pytest.raises(GuestLost) as lost:
         guest.session("" if where == "pty" else "true", both)
+    assert time.monotonic() - began < 40, "the server hangs for a minute"
     assert (lost.value.message, lost.value.tasks) == ("no answer within the deadline", TASKS)
 
 

@@ -110,7 +110,7 @@ def test_the_report_is_waited_for_until_it_is_whole() -> None:
         last = next(texts)
         return last
 
-    hang.ask(Connection, console, 5)
+    hang.ask(Connection, console, 60)
     assert (sent, last) == ([hang.SYSRQ], X86)
     assert next(texts, None) is None
-    assert closed.wait(60), "the other connection does not stay"
+    assert closed.wait(30), "the other connection does not stay"

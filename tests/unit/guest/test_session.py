@@ -163,7 +163,7 @@ def test_output_comes_at_once(transport: paramiko.Transport) -> None:
     reader, writer = os.pipe()
     line = "echo first; sleep 3; echo last"
     with Path(os.devnull).open("rb") as null, os.fdopen(writer, "wb") as out:
-        streams = Streams(stdin=null.fileno(), out=out, err=out)
+        streams = Streams(stdin=null.fileno(), out=out, err=io.BytesIO())
         work = threading.Thread(
             target=session.run, args=(lambda: transport, line, streams, lambda: False)
         )
