@@ -114,12 +114,18 @@ static void free_clean_pages(struct shared_file *s, uint64_t round, bool pageout
 {
 	unsigned int page;
 
+	/*
+	 * The busy CPU reads on until the pages have their next owner. After a rest it would
+	 * have no stale entries.
+	 */
+	atomic_store(&s->w->no_rest, true);
 	writers_reclaim(s->w, atomic_load(&s->w->window), window_bytes(s), pageout);
 	/* The kernel gives this CPU first what it has freed last. */
 	for (page = 0; page < s->w->window_pages; page++)
 		pattern_fill(s->other + page * page_size(), page_size(),
 			     pattern_key(s->w->seed, round, page));
 	writers_wait(s->w);
+	atomic_store(&s->w->no_rest, false);
 	region_advise(s->other, window_bytes(s), MADV_DONTNEED);
 }
 
