@@ -4,7 +4,7 @@
 Both have a prior on a grid, and every number of runs is judged under all pairs of rates in which a
 bad commit fails more often than a good one. A conjugate Beta prior for each (git_bayesect) is
 simpler, but it cannot say that a bad commit fails more often, nor that most failures are either
-deterministic or have no unrelated failures at all. These three cost a third of the guests.
+deterministic or have no unrelated failures at all.
 """
 
 import math
