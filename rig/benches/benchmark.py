@@ -90,16 +90,21 @@ class Benchmark:
 
     def sample(self, counters: Mapping[str, int], machine: Machine) -> dict[str, float]:
         """The metrics of one run."""
-        extended = dict(counters)
-        if isinstance(machine.schedule, Seeded):
-            # With -icount the instructions of all CPUs advance one virtual clock.
-            nanoseconds = counters.get("nanoseconds", 0)
-            extended["instructions"] = nanoseconds >> machine.schedule.shift
+        extended = counted(counters, machine)
         values = ((metric.name, metric.value(extended)) for metric in self.metrics)
         return {name: value for name, value in values if value is not None}
 
     def metric(self, name: str) -> Metric:
         return next(metric for metric in self.metrics if metric.name == name)
+
+
+def counted(counters: Mapping[str, int], machine: Machine) -> dict[str, int]:
+    """The counters of a run; in the seeded schedule also `instructions`."""
+    if not isinstance(machine.schedule, Seeded):
+        return dict(counters)
+    # With -icount the instructions of all CPUs advance one virtual clock.
+    instructions = counters.get("nanoseconds", 0) >> machine.schedule.shift
+    return {**counters, "instructions": instructions}
 
 
 def judged(metric: Metric, machine: Machine) -> bool:

@@ -123,4 +123,9 @@ def fingerprint(splat: Splat) -> str:
         frame = None if "+0x0/" in line else FRAME.match(line)
         if traced and frame and not frame["guess"] and not _NOT_AT_FAULT.match(frame["function"]):
             return f"{splat.kind}:{_SUFFIX.sub('', frame['function'])}"
-    return f"{splat.kind}:{_VARYING.sub('N', splat.title)}"
+    return f"{splat.kind}:{masked(splat.title)}"
+
+
+def masked(title: str) -> str:
+    """A title without addresses, line numbers and other numbers, which differ between builds."""
+    return _VARYING.sub("N", title)
