@@ -76,18 +76,20 @@ VerboseOpt = Annotated[
 QuietOpt = Annotated[bool, typer.Option("--quiet", "-q", help="Results only.")]
 
 
-def asks(*without: str, **fixed: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def asks(
+    *without: str, argument: Any = TargetArg, **fixed: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Decorates a verb: adds TARGET and the options of a Request, and calls it with the Request.
 
     Options in `without` are left out, and those in `fixed` have this value. The verb's own options
-    follow.
+    follow. `argument` describes another argument instead of TARGET.
     """
     shared = [entry for name, entry in OPTIONS.items() if name not in {*without, *fixed}]
 
     def decorate(verb: Callable[..., None]) -> Callable[..., None]:
         own = list(inspect.signature(verb, eval_str=True).parameters.values())[1:]
         own = [entry.replace(kind=KEYWORD) for entry in own]
-        target = inspect.Parameter("target", KEYWORD, annotation=TargetArg)
+        target = inspect.Parameter("target", KEYWORD, annotation=argument)
         parameters = [target, *map(_parameter, shared), *own]
 
         @functools.wraps(verb)

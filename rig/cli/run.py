@@ -227,8 +227,7 @@ def _wait_for_gdb(store: "Store", records: "Sequence[Recorded]", scratch: Path) 
         )
     with replaying.stopped(store, records[0], scratch) as stopped:
         say(f"The guest is stopped at the failing check. In another terminal, run:\n"
-            f"  {stopped.gdb}\n")  # fmt: skip
-        say("Ctrl-C here, or `kill` in gdb, ends the guest.\n")
+            f"  {stopped.gdb}\nCtrl-C here, or `kill` in gdb, ends the guest.\n")  # fmt: skip
         stopped.process.wait()
 
 
@@ -247,9 +246,8 @@ def build(
     from rig.context import Context
     from rig.report import builds
 
-    context = Context.default()
     with reporter(verbose=verbose, quiet=quiet):
-        built = requests.build(context, request)
+        built = requests.build(Context.default(), request)
     say(builds.render(built))
 
 
@@ -301,8 +299,8 @@ def report(
     runs: Annotated[bool, typer.Option("--list", help="List the stored runs.")] = False,
 ) -> None:
     """Print the report of a stored run again. Boots nothing."""
-    from rig.campaigns import compare, execute, mutation
-    from rig.report import comparison, files, mutants, text
+    from rig.campaigns import bisection, compare, execute, mutation
+    from rig.report import bisect, comparison, files, mutants, text
     from rig.store import Store
     from rig.verdict.rules import Outcome
 
@@ -312,14 +310,19 @@ def report(
         return
     files.check(json, junit)
     directory = execute.find(store, name)
+
+    def again(file: str, shown: str, outcome: Outcome) -> None:
+        files.again(directory / file, json, junit)
+        say(shown)
+        raise typer.Exit(outcome.exit_status)
+
     if mutated := mutation.load(directory):
-        files.again(directory / mutation.FILE, json, junit)
-        say(mutants.render(mutated, directory.name))
-        raise typer.Exit(mutated.outcome.exit_status)
+        again(mutation.FILE, mutants.render(mutated, directory.name), mutated.outcome)
     if compared := compare.load(directory):
-        files.again(directory / compare.FILE, json, junit)
-        say(comparison.render(compared, directory.name))
-        raise typer.Exit(Outcome.worst(entry.outcome for entry in compared).exit_status)
+        worst = Outcome.worst(entry.outcome for entry in compared)
+        again(compare.FILE, comparison.render(compared, directory.name), worst)
+    if bisected := bisection.load(directory):
+        again(bisection.FILE, bisect.render(bisected, directory.name), bisected.outcome)
     results = execute.load_all(directory)
     say(text.render(results, directory.name))
     finish(text.overall(results), lambda: files.write(results, json, junit))
@@ -346,8 +349,7 @@ def list_(
         say(shelves.render(Shelves.default()))
         return
     stored = (mutation.load(path) for path in reversed(execute.runs(Store.default())))
-    mutants = mutant.load_all(Shelves.default().patches)
-    say(table.render(mutants, [result for result in stored if result]))
+    say(table.render(mutant.load_all(Shelves.default().patches), [*filter(None, stored)]))
 
 
 @app.command(rich_help_panel=LOOK, epilog="Example: `rig man | man -l -`")
@@ -387,9 +389,9 @@ def doctor(
 
 
 # These modules register the other verbs; `--help` lists verbs in the order of registration.
-from rig.cli import bench, series  # noqa: E402
+from rig.cli import bench, bisect, series  # noqa: E402
 
-__all__ = ["app", "bench", "program", "series"]
+__all__ = ["app", "bench", "bisect", "program", "series"]
 
 
 def program() -> None:

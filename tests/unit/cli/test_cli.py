@@ -37,6 +37,7 @@ VERBS = (
     "run",
     "mutate",
     "bench",
+    "bisect",
     "explore",
     "replay",
     "build",
