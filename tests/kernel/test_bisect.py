@@ -3,6 +3,7 @@
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -76,11 +77,18 @@ def rig(*words: str | Path, status: int) -> proc.Done:
     return done
 
 
+def afresh(bad: str) -> None:
+    """Remove the runs of this test from an earlier time: it would only go on with them."""
+    for directory in (Store.default().root / "runs").glob(f"*-bisect-{bad[:12]}-*"):
+        shutil.rmtree(directory)
+
+
 def test_a_race_is_found_in_a_history(
     history: tuple[Repository, dict[str, str]], tmp_path: Path
 ) -> None:
     repository, commits = history
     ends, file = (repository.first, commits["rmap.h: count"]), tmp_path / "out.json"
+    afresh(ends[1])
     where = ("--tree", repository.path)
     done = rig("bisect", *ends, *where, *CASE, "--json", file, status=0)
     found = json.loads(file.read_text())
@@ -105,6 +113,7 @@ def test_the_commit_that_does_not_compile_is_found_without_a_guest(
 ) -> None:
     repository, commits = history
     ends, file = (repository.first, commits["mm/page_io: call a function"]), tmp_path / "out.json"
+    afresh(ends[1])
     rig("bisect", *ends, "--tree", repository.path, "--build", "--json", file, status=0)
     found = json.loads(file.read_text())
     assert found["culprit"]["subject"] == "mm/page_io: call a function"
