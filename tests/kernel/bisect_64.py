@@ -19,13 +19,13 @@ from rig.store import Store
 from tests.kernel.histories import Edit, Repository, appended, variable
 from tests.kernel.test_bisect import CASE, FAULT
 
-MM = (
+MM = (  # noqa: SIM905
     "filemap mempool oom_kill fadvise maccess page-writeback readahead swap truncate shmem util"
     " mmzone vmstat backing-dev percpu slab_common compaction show_mem interval_tree list_lru"
     " workingset debug gup memory mincore mlock mmap mmu_gather mprotect mremap msync"
     " page_vma_mapped pagewalk pgtable-generic vmalloc page_alloc swap_state swapfile migrate"
     " madvise"
-).split()  # noqa: SIM905
+).split()
 DRIVERS = (
     *("drivers/block/zram/zram_drv.c", "drivers/block/null_blk/main.c", "drivers/char/mem.c"),
     *("drivers/net/ethernet/intel/e1000/e1000_main.c", "drivers/gpu/drm/drm_edid.c"),
