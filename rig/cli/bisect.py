@@ -27,6 +27,32 @@ RUNS_MAX = 1_000_000
 GoodArg: Any = Annotated[
     str, typer.Argument(metavar="GOOD|SERIES", help="A commit without the failure; or a series.")
 ]
+MoreArg = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[BAD [-- PATH...]]",
+        help="A later commit with the failure; with paths, only commits that change them. "
+        "`rig bisect log [NAME]` prints a log for `git bisect replay`.",
+    ),
+]
+FirstParentOpt = Annotated[
+    bool, typer.Option("--first-parent", help="Only the first parent of each merge.")
+]
+SplatOpt = Annotated[str, typer.Option("--splat", help="Look for this splat: a part of its title.")]
+BuildOpt = Annotated[bool, typer.Option("--build", help="Look for a compiler error; runs nothing.")]
+BootOpt = Annotated[bool, typer.Option("--boot", help="Look for a kernel that does not boot.")]
+MetricOpt = Annotated[
+    str, typer.Option("--metric", help="Look for a higher count: BENCHMARK:COUNT, with --above.")
+]
+AboveOpt = Annotated[
+    float, typer.Option("--above", help="Bad is above this multiple of GOOD's count, like 1.05.")
+]
+ConfidenceOpt = Annotated[
+    float, typer.Option("--confidence", help="Stop when so sure of the culprit.")
+]
+RunsOpt = Annotated[
+    int, typer.Option("--runs", help="Give up if BAD does not fail in so many runs.")
+]
 
 
 @app.command(
@@ -44,38 +70,15 @@ GoodArg: Any = Annotated[
 @asks("mutant", "repeat", *EACH_PATCH, argument=GoodArg)
 def bisect(
     request: Request,
-    more: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[BAD [-- PATH...]]",
-            help="A later commit with the failure; with paths, only commits that change them. "
-            "`rig bisect log [NAME]` prints a log for `git bisect replay`.",
-        ),
-    ] = None,
-    first_parent: Annotated[
-        bool, typer.Option("--first-parent", help="Only the first parent of each merge.")
-    ] = False,
-    splat: Annotated[
-        str, typer.Option("--splat", help="Look for this splat: a part of its title.")
-    ] = "",
-    build: Annotated[
-        bool, typer.Option("--build", help="Look for a compiler error; runs nothing.")
-    ] = False,
-    boot: Annotated[bool, typer.Option("--boot", help="Look for a kernel that hangs.")] = False,
-    metric: Annotated[
-        str,
-        typer.Option("--metric", help="Look for a higher count: BENCHMARK:COUNT, with --above."),
-    ] = "",
-    above: Annotated[
-        float,
-        typer.Option("--above", help="A commit is bad above this multiple of GOOD's count: 1.05."),
-    ] = 0,
-    confidence: Annotated[
-        float, typer.Option("--confidence", help="Stop when this sure of the culprit.")
-    ] = 0.99,
-    runs: Annotated[
-        int, typer.Option("--runs", help="Give up if BAD does not fail in so many runs.")
-    ] = 128,
+    more: MoreArg = None,
+    first_parent: FirstParentOpt = False,
+    splat: SplatOpt = "",
+    build: BuildOpt = False,
+    boot: BootOpt = False,
+    metric: MetricOpt = "",
+    above: AboveOpt = 0,
+    confidence: ConfidenceOpt = 0.99,
+    runs: RunsOpt = 128,
     json: JsonOpt = None,
     verbose: VerboseOpt = False,
     quiet: QuietOpt = False,
@@ -88,8 +91,7 @@ def bisect(
     from rig.report import bisect as report
     from rig.report import files
 
-    words = list(more or ())
-    context = Context.default()
+    context, words = Context.default(), list(more or ())
     if request.target == "log":
         if len(words) > 1:
             raise ConfigError("rig bisect log takes one name", hint="rig bisect log [NAME]")

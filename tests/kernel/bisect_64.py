@@ -17,7 +17,7 @@ from pathlib import Path
 from rig import proc
 from rig.store import Store
 from tests.kernel.histories import Edit, Repository, appended, variable
-from tests.kernel.test_bisect import CASE, FAULT
+from tests.kernel.test_real_bisect import CASE, FAULT
 
 MM = (  # noqa: SIM905
     "filemap mempool oom_kill fadvise maccess page-writeback readahead swap truncate shmem util"
