@@ -3,6 +3,7 @@
 
 import json
 import random
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -125,15 +126,22 @@ class Prepared:
     is_bad: bool
 
 
-@pytest.fixture
-def line(tmp_path: Path) -> Path:
-    """A history of 16 commits: `base`, then `c1` to `c16`."""
-    path = tmp_path / "linux"
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("history") / "linux"
     path.mkdir()
     sh(path, "init", "--quiet", "--initial-branch=main")
     commit(path, "Makefile", "base")
     for number in range(1, 17):
         commit(path, ("mm/rmap.c", "include/mm.h", "drivers/x.c")[number % 3], f"c{number}")
+    return path
+
+
+@pytest.fixture
+def line(written: Path, tmp_path: Path) -> Path:
+    """A history of 16 commits: `base`, then `c1` to `c16`."""
+    path = Path(shutil.copytree(written, tmp_path / "linux"))
+    sh(path, "status")  # the copy's index has other times
     return path
 
 
@@ -249,6 +257,7 @@ def test_unrelated_failures_are_listed_apart_and_do_not_mislead(line: Path, bise
     found = bisect(World(line, culprit="c5", bad=0.5, unrelated=0.2))
     assert subject(found) == "c5"
     assert found.others and all("kernel BUG" in other for other in found.others)
+    assert all(not entry.failed for entry in found.tested if entry.bad < 0.5)
     assert "failures that are not this one:" in report.render(found)
 
 
