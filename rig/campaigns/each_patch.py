@@ -53,7 +53,7 @@ def steps(spec: TreeSpec) -> Iterator[Step]:
             f"--each-patch needs a series, and {spec.label} is not a series",
             hint="SERIES@vN, or ./series.mbx",
         )
-    before, count = replace(spec, series=None, upto=None), len(spec.own)
+    before, count = spec.beneath, len(spec.own)
     for number in range(1, count + 1):
         whole = spec if number == count else replace(spec, upto=number)
         yield Step(whole=whole, before=before, last=number == count)

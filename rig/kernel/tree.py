@@ -81,6 +81,16 @@ class TreeSpec:
         return (*(patch for series in self.below for patch in series.patches), *self.own)
 
     @property
+    def beneath(self) -> "TreeSpec":
+        """The tree that `series` is applied to: the base, with the series below.
+
+        The highest of those is its series: so it is built as what it is, a stranger's.
+        """
+        if not self.below:
+            return replace(self, series=None, upto=None)
+        return replace(self, series=self.below[-1], below=self.below[:-1], upto=None)
+
+    @property
     def promises(self) -> tuple[str, ...]:
         """The promises of the series below, and of `series` if all of its patches are applied."""
         is_complete = self.series is not None and len(self.own) == len(self.series.patches)

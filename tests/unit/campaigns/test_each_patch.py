@@ -85,6 +85,17 @@ def test_the_steps_of_a_series(base: Base, v2: SeriesVersion) -> None:
         list(each_patch.steps(TreeSpec(base=base)))
 
 
+def test_a_series_below_is_built_as_a_strangers(
+    store: Store, base: Base, v2: SeriesVersion
+) -> None:
+    """Its patches are in the tree before the first patch, which must not pass for the base."""
+    below = replace(v2, name="below")
+    first, *_ = each_patch.steps(TreeSpec(base=base, series=v2, below=(below,)))
+    assert first.before == TreeSpec(base=base, series=below)
+    assert first.before.patches == below.patches
+    assert tree.materialize(store, first.before).series != ""
+
+
 def test_every_patch_builds(v2: SeriesVersion, built: Callable[[SeriesVersion, int], None]) -> None:
     for number in (1, 2, 3):
         built(v2, number)
