@@ -19,7 +19,7 @@ PLANTED = "mm: do not flush for a page that is its own neighbour"
 FAULT = {
     "mm/rmap.c": (
         "	arch_tlbbatch_add_pending(&tlb_ubc->arch, mm, uaddr);",
-        "	if ((uaddr >> PAGE_SHIFT) % 61)\n"
+        "	if ((uaddr >> PAGE_SHIFT) % 4)\n"
         "		arch_tlbbatch_add_pending(&tlb_ubc->arch, mm, uaddr);",
     )
 }
