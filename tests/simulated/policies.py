@@ -10,7 +10,8 @@ the rate P, a run of an earlier one with the rate Q, for a cause of its own.
 git             `git bisect run` with one run of each commit
 kci-dev         a commit is bad if three runs of it fail (kci-dev bisect --retry-fail 2)
 syzkaller       10 or 20 runs of each commit, and its thresholds (pkg/bisect/bisect.go)
-git_bayesect    the PyPI package, one run at a time (it must be installed)
+git_bayesect    the PyPI package, one run at a time (it must be installed), with its own confidence of
+                95 %, and with 99 %
 rig             rig/campaigns/culprit.py
 
 The other tools trust both ends. The rig builds and runs the bad end, and that is counted.
@@ -19,7 +20,7 @@ The other tools trust both ends. The rig builds and runs the bad end, and that i
 import argparse
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -84,18 +85,24 @@ def syzkaller(size: int, fails: Fails) -> Answer:
     return (high if confidence >= 0.5 else None), guests, builds
 
 
-def bayesect(size: int, fails: Fails, confidence: float = 0.95) -> Answer:
+def bayesect(size: int, fails: Fails) -> dict[str, Answer]:
+    """For both confidences: the second answer continues the first."""
     from git_bayesect import Bisector
 
     bisector, built = Bisector([1] * (size + 1)), set[int]()  # its index 0 is the newest
+    answers = dict[str, Answer]()
     for guests in range(forecast.RUNS_MAX):
         best = int(bisector.distribution.argmax())
-        if bisector.distribution[best] >= confidence:
-            return size - 1 - best, guests, len(built)
+        for name, confidence in (("95 %", 0.95), ("99 %", 0.99)):
+            if name not in answers and bisector.distribution[best] >= confidence:
+                answers[name] = size - 1 - best, guests, len(built)
+        if "99 %" in answers:
+            return answers
         index = bisector.select()
         built.add(index)
         bisector.record(index, fails(size - 1 - index))
-    return None, forecast.RUNS_MAX, len(built)
+    given_up = None, forecast.RUNS_MAX, len(built)
+    return {"95 %": given_up, "99 %": given_up} | answers
 
 
 def rig(size: int, fails: Fails, build: float) -> Answer:
@@ -128,20 +135,22 @@ class Row:
         )
 
 
-Policies = dict[str, Callable[[int, Fails], Answer]]
+Policies = Mapping[str, Callable[[int, Fails], Answer | dict[str, Answer]]]
 
 
 def compare(
     policies: Policies, *, size: int, bad: float, good: float, trials: range
 ) -> dict[str, Row]:
     """Each policy on the same culprits."""
-    rows, ancestry = {name: Row() for name in policies}, linear(size)
+    rows, ancestry = dict[str, Row](), linear(size)
     for trial in trials:
         for name, policy in policies.items():
             chance = random.Random(f"{trial} {bad} {good}")
             culprit = chance.randrange(size)
             fails = forecast.culprit_at(ancestry, culprit, bad, good, chance)
-            rows[name].add(policy(size, fails), culprit)
+            answers = policy(size, fails)
+            for kind, answer in answers.items() if isinstance(answers, dict) else [("", answers)]:
+                rows.setdefault(f"{name} {kind}".strip(), Row()).add(answer, culprit)
     return rows
 
 
@@ -168,7 +177,6 @@ def main() -> None:
         "kci-dev": kci,
         "syzkaller": syzkaller,
         "git_bayesect": bayesect,
-        "git_bayesect 99 %": partial(bayesect, confidence=0.99),
         "rig": partial(rig, build=options.build),
     }
     chosen = {n: policies[n] for n in options.only or policies}
