@@ -6,6 +6,7 @@ number -1: it is an ancestor of all.
 """
 
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 
 GOOD = -1
 
@@ -36,6 +37,8 @@ class Ancestry:
                 bits |= self.of(parent)
             self._first.append(commit)
             self._below[commit] = bits
+        self._spans = tuple(pairwise((*self._below, len(self.parents))))
+        """The first commit of each run, and the first one after it."""
 
     def __len__(self) -> int:
         return len(self.parents)
@@ -53,14 +56,14 @@ class Ancestry:
         `groups` are the same values as sets: the commits (bits) that have a value, and the value.
         """
         totals: list[float] = []
-        for commit, above in enumerate(self.parents):
-            if not above:
-                totals.append(own[commit])
-            elif len(above) == 1:
-                totals.append(totals[above[0]] + own[commit])
-            else:
-                ancestors = self.of(commit)
-                totals.append(sum(value * (ancestors & bits).bit_count() for bits, value in groups))
+        for first, after in self._spans:
+            above, total = self.parents[first], own[first]
+            if len(above) == 1:
+                total += totals[above[0]]
+            elif above:
+                ancestors = self.of(first)
+                total = sum(value * (ancestors & bits).bit_count() for bits, value in groups)
+            totals.extend(accumulate(own[first + 1 : after], initial=total))
         return totals
 
 

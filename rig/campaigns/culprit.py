@@ -10,6 +10,7 @@ of these, and a group is judged once: no numpy is needed for a range of 100,000 
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -95,8 +96,8 @@ class _Group:
         return len(self.members) or 1
 
 
-_Prospective = list[tuple[_Group, Prospects, Prospects]]
-"""Groups that are likely enough, with the prospects of a bad and of a good commit."""
+_Prospective = list[tuple[_Group, float, Prospects, Prospects]]
+"""Groups that are likely enough, their chances, and the prospects of a bad and of a good commit."""
 
 
 class Search:
@@ -260,14 +261,9 @@ class Search:
         if not self.known() and self.end not in self.skipped:
             build = self._build_cost(self.end)
             return Choice(commit=self.end, runs=1, build=build, chance=1.0, rate=0.0)
-        levels: dict[tuple[int, bool], list[_Candidate]] = {}
-        for candidate in self._candidates():
-            key = (int(candidate[0] * LEVELS), not candidate[1])
-            levels.setdefault(key, []).append(candidate)
+        levels = self._levels()
         # A level is judged by the candidate that is built soonest, and the best levels exactly.
-        groups = [
-            (group, *self._prospects(group)) for group in self._groups if group.chance > LEAST
-        ]
+        groups = self._likely()
         firsts = [
             (self._rate(groups, *min(level, key=_BY_BUILD)[1:])[0], level)
             for level in levels.values()
@@ -287,19 +283,30 @@ class Search:
             runs = self._stay(groups, commit, max(others, default=0.0))
         return Choice(commit=commit, runs=runs, build=build, chance=chance, rate=rate)
 
+    def _likely(self) -> _Prospective:
+        """The groups that are likely enough. Their chances have the sum 1: the entropy of an outcome
+        whose chances lack 0.0001 is wrong by more bits than a run tells near the end."""
+        likely = [group for group in self._groups if group.chance > LEAST]
+        whole = sum(group.chance for group in likely)
+        return [(group, group.chance / whole, *self._prospects(group)) for group in likely]
+
     def _prospects(self, group: _Group) -> tuple[Prospects, Prospects]:
         """If the culprit is in this group. A commit that fails often, and yet would be good, says
         something of good commits there: so each group has its own."""
         return rates.prospects(group.runs, self._good(group))
 
-    def _candidates(self) -> Iterable[_Candidate]:
+    def _levels(self) -> dict[tuple[int, bool], list[_Candidate]]:
+        """The candidates, by their chance to be bad and by whether they are built."""
         if not self._builds:
             self._builds = [self._build_cost(commit) for commit in range(len(self.ancestry))]
-        for candidate in zip(self.chances(), self._builds, range(len(self._builds)), strict=True):
-            if LEAST < candidate[0] < 1 and candidate[1] < math.inf:
-                yield candidate
-        if GOOD not in self.skipped and self._before > LEAST:
-            yield self._before, self._build_cost(GOOD), GOOD
+        levels = defaultdict[tuple[int, bool], list[_Candidate]](list)
+        for commit, (chance, build) in enumerate(zip(self.chances(), self._builds, strict=True)):
+            if LEAST < chance and build < math.inf:
+                levels[int(chance * LEVELS), not build].append((chance, build, commit))
+        chance, build = self._before, self._build_cost(GOOD)
+        if LEAST < chance and build < math.inf:
+            levels[int(chance * LEVELS), not build].append((chance, build, GOOD))
+        return levels
 
     def _build_cost(self, commit: int) -> float:
         """Seconds; divided by the chance that it builds at all, as a failed build tells nothing."""
@@ -325,12 +332,12 @@ class Search:
         needed."""
         ancestors = self.ancestry.of(commit)
         parts: list[tuple[float, Prospects]] = []
-        for group, if_bad, if_good in groups:
+        for group, likely, if_bad, if_good in groups:
             inside = (group.bits & ancestors).bit_count() / group.size if group.members else 1.0
             if inside:
-                parts.append((inside * group.chance, if_bad))
+                parts.append((inside * likely, if_bad))
             if inside < 1:
-                parts.append(((1 - inside) * group.chance, if_good))
+                parts.append(((1 - inside) * likely, if_good))
         for place, runs in enumerate(rates.HORIZONS):
             quiet = doubt = length = 0.0
             for chance, prospects in parts:

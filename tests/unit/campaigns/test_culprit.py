@@ -148,6 +148,19 @@ def test_a_bad_end_that_is_not_bad_is_run_and_nothing_else() -> None:
     assert choice and choice.commit == 63 and not search.known()
 
 
+def test_a_commit_that_is_good_anyway_tells_nothing() -> None:
+    """However unlikely the culprits are that are left out: their chances must not be missing."""
+    search = Search(linear(64), ONE)
+    search.record(63, Runs(failed=50, passed=950))
+    search.record(20, Runs(failed=6, passed=594))
+    search.record(39, Runs(failed=4, passed=396))
+    search.record(40, Runs(failed=20, passed=380))
+    left_out = [group for group in search._groups if 0 < group.chance <= culprit.LEAST]
+    assert 1e-5 < sum(group.chance for group in left_out)
+    (_, information, _), *_ = search._telling(search._likely(), 20)
+    assert information < 3e-5
+
+
 def test_a_near_commit_that_is_built_soon_is_preferred() -> None:
     far = Costs(guest=1.0, build=lambda commit, previous: 5.0 if 38 <= commit <= 44 else 200.0)
     search = Search(linear(64), far)
