@@ -20,6 +20,9 @@ from rig.campaigns.ancestry import GOOD, Ancestry, bits_of
 from rig.campaigns.rates import Prospects, Runs
 
 CONFIDENCE = 0.99
+MARGIN = 0.5
+"""The search goes on until this part of the doubt is left that the confidence allows: the posterior
+at its end is no greater than it must be, and the priors of the rates are not exact."""
 FAILURES, ALWAYS = 4, 7
 """Failures of the bad end before the search begins: then its rate is known well enough. More if
 none of its runs passes: a race that fails in half of the runs must not look deterministic."""
@@ -29,6 +32,10 @@ EACH = 8
 """So many of a level, which has hundreds in a range of thousands."""
 LEAST = 1e-4
 """A commit that is bad with a smaller chance is no candidate."""
+DEAR = 1.0
+"""A build is taken to cost at least the runs that tell so many bits. With cheap builds and rates
+that are hard to tell apart, the search would go on to another commit on weak evidence: more builds,
+and no fewer runs."""
 ENOUGH = 1e-7
 """Bits; no more is to be learnt if no run is expected to tell as much."""
 
@@ -225,7 +232,7 @@ class Search:
     def culprit(self) -> Culprit | None:
         """The end of the search; None if it goes on."""
         group = max(self._groups, key=lambda group: group.chance)
-        if group.chance < self.confidence:
+        if group.chance < 1 - MARGIN * (1 - self.confidence):
             return None
         if group.size > 1 and self._divisible(group):
             return None
@@ -264,13 +271,14 @@ class Search:
         levels = self._levels()
         # A level is judged by the candidate that is built soonest, and the best levels exactly.
         groups = self._likely()
-        firsts = [
-            (self._rate(groups, *min(level, key=_BY_BUILD)[1:])[0], level)
-            for level in levels.values()
-        ]
+        dear = self._dear(groups)
+        firsts: list[tuple[float, list[_Candidate]]] = []
+        for level in levels.values():
+            _, build, commit = min(level, key=_BY_BUILD)
+            firsts.append((self._rate(groups, dear * build, commit)[0], level))
         top = max((rate for rate, _ in firsts), default=0.0)
         exact = [
-            (*self._rate(groups, build, commit), chance, build, commit)
+            (*self._rate(groups, dear * build, commit), chance, build, commit)
             for rate, level in firsts
             if rate > 0.97 * top
             for chance, build, commit in level[:: 1 + len(level) // EACH]
@@ -284,8 +292,8 @@ class Search:
         return Choice(commit=commit, runs=runs, build=build, chance=chance, rate=rate)
 
     def _likely(self) -> _Prospective:
-        """The groups that are likely enough. Their chances have the sum 1: the entropy of an outcome
-        whose chances lack 0.0001 is wrong by more bits than a run tells near the end."""
+        """The groups that are likely enough. Their chances have the sum 1: an entropy of outcomes
+        that lacks 0.0001 of them is wrong by more bits than a run tells near the end."""
         likely = [group for group in self._groups if group.chance > LEAST]
         whole = sum(group.chance for group in likely)
         return [(group, group.chance / whole, *self._prospects(group)) for group in likely]
@@ -295,16 +303,26 @@ class Search:
         something of good commits there: so each group has its own."""
         return rates.prospects(group.runs, self._good(group))
 
+    def _dear(self, groups: _Prospective) -> float:
+        """How much dearer a build is than it takes: see DEAR."""
+        builds = [build for build in self._builds if 0 < build < math.inf]
+        bad = 1 - sum(chance * if_bad[0].quiet for _, chance, if_bad, _ in groups)
+        good = 1 - sum(chance * if_good[0].quiet for _, chance, _, if_good in groups)
+        bits = rates.capacity(bad, good)
+        if not builds or not bits:
+            return 1.0
+        return max(1.0, DEAR * self.costs.guest / bits * len(builds) / sum(builds))
+
     def _levels(self) -> dict[tuple[int, bool], list[_Candidate]]:
         """The candidates, by their chance to be bad and by whether they are built."""
         if not self._builds:
             self._builds = [self._build_cost(commit) for commit in range(len(self.ancestry))]
         levels = defaultdict[tuple[int, bool], list[_Candidate]](list)
         for commit, (chance, build) in enumerate(zip(self.chances(), self._builds, strict=True)):
-            if LEAST < chance and build < math.inf:
+            if chance > LEAST and build < math.inf:
                 levels[int(chance * LEVELS), not build].append((chance, build, commit))
         chance, build = self._before, self._build_cost(GOOD)
-        if LEAST < chance and build < math.inf:
+        if chance > LEAST and build < math.inf:
             levels[int(chance * LEVELS), not build].append((chance, build, GOOD))
         return levels
 

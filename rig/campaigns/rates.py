@@ -22,7 +22,7 @@ ALWAYS = 0.1
 UNRELATED = (0.0, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512)
 """Possible rates of a good commit, ascending: failures with the same signature, but another
 cause."""
-NEVER = 0.4
+NEVER = 0.2
 """Prior that a good commit never fails with this signature."""
 DECAY = 0.75
 """Prior of an unrelated failure's rate, relative to half that rate: nobody bisects with a case that
@@ -186,3 +186,14 @@ def entropy(chance: float) -> float:
     if not 0 < chance < 1:
         return 0.0
     return -(chance * math.log2(chance) + (1 - chance) * math.log2(1 - chance))
+
+
+def capacity(bad: float, good: float) -> float:
+    """The most bits that a run tells of a commit, if a bad one and a good one fail with these
+    rates."""
+    doubts = entropy(bad), entropy(good)
+    shares = (share / 20 for share in range(1, 20))
+    return max(
+        entropy(share * bad + (1 - share) * good) - share * doubts[0] - (1 - share) * doubts[1]
+        for share in shares
+    )

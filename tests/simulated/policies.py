@@ -10,8 +10,8 @@ the rate P, a run of an earlier one with the rate Q, for a cause of its own.
 git             `git bisect run` with one run of each commit
 kci-dev         a commit is bad if three runs of it fail (kci-dev bisect --retry-fail 2)
 syzkaller       10 or 20 runs of each commit, and its thresholds (pkg/bisect/bisect.go)
-git_bayesect    the PyPI package, one run at a time (it must be installed), with its own confidence of
-                95 %, and with 99 %
+git_bayesect    the PyPI package, one run at a time (it must be installed), with its own
+                confidence of 95 %, and with 99 %
 rig             rig/campaigns/culprit.py
 
 The other tools trust both ends. The rig builds and runs the bad end, and that is counted.
