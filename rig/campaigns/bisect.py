@@ -25,7 +25,7 @@ from rig.campaigns import request as requests
 from rig.campaigns.ancestry import GOOD
 from rig.campaigns.bisection import Bisection
 from rig.campaigns.culprit import CONFIDENCE, FAILURES, Culprit
-from rig.campaigns.failures import Kind, Question
+from rig.campaigns.inquiry import Kind, Question
 from rig.campaigns.results import RunResult, RunSpec, provenance
 from rig.campaigns.standing import SLOT, Row, Standing
 from rig.campaigns.suspects import Suspects

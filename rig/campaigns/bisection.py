@@ -8,7 +8,7 @@ from typing import Any
 import pydantic
 
 from rig.campaigns import stored
-from rig.campaigns.failures import Question
+from rig.campaigns.inquiry import Question
 from rig.campaigns.options import Request
 from rig.errors import ConfigError
 from rig.store import Store, write_whole

@@ -8,8 +8,8 @@ from rig.campaigns import forecast, history, rates
 from rig.campaigns.ancestry import GOOD
 from rig.campaigns.bisection import Bisection, Culprit, Evidence, Suspect, Tested
 from rig.campaigns.culprit import Costs
-from rig.campaigns.failures import Kind
 from rig.campaigns.history import Mark
+from rig.campaigns.inquiry import Kind
 from rig.campaigns.options import Request, command
 from rig.campaigns.rates import Runs
 from rig.campaigns.standing import Row, Standing

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rig import log
-from rig.campaigns import buildcost, execute, failures
+from rig.campaigns import buildcost, execute, inquiry
 from rig.campaigns.ancestry import GOOD
 from rig.campaigns.buildcost import BuildCost
 from rig.campaigns.culprit import Costs, Search
-from rig.campaigns.failures import Answer, Kind, Question, Said, Signatures
+from rig.campaigns.inquiry import Answer, Kind, Question, Said, Signatures
 from rig.campaigns.rates import Runs
 from rig.campaigns.results import RunResult, RunSpec
 from rig.campaigns.suspects import Suspects
@@ -104,7 +104,7 @@ class Standing:
         self.good: float | None = None
         """The metric of the good end."""
         ends = [result for number, result in self.results if number == self.search.end]
-        self.wanted, self.settled = failures.wanted(self.question, ends)
+        self.wanted, self.settled = inquiry.wanted(self.question, ends)
         for number, result in self.results:
             self._take(number, result)
 
@@ -115,7 +115,7 @@ class Standing:
         if self.settled:
             return
         ends = [result for number, result in self.results if number == self.search.end]
-        wanted, self.settled = failures.wanted(self.question, ends)
+        wanted, self.settled = inquiry.wanted(self.question, ends)
         if wanted != self.wanted:
             self._begin()
 
@@ -125,9 +125,9 @@ class Standing:
         row.seconds += result.seconds if result.provenance.build else 0.0
         self._take_build(number, row, result)
         good = self.good if number != GOOD else None
-        said = failures.answer(self.question, result, self.wanted, good)
+        said = inquiry.answer(self.question, result, self.wanted, good)
         if self.question.kind is Kind.METRIC and number == GOOD:
-            self.good = failures.measured(self.question, result)
+            self.good = inquiry.measured(self.question, result)
         for other in said.others:
             text = f"{self.suspects.name(number)}: {other}"
             self.others[text] = self.others.get(text, 0) + 1

@@ -85,7 +85,7 @@ def bisect(
 ) -> None:
     """Find the commit or the patch that broke it, also if it fails only sometimes."""
     from rig.campaigns import bisect as bisecting
-    from rig.campaigns import bisection, failures, suspects
+    from rig.campaigns import bisection, suspects
     from rig.cli.progress import reporter
     from rig.context import Context
     from rig.report import bisect as report
@@ -99,7 +99,7 @@ def bisect(
         return
     check_range("--confidence", confidence, 0.5, 0.99999)
     check_range("--runs", runs, 1, RUNS_MAX)
-    asked = failures.question(splat=splat, build=build, boot=boot, metric=metric, above=above)
+    asked = inquiry.question(splat=splat, build=build, boot=boot, metric=metric, above=above)
     files.check(json)
     if metric:  # where counts are exact
         request = replace(request, schedule="seeded")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rig import printable
 from rig.campaigns.bisection import Bisection, Culprit, Evidence
-from rig.campaigns.failures import Kind
+from rig.campaigns.inquiry import Kind
 
 TESTED = 40
 """At most so many commits are listed; a rarely failing race over a long range has more."""

@@ -14,12 +14,12 @@ import pytest
 
 from rig import __main__ as main
 from rig.campaigns import bisect as bisecting
-from rig.campaigns import bisection, failures, forecast, pipeline, request, stored, suspects
+from rig.campaigns import bisection, forecast, inquiry, pipeline, request, stored, suspects
 from rig.campaigns import execute as executing
 from rig.campaigns.bisect import Options
 from rig.campaigns.bisection import Bisection
-from rig.campaigns.failures import Kind, Question
 from rig.campaigns.forecast import Spent
+from rig.campaigns.inquiry import Kind, Question
 from rig.campaigns.options import Request
 from rig.campaigns.results import RunResult, RunSpec
 from rig.context import Context
@@ -420,7 +420,7 @@ def test_the_commit_that_does_not_boot_any_more(line: Path, bisect: Bisect) -> N
     names = tuple(f"c{number}" for number in range(14, 17))
     found = bisect(World(line, no_boot=names, seeded=False), question=Question(kind=Kind.BOOT))
     assert subject(found) == "c14"
-    assert found.signature == failures.BOOT
+    assert found.signature == inquiry.BOOT
     with pytest.raises(ConfigError, match="--boot runs no case"):
         bisect(World(line, no_boot=names), question=Question(kind=Kind.BOOT))
 
@@ -445,7 +445,7 @@ def test_the_commit_that_made_it_dearer(
         return world.of(prepared.spec, make_result(cases=cases))
 
     world.execute = execute  # type: ignore[method-assign]
-    asked = failures.question(
+    asked = inquiry.question(
         splat="", build=False, boot=False, metric="shared_dirty_reclaim:pgscan_anon", above=1.05
     )
     found = bisect(world, question=asked)
@@ -476,7 +476,7 @@ def test_questions_that_are_none(given: dict[str, Any], complaint: str) -> None:
         "splat": "", "build": False, "boot": False, "metric": "", "above": 0.0,
     }  # fmt: skip
     with pytest.raises(ConfigError, match=complaint):
-        failures.question(**nothing | given)
+        inquiry.question(**nothing | given)
 
 
 # A series

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from rig.campaigns import failures
-from rig.campaigns.failures import Kind, Question, Said
+from rig.campaigns import inquiry
+from rig.campaigns.inquiry import Kind, Question, Said
 from rig.campaigns.results import RunResult
 from rig.guest.console import Splat, SplatKind
 from rig.verdict.rules import Outcome, Owner, Shows, Trouble
@@ -60,7 +60,7 @@ NO_BOOT = result(trouble=Trouble(owner=Owner.KERNEL, reason="it hangs"), boot_se
     ],
 )
 def test_a_signature_is_the_case_and_what_it_shows(run: RunResult, signatures: list[str]) -> None:
-    assert [*failures.found(CASE, run)] == signatures
+    assert [*inquiry.found(CASE, run)] == signatures
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_signature_is_the_case_and_what_it_shows(run: RunResult, signatures: l
     ],
 )
 def test_what_a_run_says_of_lost_writes(run: RunResult, said: Said, is_dead: bool) -> None:
-    answer = failures.answer(CASE, run, WRONG)
+    answer = inquiry.answer(CASE, run, WRONG)
     assert (answer.said, answer.is_dead) == (said, is_dead)
     assert answer.reason or said is Said.PASSED
     assert bool(answer.others) == (run in (WARNED, DIED, HUNG, NO_BOOT))
@@ -101,27 +101,27 @@ def test_what_a_run_says_of_lost_writes(run: RunResult, said: Said, is_dead: boo
 )
 def test_a_splat_is_found_by_its_title(title: str, run: RunResult, said: Said) -> None:
     asked = Question(kind=Kind.SPLAT, splat=title)
-    looked_for, settled = failures.wanted(asked, [])
-    assert settled and failures.answer(asked, run, looked_for).said is said
+    looked_for, settled = inquiry.wanted(asked, [])
+    assert settled and inquiry.answer(asked, run, looked_for).said is said
 
 
 def test_a_compiler_error_is_the_same_at_another_place() -> None:
     asked = Question(kind=Kind.BUILD)
     first = unbuilt("it does not compile: mm/a.c:7:2: error: 'x1' undeclared")
     same = unbuilt("it does not compile: mm/b.c:99: error: y", "mm/b.c:9:1: error: 'x1' undeclared")
-    looked_for, settled = failures.wanted(asked, [first])
+    looked_for, settled = inquiry.wanted(asked, [first])
     assert settled
-    assert failures.answer(asked, first, looked_for).said is Said.FAILED
-    assert failures.answer(asked, same, looked_for).said is Said.FAILED
-    other = failures.answer(asked, unbuilt("it does not compile: mm/b.c:9: error: z"), looked_for)
+    assert inquiry.answer(asked, first, looked_for).said is Said.FAILED
+    assert inquiry.answer(asked, same, looked_for).said is Said.FAILED
+    other = inquiry.answer(asked, unbuilt("it does not compile: mm/b.c:9: error: z"), looked_for)
     assert other.said is Said.NEVER and other.others
-    assert failures.answer(asked, LOST, looked_for).said is Said.PASSED
+    assert inquiry.answer(asked, LOST, looked_for).said is Said.PASSED
 
 
 def test_the_failure_that_comes_often_enough_first_is_looked_for() -> None:
     runs = [DIED, LOST, LOST, ran(Outcome.PASS), LOST]
-    assert failures.wanted(CASE, runs) == (WRONG, False)
-    assert failures.wanted(CASE, [*runs, LOST, DIED, DIED, DIED, DIED]) == (WRONG, True)
-    assert failures.wanted(CASE, [LOST] * 6) == (WRONG, False), "a race, or not?"
-    assert failures.wanted(CASE, [LOST] * 7) == (WRONG, True)
-    assert failures.wanted(CASE, []) == (frozenset(), False)
+    assert inquiry.wanted(CASE, runs) == (WRONG, False)
+    assert inquiry.wanted(CASE, [*runs, LOST, DIED, DIED, DIED, DIED]) == (WRONG, True)
+    assert inquiry.wanted(CASE, [LOST] * 6) == (WRONG, False), "a race, or not?"
+    assert inquiry.wanted(CASE, [LOST] * 7) == (WRONG, True)
+    assert inquiry.wanted(CASE, []) == (frozenset(), False)
