@@ -83,7 +83,7 @@ def execute(
             on_result(result)
         return result
 
-    paths = [directory / (slot + suffix) for slot in _slots(specs)]
+    paths = [directory / (slot + suffix) for slot in slots(specs)]
     for path in paths:
         path.mkdir(parents=True, exist_ok=True)
         (path / stored.PENDING).touch()
@@ -117,7 +117,7 @@ def guests(most: int, stopped: threading.Event | None = None) -> Iterator[Submit
             raise
 
 
-def _slots(specs: Sequence[RunSpec]) -> tuple[str, ...]:
+def slots(specs: Sequence[RunSpec]) -> tuple[str, ...]:
     """The names of the specs' directories: architecture, tree (if there are several), mutant.
 
     Equal names get a number.

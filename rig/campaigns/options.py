@@ -91,6 +91,12 @@ class How:
         0, "Pages per case, where supported [default: the case's own].", limits=(0, 4096)
     )
     repeat: int = option(1, "Boot and run this many times.", limits=(1, 1000))
+    blame: bool = option(
+        True,
+        "After a FAIL of a series, find out whether its base fails too, and which patch is the"
+        " first that fails.",
+        off="--no-blame",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from rig.kernel import sandbox
 from rig.kernel.kbuild import KernelBuild
 from rig.kernel.tree import Subject, TreeSpec
 from rig.suites.suite import Selection
+from rig.verdict.blame import Blame, Earlier
 from rig.verdict.rules import SuiteResult, Verdict
 
 
@@ -75,6 +76,10 @@ class RunResult:
     """Evidence of a verdict outside a case: the compiler's output, the hunk, the console."""
     checkpatch: tuple[str, ...] = ()
     """With --each-patch: checkpatch's counts for this patch, then its complaints."""
+    blame: tuple[Blame, ...] = ()
+    """For each failure: whether the base has it too, and which patch it came with."""
+    earlier: tuple[Earlier, ...] = ()
+    """The failures of the revision before, and what became of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -85,7 +85,7 @@ def bisect(
 ) -> None:
     """Find the commit or the patch that broke it, also if it fails only sometimes."""
     from rig.campaigns import bisect as bisecting
-    from rig.campaigns import bisection, suspects
+    from rig.campaigns import bisection, inquiry, suspects
     from rig.cli.progress import reporter
     from rig.context import Context
     from rig.report import bisect as report

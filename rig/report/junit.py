@@ -6,7 +6,7 @@ from xml.etree import ElementTree as xml
 
 from rig import printable
 from rig.campaigns.results import RunResult
-from rig.report import text
+from rig.report import blame, text
 from rig.verdict.rules import CaseResult, Outcome
 
 # INCONCLUSIVE is neither passed nor skipped; "error" is the nearest that JUnit has.
@@ -28,14 +28,19 @@ def render(results: Sequence[RunResult]) -> bytes:
             where += f".{result.provenance.subject.part}"
         for suite in result.suites:
             name = f"{suite.suite}.{where}"
-            _suite(root, name, suite.cases)
+            blames = (blame.of_case(result, f"{suite.suite}/{case.name}") for case in suite.cases)
+            _suite(root, name, tuple(map(blame.counted, suite.cases, blames)))
         # The verdict is a testcase of its own: a build, a boot or a splat has no other.
         verdict = result.verdict
         verdict_case = CaseResult(
             name="verdict", outcome=verdict.outcome, reason=verdict.reason, seconds=result.seconds
         )
         detail = "\n".join(
-            [result.detail, *(line for splat in result.splats for line in splat.text)]
+            [
+                *(" " * (indent - 4) + line for indent, line in blame.lines(result)),
+                result.detail,
+                *(line for splat in result.splats for line in splat.text),
+            ]
         )
         _suite(root, f"rig.{where}", (verdict_case,), detail)
     for element in root.iter():

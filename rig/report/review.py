@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rig import arch as architectures
 from rig import printable
-from rig.campaigns import execute, partial
+from rig.campaigns import blame, execute, partial
 from rig.campaigns import request as requests
 from rig.campaigns.options import OPTIONS, Request, command
 from rig.campaigns.results import RunResult
@@ -80,7 +80,8 @@ def check(
         return [_entry("rig", "warn", "not run yet", shlex.join(command(request)))]
     specs = requests.specs(context, requests.fetched(context.shelves, request))
     directory = execute.new_directory(context.store, specs[0].tree.label)
-    return _entries(execute.execute(context, specs, directory), directory.name)
+    results = execute.execute(context, specs, directory)
+    return _entries(blame.blame(context, specs, results, directory), directory.name)
 
 
 def stored(store: Store, identifier: str) -> tuple[Sequence[RunResult], str] | None:
@@ -113,7 +114,9 @@ def _entries(results: Sequence[RunResult], name: str) -> list[dict[str, str]]:
         by_arch.setdefault(result.machine.arch, []).append(result)
     entries = []
     for arch, group in by_arch.items():
-        worst = max(group, key=lambda result: result.verdict.outcome.severity).verdict
+        result = max(group, key=lambda result: result.verdict.outcome.severity)
+        worst, marks = result.verdict, dict.fromkeys(each.summary for each in result.blame)
+        whose = "".join(f"; {mark}" for mark in marks) if worst.outcome is Outcome.FAIL else ""
         times = f" ({len(group)} runs)" if len(group) > 1 else ""
         absent = next(filter(None, map(partial.not_run, group)), "")
         absent = f"; not run: {absent}" if absent else ""
@@ -122,7 +125,7 @@ def _entries(results: Sequence[RunResult], name: str) -> list[dict[str, str]]:
                 f"rig/{arch}",
                 STATUS.get(worst.outcome, "warn"),
                 f"{worst.outcome}: {worst.reason.splitlines()[0] if worst.reason else ''}{times}"
-                f"{absent}",
+                f"{whose}{absent}",
                 text.render(group, name),
             )
         )

@@ -12,6 +12,7 @@ from rig import printable
 from rig.campaigns import partial
 from rig.campaigns.results import RunResult
 from rig.kernel.tree import Subject
+from rig.report import blame
 from rig.verdict.rules import Outcome
 
 # The kernel's mails are read at 80 columns, quoted twice.
@@ -60,6 +61,7 @@ def environment() -> jinja2.Environment:
     jinja.filters["fold"] = fold
     jinja.filters["circumstances"] = _circumstances
     jinja.filters["not_run"] = partial.not_run
+    jinja.filters["blame"] = blame.lines
     return jinja
 
 

@@ -11,6 +11,9 @@
 6. Accelerator and schedule are part of a result's identity: two of them are never pooled.
 7. A case is blamed for what the console says after the case's start line, never for what it says
    before. A guest that is lost between two cases is a FAIL of the kernel and of no case.
+8. A failure that the base has as well, as often, is not the series' FAIL: a run with no other
+   failure is INCONCLUSIVE. It stays FAIL if the series promises that case, or if the runs cannot
+   decide (rig/verdict/blame.py).
 """
 
 from collections.abc import Iterable, Mapping

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from rig import git
+from rig.campaigns.blame import with_blame
 from rig.campaigns.options import Request
 from rig.campaigns.results import Prepared, Provenance, RunResult, RunSpec, provenance
 from rig.errors import GuestLost
@@ -32,7 +33,17 @@ from rig.kernel.tree import Subject, TreeSpec
 from rig.store import Store
 from rig.suites import suite
 from rig.suites.suite import Selection
-from rig.verdict.rules import CaseResult, Outcome, Owner, SuiteResult, Trouble, Verdict, conclude
+from rig.verdict.blame import Blame, Culprit, Earlier, Mark, Prefix, Since, Tally
+from rig.verdict.rules import (
+    CaseResult,
+    Outcome,
+    Owner,
+    Shows,
+    SuiteResult,
+    Trouble,
+    Verdict,
+    conclude,
+)
 
 TOP = Path(__file__).parent.parent.parent
 KERNEL = TOP / "tests" / "data" / "kernel"
@@ -288,6 +299,52 @@ def of_revision(number: int, upto: int | None = None) -> Provenance:
     return about(result().provenance, subject)
 
 
+def blamed(arch: str, *blames: Blame, **rest: object) -> RunResult:
+    """A run whose failures were looked for on the base."""
+    failed = [blame.failure.partition("/")[2] for blame in blames]
+    cases = (
+        *(case(name, Outcome.FAIL, LOST[0], shows=Shows.WRONG_DATA) for name in failed),
+        case("other"),
+    )
+    return with_blame(result(arch, cases, **rest), blames)
+
+
+SIDES = {"shows": "wrong data", "against": "v6.12", "patches": 4}
+INTRODUCED = Blame(
+    failure="stale_tlb/anon_lost_write",
+    mark=Mark.INTRODUCED,
+    series=Tally(failed=7, runs=9),
+    base=Tally(runs=12),
+    culprits=(Culprit(number=3, subject="mm/rmap: unmap a folio's PTEs at once", chance=0.9953),),
+    tested=(
+        Prefix(upto=1, subject="mm: a", skipped="FAIL: it does not compile: mm/x.c:1: error: no"),
+        Prefix(upto=2, subject="mm: b", tally=Tally(runs=8)),
+        Prefix(upto=3, subject="mm: c", tally=Tally(failed=3, runs=4)),
+    ),
+    **SIDES,  # type: ignore[arg-type]
+)
+UNDECIDED = Blame(
+    failure="stale_tlb/file_lost_write",
+    mark=Mark.UNDECIDED,
+    series=Tally(failed=1, runs=64),
+    base=Tally(runs=64),
+    **SIDES,  # type: ignore[arg-type]
+)
+THERE = Blame(
+    failure="stale_tlb/anon_lost_write",
+    mark=Mark.THERE,
+    series=Tally(failed=2, runs=3),
+    base=Tally(failed=2, runs=2),
+    **SIDES,  # type: ignore[arg-type]
+)
+GONE = Earlier(
+    revision="v1",
+    failure="stale_tlb/other",
+    since=Since.GONE,
+    before=Tally(failed=3, runs=20),
+    now=Tally(runs=1),
+)
+
 LOST = tuple(f"page {n}: CPU 2 wrote 42, read back 41" for n in range(17, 27))
 KASAN = scan((TOP / "tests/data/console/from-source/kasan.log").read_text(errors="replace"))
 
@@ -341,6 +398,10 @@ def results() -> dict[str, tuple[RunResult, ...]]:
                 checkpatch=("1 errors, 0 warnings", "7: ERROR: space prohibited"),
             ),
             result(cases=(case("anon_lost_write"),), checkpatch=("0 errors, 0 warnings",)),
+        ),
+        "blamed": (
+            blamed("x86_64", INTRODUCED, UNDECIDED, earlier=(GONE,)),
+            blamed("arm64", THERE),
         ),
         "broken": (
             result(

@@ -183,7 +183,7 @@ def test_the_packages_and_the_walk_are_those_of_the_code() -> None:
 
 
 def test_a_wrong_table_and_a_wrong_walk_are_complained_of() -> None:
-    modules = "`exitstatus`, `identity`, `lines`, `resultline`, `ktap`, `rules`, `nothing`"
+    modules = "`blame`, `exitstatus`, `identity`, `lines`, `resultline`, `ktap`, `rules`, `nothing`"
     row = f"| `rig/verdict/` | x | {modules} |"
     assert wrong_modules(row) == [
         "rig/verdict/nothing.py does not exist",

@@ -15,7 +15,7 @@ from rig.errors import ConfigError
 from rig.shelves import Shelves
 from rig.suites import suite
 
-OTHER: dict[type, Any] = {str: "other", int: 7, bool: True, Path: Path("/other tree")}
+OTHER: dict[type, Any] = {str: "other", int: 7, Path: Path("/other tree")}
 
 
 def changed(entry: Option) -> Any:
@@ -24,6 +24,8 @@ def changed(entry: Option) -> Any:
         return entry.choices[-1]
     if entry.limits:
         return entry.limits[1]
+    if entry.kind is bool:
+        return not entry.default
     return ("one", "two") if entry.several else OTHER[entry.kind]
 
 

@@ -227,7 +227,7 @@ class World:
     ) -> tuple[RunResult, ...]:
         execute.side_by_side(specs)
         results = []
-        for spec, slot in zip(specs, execute._slots(specs), strict=True):
+        for spec, slot in zip(specs, execute.slots(specs), strict=True):
             result = ran(self.prepare(context, spec))
             execute.store_result(result, directory / (slot + suffix))
             on_result(result)

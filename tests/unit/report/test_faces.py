@@ -39,6 +39,7 @@ from rig.context import Context
 from rig.kernel.kbuild import KernelBuild
 from rig.kernel.mutant import Mutant
 from rig.report import (
+    blame,
     builds,
     cases,
     comparison,
@@ -228,10 +229,17 @@ def checked(evil: str, n: int, root: Path) -> str:
     return "\n".join(part for part in parts if "owned" in part)
 
 
+def blamed(evil: str, n: int) -> str:
+    """The lines, as the templates show them."""
+    lines = (text.fold(line, 4) for one in results(evil, n) for _, line in blame.lines(one))
+    return "\n".join(lines)
+
+
 def faces(evil: str) -> dict[str, Say]:
     """Module, and what it is that it shows -> all that it says."""
     utf8 = evil.replace("\udcff", "")
     return {
+        "blame": lambda n, _: blamed(evil, n),
         "builds": lambda n, _: builds.render([make(KernelBuild, evil, n)]),
         "cases": lambda n, _: cases.render([make(Mutant, CASE, n)], [make(Mutation, evil, 1)]),
         "comparison": lambda n, _: comparison.render([make(Comparison, evil, n)], evil),

@@ -9,7 +9,7 @@ from rig.report import junit
 from rig.verdict.rules import CaseResult, Outcome, SuiteResult
 
 Results = dict[str, tuple[RunResult, ...]]
-KINDS = ("pass", "repeated", "fail", "inconclusive", "splat", "build", "boot", "broken")
+KINDS = ("pass", "repeated", "fail", "inconclusive", "splat", "build", "boot", "broken", "blamed")
 
 
 def parsed(results: tuple[RunResult, ...]) -> xml.Element:
@@ -102,3 +102,38 @@ def test_what_xml_cannot_say_is_shown(results: Results) -> None:
 
 def test_nothing_at_all_is_still_a_document() -> None:
     assert list(parsed(())) == []
+
+
+def test_a_failure_of_the_base_is_no_failure(results: Results) -> None:
+    """Outcome rule 8; the series' own failures say so too."""
+    messages = {
+        f"{suite.get('name')}/{case.get('name')}": [
+            (child.tag, child.get("message")) for child in case if child.tag != "system-out"
+        ]
+        for suite in parsed(results["blamed"]).findall("testsuite")
+        for case in suite.findall("testcase")
+    }
+    lost = "page 17: CPU 2 wrote 42, read back 41"
+    by = "introduced by patch 3/4 (mm/rmap: unmap a folio's PTEs at once)"
+    assert messages == {
+        "stale_tlb.x86_64.tcg.live/anon_lost_write": [("failure", f"FAIL: {lost}; {by}")],
+        "stale_tlb.x86_64.tcg.live/file_lost_write": [("failure", f"FAIL: {lost}; undecided")],
+        "stale_tlb.x86_64.tcg.live/other": [],
+        "rig.x86_64.tcg.live/verdict": [
+            ("failure", f"FAIL: stale_tlb/anon_lost_write: {lost} (and 1 more FAIL)")
+        ],
+        "stale_tlb.arm64.tcg.live/anon_lost_write": [
+            ("error", f"INCONCLUSIVE: already there: {lost}")
+        ],
+        "stale_tlb.arm64.tcg.live/other": [],
+        "rig.arm64.tcg.live/verdict": [
+            (
+                "error",
+                "INCONCLUSIVE: already there without the series: stale_tlb/anon_lost_write: "
+                f"{lost}",
+            )
+        ],
+    }
+    detail = parsed(results["blamed"]).findtext(".//testcase[@name='verdict']/failure")
+    assert detail is not None
+    assert "fails in 7 of 9 runs, on v6.12 in 0 of 12" in detail

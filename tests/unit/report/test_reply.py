@@ -217,6 +217,18 @@ def test_what_failed_is_shown(tmp_path: Path, results: Results) -> None:
     assert "mm/vmscan.c:7: error: no" in text
 
 
+def test_whose_failure_it_is_is_said(tmp_path: Path, results: Results) -> None:
+    """What the base has as well is no FAIL, and no PASS that gets a Tested-by."""
+    series, base = results["blamed"]
+    _, text = answer(tmp_path / "1", (series,), ANN)
+    assert "virtual machines: FAIL." in text
+    said = " ".join(text.split())
+    assert "introduced by patch 3/4 (mm/rmap: unmap a folio's PTEs at once) fails in 7 of" in said
+    _, text = answer(tmp_path / "2", (base,), ANN)
+    assert "virtual machines: INCONCLUSIVE." in text and "Tested-by" not in text
+    assert "stale_tlb/anon_lost_write: already there" in text
+
+
 def again(results: Sequence[RunResult]) -> str:
     return reply.again(results, COVER.encode())
 

@@ -69,6 +69,17 @@ def test_an_outcome_in_b4s_words(
     assert json.loads(review.render(entries)) == entries
 
 
+def test_whose_failure_it_is_is_said(store: Store, results: Results) -> None:
+    """A failure of the base is no fail of the series (outcome rule 8)."""
+    stored(store, 1, results["blamed"])
+    x86_64, arm64 = review.check(Context(store, SHELVES), ID)
+    assert (x86_64["status"], arm64["status"]) == ("fail", "warn")
+    by = "introduced by patch 3/4 (mm/rmap: unmap a folio's PTEs at once); undecided; not run"
+    assert f"(and 1 more FAIL); {by}" in x86_64["summary"]
+    assert arm64["summary"].startswith("INCONCLUSIVE: already there without the series: stale_tlb/")
+    assert "up to patch 2 in 0 of 8" in x86_64["details"]
+
+
 def test_of_several_runs_the_newest_of_several_results_the_worst(
     store: Store, results: Results
 ) -> None:

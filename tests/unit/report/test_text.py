@@ -18,7 +18,7 @@ from rig.verdict.rules import Outcome, Verdict
 GOLDEN = Path(__file__).parents[2] / "data" / "report"
 KINDS = (
     *("pass", "repeated", "fail", "inconclusive", "splat", "build", "boot", "broken"),
-    *("revisions", "each-patch"),
+    *("revisions", "each-patch", "blamed"),
 )
 Results = dict[str, tuple[RunResult, ...]]
 

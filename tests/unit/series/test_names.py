@@ -91,7 +91,7 @@ def test_a_run_is_stored_where_runs_are(store: Store, spec: RunSpec) -> None:
         assert path.parent == store.root / "runs"
         assert is_plain(path.name.replace("@", "")), path.name
         named = replace(spec.tree, base=Base(name=label, commit="", origin=""))
-        slots = execute._slots([spec, replace(spec, tree=named)])
+        slots = execute.slots([spec, replace(spec, tree=named)])
         assert all(is_plain(slot.replace("@", "")) for slot in slots), slots
 
 

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The failures of a result, each with a signature that says whether another run has it too.
+
+A case that fails in another way, and a splat of another function, are other failures: they must
+not be counted for this one. Addresses, pages, seeds and line numbers are not in a signature.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rig.campaigns.results import RunResult
+from rig.guest.console import Splat, fingerprint
+from rig.guest.qemu import Seeded
+from rig.suites import suite as suites
+from rig.suites.suite import Selection
+from rig.verdict.rules import SPLAT, CaseResult, Outcome, Shows
+
+BUILD, BOOT = "the build", "the boot"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """Equal failures have the same signature."""
+
+    name: str
+    """suite/case, `splat/KIND:FUNCTION`, BUILD or BOOT."""
+    shows: str = ""
+    """Of a case: what it shows, or the splat that ended its guest."""
+
+    @property
+    def is_case(self) -> bool:
+        return "/" in self.name and not self.is_splat
+
+    @property
+    def is_splat(self) -> bool:
+        return self.name.startswith(SPLAT)
+
+
+def of(result: RunResult) -> tuple[Failure, ...]:
+    """All failures of a result; none if its verdict is not FAIL, or the series does not apply."""
+    return tuple(dict.fromkeys(_of(result)))
+
+
+def _of(result: RunResult) -> Iterator[Failure]:
+    cases = _cases(result)
+    failed = {name: case for name, case in cases.items() if case.outcome is Outcome.FAIL}
+    for name, case in failed.items():
+        yield Failure(name=name, shows=_shows(case, result.splats))
+    if not _booted(result) and result.verdict.outcome is Outcome.FAIL:
+        # The splats on its console are what its boot failed with.
+        yield Failure(name=BOOT if result.provenance.build else BUILD)
+        return
+    for splat in result.splats:
+        own = splat.kind.failure and not any(splat.title in case.reason for case in failed.values())
+        if own:
+            yield Failure(name=f"{SPLAT}{fingerprint(splat)}")
+
+
+def _cases(result: RunResult) -> dict[str, CaseResult]:
+    return {f"{suite.suite}/{case.name}": case for suite in result.suites for case in suite.cases}
+
+
+def _shows(case: CaseResult, splats: tuple[Splat, ...]) -> str:
+    """The splat says more than `guest lost`: two faults can end the guest of one case."""
+    if case.shows is Shows.WRONG_DATA:
+        return f"{case.shows}"
+    ends = (splat for splat in splats if splat.kind.failure and splat.title in case.reason)
+    return next((f"{SPLAT}{fingerprint(splat)}" for splat in ends), f"{case.shows}")
+
+
+def _booted(result: RunResult) -> bool:
+    """A seeded guest runs its one case at boot, and so a boot that fails is the case's failure."""
+    seeded = isinstance(result.machine.schedule, Seeded)
+    return bool(result.provenance.build and (result.boot_seconds or seeded))
+
+
+def seen(failure: Failure, result: RunResult) -> bool | None:
+    """Whether a run has this failure; None if it does not tell.
+
+    It does not if the case was not run, if it is INCONCLUSIVE, and if it fails in another way.
+    """
+    if failure in of(result):
+        return True
+    if failure.name == BUILD:
+        return False if result.provenance.build else None
+    if not _booted(result):
+        return None
+    if failure.name == BOOT:
+        return False
+    if failure.is_splat:
+        ran = [case for case in _cases(result).values() if case.outcome is Outcome.PASS]
+        return False if ran else None
+    case = _cases(result).get(failure.name)
+    return False if case and case.outcome is Outcome.PASS else None
+
+
+def untold(failure: Failure, result: RunResult) -> str:
+    """Why a run does not tell whether it has this failure, in words."""
+    case = _cases(result).get(failure.name)
+    if case is None:
+        return f"{result.verdict.outcome}: {result.verdict.reason}"
+    return f"{case.outcome}: {case.reason}"
+
+
+def selection(failures: tuple[Failure, ...], all_: tuple[Selection, ...]) -> tuple[Selection, ...]:
+    """What must be run to see these failures again: the failing cases, or all for a splat."""
+    if any(failure.is_splat for failure in failures):
+        return all_
+    names = {failure.name for failure in failures if failure.is_case}
+    chosen = []
+    for selected in all_:
+        suite = selected.suite
+        cases = [case.name for case in suites.cases_of(selected)]
+        if kept := tuple(case for case in cases if f"{suite}/{case}" in names):
+            chosen.append(Selection(suite=suite, cases=kept))
+    return tuple(chosen)
