@@ -5,21 +5,17 @@ pytest --pyargs rig.suites --series batch-dirty-tlb-flush --revision v2 --arch x
 """
 
 import os
-import time
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from rig import printable
+from rig.cli.session import Bench
+from rig.cli.session import options as session_options
 
 if TYPE_CHECKING:  # an installed plugin is imported by every pytest run: keep that cheap
-    from rig.campaigns.live import Guests
-    from rig.campaigns.options import Option, Request
-    from rig.campaigns.results import Prepared
     from rig.errors import RigError
     from rig.guest.boot import Guest
     from rig.kernel.kbuild import KernelBuild
@@ -27,9 +23,7 @@ if TYPE_CHECKING:  # an installed plugin is imported by every pytest run: keep t
     from rig.verdict.rules import CaseResult
 
 SUITES = Path(__file__).parent / "suites"
-OWN = ("suites", "cases", "repeat", "each_patch", "after")
-"""Options of a run that pytest does not take: it has paths and -k, and one tree for a session."""
-BENCH = pytest.StashKey["Bench"]()
+BENCH = pytest.StashKey[Bench]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--revision", default="", metavar="vN", help="Its revision [default: the newest]."
     )
-    for entry in _options():
+    for entry in session_options():
         common: dict[str, Any] = {"dest": entry.name, "default": None, "help": entry.help}
         if entry.kind is bool:
             group.addoption(entry.flag, action="store_true", **common)
@@ -48,18 +42,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             group.addoption(entry.flag, type=entry.kind, choices=entry.choices or None, **common)
 
 
-def _options() -> "list[Option]":
-    from rig.campaigns.options import OPTIONS
-
-    return [entry for name, entry in OPTIONS.items() if name not in OWN]
-
-
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[BENCH] = Bench(config)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    session.config.stash[BENCH].interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
+    bench = session.config.stash[BENCH]
+    bench.interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
+    bench.close()
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -69,189 +59,18 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_terminal_summary(
     terminalreporter: "pytest.TerminalReporter", config: pytest.Config
 ) -> None:
-    """With pytest-xdist, no process has all results: half of a run is no verdict."""
+    """Whose the failures are. With pytest-xdist, no process has all results: half of a run is no
+    verdict."""
+    for line in config.stash[BENCH].whose:
+        terminalreporter.write_line(printable.line(line))
     reports = (report for some in terminalreporter.stats.values() for report in some)
-    if _has_xdist(config) and any(getattr(report, "rig_case", False) for report in reports):
+    if config.stash[BENCH].xdist and any(getattr(report, "rig_case", False) for report in reports):
         terminalreporter.write_line("rig: with -n no verdict is stored; run without -n for one")
-
-
-def _has_xdist(config: pytest.Config) -> bool:
-    """Whether this is a worker of pytest-xdist, or the process that starts them."""
-    return hasattr(config, "workerinput") or bool(config.getoption("numprocesses", None))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if BENCH in config.stash:
         config.stash[BENCH].close()
-
-
-@dataclass(slots=True)
-class Running:
-    """A guest that has booted, and the results of its cases so far."""
-
-    prepared: "Prepared"
-    guests: "Guests | None"
-    """None in the seeded schedule, where each case has its own guest."""
-    directory: Path
-    began: float = field(default_factory=time.monotonic)
-    cases: dict[str, list["CaseResult"]] = field(default_factory=dict)
-    trouble: "RigError | None" = None
-    """The error because of which a case has no result."""
-
-    def asked(self, arch: tuple[str, ...]) -> "Prepared":
-        """What was prepared, with these architectures: -k may leave out some that --arch names."""
-        origin = self.prepared.provenance
-        asked = replace(origin.request, arch=arch)
-        return replace(self.prepared, provenance=replace(origin, request=asked))
-
-    def run(self, suite: "Suite", case: "Case") -> "CaseResult":
-        from rig.campaigns import pipeline
-
-        spec = self.prepared.spec
-        if self.guests is not None:
-            request = spec.request
-            scaled = case.scaled(request.iterations, request.pages)
-            scaled = replace(scaled, promised=spec.promises)
-            return self.guests.run(suite, scaled, seed=request.seed)
-        directory = self.directory / f"{suite.name}.{case.name}"
-        return pipeline.seeded_case(self.prepared, suite, case, directory)
-
-
-class Bench:
-    """The kernels and guests of a pytest session, made when the first test asks for them."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self.interrupted = False
-        """By Ctrl-C: then nothing is stored."""
-        self.cases_of: set[str] = set()
-        """Architectures on which a case of a suite was started. Other tests have no verdict."""
-        self._xdist = _has_xdist(config)
-        self._options = config.option
-        self._stack = ExitStack()
-        self._prepared: dict[str, Prepared] = {}
-        self._running: dict[str, Running] = {}
-        self._failed: dict[str, RigError] = {}
-        self._directory: Path | None = None
-        self.requested: set[str] = set()
-        """Named suites that do not run by default (Suite.on_request)."""
-
-    def check(self) -> None:
-        """Raise UsageError for wrong options, before anything is collected."""
-        from rig.campaigns import request
-        from rig.errors import RigError
-        from rig.shelves import Shelves
-
-        given = self._options.series or self._options.revision or self._given()
-        if not given:
-            return
-        if self._options.revision and not self._options.series:
-            raise pytest.UsageError(
-                f"--revision {self._options.revision} needs a series (--series NAME)"
-            )
-        try:
-            request.check(Shelves.default(), self.request())
-        except RigError as error:
-            hint = f" ({error.hint})" if error.hint else ""
-            raise pytest.UsageError(printable.text(f"{error.message}{hint}")) from error
-
-    def architectures(self) -> tuple[str, ...]:
-        from rig import arch
-
-        return tuple(arch.pick(name).name for name in self.request().arch)
-
-    def request(self) -> "Request":
-        from rig.campaigns.options import Request
-        from rig.kernel.base import DEFAULT
-        from rig.suites.suite import standard
-
-        given, options = self._given(), self._options
-        revision = f"@{options.revision}" if options.revision else ""
-        target = f"{options.series}{revision}"
-        if not options.series:
-            target = given.pop("base", DEFAULT)
-        if self.requested:
-            given["suites"] = (*standard(), *sorted(self.requested))
-        return Request(target=target, **given)
-
-    def _given(self) -> dict[str, Any]:
-        """The options of a Request that pytest's command line has."""
-        values = ((entry, getattr(self._options, entry.name)) for entry in _options())
-        return {entry.name: entry.parsed(value) for entry, value in values if value is not None}
-
-    def prepared(self, arch: str) -> "Prepared":
-        from rig.campaigns import execute, pipeline, request
-        from rig.cli.progress import reporter
-        from rig.context import Context
-
-        if arch not in self._prepared:
-            context = Context.default()
-            with reporter():
-                specs = request.specs(context, self.request())
-                spec = {spec.machine.arch: spec for spec in specs}[arch]
-                self._prepared[arch] = pipeline.prepare(context, spec)
-            if self._directory is None:
-                self._directory = execute.new_directory(
-                    context.store, f"pytest-{self.request().target}"
-                )
-        return self._prepared[arch]
-
-    def running(self, arch: str) -> Running:
-        """What runs the cases. If the first guest does not boot, every case raises that error."""
-        from rig.errors import RigError
-
-        if arch in self._failed:
-            raise self._failed[arch]
-        try:
-            if arch not in self._running:
-                self._boot(arch)
-        except RigError as error:
-            self._failed[arch] = error
-            raise
-        return self._running[arch]
-
-    def _boot(self, arch: str) -> None:
-        from rig.campaigns import pipeline
-        from rig.campaigns.live import Guests
-
-        prepared = self.prepared(arch)
-        assert self._directory is not None
-        directory = self._directory / arch
-        pipeline.explain(prepared, directory)
-        if self.request().schedule == "seeded":
-            self._running[arch] = Running(prepared, None, directory)
-            return
-        guests = self._stack.enter_context(Guests(prepared, directory))
-        self._running[arch] = Running(prepared, guests, directory)
-        guests.guest()
-
-    def close(self) -> None:
-        """Stop the guests, then store the results of suites like those of any other run."""
-        from rig.campaigns import execute, pipeline
-        from rig.verdict.rules import SuiteResult, Trouble
-
-        self._stack.close()
-        to_store = () if self.interrupted or self._xdist else self.cases_of
-        for arch, running in self._running.items():
-            if arch not in to_store:
-                continue
-            suites = tuple(
-                SuiteResult(suite=name, cases=tuple(cases)) for name, cases in running.cases.items()
-            )
-            guests = running.guests
-            error = running.trouble or self._failed.get(arch) or (guests and guests.failure)
-            lost = guests.detail if guests else ""
-            result = pipeline.finish(
-                running.asked(tuple(name for name in self._running if name in to_store)),
-                running.directory,
-                suites=suites,
-                trouble=Trouble.of(error) if error else None,
-                detail="\n\n".join(filter(None, (lost, error.detail if error else ""))),
-                boot_seconds=guests.boot_seconds if guests else 0,
-                began=running.began,
-                idle=guests.idle if guests else "",
-            )
-            execute.store_result(result, running.directory)
-        self._running.clear()
 
 
 # --- items -------------------------------------------------------------------------------------

@@ -22,10 +22,16 @@ DIRECTORY = "blame"
 
 
 def blame(
-    context: Context, specs: Sequence[RunSpec], results: Sequence[RunResult], directory: Path
+    context: Context,
+    specs: Sequence[RunSpec],
+    results: Sequence[RunResult],
+    directory: Path,
+    *,
+    search: bool = True,
 ) -> tuple[RunResult, ...]:
     """The results of `execute.execute()`, each FAIL of a series with its blame, stored again.
 
+    Without `search` the first bad patch is not looked for: that needs builds.
     An interrupt leaves the results as they are stored. An error leaves a failure undecided.
     """
     blamed = list(results)
@@ -33,7 +39,7 @@ def blame(
     for numbers in _groups(specs):
         spec, group = specs[numbers[0]], [results[number] for number in numbers]
         try:
-            whys = _blames(context, spec, group, directory / DIRECTORY)
+            whys = _blames(context, spec, group, directory / DIRECTORY, search=search)
         except KeyboardInterrupt:
             log.note(f"the verdict is stored, without blame: rig report {directory.name}")
             raise
@@ -65,7 +71,7 @@ def _groups(specs: Sequence[RunSpec]) -> list[list[int]]:
 
 
 def _blames(
-    context: Context, spec: RunSpec, results: Sequence[RunResult], directory: Path
+    context: Context, spec: RunSpec, results: Sequence[RunResult], directory: Path, *, search: bool
 ) -> dict[Failure, Blame]:
     wanted = tuple(dict.fromkeys(each for result in results for each in failures.of(result)))
     if not wanted or (wanted[0].name == BUILD and not _applies(context.store, spec.tree)):
@@ -73,7 +79,8 @@ def _blames(
     trial = Trial(context, spec, results, wanted, directory)
     try:
         trial.compare()
-        trial.search()
+        if search:
+            trial.search()
     except RigError as error:
         trial.broken = error.message
         log.note(f"the search for what broke it ends: {error.message}")

@@ -70,6 +70,8 @@ def _shows(case: CaseResult, splats: tuple[Splat, ...]) -> str:
 
 def _booted(result: RunResult) -> bool:
     """A seeded guest runs its one case at boot, and so a boot that fails is the case's failure."""
+    if any(case.outcome in (Outcome.PASS, Outcome.FAIL) for case in _cases(result).values()):
+        return True
     seeded = isinstance(result.machine.schedule, Seeded)
     return bool(result.provenance.build and (result.boot_seconds or seeded))
 

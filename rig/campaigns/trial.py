@@ -60,6 +60,7 @@ class Trial:
     ) -> None:
         self.broken = ""
         """Why it ended early."""
+        self._searched = False
         self._context, self._spec, self._directory = context, spec, directory
         self._failures = wanted
         self._end = len(spec.tree.own) - 1
@@ -115,6 +116,7 @@ class Trial:
         open_ = [each for each in self._failures if self._mark(each) is Mark.INTRODUCED]
         if not open_ or not self._end:
             return
+        self._searched = True
         with log.step(f"Which of the {self._end + 1} patches: {_listed(open_)}") as step:
             step.note(self._forecast(open_[0]))
             limit = sum(self._started.values()) + SEARCH * self._most
@@ -218,7 +220,7 @@ class Trial:
             reason = f"the base's runs do not tell: {silent}" if silent else self.broken
         elif mark is Mark.INTRODUCED:
             culprits, reason = self._culprits(failure)
-            if not culprits:
+            if self._searched and not culprits:
                 mark = Mark.UNDECIDED
             elif base.failed and not reason:
                 reason = "the base fails as well, but less often"
@@ -245,6 +247,8 @@ class Trial:
         if not self._end:
             commits: tuple[int, ...] = (0,)
             chances = {0: self._introduced(failure)}
+        elif not self._searched:
+            return (), self.broken
         elif found and found.commits == (GOOD,):
             return (), "the runs of its first patches say that the base has it too"
         elif found:

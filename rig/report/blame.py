@@ -24,7 +24,7 @@ def lines(result: RunResult) -> Iterator[tuple[int, str]]:
 
 def _search(blame: Blame) -> Iterator[str]:
     """What its first patches showed."""
-    if blame.mark is not Mark.INTRODUCED or blame.patches < 2:
+    if blame.mark is not Mark.INTRODUCED or not blame.culprits or blame.patches < 2:
         return
     told = [prefix for prefix in blame.tested if prefix.tally.runs]
     fails = ", ".join(f"up to patch {prefix.upto} in {prefix.tally}" for prefix in told)

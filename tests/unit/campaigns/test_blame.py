@@ -469,6 +469,16 @@ def test_a_pass_is_not_blamed(world: World) -> None:
     assert (result.blame, world.ran) == ((), [])
 
 
+def test_without_a_search_nothing_is_built(world: World) -> None:
+    world.fails = since(3)
+    context = Context(world.store, SHELVES)
+    before = executing.execute(context, [spec()], world.directory)
+    world.ran.clear()
+    (result,) = blaming.blame(context, [spec()], before, world.directory, search=False)
+    assert result.blame[0].summary == "introduced by the series"
+    assert {upto for upto, _, _ in world.ran} == {0, 4}
+
+
 def test_each_architecture_is_blamed_by_its_own_runs(world: World) -> None:
     world.fails = since(3)
     arm64 = spec(machine=Machine(arch="arm64", accel=Accel.TCG))

@@ -11,17 +11,19 @@ from xml.etree import ElementTree as xml
 
 import pytest
 
-from rig import pytest_plugin
 from rig.campaigns import execute, pipeline, request
 from rig.campaigns.options import Request
-from rig.campaigns.results import Prepared, RunSpec
+from rig.campaigns.results import Prepared, RunResult, RunSpec
+from rig.cli import session
 from rig.context import Context
 from rig.errors import BootError, BuildError, GuestLost, InfraError
 from rig.guest.qemu import Machine
+from rig.series import model
 from rig.store import Store
 from rig.suites import suite
 from rig.suites.suite import Case, Suite
-from rig.verdict.rules import CaseResult, Outcome
+from rig.verdict.rules import CaseResult, Outcome, Shows
+from tests.unit.conftest import TOP, case, result
 
 pytest_plugins = ("pytester",)
 
@@ -348,6 +350,48 @@ def test_a_session_that_is_interrupted_stores_nothing(
     assert execute.runs(Store.default()) == ()
 
 
+@pytest.mark.parametrize(
+    ("without", "words", "said", "outcome"),
+    [
+        (Outcome.PASS, (), "introduced by the series: fails in 3 of 3 runs", Outcome.FAIL),
+        (Outcome.FAIL, (), "already there: fails in 1 of 1 runs", Outcome.INCONCLUSIVE),
+        (Outcome.FAIL, ("--no-blame",), "", Outcome.FAIL),
+    ],
+)
+def test_a_failure_of_a_series_is_compared_with_its_base_at_the_end(
+    pytester: pytest.Pytester,
+    requests: list[Request],
+    boots: Callable[..., list[Machine]],
+    prepared: Prepared,
+    monkeypatch: pytest.MonkeyPatch,
+    without: Outcome,
+    words: tuple[str, ...],
+    said: str,
+    outcome: Outcome,
+) -> None:
+    boots({"anon_lost_write": "not ok"})
+    series = model.load(TOP / "patches", "lazyfree-batched-unmap", 4, "")
+    (spec,) = (replace(prepared.spec, tree=replace(prepared.spec.tree, series=series)),)
+    monkeypatch.setattr(request, "specs", lambda context, asked: (replace(spec, request=asked),))
+
+    def run(
+        context: Context, specs: list[RunSpec], directory: Path, **rest: Any
+    ) -> tuple[RunResult, ...]:
+        return tuple(
+            result(cases=(case("anon_lost_write", one, shows=Shows.WRONG_DATA),))
+            for one in (Outcome.FAIL if each.tree.series else without for each in specs)
+        )
+
+    monkeypatch.setattr(execute, "execute", run)
+    monkeypatch.setattr(execute, "side_by_side", len)
+    counts, output = outcomes(pytester, *SOME, *words)
+    assert counts == {"passed": 1, "failed": 1, "deselected": len(CASES) - 2}, output
+    line = f"rig: x86_64: stale_tlb/anon_lost_write: {said}"
+    assert (line in output) == bool(said), output
+    (directory,) = execute.runs(Store.default())
+    assert execute.load_all(directory)[0].verdict.outcome is outcome
+
+
 def test_tests_of_ones_own_are_no_verdict_on_the_series(
     pytester: pytest.Pytester, requests: list[Request], boots: Callable[..., list[Machine]]
 ) -> None:
@@ -365,7 +409,7 @@ def test_a_worker_of_xdist_stores_no_part_of_a_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     boots()
-    monkeypatch.setattr(pytest_plugin, "_has_xdist", lambda config: True)
+    monkeypatch.setattr(session, "has_xdist", lambda config: True)
     counts, output = outcomes(pytester, *SOME)
     assert counts["passed"] == 2
     assert execute.runs(Store.default()) == ()
@@ -375,7 +419,7 @@ def test_a_worker_of_xdist_stores_no_part_of_a_run(
 def test_xdist_alone_is_not_the_rigs_business(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pytest_plugin, "_has_xdist", lambda config: True)
+    monkeypatch.setattr(session, "has_xdist", lambda config: True)
     pytester.makepyfile("def test_x(): pass")
     assert "rig:" not in pytester.runpytest_inprocess().stdout.str()
 
