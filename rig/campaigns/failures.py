@@ -13,6 +13,7 @@ from rig.guest.console import Splat, fingerprint
 from rig.guest.qemu import Seeded
 from rig.suites import suite as suites
 from rig.suites.suite import Selection
+from rig.verdict.blame import beside
 from rig.verdict.rules import SPLAT, CaseResult, Outcome, Shows
 
 BUILD, BOOT = "the build", "the boot"
@@ -20,12 +21,19 @@ BUILD, BOOT = "the build", "the boot"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """Equal failures have the same signature."""
+    """What it is recognized by."""
 
     name: str
     """suite/case, `splat/KIND:FUNCTION`, BUILD or BOOT."""
-    shows: str = ""
-    """Of a case: what it shows, or the splat that ended its guest."""
+    shows: tuple[str, ...] = ()
+    """Of a case: what it shows, and the splat that ended its guest."""
+
+    def same(self, other: "Failure") -> bool:
+        """Whether they have something in common: the guest may die before the program has printed
+        the wrong data, or after it."""
+        if self.name != other.name:
+            return False
+        return not self.shows or not set(self.shows).isdisjoint(other.shows)
 
     @property
     def is_case(self) -> bool:
@@ -50,9 +58,8 @@ def _of(result: RunResult) -> Iterator[Failure]:
         # The splats on its console are what its boot failed with.
         yield Failure(name=BOOT if result.provenance.build else BUILD)
         return
-    for splat in result.splats:
-        own = splat.kind.failure and not any(splat.title in case.reason for case in failed.values())
-        if own:
+    for splat in beside(result.splats, [case.reason for case in failed.values()]):
+        if splat.kind.failure:
             yield Failure(name=f"{SPLAT}{fingerprint(splat)}")
 
 
@@ -60,12 +67,12 @@ def _cases(result: RunResult) -> dict[str, CaseResult]:
     return {f"{suite.suite}/{case.name}": case for suite in result.suites for case in suite.cases}
 
 
-def _shows(case: CaseResult, splats: tuple[Splat, ...]) -> str:
-    """The splat says more than `guest lost`: two faults can end the guest of one case."""
-    if case.shows is Shows.WRONG_DATA:
-        return f"{case.shows}"
+def _shows(case: CaseResult, splats: tuple[Splat, ...]) -> tuple[str, ...]:
+    """A splat says more than `guest lost`: two faults can end the guest of one case."""
     ends = (splat for splat in splats if splat.kind.failure and splat.title in case.reason)
-    return next((f"{SPLAT}{fingerprint(splat)}" for splat in ends), f"{case.shows}")
+    names = tuple(dict.fromkeys(f"{SPLAT}{fingerprint(splat)}" for splat in ends))
+    wrong = case.shows is Shows.WRONG_DATA
+    return (*([f"{case.shows}"] if wrong or not names else []), *names)
 
 
 def _booted(result: RunResult) -> bool:
@@ -81,7 +88,7 @@ def seen(failure: Failure, result: RunResult) -> bool | None:
 
     It does not if the case was not run, if it is INCONCLUSIVE, and if it fails in another way.
     """
-    if failure in of(result):
+    if any(failure.same(other) for other in of(result)):
         return True
     if failure.name == BUILD:
         return False if result.provenance.build else None

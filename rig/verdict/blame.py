@@ -6,7 +6,7 @@ nothing of the series, and is INCONCLUSIVE. It stays a FAIL if the series promis
 if the runs could not decide.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -58,7 +58,7 @@ class Blame:
 
     failure: str
     """suite/case, `splat/KIND:FUNCTION`, `the build` or `the boot`."""
-    shows: str = ""
+    shows: tuple[str, ...] = ()
     """How it fails; a case that fails in another way is another failure."""
     mark: Mark
     series: Tally = Tally()
@@ -138,13 +138,9 @@ def attributed(
     if verdict.outcome is not Outcome.FAIL or not excused:
         return verdict
     cases = {f"{suite.suite}/{case.name}": case for suite in suites for case in suite.cases}
-    # A splat that ended the guest of a case is that case's failure.
     reasons = [case.reason for name, case in cases.items() if name in excused]
     kept = tuple(
-        splat
-        for splat in splats
-        if f"{SPLAT}{fingerprint(splat)}" not in excused
-        and not any(splat.title in reason for reason in reasons)
+        splat for splat in beside(splats, reasons) if f"{SPLAT}{fingerprint(splat)}" not in excused
     )
     rest = conclude(_without(excused, suites), kept, None)
     if rest.outcome in (Outcome.FAIL, Outcome.BROKEN):
@@ -154,6 +150,21 @@ def attributed(
     return Verdict(
         outcome=Outcome.INCONCLUSIVE, reason=f"already there without the series: {verdict.reason}"
     )
+
+
+def beside(splats: tuple[Splat, ...], reasons: Sequence[str]) -> Iterator[Splat]:
+    """The splats that are not those of the cases with these reasons.
+
+    A case has the splat that its reason quotes, and those that follow on the console, like the
+    panic after an oops. A kernel time that is earlier is another guest's.
+    """
+    ended: float | None = None
+    for splat in splats:
+        if any(splat.title in reason for reason in reasons):
+            ended = splat.at or 0.0
+        elif ended is None or (splat.at is not None and splat.at < ended):
+            ended = None
+            yield splat
 
 
 def _without(names: set[str], suites: tuple[SuiteResult, ...]) -> tuple[SuiteResult, ...]:

@@ -309,7 +309,7 @@ def blamed(arch: str, *blames: Blame, **rest: object) -> RunResult:
     return with_blame(result(arch, cases, **rest), blames)
 
 
-SIDES = {"shows": "wrong data", "against": "v6.12", "patches": 4}
+SIDES = {"shows": ("wrong data",), "against": "v6.12", "patches": 4}
 INTRODUCED = Blame(
     failure="stale_tlb/anon_lost_write",
     mark=Mark.INTRODUCED,

@@ -193,7 +193,7 @@ def test_a_failure_that_only_the_series_has_is_introduced_by_its_first_bad_patch
 ) -> None:
     world.fails = since(3)
     blame = world.blamed(spec())
-    assert (blame.mark, blame.failure, blame.shows) == (Mark.INTRODUCED, CASE, "wrong data")
+    assert (blame.mark, blame.failure, blame.shows) == (Mark.INTRODUCED, CASE, ("wrong data",))
     assert blame.summary == f"introduced by patch 3/4 ({PATCH_3})"
     assert blame.series.failed == blame.series.runs >= 4
     assert blame.base.failed == 0 < 3 < blame.base.runs
@@ -342,9 +342,36 @@ def test_the_line_of_a_fault_is_not_in_its_signature(world: World) -> None:
     world.fails = lambda upto, seed, case: bug(f"mm/rmap.c:{1700 + upto}")
     (result,) = world.run(spec())
     (blame,) = result.blame
-    assert (blame.mark, blame.shows) == (Mark.THERE, "splat/bug:page_table_check_clear")
+    assert (blame.mark, blame.shows) == (Mark.THERE, ("splat/bug:page_table_check_clear",))
     # The splat is the case's failure, and no second one.
     assert result.verdict.outcome is Outcome.INCONCLUSIVE
+
+
+def test_wrong_data_and_then_a_splat_is_the_same_as_the_splat_alone(world: World) -> None:
+    """The guest may die before the program has told. The panic after the BUG is its consequence."""
+    panic = replace(bug("x"), kind=SplatKind.PANIC, title="Kernel panic - not syncing", at=1.1)
+    die = bug("mm/page_table_check.c:90")
+    world.fails = since(3, how=die)
+    world.warns = dict.fromkeys((3, 4), (panic,))
+    execute = world.execute
+
+    def told(prepared: Any, directory: Path) -> RunResult:
+        result = execute(prepared, directory)
+        splats = tuple(sorted(result.splats, key=lambda splat: splat.at or 0))
+        suites = result.suites
+        if splats and len(world.ran) % 3 == 1:
+            (suite,) = suites
+            (case,) = suite.cases
+            both = replace(case, reason=f"{LOST}; then {die.title}", shows=Shows.WRONG_DATA)
+            suites = (replace(suite, cases=(both,)),)
+        return replace(result, suites=suites, splats=splats)
+
+    pipeline.execute = told  # the fixture puts the real one back
+    blame = world.blamed(spec())
+    shows = ("wrong data", "splat/bug:page_table_check_clear")
+    assert (blame.mark, blame.shows) == (Mark.INTRODUCED, shows)
+    assert blame.series.failed == blame.series.runs >= 3
+    assert [culprit.number for culprit in blame.culprits] == [3]
 
 
 def test_a_base_whose_case_proves_nothing_leaves_it_undecided(world: World) -> None:
@@ -559,4 +586,4 @@ def test_trouble_of_the_host_leaves_it_undecided(
 def test_a_guest_that_is_lost_for_good_says_nothing_of_its_other_cases(world: World) -> None:
     lost = GuestLost("9 guests were lost")
     result = world.result(spec(), (), (), Trouble.of(lost))
-    assert failures.seen(failures.Failure(name=CASE, shows="wrong data"), result) is None
+    assert failures.seen(failures.Failure(name=CASE, shows=("wrong data",)), result) is None

@@ -110,14 +110,14 @@ def test_what_the_base_has_too_was_not_its_failure(store: Store) -> None:
     assert looked(store, case(Outcome.PASS)) == ()
 
 
-THERE = replace(conftest.THERE, shows="not ok")
+THERE = replace(conftest.THERE, shows=("not ok",))
 
 
 def test_a_race_says_how_often_it_failed(store: Store) -> None:
     """One run that passes proves little."""
     directory = ran(store, 2, case(Outcome.FAIL))
     path = directory / "x86_64"
-    rare = replace(conftest.INTRODUCED, shows="not ok", series=Tally(failed=3, runs=20))
+    rare = replace(conftest.INTRODUCED, shows=("not ok",), series=Tally(failed=3, runs=20))
     execute.store_result(with_blame(execute.load(path / execute.RESULT), (rare,)), path)
     (found,) = looked(store, case(Outcome.PASS))
     assert (found.since, found.counts) == (Since.GONE, "failed in 3 of 20 runs then, in 0 of 1 now")

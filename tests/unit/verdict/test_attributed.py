@@ -64,8 +64,17 @@ def test_the_verdict_without_what_is_not_the_series(
 def test_a_splat_that_ended_an_excused_case_goes_with_it() -> None:
     died = case("a", Outcome.FAIL, OOPS.title)
     assert judged((died, PASS), (THERE_A,), (OOPS,)).outcome is Outcome.INCONCLUSIVE
-    warned = judged((died, PASS), (THERE_A,), (OOPS, WARNING))
+    warned = judged((died, PASS), (THERE_A,), (WARNING, OOPS))
     assert warned == Verdict(outcome=Outcome.FAIL, reason=WARNING.title)
+
+
+def test_what_follows_a_splat_goes_with_it_but_not_the_splat_of_another_guest() -> None:
+    died = case("a", Outcome.FAIL, f"page 7 is lost; then {OOPS.title}")
+    panic = replace(OOPS, kind=SplatKind.PANIC, title="Kernel panic - not syncing", at=1.1)
+    assert judged((died, PASS), (THERE_A,), (OOPS, panic)).outcome is Outcome.INCONCLUSIVE
+    other = replace(WARNING, at=0.5)
+    assert judged((died, PASS), (THERE_A,), (OOPS, panic, other)).reason == other.title
+    assert judged((died, PASS), (THERE_A,), (other, OOPS, panic)).reason == other.title
 
 
 def test_a_splat_beside_the_cases_is_excused_by_its_own_blame() -> None:
