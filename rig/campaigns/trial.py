@@ -24,11 +24,14 @@ from rig.kernel.tree import TreeSpec
 from rig.series import target
 from rig.store import Store
 from rig.verdict.blame import Blame, Culprit, Mark, Prefix, Tally
+from rig.verdict.rules import Outcome
 
 SIDE = 8 * 60
 """Seconds of guests for each side, the series and the base: then a failure stays undecided."""
 RUNS_LEAST, RUNS_MOST = 4, 64
 """Runs of each side, whatever they take. Four of each decide on a failure that always comes."""
+BROKEN_MOST = 6
+"""Runs of a tree that may all fail by the host's fault before it is given up."""
 SEARCH = 4
 """The search for the patch ends after so many times the runs of a side."""
 EXACT = 16
@@ -190,6 +193,9 @@ class Trial:
                 if seen is not None:
                     told = True
                     self._count(failure, tree, failed=seen)
+            busy = all(result.verdict.outcome is Outcome.BROKEN for result in results)
+            if busy and self._started[tree] < BROKEN_MOST:
+                continue  # the host's trouble says nothing of the tree, and may pass
             if not told and (failure, tree) not in self._tallies:
                 self._silent[failure, tree] = failures.untold(failure, results[-1])
                 search.skip(tree)

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from rig import arch, proc
+from rig.store import Store
 from rig.suites import suite
 
 BOTH = ",".join(arch.standard())
@@ -104,6 +105,7 @@ def test_series_that_does_not_compile_fails_with_the_compilers_words() -> None:
         r".rig_no_such_function.",
         output,
     )
+    assert "the build: introduced by patch 1/1 (" in output
 
 
 def test_series_that_does_not_bisect_names_the_first_patch_that_breaks_it(tmp_path: Path) -> None:
@@ -134,11 +136,69 @@ def test_a_bug_that_was_found_by_reading_is_found_by_running(tmp_path: Path) -> 
         ("lazyfree-pte-batch-bound", "PASS"),
     ):
         file = tmp_path / f"{word}.json"
-        words = ("--case", "straddle_page_table", "--arch", BOTH, "--json", file)
+        # Which patch it is needs two more kernels: patch 2 edits a header, so all is compiled.
+        words = ("--case", "straddle_page_table", "--arch", BOTH, "--json", file, "--no-blame")
         result = rig("run", target, *words)
         assert result.status == (word == "FAIL"), result.stdout + result.stderr
         cases_seen = [cases["madv_free/straddle_page_table"] for cases in outcomes(file).values()]
         assert [case["outcome"] for case in cases_seen] == [word] * len(arch.standard())
+
+
+LOSES = "old_or_zero_redirty_kept"
+"""The case that fails in a kernel with patch 2 of loses-data.mbx."""
+
+
+def blames(file: Path) -> dict[str, object]:
+    (result,) = json.loads(file.read_text())
+    (blame,) = result["blame"]
+    assert blame["failure"] == f"madv_free/{LOSES}"
+    return dict(blame)
+
+
+def test_a_failure_is_the_series_and_its_patch_is_named(tmp_path: Path) -> None:
+    """Three kernels that differ in a line of mm/rmap.c or mm/vmscan.c."""
+    file = tmp_path / "out.json"
+    result = rig("run", DATA / "loses-data.mbx", "--case", LOSES, "--json", file)
+    assert result.status == 1, result.stdout + result.stderr
+    output = " ".join(result.stdout.split())
+    by = "introduced by patch 2/3 (mm/rmap: drop every lazyfree folio without other users)"
+    assert f"madv_free/{LOSES}: {by}" in output
+    blame = blames(file)
+    assert blame["base"]["failed"] == 0 < blame["base"]["runs"]  # type: ignore[index]
+    assert "at a time, at most" in result.stderr and "for the first, and about" in result.stderr
+
+
+def test_a_failure_of_the_base_is_already_there(tmp_path: Path) -> None:
+    """The same fault in the user's tree, below a series that is harmless."""
+    linux = Store.default().root / "linux.git"
+    tree, index = tmp_path / "linux.git", {"GIT_INDEX_FILE": str(tmp_path / "index")}
+    git("init", "--quiet", "--bare", tree)
+    (tree / "objects" / "info" / "alternates").write_text(f"{linux}/objects\n")
+    good = git("rev-parse", "refs/rig/bases/v6.12", at=linux)
+    git("read-tree", good, at=tree, **index)
+    _, fault, _ = re.split(r"(?m)^(?=From [0-9a-f]{40} )", (DATA / "loses-data.mbx").read_text())[
+        1:
+    ]
+    patch = tmp_path / "fault.patch"
+    patch.write_text(fault)
+    git("apply", "--cached", patch, at=tree, **index)
+    broken = git("write-tree", at=tree, **index)
+    commit = git("commit-tree", "-p", good, "-m", "mm: a fault", broken, at=tree)
+    git("update-ref", "refs/heads/broken", commit, at=tree)
+    file = tmp_path / "out.json"
+    words = ("--tree", tree, "--base", "broken", "--case", LOSES, "--json", file)
+    result = rig("run", f"{DATA / 'loses-data.mbx'}:1", *words)
+    assert result.status == 4, result.stdout + result.stderr
+    output = " ".join(result.stdout.split())
+    assert f"INCONCLUSIVE: already there without the series: madv_free/{LOSES}" in output
+    blame = blames(file)
+    assert (blame["mark"], blame["against"]) == ("already there", "broken")
+
+
+def git(*words: str | Path, at: Path = Path(), **env: str) -> str:
+    who = ("-c", "user.name=rig", "-c", "user.email=rig@localhost")
+    argv = ["git", *who, "-C", str(at), *map(str, words)]
+    return proc.run(["env", *(f"{k}={v}" for k, v in env.items()), *argv]).stdout.strip()
 
 
 def test_the_trees_own_selftests_are_a_second_opinion(tmp_path: Path) -> None:

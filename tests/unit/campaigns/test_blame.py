@@ -583,6 +583,24 @@ def test_trouble_of_the_host_leaves_it_undecided(
     assert result.blame[0].reason == "the disk is full: storing a result"
 
 
+def test_a_busy_host_is_tried_again(world: World) -> None:
+    """Its trouble says nothing of a kernel: not of the base, and not of a first patch."""
+    said = {0: iter([Outcome.BROKEN] * 3), 2: iter([Outcome.BROKEN] * 2)}
+    fails = since(3)
+    world.fails = lambda upto, seed, case: next(said.get(upto, iter(())), fails(upto, seed, case))
+    blame = world.blamed(spec())
+    assert (blame.mark, blame.culprits[0].number) == (Mark.INTRODUCED, 3)
+    assert blame.base.runs < sum(upto == 0 for upto, _, _ in world.ran)
+
+
+def test_a_host_that_stays_busy_leaves_it_undecided(world: World) -> None:
+    world.fails = since(1, base=Outcome.BROKEN)
+    blame = world.blamed(spec())
+    assert (blame.mark, blame.base) == (Mark.UNDECIDED, Tally())
+    assert sum(upto == 0 for upto, _, _ in world.ran) == trial.BROKEN_MOST
+    assert blame.reason.startswith("the base's runs do not tell: BROKEN")
+
+
 def test_a_guest_that_is_lost_for_good_says_nothing_of_its_other_cases(world: World) -> None:
     lost = GuestLost("9 guests were lost")
     result = world.result(spec(), (), (), Trouble.of(lost))
