@@ -197,7 +197,8 @@ class Campaign:
         if row.skipped and not self.known.search.known():
             return self._stop(
                 f"the bad end cannot be tested: {row.skipped}",
-                "a bad end that does not build or boot: --build, --boot",
+                "--build or --boot, if it does not build or boot; more --iterations, if the case"
+                " proves nothing",
             )
         if not self.known.search.known():
             return self._of_bad_end(row)

@@ -34,7 +34,6 @@ def _lines(bisection: Bisection, name: str) -> Iterator[str]:
         if bisection.hint:
             yield f"  hint: {bisection.hint}"
         yield from _suspects(bisection)
-    yield ""
     yield from _failure(bisection)
     yield from _tested(bisection)
     if bisection.others:
@@ -90,6 +89,7 @@ def _suspects(bisection: Bisection) -> Iterator[str]:
 def _failure(bisection: Bisection) -> Iterator[str]:
     if not bisection.signature:
         return
+    yield ""
     yield f"failure  {bisection.signature}"
     if bisection.headline and bisection.headline not in bisection.signature:
         yield f"         {bisection.headline}"

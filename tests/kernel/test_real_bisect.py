@@ -13,13 +13,13 @@ from rig import proc
 from rig.store import Store
 from tests.kernel.histories import Repository, appended, message, variable
 
-CASE = ("--schedule", "seeded", "--case", "anon_lost_write", "--iterations", "1", "--pages", "512")
+CASE = ("--schedule", "seeded", "--case", "anon_lost_write")
 PLANTED = "mm: do not flush for a page that is its own neighbour"
 # mm/rmap.c: set_tlb_ubc_flush_pending(). Some pages are not flushed before they are written out.
 FAULT = {
     "mm/rmap.c": (
         "	arch_tlbbatch_add_pending(&tlb_ubc->arch, mm, uaddr);",
-        "	if ((uaddr >> PAGE_SHIFT) % 4)\n"
+        "	if ((uaddr >> PAGE_SHIFT) % 61)\n"
         "		arch_tlbbatch_add_pending(&tlb_ubc->arch, mm, uaddr);",
     )
 }
