@@ -124,19 +124,21 @@ def _evidence(bisection: Bisection) -> Iterator[str]:
         return
     if culprit.failing:
         yield ""
-        yield f"fails at the culprit, in {culprit.failing.runs} runs{_seeds(culprit.failing)}:"
+        yield f"fails at the culprit, in {_runs(culprit.failing)}:"
         yield f"  {shlex.join(culprit.failing.again)}"
     for passing in culprit.passing:
         yield ""
-        yield f"passes at {passing.name} before it, in {passing.runs} runs{_seeds(passing)}:"
+        yield f"passes at {passing.name} before it, in {_runs(passing)}:"
         yield f"  {shlex.join(passing.again)}"
 
 
-def _seeds(evidence: Evidence) -> str:
+def _runs(evidence: Evidence) -> str:
+    """How many runs, and with which seeds."""
+    runs = f"{evidence.runs} run{'s' * (evidence.runs != 1)}"
     if not evidence.seeds:
-        return ""
+        return runs
     shown = ", ".join(map(str, evidence.seeds[:8]))
-    return f", with the seeds {shown}" + (", …" if len(evidence.seeds) > 8 else "")
+    return f"{runs}, with the seeds {shown}" + (", …" if len(evidence.seeds) > 8 else "")
 
 
 def _percent(chance: float) -> str:
