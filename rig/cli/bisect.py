@@ -67,7 +67,7 @@ RunsOpt = Annotated[
     "Exit status: 0 the culprit was found, 2 bad input, 3 broken (host or rig), 4 not found. "
     "The same command again goes on where one was interrupted.",
 )
-@asks("mutant", "repeat", *EACH_PATCH, argument=GoodArg)
+@asks("mutant", "repeat", "blame", *EACH_PATCH, argument=GoodArg)
 def bisect(
     request: Request,
     more: MoreArg = None,
