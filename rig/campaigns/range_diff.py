@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """`rig diff`: compares two revisions of a series patch by patch, with git range-diff."""
 
+import re
 from dataclasses import replace
 
 from rig import git, log
@@ -9,7 +10,7 @@ from rig.context import Context
 from rig.errors import ConfigError
 from rig.kernel import base, basefinder, tree
 from rig.kernel.tree import TreeSpec
-from rig.series import model
+from rig.series import model, target
 
 
 def diff(context: Context, request: Request, old: str, new: str) -> str:
@@ -49,8 +50,8 @@ def pair(revisions: tuple[int, ...], old: str, new: str) -> tuple[int, int]:
         )
     numbers = []
     for revision in (old or f"v{revisions[-2]}", new or f"v{revisions[-1]}"):
-        digits = revision.removeprefix("v")
-        if not (digits.isascii() and digits.isdigit()):
-            raise ConfigError(f"{revision!r} is not a revision", hint="write it like v1")
-        numbers.append(int(digits))
+        if not re.fullmatch(f"v?{target.N}", revision):
+            shown = revision if len(revision) < 40 else f"{revision[:40]}…"
+            raise ConfigError(f"{shown!r} is not a revision", hint="write it like v1")
+        numbers.append(int(revision.removeprefix("v")))
     return numbers[0], numbers[1]
