@@ -60,6 +60,7 @@ ODD: dict[str, Any] = {
     "iterations": 7,
     "pages": 64,
     "repeat": 4,
+    "blame": False,
 }
 """A value that is not the default for each option."""
 
@@ -155,7 +156,7 @@ IN_BENCH = [
     name
     for name in ODD
     if name not in ("mutant", "each_patch", "after", "suites", "cases", "promises")
-    and name not in ("seed", "iterations", "pages", "repeat")
+    and name not in ("seed", "iterations", "pages", "repeat", "blame")
 ]
 
 

@@ -26,6 +26,7 @@ import pytest
 from rig import printable, report
 from rig.benches import benchmark
 from rig.campaigns import compare, execute, pipeline
+from rig.campaigns.bisection import Bisection
 from rig.campaigns.compare import Comparison
 from rig.campaigns.explore import Exploration
 from rig.campaigns.fates import CaseFate
@@ -39,6 +40,7 @@ from rig.context import Context
 from rig.kernel.kbuild import KernelBuild
 from rig.kernel.mutant import Mutant
 from rig.report import (
+    bisect,
     blame,
     builds,
     cases,
@@ -239,6 +241,7 @@ def faces(evil: str) -> dict[str, Say]:
     """Module, and what it is that it shows -> all that it says."""
     utf8 = evil.replace("\udcff", "")
     return {
+        "bisect": lambda n, _: bisect.render(make(Bisection, evil, n), evil),
         "blame": lambda n, _: blamed(evil, n),
         "builds": lambda n, _: builds.render([make(KernelBuild, evil, n)]),
         "cases": lambda n, _: cases.render([make(Mutant, CASE, n)], [make(Mutation, evil, 1)]),
