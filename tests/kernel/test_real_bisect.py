@@ -14,12 +14,12 @@ from rig.store import Store
 from tests.kernel.histories import Repository, appended, message, variable
 
 CASE = ("--schedule", "seeded", "--case", "anon_lost_write")
-PLANTED = "mm: do not flush for a page that is its own neighbour"
+PLANTED = "mm: leave some pages out of the batched flush"
 # mm/rmap.c: set_tlb_ubc_flush_pending(). Some pages are not flushed before they are written out.
 FAULT = {
     "mm/rmap.c": (
         "	arch_tlbbatch_add_pending(&tlb_ubc->arch, mm, uaddr);",
-        "	if ((uaddr >> PAGE_SHIFT) % 61)\n"
+        "	if ((uaddr >> PAGE_SHIFT) % 8)\n"
         "		arch_tlbbatch_add_pending(&tlb_ubc->arch, mm, uaddr);",
     )
 }
