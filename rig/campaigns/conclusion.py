@@ -151,7 +151,7 @@ def _culprit(known: Standing, at: int) -> Culprit:
     suspects, parents = known.suspects, known.suspects.parents(at)
     kernels = {_kernel(known.store, known.rows[one]) for one in parents if one in known.rows}
     kernel = _kernel(known.store, known.rows[at]) if at in known.rows else ""
-    passing = (_passing(known, parent) for parent in parents)
+    passing = (_runs(known, parent, failed=False) for parent in parents)
     return Culprit(
         name=suspects.name(at),
         commit=suspects.history.name(at),
@@ -160,7 +160,7 @@ def _culprit(known: Standing, at: int) -> Culprit:
         link=suspects.link(at),
         diffstat=suspects.diffstat(at),
         chance=known.search.posterior()[at],
-        failing=_failing(known, at),
+        failing=_runs(known, at, failed=True),
         passing=tuple(evidence for evidence in passing if evidence),
         same_kernel=bool(kernel) and kernel in kernels,
     )
@@ -178,25 +178,16 @@ def _kernel(store: Store, row: Row) -> str:
 # --- commands ----------------------------------------------------------------------------------
 
 
-def _failing(known: Standing, at: int) -> Evidence | None:
+def _runs(known: Standing, at: int, *, failed: bool) -> Evidence | None:
+    """The runs of a commit that failed, of which the first is enough; or all that passed."""
     row = known.rows.get(at, Row())
-    if not row.failed:
+    count, of_runs = (row.failed, row.failing) if failed else (row.passed, row.passing)
+    if not count:
         return None
-    seeds = tuple(row.failing) if _has_seeds(known) else ()
+    seeds = tuple(of_runs) if _has_seeds(known) else ()
     return Evidence(
-        name=known.suspects.name(at), runs=row.failed, seeds=seeds,
-        again=tuple(_again(known, at, seeds[:1], row.told)),
-    )  # fmt: skip
-
-
-def _passing(known: Standing, at: int) -> Evidence | None:
-    row = known.rows.get(at, Row())
-    if not row.passed:
-        return None
-    seeds = tuple(row.passing) if _has_seeds(known) else ()
-    return Evidence(
-        name=known.suspects.name(at), runs=row.passed, seeds=seeds,
-        again=tuple(_again(known, at, seeds, row.told)),
+        name=known.suspects.name(at), runs=count, seeds=seeds,
+        again=tuple(_again(known, at, seeds[:1] if failed else seeds, row.told)),
     )  # fmt: skip
 
 

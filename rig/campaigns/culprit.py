@@ -11,7 +11,7 @@ of these, and a group is judged once: no numpy is needed for a range of 100,000 
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 
@@ -382,11 +382,3 @@ class Search:
                 break
             stay, before, spent = runs, information, length
         return stay
-
-
-def replayed(search: Search, runs: Mapping[int, Runs]) -> Search:
-    """The search, after runs that were stored: how an interrupted one goes on."""
-    for commit, of_commit in runs.items():
-        search.build(commit)
-        search.record(commit, of_commit)
-    return search

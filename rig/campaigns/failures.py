@@ -50,7 +50,7 @@ def of(result: RunResult) -> tuple[Failure, ...]:
 
 
 def _of(result: RunResult) -> Iterator[Failure]:
-    cases = _cases(result)
+    cases = result.cases
     failed = {name: case for name, case in cases.items() if case.outcome is Outcome.FAIL}
     for name, case in failed.items():
         yield Failure(name=name, shows=_shows(case, result.splats))
@@ -63,10 +63,6 @@ def _of(result: RunResult) -> Iterator[Failure]:
             yield Failure(name=f"{SPLAT}{fingerprint(splat)}")
 
 
-def _cases(result: RunResult) -> dict[str, CaseResult]:
-    return {f"{suite.suite}/{case.name}": case for suite in result.suites for case in suite.cases}
-
-
 def _shows(case: CaseResult, splats: tuple[Splat, ...]) -> tuple[str, ...]:
     """A splat says more than `guest lost`: two faults can end the guest of one case."""
     ends = (splat for splat in splats if splat.kind.failure and splat.title in case.reason)
@@ -77,7 +73,7 @@ def _shows(case: CaseResult, splats: tuple[Splat, ...]) -> tuple[str, ...]:
 
 def _booted(result: RunResult) -> bool:
     """A seeded guest runs its one case at boot, and so a boot that fails is the case's failure."""
-    if any(case.outcome in (Outcome.PASS, Outcome.FAIL) for case in _cases(result).values()):
+    if any(case.outcome in (Outcome.PASS, Outcome.FAIL) for case in result.cases.values()):
         return True
     seeded = isinstance(result.machine.schedule, Seeded)
     return bool(result.provenance.build and (result.boot_seconds or seeded))
@@ -97,15 +93,15 @@ def seen(failure: Failure, result: RunResult) -> bool | None:
     if failure.name == BOOT:
         return False
     if failure.is_splat:
-        ran = [case for case in _cases(result).values() if case.outcome is Outcome.PASS]
+        ran = [case for case in result.cases.values() if case.outcome is Outcome.PASS]
         return False if ran else None
-    case = _cases(result).get(failure.name)
+    case = result.cases.get(failure.name)
     return False if case and case.outcome is Outcome.PASS else None
 
 
 def untold(failure: Failure, result: RunResult) -> str:
     """Why a run does not tell whether it has this failure, in words."""
-    case = _cases(result).get(failure.name)
+    case = result.cases.get(failure.name)
     if case is None:
         return f"{result.verdict.outcome}: {result.verdict.reason}"
     return f"{case.outcome}: {case.reason}"

@@ -133,16 +133,11 @@ def cases_of(spec: RunSpec) -> tuple[str, ...]:
 def summary(mutant: Mutant, result: RunResult) -> str:
     """One guest in one line, like `killed by stale_tlb/anon_lost_write after 0.9 s`."""
     words = []
-    for name, case in _shown(result).items():
+    for name, case in result.cases.items():
         if killed(mutant.killed_by, name, case, result.splats):
             return f"killed by {name} after {case.seconds:.1f} s"
         words.append(f"{case.outcome} {name} {case.reason}".rstrip())
     return "; ".join(words) or f"{result.verdict.outcome} {result.verdict.reason}"
-
-
-def _shown(result: RunResult) -> dict[str, CaseResult]:
-    """suite/case -> its result."""
-    return {f"{suite.suite}/{case.name}": case for suite in result.suites for case in suite.cases}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,7 +155,7 @@ def _row(mutant: Mutant, arch: str, guests: Sequence[Guest], *, each_guest: bool
     trials: dict[str, list[_Trial]] = {name: [] for name in named}
     others: list[str] = []
     for spec, result in guests:
-        shown = _shown(result)
+        shown = result.cases
         for name in cases_of(spec):
             if name in named or not named:
                 trial = _trial(mutant, spec, result, name, shown.get(name))

@@ -18,7 +18,7 @@ from rig.campaigns.options import check_range
 from rig.campaigns.results import RunResult
 from rig.errors import ConfigError, unknown
 from rig.guest.splat import Splat, fingerprint, masked
-from rig.verdict.rules import CaseResult, Outcome, Shows
+from rig.verdict.rules import Outcome, Shows
 
 COMPILER = re.compile(
     r"(?:fatal )?error: (?P<gcc>.+)|(?P<ld>undefined reference .+)|(?P<modpost>^ERROR: .+)"
@@ -152,7 +152,7 @@ def _is_named(splat: Splat, title: str) -> bool:
 
 def _case_failures(result: RunResult, splats: Sequence[Splat]) -> dict[str, str]:
     failures, explained = dict[str, str](), set[str]()
-    for name, case in _cases(result):
+    for name, case in result.cases.items():
         if case.outcome is not Outcome.FAIL:
             continue
         cause = next((splat for splat in splats if splat.title in case.reason), None)
@@ -219,7 +219,7 @@ def _of_cases(
     asked: Question, result: RunResult, looked_for: Signatures, others: tuple[str, ...]
 ) -> Answer:
     """What a run without the failure says: it is a pass only if the case came to its end."""
-    failed, cases = result.verdict.outcome is Outcome.FAIL, dict(_cases(result))
+    failed, cases = result.verdict.outcome is Outcome.FAIL, result.cases
     reason = result.verdict.reason
     if asked.kind is Kind.BOOT and result.boot_seconds:
         return Answer(said=Said.PASSED)
@@ -258,7 +258,7 @@ def measured(asked: Question, result: RunResult) -> float | None:
     """The metric of a run; None if the run did not pass, or does not have it."""
     if result.verdict.outcome is not Outcome.PASS:
         return None
-    counters = {name: value for _, case in _cases(result) for name, value in case.counters}
+    counters = {name: value for case in result.cases.values() for name, value in case.counters}
     values: Mapping[str, float] = {
         **benchmark.counted(counters, result.machine),
         **asked.bench.sample(counters, result.machine),
@@ -268,7 +268,3 @@ def measured(asked: Question, result: RunResult) -> float | None:
 
 def _is_built(result: RunResult) -> bool:
     return bool(result.provenance.build)
-
-
-def _cases(result: RunResult) -> list[tuple[str, CaseResult]]:
-    return [(f"{suite.suite}/{case.name}", case) for suite in result.suites for case in suite.cases]

@@ -14,7 +14,7 @@ from rig.kernel.kbuild import KernelBuild
 from rig.kernel.tree import Subject, TreeSpec
 from rig.suites.suite import Selection
 from rig.verdict.blame import Blame, Earlier
-from rig.verdict.rules import SuiteResult, Verdict
+from rig.verdict.rules import CaseResult, SuiteResult, Verdict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +80,11 @@ class RunResult:
     """For each failure: whether the base has it too, and which patch it came with."""
     earlier: tuple[Earlier, ...] = ()
     """The failures of the revision before, and what became of them."""
+
+    @property
+    def cases(self) -> dict[str, CaseResult]:
+        """suite/case -> its result."""
+        return {f"{suite.suite}/{case.name}": case for suite in self.suites for case in suite.cases}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

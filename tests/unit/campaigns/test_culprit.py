@@ -237,7 +237,10 @@ def test_an_interrupted_search_goes_on() -> None:
         for _ in range(choice.runs):
             failed = fails(choice.commit)
             search.record(choice.commit, Runs(failed=failed, passed=not failed))
-    again = culprit.replayed(Search(linear(64), ONE), search.tested)
+    again = Search(linear(64), ONE)
+    for commit, runs in search.tested.items():
+        again.build(commit)
+        again.record(commit, runs)
     assert again.posterior() == pytest.approx(search.posterior())
     first, second = search.choose(), again.choose()
     assert first and second and first.commit == second.commit
