@@ -65,6 +65,8 @@ class CaseFate:
     kills: tuple[Kill, ...] = ()
     reason: str = ""
     """Why it has not killed the mutant; empty if it has, or if it passed."""
+    started: bool = True
+    """False if in no guest its program was started: no kernel, or no guest."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,14 +108,18 @@ def fold(
 
 
 def needs_no_guest(row: Row | None, mutant: Mutant, spec: RunSpec) -> bool:
-    """True if the named cases of this spec have killed the mutant, or cannot be run."""
-    done = (Fate.KILLED, Fate.BROKEN)
+    """True if the named cases of this spec have killed the mutant, or cannot be run.
+
+    A program that was started and is BROKEN gets more guests, as a survivor does: with a mutant,
+    memory of the kernel itself may be overwritten, and any system call may fail.
+    """
     if row is None:
         return False
-    if not named_cases(mutant):
-        return row.fate in done
     selected = cases_of(spec)
-    return all(case.fate in done for case in row.cases if case.case in selected)
+    cases = [case for case in row.cases if case.case in selected]
+    if not named_cases(mutant):
+        return row.fate is Fate.KILLED or not any(case.started for case in cases)
+    return all(case.fate is Fate.KILLED or not case.started for case in cases)
 
 
 def named_cases(mutant: Mutant) -> tuple[str, ...]:
@@ -148,6 +154,7 @@ class _Trial:
     seed: int
     kill: Kill | None = None
     reason: str = ""
+    started: bool = True
 
 
 def _row(mutant: Mutant, arch: str, guests: Sequence[Guest], *, each_guest: bool) -> Row:
@@ -182,7 +189,7 @@ def _trial(
     seed = spec.request.seed if isinstance(spec.machine.schedule, Seeded) else 0
     if case is None:
         # The kernel was not built, or the guest did not boot.
-        return _Trial(fate=Fate.BROKEN, seed=seed, reason=result.verdict.reason)
+        return _Trial(fate=Fate.BROKEN, seed=seed, reason=result.verdict.reason, started=False)
     if how := killed(mutant.killed_by, name, case, result.splats):
         writes = dict(case.counters).get("writes", 0)
         kill = Kill(how=how, seconds=case.seconds, writes=writes, seed=seed)
@@ -209,6 +216,7 @@ def _case(name: str, tried: Sequence[_Trial], *, each_guest: bool) -> CaseFate:
         seeds=tuple(trial.seed for trial in tried if trial.seed),
         kills=kills,
         reason=reasons[-1],
+        started=any(trial.started for trial in tried),
     )
 
 
@@ -225,4 +233,4 @@ def _not_run(name: str, spec: RunSpec) -> CaseFate:
     (case,) = (case for case in suites.pick(selection).cases if case.name == case_name)
     live_only = case.live_only if isinstance(spec.machine.schedule, Seeded) else ""
     reason = f"only in the live schedule: {live_only}" if live_only else "not selected"
-    return CaseFate(case=name, fate=Fate.NOT_APPLICABLE, guests=0, reason=reason)
+    return CaseFate(case=name, fate=Fate.NOT_APPLICABLE, guests=0, reason=reason, started=False)

@@ -178,8 +178,10 @@ def judge(
     test = next((test for test in report.tests if test.name == case), None)
     outcome, reason = _judge(report, test, case, floors, exit_status)
     wrong = test.evidence if test else _evidence(f"# {line}" for line in report.diagnostics)
-    if wrong and not test and outcome is Outcome.FAIL:
-        reason = f"{wrong[0]}; then {reason}"
+    if wrong and (report.bail_out is not None or (not test and signal_of(exit_status))):
+        # What the program had found before its end counts, as in lost(): a kernel that loses data
+        # also makes system calls fail.
+        outcome, reason = Outcome.FAIL, f"{wrong[0]}; then {reason}"
     return CaseResult(
         name=case,
         outcome=outcome,

@@ -40,6 +40,7 @@ struct migration {
 	uint64_t by_compaction;
 	uint64_t sizes_used;
 	uint64_t words;
+	int error;		/* why the pages cannot be migrated any more */
 };
 
 static bool move_pages_to(struct writers *w, unsigned int first, unsigned int pages, int node)
@@ -80,7 +81,12 @@ static void flush_region(const struct writers *w)
 		bail("mprotect: %s", strerror(errno));
 }
 
-/* Migrate while the writers write. Returns the number of pages moved. */
+/*
+ * Migrate while the writers write. Returns the number of pages moved.
+ *
+ * An error ends the rounds, not the case: a stale write may have landed in the kernel's own
+ * memory, and then the path of compact_memory may be gone. The words are checked first.
+ */
 static uint64_t migrate(struct migration *m, unsigned int pages, uint64_t round)
 {
 	struct writers *w = &m->w;
@@ -93,9 +99,8 @@ static uint64_t migrate(struct migration *m, unsigned int pages, uint64_t round)
 		done = write_file("/proc/sys/vm/compact_memory", "1");
 	else
 		done = move_pages_to(w, window, pages, other_node(w, window));
+	m->error = done ? 0 : errno;
 	atomic_store(&w->reclaiming, false);
-	if (!done)
-		bail("cannot migrate: %s", strerror(errno));
 	return vmstat("pgmigrate_success") - before;
 }
 
@@ -131,11 +136,13 @@ static void one_size(struct migration *m, const struct guest_args *args)
 	w->region = region_map(REGION_BYTES, REGION_BYTES);
 	thp_choose(w->region, REGION_BYTES, m->size_kb);
 	writers_start(w);
-	for (round = 0; round < args->iterations && !atomic_load(&w->lost); round++)
+	for (round = 0; round < args->iterations && !atomic_load(&w->lost) && !m->error; round++)
 		one_round(m, round);
 	writers_join(w);
 	if (!atomic_load(&w->lost))
 		m->words += writers_verify(w);
+	if (m->error && !atomic_load(&w->lost))
+		bail("cannot migrate: %s", strerror(m->error));
 	m->sizes_used += !m->size_kb || thp_stat(m->size_kb, "anon_fault_alloc") > allocated;
 	region_unmap(w->region, REGION_BYTES);
 }

@@ -192,6 +192,28 @@ def test_a_program_that_crashes_on_its_own_memory_is_the_kernels_fault(exit_stat
     assert judged(exit_status=exit_status).shows is Shows.NOT_OK
 
 
+@pytest.mark.parametrize(
+    ("end", "exit_status", "then"),
+    [
+        (
+            ("Bail out! cannot migrate: ENOENT",),
+            3,
+            "the program bailed out: cannot migrate: ENOENT",
+        ),
+        (("not ok 1 a", "Bail out!"), 3, "the program bailed out: no reason given"),
+        ((), 137, "killed by SIGKILL before it printed a result"),
+        ((), -15, "killed by SIGTERM before it printed a result"),
+    ],
+)
+def test_wrong_data_counts_whatever_ended_the_program_afterwards(
+    end: tuple[str, ...], exit_status: int, then: str
+) -> None:
+    wrong = "page 3: CPU 1 wrote 7, read back 0"
+    result = judged(f"# evidence {wrong}", *end, exit_status=exit_status)
+    assert (result.outcome, result.reason) == (FAIL, f"{wrong}; then {then}")
+    assert (result.evidence, result.shows) == ((wrong,), Shows.WRONG_DATA)
+
+
 # 3. PASS needs evidence. Every case reports counters and declares a floor for them; below the
 #    floor it is INCONCLUSIVE. A race test that never raced has proved nothing.
 
