@@ -63,9 +63,8 @@ def cpus(registers: str, symbols: Mapping[str, int]) -> tuple[str, ...]:
         if match := COUNTER.search(text):
             address = int(match[1], 16)
             index = bisect_right(addresses, address) - 1
-            # The kernel is in the upper half of the address space.
-            kernel = index >= 0 and address >> 47
-            lines.append(f"CPU {number} is in {table[index][1] if kernel else 'user space'}")
+            # The kernel's symbols are all in the upper half of the address space.
+            lines.append(f"CPU {number} is in {table[index][1] if index >= 0 else 'user space'}")
     return tuple(lines)
 
 
