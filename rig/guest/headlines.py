@@ -76,7 +76,9 @@ _CHECKERS: _Rows = (
     (_K.KASAN, _E.FENCE, r"BUG: KASAN: "),  # mm/kasan/report.c
     (_K.KFENCE, _E.FENCE, r"BUG: KFENCE: "),  # mm/kfence/report.c
     (_K.KMSAN, _E.FENCE, r"BUG: KMSAN: "),  # mm/kmsan/report.c
-    (_K.KCSAN, _E.FENCE, r"BUG: KCSAN: "),  # kernel/kcsan/report.c
+    # kernel/kcsan/report.c get_bug_type()
+    (_K.KCSAN_ASSERT, _E.FENCE, r"BUG: KCSAN: assert: race in "),
+    (_K.KCSAN, _E.FENCE, r"BUG: KCSAN: "),
     (_K.UBSAN, _E.TRACE_ID, r"UBSAN: "),  # lib/ubsan.c
     # kernel/locking/lockdep.c: print_lockdep_off(), noop_count()
     (_K.CHECK_OFF, _E.BACKTRACE, r"BUG: MAX_\w+ too low!"),

@@ -43,6 +43,8 @@ class SplatKind(StrEnum):
     CSD_LOCK = "csd_lock"
     LEAK = "leak"
     KCSAN = "kcsan"
+    KCSAN_ASSERT = "kcsan_assert"
+    """ASSERT_EXCLUSIVE_*(): an access that the kernel's own code says cannot happen."""
     OOM = "oom"
     ALLOCATION = "allocation"
     """An allocation failed: a limit, not a fault."""
@@ -59,7 +61,8 @@ class SplatKind(StrEnum):
 
     @property
     def failure(self) -> bool:
-        """A fault of the kernel's. Limits cause OOM kills, and KCSAN reports races of mainline."""
+        """A fault of the kernel's. Limits cause OOM kills, and KCSAN reports races of mainline that
+        nobody has marked; a failed assertion is no such race."""
         return self.severity is not Severity.NOTE
 
     @property
@@ -76,7 +79,7 @@ class SplatKind(StrEnum):
 _K = SplatKind
 _FAIL = (
     *(_K.WARNING, _K.UBSAN, _K.DATA_LOSS, _K.IO_ERROR, _K.FILE_SYSTEM),
-    *(_K.BAD_STATE, _K.CSD_LOCK, _K.LEAK),
+    *(_K.BAD_STATE, _K.CSD_LOCK, _K.LEAK, _K.KCSAN_ASSERT),
 )
 _NOTE = (_K.KCSAN, _K.OOM, _K.ALLOCATION, _K.CHECK_OFF, _K.HARDWARE, _K.SLOW)
 _SEVERITY = dict.fromkeys(_FAIL, Severity.FAIL) | dict.fromkeys(_NOTE, Severity.NOTE)

@@ -80,7 +80,8 @@ def test_what_is_fatal_and_what_is_a_failure() -> None:
     notes = {"kcsan", "oom", "allocation", "check_off", "hardware", "slow"}
     failing = {"warning", "ubsan", "data_loss", "io_error", "file_system", "bad_state"}
     assert {kind for kind in SplatKind if not kind.failure} == notes
-    assert {kind for kind in SplatKind if not kind.fatal} == notes | failing | {"csd_lock", "leak"}
+    failing |= {"csd_lock", "leak", "kcsan_assert"}
+    assert {kind for kind in SplatKind if not kind.fatal} == notes | failing
 
 
 @pytest.mark.parametrize(
