@@ -58,6 +58,8 @@ NAMED_MAX = 64
 FENCE = re.compile(rb"={20,}$")
 END_TRACE = re.compile(rb"---\[ end trace ")
 END_PANIC = re.compile(rb"---\[ end Kernel panic")
+RUST = re.compile(r"rust_kernel: panicked at \S+:\d+:\d+:$")
+"""The message of the panic is the next line."""
 KILLED = re.compile(rb"(?:Memory cgroup out|Out) of memory(?: \(|: Killed| and no killable)")
 IN_TRACE = re.compile(r"\s*</?[A-Z#]\w*>$|(?:RIP|RSP|RAX|RDX|RBP|R\d\d|Code|ORIG_RAX): ?")
 MORE = re.compile(
@@ -88,6 +90,8 @@ class _Open:
     size: int = 0
 
     def add(self, line: Line) -> None:
+        if self.text and self.text[-1].lstrip() == self.title and RUST.match(self.title):
+            self.title = f"{self.title} {line.text.strip()}"
         # The clock of a CPU with interrupts off is not updated: its backtrace has old time stamps.
         if line.at is not None and (self.last is None or line.at > self.last):
             self.last = line.at
@@ -144,8 +148,10 @@ class _Open:
         if self.end is End.KILLED:
             return KILLED.match(line.bare) is not None
         # x86 first prints what it cannot handle, and all print where a BUG is; then comes "Oops:".
+        # Rust's panic() calls BUG().
         dies = self.end is End.TRACE_ID and self.kind.fatal and not self.died
-        return dies and DIE.match(line.bare) is not None
+        again = self.title.startswith("rust_kernel: ") and line.bare.startswith(b"kernel BUG at ")
+        return dies and (again or DIE.match(line.bare) is not None)
 
 
 @dataclass(slots=True)

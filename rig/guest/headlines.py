@@ -71,6 +71,7 @@ _DEATHS: _Rows = (
     (_K.OOPS, _E.LINE, r"Fixing recursive fault but reboot is needed"),  # kernel/exit.c
     (_K.PAGE_TABLE_CHECK, _E.TRACE_ID, r"[kK]ernel BUG at (?:\[.*\] )?\S*page_table_check\.[ch]:"),
     (_K.BUG, _E.TRACE_ID, r"[kK]ernel BUG at "),  # lib/bug.c
+    (_K.BUG, _E.TRACE_ID, r"rust_kernel: panicked at "),  # rust/kernel/lib.rs, then BUG()
 )
 _CHECKERS: _Rows = (
     (_K.KASAN, _E.FENCE, r"BUG: KASAN: "),  # mm/kasan/report.c

@@ -106,7 +106,8 @@ _NOT_AT_FAULT = re.compile(
     r"|kasan|asan|kcsan|tsan|ubsan|kfence|check_memory_region|bad_page|schedule|preempt_schedule"
     r"|io_schedule|switch_to|wait_for_common|wait_for_completion|lock_acquire|lock_release"
     r"|might_sleep|might_resched|mutex_lock|rt_mutex|down_|rwsem_|raw_|lockdep|mark_lock|check_"
-    r"|validate_chain|bit_wait|wait_on_bit|out_of_memory|oom_kill|dump_header|refcount_warn|memcpy|memset|memmove|nmi|watchdog|rcu_dump|trigger_)"
+    r"|validate_chain|bit_wait|wait_on_bit|out_of_memory|oom_kill|dump_header|refcount_warn|memcpy|memset|memmove|nmi|watchdog|rcu_dump|trigger_"
+    r"|rust_helper_BUG|rust_begin_unwind|_R\w*(?:rust_begin_unwind|4core9panicking))"
 )
 _SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|llvm)\b.*")
 _AT = re.compile(r"(?:RIP: 0010:|e?pc : )(?P<function>[\w.$]+)\+0x")
