@@ -75,11 +75,11 @@ def build_spec(context: Context, spec: RunSpec) -> BuildSpec:
 
 
 def prepare(context: Context, spec: RunSpec) -> Prepared:
-    """Make the tree, kernel, image and programs, unless the store has them."""
+    """Make the tree and the kernel, unless the store has them; the image and the programs too if
+    it will be booted."""
     arch = arches.pick(spec.machine.arch)
     to_build = build_spec(context, spec)
     kernel = _build(context, spec, to_build)
-    rootfs = image.build(context.store, context.shelves.images, spec.image, arch)
     selected = [suite.pick(selection.suite) for selection in spec.suites]
     programs = {entry.name: entry.programs(context.store, entry, to_build) for entry in selected}
     origin = replace(
@@ -88,19 +88,20 @@ def prepare(context: Context, spec: RunSpec) -> Prepared:
         tree=to_build.tree.tree,
         build=kernel.digest,
         release=kernel.release,
-        image=rootfs.parent.name,
         programs=tuple((name, paths[0].parent.name) for name, paths in programs.items()),
         qemu=accel.qemu_version(arch),
     )
-    software = Software(
-        kernel=kernel.image,
-        initrd=(rootfs, guest_programs.pack(tuple(chain.from_iterable(programs.values())))),
-        data_disk=image.data_disk(context.store),
-        steady=preload.library(context.store)
-        if isinstance(spec.machine.schedule, Seeded)
-        else None,
-        unconfined=to_build.may_escape,
-    )
+    software = Software(kernel=kernel.image, initrd=(), unconfined=to_build.may_escape)
+    if spec.boot:
+        rootfs = image.build(context.store, context.shelves.images, spec.image, arch)
+        origin = replace(origin, image=rootfs.parent.name)
+        seeded_run = isinstance(spec.machine.schedule, Seeded)
+        software = replace(
+            software,
+            initrd=(rootfs, guest_programs.pack(tuple(chain.from_iterable(programs.values())))),
+            data_disk=image.data_disk(context.store),
+            steady=preload.library(context.store) if seeded_run else None,
+        )
     return Prepared(
         spec=spec,
         build=kernel,

@@ -132,6 +132,21 @@ def test_everything_that_is_prepared_is_named_by_its_digest(
     assert prepared_run.software.initrd[0] == places["1mage"] / "rootfs.cpio"
 
 
+def test_a_kernel_that_is_only_built_needs_no_image(
+    store: Store, spec: RunSpec, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object) -> None:
+        raise AssertionError("nothing is booted")
+
+    for module, name in ((image, "build"), (image, "data_disk"), (programs, "build")):
+        monkeypatch.setattr(module, name, refuse)
+    monkeypatch.setattr(kbuild, "build", lambda store, spec: prepared.build)
+    monkeypatch.setattr(accel, "qemu_version", lambda arch: "QEMU emulator version 7.2.22")
+    only = replace(spec, suites=(), boot=False)
+    origin = pipeline.prepare(Context(store, Shelves.default()), only).provenance
+    assert (origin.build, origin.image, origin.programs) == ("b01d", "", ())
+
+
 # Runs
 
 
