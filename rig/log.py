@@ -48,6 +48,16 @@ def now() -> float:
     return _clock()
 
 
+def duration(seconds: float) -> str:
+    """A short text: "0.4 s", "75 s", "12 min", "1 h 05 min"."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
 @contextlib.contextmanager
 def subscribed(subscriber: Subscriber) -> Iterator[None]:
     """Call `subscriber` with every event while the context lasts."""

@@ -4,6 +4,7 @@
 import math
 from dataclasses import replace
 
+from rig import log
 from rig.campaigns import forecast, history, rates
 from rig.campaigns.ancestry import GOOD
 from rig.campaigns.bisection import Bisection, Culprit, Evidence, Suspect, Tested
@@ -28,7 +29,7 @@ def expectation(known: Standing) -> str:
     if known.question.decisive:
         builds = math.ceil(math.log2(size + 1))
         seconds = builds * known.cost.typical(builds)
-        return f"expected: about {builds} builds in {_duration(seconds)}; one run decides"
+        return f"expected: about {builds} builds in {log.duration(seconds)}; one run decides"
     end = known.rows[search.end]
     runs = Runs(failed=end.failed, passed=end.passed)
     rate, low, high = _rate(runs)
@@ -38,14 +39,8 @@ def expectation(known: Standing) -> str:
     return (
         f"the bad end fails in {end.failed} of {end.told} runs: {rate:.0%}"
         f" (95 %: {low:.0%} to {high:.0%}); expected for {size} commits: about"
-        f" {spent.builds:.0f} builds and {spent.guests:.0f} guests, {_duration(spent.seconds)}"
+        f" {spent.builds:.0f} builds and {spent.guests:.0f} guests, {log.duration(spent.seconds)}"
     )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _rate(runs: Runs) -> tuple[float, float, float]:

@@ -91,8 +91,9 @@ class Trial:
         with log.step(f"{count} of {spec.machine.arch}: is it the series or its base?") as step:
             step.note(
                 f"runs {_listed(self._failures)} on {spec.tree.beneath.label} and with the series:"
-                f" at most {most} times each, {_about(self._guest)} a run, {self._width} at a time,"
-                f" at most {_about(2 * most * self._costs.guest)} (--no-blame leaves it out)"
+                f" at most {most} times each, {log.duration(self._guest)} a run, {self._width} at a"
+                f" time, at most {log.duration(2 * most * self._costs.guest)} (--no-blame leaves it"
+                " out)"
             )
             while undecided := tuple(each for each in self._failures if not self._decided(each)):
                 before, after = (self._started.get(tree, 0) for tree in (GOOD, self._end))
@@ -144,8 +145,8 @@ class Trial:
         first, later = self._costs.build(0, None), self._costs.build(0, 0)
         seconds = first + (kernels - 1) * later + runs * self._costs.guest
         return (
-            f"at most {kernels} kernels of its first patches, up to {_about(first)} for the first,"
-            f" and about {runs} runs: {_about(seconds)}"
+            f"at most {kernels} kernels of its first patches, up to {log.duration(first)} for the"
+            f" first, and about {runs} runs: {log.duration(seconds)}"
         )
 
     def _at_once(self, wanted: Sequence[Failure]) -> int:
@@ -296,10 +297,6 @@ def _listed(wanted: Sequence[Failure]) -> str:
     names = list(dict.fromkeys(failure.name for failure in wanted))
     more = f" and {len(names) - 2} more" if len(names) > 2 else ""
     return ", ".join(names[:2]) + more
-
-
-def _about(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _seconds(result: RunResult, wanted: tuple[Failure, ...]) -> float:

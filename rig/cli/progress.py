@@ -21,7 +21,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from rig.log import Event, subscribed
+from rig.log import Event, duration, subscribed
 
 PLAIN_INTERVAL = 10.0
 """Seconds between two progress lines of a step in a log."""
@@ -45,16 +45,6 @@ def reporter(
     if out.isatty() and not os.environ.get("CI") and os.environ.get("TERM", "dumb") != "dumb":
         return terminal(Console(file=out, highlight=False), verbose=verbose)
     return plain(out, verbose=verbose)
-
-
-def duration(seconds: float) -> str:
-    """A short text: "0.4 s", "75 s", "12 min", "1 h 05 min"."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def _count(number: float) -> str:

@@ -95,3 +95,11 @@ def test_no_event_holds_what_a_terminal_obeys(
             harmless(text, lines=False)
     several = {event.kind for event in events if "\n" in event.title + event.text}
     assert several == {"command", "fail"}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (9.94, "9.9 s"), (75, "75 s"), (125, "2 min"), (3900, "1 h 05 min")],
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert log.duration(seconds) == text

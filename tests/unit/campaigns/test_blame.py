@@ -529,8 +529,8 @@ def test_it_says_what_it_will_do_and_how_long_that_takes(
     world.blamed(spec())
     notes = [event.text for event in events if event.kind == "note"]
     assert (
-        f"runs {CASE} on v6.12 and with the series: at most 64 times each, 6 s a run, 2 at a time,"
-        " at most 6 min (--no-blame leaves it out)" in notes
+        f"runs {CASE} on v6.12 and with the series: at most 64 times each, 6.0 s a run, 2 at a"
+        " time, at most 6 min (--no-blame leaves it out)" in notes
     )
     (search,) = [text for text in notes if "kernels of its first patches" in text]
     assert search.startswith("at most 2 kernels of its first patches, up to 3 min for the first")

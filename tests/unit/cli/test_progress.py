@@ -43,14 +43,6 @@ def broken_step(title: str) -> None:
         raise RuntimeError("no kernel\nand more")
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.04, "0.0 s"), (9.94, "9.9 s"), (75, "75 s"), (125, "2 min"), (3900, "1 h 05 min")],
-)
-def test_duration(seconds: float, text: str) -> None:
-    assert progress.duration(seconds) == text
-
-
 def test_plain_names_the_step_in_every_line() -> None:
     out = io.StringIO()
     with progress.plain(out):
