@@ -315,15 +315,11 @@ class Campaign:
 
     def _suites(self, spec: RunSpec) -> tuple[Selection, ...]:
         """Only the case that fails, once it is known: a seeded case has a guest of its own."""
-        named = next((name.partition(": ")[0] for name in self.known.wanted), "")
-        one = (
-            isinstance(spec.machine.schedule, Seeded)
-            and self.known.settled
-            and self.known.search.known()
-        )
-        if self.question.kind is not Kind.CASE or not one or "/" not in named:
+        wanted, seeded = self.known.wanted, isinstance(spec.machine.schedule, Seeded)
+        settled = self.known.settled and self.known.search.known()
+        if not seeded or not settled or wanted is None or not wanted.is_case:
             return spec.suites
-        name, _, case = named.partition("/")
+        name, _, case = wanted.name.partition("/")
         return (Selection(suite=name, cases=(case,)),)
 
     def _at(self, spec: RunSpec, index: int) -> RunSpec:

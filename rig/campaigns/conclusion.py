@@ -73,7 +73,7 @@ def conclude(known: Standing, confidence: float, reason: str, hint: str) -> Bise
         schedule=whole.machine.schedule.kind,
         question=known.question,
         confidence=confidence,
-        signature=", ".join(sorted(known.wanted)),
+        signature=f"{known.wanted or ''}",
         headline=known.headline,
         runs=runs.total,
         failures=runs.failed,
@@ -218,10 +218,10 @@ _RUN = (*_TESTS, "accel", "schedule", "cpus", "memory", "zram", "swap_disk", "lr
 
 def _of_signature(known: Standing, request: Request) -> Request:
     """The request with the one case that fails, if the schedule is seeded."""
-    named = next((name.partition(": ")[0] for name in known.wanted), "")
-    if "/" not in named or not _has_seeds(known):
+    wanted = known.wanted
+    if wanted is None or not wanted.is_case or not _has_seeds(known):
         return request
-    return replace(request, suites=(), cases=(named,))
+    return replace(request, suites=(), cases=(wanted.name,))
 
 
 # --- git's log ---------------------------------------------------------------------------------

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The failures of a result, each with a signature that says whether another run has it too.
 
-A case that fails in another way, and a splat of another function, are other failures: they must
-not be counted for this one. Addresses, pages, seeds and line numbers are not in a signature.
+A case that fails in another way, a splat of another function, and another compiler error are other
+failures: they must not be counted for this one. Addresses, pages, seeds and line numbers are not in
+a signature.
 """
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rig.campaigns.results import RunResult
 from rig.guest.console import Splat, fingerprint
@@ -17,6 +19,10 @@ from rig.verdict.blame import beside
 from rig.verdict.rules import SPLAT, CaseResult, Outcome, Shows
 
 BUILD, BOOT = "the build", "the boot"
+COMPILER = re.compile(
+    r"(?:fatal )?error: (?P<gcc>.+)|(?P<ld>undefined reference .+)|(?P<modpost>^ERROR: .+)"
+)
+NUMBERS = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +32,11 @@ class Failure:
     name: str
     """suite/case, `splat/KIND:FUNCTION`, BUILD or BOOT."""
     shows: tuple[str, ...] = ()
-    """Of a case: what it shows, and the splat that ended its guest."""
+    """Of a case and of the boot: what it shows, and the splat that ended its guest. Of the build:
+    the compiler's errors."""
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, (self.name, ", ".join(self.shows))))
 
     def same(self, other: "Failure") -> bool:
         """Whether they have something in common: the guest may die before the program has printed
@@ -34,6 +44,11 @@ class Failure:
         if self.name != other.name:
             return False
         return not self.shows or not set(self.shows).isdisjoint(other.shows)
+
+    @property
+    def parts(self) -> tuple["Failure", ...]:
+        """A failure for each thing that this one shows."""
+        return tuple(replace(self, shows=(show,)) for show in self.shows) or (self,)
 
     @property
     def is_case(self) -> bool:
@@ -56,7 +71,11 @@ def _of(result: RunResult) -> Iterator[Failure]:
         yield Failure(name=name, shows=_shows(case, result.splats))
     if not _booted(result) and result.verdict.outcome is Outcome.FAIL:
         # The splats on its console are what its boot failed with.
-        yield Failure(name=BOOT if result.provenance.build else BUILD)
+        built = result.provenance.build
+        yield Failure(
+            name=BOOT if built else BUILD,
+            shows=_boot_shows(result) if built else _compiler_errors(result),
+        )
         return
     for splat in beside(result.splats, [case.reason for case in failed.values()]):
         if splat.kind.failure:
@@ -69,6 +88,29 @@ def _shows(case: CaseResult, splats: tuple[Splat, ...]) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(f"{SPLAT}{fingerprint(splat)}" for splat in ends))
     wrong = case.shows is Shows.WRONG_DATA
     return (*([f"{case.shows}"] if wrong or not names else []), *names)
+
+
+def _boot_shows(result: RunResult) -> tuple[str, ...]:
+    """The first splat: the others are its consequences."""
+    splats = (splat for splat in result.splats if splat.kind.failure)
+    first = next(splats, None)
+    return (f"{SPLAT}{fingerprint(first)}" if first else f"{Shows.LOST}",)
+
+
+def _compiler_errors(result: RunResult) -> tuple[str, ...]:
+    """The errors without their places: the same mistake in a header is reported for any file."""
+    lines = (result.verdict.reason, *result.detail.splitlines())
+    matches = (match for line in lines if (match := COMPILER.search(line)))
+    texts = [next(filter(None, match.groups())) for match in matches] or [result.verdict.reason]
+    return tuple(dict.fromkeys(NUMBERS.sub("N", text) for text in texts))
+
+
+def headline(failure: Failure, result: RunResult) -> str:
+    """How a run shows a failure that it has."""
+    if case := result.cases.get(failure.name):
+        return f"{failure.name}: {case.reason}"
+    names = {f"{SPLAT}{fingerprint(splat)}": splat.title for splat in reversed(result.splats)}
+    return names.get(failure.name, result.verdict.reason)
 
 
 def _booted(result: RunResult) -> bool:

@@ -1,31 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a bisection asks of each commit, and what a run answers.
 
-A failure counts only if its signature is that of the bad end: the case and what it shows, or a
-splat without its addresses. Another failure of the same commit has another cause.
+A failure counts only if its signature (failures.py) is that of the bad end. Another failure of the
+same commit has another cause.
 """
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from rig.benches import benchmark
 from rig.benches.benchmark import Benchmark
+from rig.campaigns import failures
 from rig.campaigns.culprit import ALWAYS, FAILURES
+from rig.campaigns.failures import BOOT, BUILD, Failure
 from rig.campaigns.options import check_range
 from rig.campaigns.results import RunResult
 from rig.errors import ConfigError, unknown
 from rig.guest.splat import Splat, fingerprint, masked
-from rig.verdict.rules import Outcome, Shows
+from rig.verdict.rules import SPLAT, Outcome, Shows
 
-COMPILER = re.compile(
-    r"(?:fatal )?error: (?P<gcc>.+)|(?P<ld>undefined reference .+)|(?P<modpost>^ERROR: .+)"
-)
-NAMES = re.compile(r"\d+")
-SPLAT = "splat: "
-BOOT = "it does not boot"
 METRIC = "the metric is above the limit"
 RATIO_MAX = 1000.0
 
@@ -124,99 +119,76 @@ class Answer:
     """The kernel did not boot."""
 
 
-Signatures = frozenset[str]
-
-
-def found(asked: Question, result: RunResult) -> dict[str, str]:
-    """The signature of each failure of a run, with its headline."""
-    failed = result.verdict.outcome is Outcome.FAIL
-    if asked.kind is Kind.BUILD:
-        return _compiler_errors(result) if failed and not _is_built(result) else {}
-    if not _is_built(result):
-        return {}
-    splats = [splat for splat in result.splats if splat.kind.failure]
-    if asked.kind is Kind.BOOT:
-        if not failed or result.boot_seconds:
-            return {}
-        name = f"{BOOT}: {fingerprint(splats[0])}" if splats else BOOT
-        return {name: result.verdict.reason}
+def found(asked: Question, result: RunResult) -> dict[Failure, str]:
+    """The failures of a run that are what is asked for, each with its headline."""
     if asked.kind is Kind.SPLAT:
-        title = next((s.title for s in result.splats if _is_named(s, asked.splat)), "")
-        return {asked.splat: title} if title else {}
-    return _case_failures(result, splats)
+        if not _is_built(result):
+            return {}
+        titles = (splat.title for splat in result.splats if _is_named(splat, asked.splat))
+        return {_titled(asked): title for title in list(titles)[:1]}
+    return {
+        failure: failures.headline(failure, result)
+        for failure in failures.of(result)
+        if _is_asked(asked.kind, failure)
+    }
+
+
+def _is_asked(kind: Kind, failure: Failure) -> bool:
+    if kind is Kind.CASE:
+        return failure.name not in (BUILD, BOOT)
+    return failure.name == (BUILD if kind is Kind.BUILD else BOOT)
+
+
+def _titled(asked: Question) -> Failure:
+    return Failure(name=f"{SPLAT}{asked.splat}")
 
 
 def _is_named(splat: Splat, title: str) -> bool:
     return title == fingerprint(splat) or masked(title).strip() in masked(splat.title)
 
 
-def _case_failures(result: RunResult, splats: Sequence[Splat]) -> dict[str, str]:
-    failures, explained = dict[str, str](), set[str]()
-    for name, case in result.cases.items():
-        if case.outcome is not Outcome.FAIL:
-            continue
-        cause = next((splat for splat in splats if splat.title in case.reason), None)
-        if cause:
-            explained.add(cause.title)
-        shows = fingerprint(cause) if cause and case.shows is not Shows.WRONG_DATA else case.shows
-        failures[f"{name}: {shows}"] = f"{name}: {case.reason}"
-    for splat in splats:
-        if splat.title not in explained:
-            failures.setdefault(f"{SPLAT}{fingerprint(splat)}", splat.title)
-    return failures
-
-
-def _compiler_errors(result: RunResult) -> dict[str, str]:
-    """The errors without their places: the same mistake in a header is reported for any file."""
-    lines = (result.verdict.reason, *result.detail.splitlines())
-    matches = (match for line in lines if (match := COMPILER.search(line)))
-    texts = (next(filter(None, match.groups())) for match in matches)
-    errors = {NAMES.sub("N", text): result.verdict.reason for text in texts}
-    return errors or {NAMES.sub("N", result.verdict.reason): result.verdict.reason}
-
-
-def wanted(asked: Question, results: Iterable[RunResult]) -> tuple[Signatures, bool]:
-    """The signature to look for, from the runs of the bad end in their order; and whether it is
-    settled. It is the failure that is the first to come often enough."""
+def wanted(asked: Question, results: Iterable[RunResult]) -> tuple[Failure | None, bool]:
+    """The failure to look for, from the runs of the bad end in their order; and whether it is
+    settled. It is what is the first to come often enough."""
     if asked.kind is Kind.METRIC:
-        return frozenset({METRIC}), True
+        return Failure(name=METRIC), True
     if asked.kind is Kind.SPLAT:
-        return frozenset({asked.splat}), True
-    counts = Counter[str]()
+        return _titled(asked), True
+    counts = Counter[Failure]()
     for runs, result in enumerate(results, 1):
-        names = found(asked, result)
-        if asked.kind is Kind.BUILD and names:
-            return frozenset(names), True
-        counts.update(names.keys())
+        every = found(asked, result)
+        if asked.kind is Kind.BUILD and every:
+            return next(iter(every)), True
+        counts.update(part for failure in every for part in failure.parts)
         most = counts.most_common(1)
         if most and most[0][1] >= (FAILURES if most[0][1] < runs else ALWAYS):
-            return frozenset({most[0][0]}), True
-    return frozenset(name for name, _ in counts.most_common(1)), False
+            return most[0][0], True
+    return next((failure for failure, _ in counts.most_common(1)), None), False
 
 
 def answer(
-    asked: Question, result: RunResult, looked_for: Signatures, good: float | None = None
+    asked: Question, result: RunResult, looked_for: Failure | None, good: float | None = None
 ) -> Answer:
     """What a run says. `good` is the metric of the good end."""
     if result.verdict.outcome is Outcome.BROKEN:
         return Answer(said=Said.BROKEN, reason=result.verdict.reason)
     if asked.kind is Kind.METRIC:
         return _measured(asked, result, good)
-    failures = found(asked, result)
-    others = tuple(text for name, text in failures.items() if name not in looked_for)
-    if hit := next((text for name, text in failures.items() if name in looked_for), ""):
-        # A build has all the errors of one mistake: those besides the first are no others.
-        is_build = asked.kind is Kind.BUILD
-        return Answer(said=Said.FAILED, reason=hit, others=() if is_build else others)
+    hits, others = list[str](), list[str]()
+    for failure, text in found(asked, result).items():
+        same = looked_for is not None and looked_for.same(failure)
+        (hits if same else others).append(text)
+    if hits:
+        return Answer(said=Said.FAILED, reason=hits[0], others=tuple(others))
     if not _is_built(result):
-        return Answer(said=Said.NEVER, reason=result.verdict.reason, others=others)
+        return Answer(said=Said.NEVER, reason=result.verdict.reason, others=tuple(others))
     if asked.kind is Kind.BUILD:
         return Answer(said=Said.PASSED)
-    return _of_cases(asked, result, looked_for, others)
+    return _of_cases(asked, result, looked_for, tuple(others))
 
 
 def _of_cases(
-    asked: Question, result: RunResult, looked_for: Signatures, others: tuple[str, ...]
+    asked: Question, result: RunResult, looked_for: Failure | None, others: tuple[str, ...]
 ) -> Answer:
     """What a run without the failure says: it is a pass only if the case came to its end."""
     failed, cases = result.verdict.outcome is Outcome.FAIL, result.cases
@@ -225,10 +197,12 @@ def _of_cases(
         return Answer(said=Said.PASSED)
     if failed and not cases and not result.boot_seconds:
         others = others or (reason,)
-        return Answer(said=Said.OTHER, reason=f"{BOOT}: {reason}", others=others, is_dead=True)
-    named = next((name.partition(": ")[0] for name in looked_for), "")
-    is_splat = asked.kind is Kind.SPLAT or named == SPLAT.rstrip(": ")
-    if asked.kind is Kind.CASE and named in cases:
+        return Answer(
+            said=Said.OTHER, reason=f"it does not boot: {reason}", others=others, is_dead=True
+        )
+    named = looked_for.name if looked_for else ""
+    is_splat = looked_for is not None and looked_for.is_splat
+    if named in cases:
         cases = {named: cases[named]}
         failed = cases[named].outcome is Outcome.FAIL
     outcomes = {case.outcome for case in cases.values()}

@@ -12,7 +12,8 @@ from rig.campaigns import buildcost, execute, inquiry
 from rig.campaigns.ancestry import GOOD
 from rig.campaigns.buildcost import BuildCost
 from rig.campaigns.culprit import Costs, Search
-from rig.campaigns.inquiry import Answer, Kind, Question, Said, Signatures
+from rig.campaigns.failures import Failure
+from rig.campaigns.inquiry import Answer, Kind, Question, Said
 from rig.campaigns.rates import Runs
 from rig.campaigns.results import RunResult, RunSpec
 from rig.campaigns.suspects import Suspects
@@ -67,9 +68,10 @@ class Standing:
     ) -> None:
         """`side`: the number of guests that run side by side."""
         self.suspects, self.question, self.side = suspects, question, side
-        self.wanted: Signatures = frozenset()
+        self.wanted: Failure | None = None
+        """The failure that is looked for."""
         self.settled = False
-        """Whether the signature that is looked for is known."""
+        """Whether that is known for good."""
         self.results: list[tuple[int, RunResult]] = []
         self.following = 0
         """The number of the next run."""

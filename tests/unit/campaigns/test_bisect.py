@@ -420,7 +420,7 @@ def test_the_commit_that_does_not_boot_any_more(line: Path, bisect: Bisect) -> N
     names = tuple(f"c{number}" for number in range(14, 17))
     found = bisect(World(line, no_boot=names, seeded=False), question=Question(kind=Kind.BOOT))
     assert subject(found) == "c14"
-    assert found.signature == inquiry.BOOT
+    assert found.signature == "the boot: guest lost"
     with pytest.raises(ConfigError, match="--boot runs no case"):
         bisect(World(line, no_boot=names), question=Question(kind=Kind.BOOT))
 

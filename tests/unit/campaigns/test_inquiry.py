@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from rig.campaigns import inquiry
+from rig.campaigns import failures, inquiry
+from rig.campaigns.failures import Failure
 from rig.campaigns.inquiry import Kind, Question, Said
 from rig.campaigns.results import RunResult
 from rig.guest.console import Splat, SplatKind
@@ -14,7 +15,8 @@ from tests.unit.conftest import case, result
 
 CASE = Question()
 NAME = "stale_tlb/anon_lost_write"
-WRONG = frozenset({f"{NAME}: wrong data"})
+WRONG = Failure(name=NAME, shows=("wrong data",))
+AT_BUG = Failure(name=NAME, shows=("splat/bug:page_add",))
 WARNING = Splat(
     kind=SplatKind.WARNING, title="WARNING: CPU: 1 PID: 77 at mm/rmap.c:99 page_move+0x12/0x40",
     text=(), fatal=False, at=1.0,
@@ -50,17 +52,17 @@ NO_BOOT = result(trouble=Trouble(owner=Owner.KERNEL, reason="it hangs"), boot_se
     [
         (ran(Outcome.PASS), []),
         (LOST, [f"{NAME}: wrong data"]),
-        (LOST_AND_DIED, [f"{NAME}: wrong data"]),
-        (DIED, [f"{NAME}: bug:page_add"]),
+        (LOST_AND_DIED, [f"{NAME}: wrong data, splat/bug:page_add"]),
+        (DIED, [f"{NAME}: splat/bug:page_add"]),
         (HUNG, [f"{NAME}: guest lost"]),
-        (WARNED, ["splat: warning:page_move"]),
+        (WARNED, ["splat/warning:page_move"]),
         (ran(Outcome.INCONCLUSIVE, "too few"), []),
         (NO_BOOT, []),
         (unbuilt("it does not compile"), []),
     ],
 )
 def test_a_signature_is_the_case_and_what_it_shows(run: RunResult, signatures: list[str]) -> None:
-    assert [*inquiry.found(CASE, run)] == signatures
+    assert [str(failure) for failure in inquiry.found(CASE, run)] == signatures
 
 
 @pytest.mark.parametrize(
@@ -124,4 +126,40 @@ def test_the_failure_that_comes_often_enough_first_is_looked_for() -> None:
     assert inquiry.wanted(CASE, [*runs, LOST, DIED, DIED, DIED, DIED]) == (WRONG, True)
     assert inquiry.wanted(CASE, [LOST] * 6) == (WRONG, False), "a race, or not?"
     assert inquiry.wanted(CASE, [LOST] * 7) == (WRONG, True)
-    assert inquiry.wanted(CASE, []) == (frozenset(), False)
+    assert inquiry.wanted(CASE, []) == (None, False)
+
+
+def test_a_guest_may_die_before_it_has_printed_the_wrong_data() -> None:
+    """It is one failure; what all its runs have in common is looked for."""
+    both = [LOST_AND_DIED, LOST_AND_DIED, DIED, ran(Outcome.PASS), DIED]
+    assert inquiry.wanted(CASE, both) == (AT_BUG, True)
+    for run in both[:3]:
+        assert inquiry.answer(CASE, run, AT_BUG).said is Said.FAILED
+        assert inquiry.answer(CASE, run, AT_BUG).others == ()
+    assert inquiry.answer(CASE, LOST, AT_BUG).said is Said.OTHER
+
+
+@pytest.mark.parametrize("run", [LOST, LOST_AND_DIED, DIED, HUNG, WARNED, ran(Outcome.PASS)])
+@pytest.mark.parametrize("of", [LOST, LOST_AND_DIED, DIED, HUNG, WARNED])
+def test_a_bisection_and_a_blame_call_the_same_runs_the_same_failure(
+    of: RunResult, run: RunResult
+) -> None:
+    for failure in failures.of(of):
+        hit = inquiry.answer(CASE, run, failure).said is Said.FAILED
+        assert hit == bool(failures.seen(failure, run))
+
+
+def test_the_panic_after_a_splat_is_no_other_failure() -> None:
+    panic = replace(BUG, kind=SplatKind.PANIC, title="Kernel panic - not syncing", at=1.1)
+    run = ran(Outcome.FAIL, BUG.title, BUG, panic, shows=Shows.LOST)
+    assert inquiry.answer(CASE, run, AT_BUG).others == ()
+
+
+def test_a_boot_that_fails_in_another_way_is_another_failure() -> None:
+    dead = replace(NO_BOOT, splats=(BUG,))
+    asked = Question(kind=Kind.BOOT)
+    looked_for, _ = inquiry.wanted(asked, [dead])
+    assert str(looked_for) == "the boot: splat/bug:page_add"
+    assert inquiry.answer(asked, dead, looked_for).said is Said.FAILED
+    assert inquiry.answer(asked, NO_BOOT, looked_for).said is Said.OTHER
+    assert inquiry.answer(asked, LOST, looked_for).said is Said.PASSED
