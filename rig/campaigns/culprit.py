@@ -36,6 +36,9 @@ DEAR = 1.0
 """A build is taken to cost at least the runs that tell so many bits. With cheap builds and rates
 that are hard to tell apart, the search would go on to another commit on weak evidence: more builds,
 and no fewer runs."""
+WEIGHTS = 4
+"""The weights of a prior are rounded to so many steps for each factor of 2. A range of 20,000
+commits with a weight of its own for each would have 20,000 groups, none of them a likely one."""
 ENOUGH = 1e-7
 """Bits; no more is to be learnt if no run is expected to tell as much."""
 
@@ -130,7 +133,7 @@ class Search:
         self.skipped: set[int] = set()
         self.previous: int | None = None
         self._builds: list[float] = []
-        weights = [*prior] or [1.0] * len(ancestry)
+        weights = [_rounded(weight) for weight in prior] or [1.0] * len(ancestry)
         levels: dict[float, list[int]] = {}
         for commit, weight in enumerate(weights):
             levels.setdefault(weight, []).append(commit)
@@ -382,3 +385,7 @@ class Search:
                 break
             stay, before, spent = runs, information, length
         return stay
+
+
+def _rounded(weight: float) -> float:
+    return 2 ** (round(WEIGHTS * math.log2(weight)) / WEIGHTS) if weight > 0 else 0.0

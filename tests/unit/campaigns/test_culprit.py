@@ -219,6 +219,18 @@ def test_a_commit_that_cannot_be_the_culprit_is_not_named() -> None:
     assert max(chances[commit] for commit in range(10)) < 1e-6
 
 
+def test_each_of_many_commits_may_have_its_own_weight() -> None:
+    size = 20_000
+    search = Search(linear(size), ONE, prior=[1 + commit / size for commit in range(size)])
+    search.build(size - 1)
+    search.record(size - 1, Runs(failed=9))
+    choice = search.choose()
+    # The newer half has 7/12 of the prior.
+    assert choice and 0.5 * size < choice.commit < 0.65 * size
+    chances = search.posterior()
+    assert chances[size - 1] / chances[0] == pytest.approx(2, rel=0.2)
+
+
 def test_a_prior_must_fit() -> None:
     with pytest.raises(ValueError, match="a prior has a weight for each"):
         Search(linear(3), ONE, prior=[1.0, 2.0])
