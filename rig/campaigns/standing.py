@@ -3,6 +3,7 @@
 
 import contextlib
 import re
+import shutil
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from rig.campaigns.inquiry import Answer, Kind, Question, Said
 from rig.campaigns.rates import Runs
 from rig.campaigns.results import RunResult, RunSpec
 from rig.campaigns.suspects import Suspects
+from rig.errors import InfraError
 from rig.store import Store
 from rig.verdict.rules import Outcome
 
@@ -85,7 +87,11 @@ class Standing:
                 found.append((index, number, path))
         for index, number, path in sorted(found):
             self.following = index + 1
-            result = execute.load(path)
+            try:
+                result = execute.load(path)
+            except InfraError:  # damaged: it is run again
+                shutil.rmtree(path.parent, ignore_errors=True)
+                continue
             if result.verdict.outcome is not Outcome.BROKEN:
                 self.results.append((number, result))
         if found:

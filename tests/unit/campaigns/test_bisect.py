@@ -386,8 +386,22 @@ def test_a_damaged_result_is_made_again(line: Path, bisect: Bisect, store: Store
     found = bisect(world)
     paths = sorted((store.root / "runs").glob("*/*/result.json"))
     paths[-1].write_text("{")
+    before = len(world.ran)
     again = bisect(world)
     assert subject(again) == subject(found) == "c11"
+    assert len(world.ran) == before + 1
+    assert len([*(store.root / "runs").glob("*/*/result.json")]) == len(paths)
+
+
+def test_each_stored_result_is_read_once(
+    line: Path, bisect: Bisect, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, read, load = World(line, culprit="c11", bad=0.3), list[Path](), executing.load
+    found = bisect(world)
+    monkeypatch.setattr(executing, "load", lambda path: (read.append(path), load(path))[1])
+    assert bisect(world) == found
+    paths = (store.root / "runs").glob("*/*/result.json")
+    assert sorted(read) == sorted(paths)
 
 
 def test_trouble_of_the_host_ends_it_and_it_goes_on(line: Path, bisect: Bisect) -> None:
