@@ -71,6 +71,8 @@ class Culprit:
     """Of each of its parents."""
     same_kernel: bool
     """Its kernel image is byte for byte that of a parent."""
+    mail: str = ""
+    """The headers of the mail that it was sent in, for `rig reply`; empty if that is not known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -158,6 +158,7 @@ def _culprit(known: Standing, at: int) -> Culprit:
         failing=_runs(known, at, failed=True),
         passing=tuple(evidence for evidence in passing if evidence),
         same_kernel=bool(kernel) and kernel in kernels,
+        mail=suspects.mail(at).decode(errors="replace"),
     )
 
 

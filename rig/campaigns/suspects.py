@@ -4,6 +4,7 @@
 The patches of a series are a `History` too: each is on top of the one before.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -26,6 +27,8 @@ from rig.series.model import Patch
 from rig.store import Store
 
 STAT = "--stat=72"
+PATCH_LINK = "://patch.msgid.link/"
+ADDRESS = re.compile(r"<[^<>\s@]+@[^<>\s]+>")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +87,28 @@ class Suspects:
         words = ("log", "-1", "--no-show-signature", trailers, self.history.name(number))
         return printable.line(git.text(*words, cwd=self.history.tree))
 
+    def mail(self, number: int) -> bytes:
+        """The headers of the mail that the commit was sent in, as far as the commit tells; empty
+        if it has no message-id."""
+        if self.patches:
+            mail = self.patches[number].mail
+            return rfc822.headers(mail) if rfc822.header(mail, "Message-ID") else b""
+        shape = "--format=%aN <%aE>%x00%aD%x00%s%x00%(trailers:only,unfold)"
+        words = ("log", "-1", "--no-show-signature", shape, self.history.name(number))
+        author, date, subject, trailers = git.text(*words, cwd=self.history.tree).split("\0", 3)
+        pairs = [line.partition(":")[::2] for line in trailers.splitlines()]
+        if not (identifier := _message_id(pairs)):
+            return b""
+        copies = (value for _, value in pairs if ADDRESS.search(value))
+        lines = {
+            "From": author,
+            "Cc": ", ".join(copies),
+            "Date": date,
+            "Message-ID": f"<{identifier}>",
+            "Subject": f"[PATCH] {subject}",
+        }
+        return "".join(f"{key}: {printable.line(text)}\n" for key, text in lines.items()).encode()
+
     def diffstat(self, number: int) -> str:
         if self.patches:
             diff = rfc822.body_of(self.patches[number].mail).encode()
@@ -95,6 +120,16 @@ class Suspects:
     def parents(self, number: int) -> tuple[int, ...]:
         """The commits of the range before this one; the good end if there is none."""
         return self.history.commits[number].parents or (GOOD,)
+
+
+def _message_id(trailers: Sequence[tuple[str, str]]) -> str:
+    """Of the mail with the patch. A `Link:` may lead to a discussion or a report as well: the last
+    one is the maintainer's, and patch.msgid.link has patches only."""
+    links = [value.split()[0] for key, value in trailers if key.lower() == "link" and value.strip()]
+    named = [value.strip() for key, value in trailers if key.lower() == "message-id"]
+    patches = [link for link in links if PATCH_LINK in link]
+    every = (*reversed(named), *reversed(patches), *reversed(links))
+    return next(filter(None, map(target.message, every)), "")
 
 
 @cache

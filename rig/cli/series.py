@@ -74,7 +74,7 @@ def reply(
     ] = None,
     verbose: VerboseOpt = False,
 ) -> None:
-    """Write a mail that answers the cover letter of a series with a stored run. Sends nothing."""
+    """Write a mail that answers the cover letter of a series, or a culprit. Sends nothing."""
     from rig.campaigns import execute
     from rig.cli.progress import reporter
     from rig.report import files

@@ -18,14 +18,18 @@ def render(bisection: Bisection, name: str = "") -> str:
     return printable.page(line.rstrip() for line in _lines(bisection, name))
 
 
+def mail(bisection: Bisection) -> str:
+    """The evidence, for the mail that answers the culprit's."""
+    culprit = bisection.culprit
+    is_commit = culprit and culprit.commit != culprit.name
+    lines = [f"commit   {culprit.commit}"] if culprit and is_commit else []
+    lines += [f"range    {_range(bisection)}", *_failure(bisection)]
+    lines += [*_evidence(bisection), "", _costs(bisection)]
+    return printable.page(line.rstrip() for line in lines)
+
+
 def _lines(bisection: Bisection, name: str) -> Iterator[str]:
-    where = f"{bisection.arch}, {bisection.schedule}"
-    limit = " ".join(("", "--", *bisection.paths)) if bisection.paths else ""
-    first = ", first parents" if bisection.first_parent else ""
-    yield (
-        f"{bisection.good}..{bisection.bad}{limit}: {bisection.commits} commits{first}; "
-        f"{_asked(bisection)}" + ("" if bisection.question.kind is Kind.BUILD else f" on {where}")
-    )
+    yield _range(bisection)
     yield ""
     if bisection.culprit:
         yield from _culprit(bisection.culprit)
@@ -44,10 +48,24 @@ def _lines(bisection: Bisection, name: str) -> Iterator[str]:
             yield f"  [{more} more]"
     yield from _evidence(bisection)
     yield ""
-    yield f"{bisection.builds} builds, {bisection.guests} guests"
+    yield _costs(bisection)
     if name:
         is_tree = bisection.request.tree is not None
         yield f"rig report {name}" + (f"; rig bisect log {name}" if is_tree else "")
+
+
+def _range(bisection: Bisection) -> str:
+    where = f"{bisection.arch}, {bisection.schedule}"
+    limit = " ".join(("", "--", *bisection.paths)) if bisection.paths else ""
+    first = ", first parents" if bisection.first_parent else ""
+    return (
+        f"{bisection.good}..{bisection.bad}{limit}: {bisection.commits} commits{first}; "
+        f"{_asked(bisection)}" + ("" if bisection.question.kind is Kind.BUILD else f" on {where}")
+    )
+
+
+def _costs(bisection: Bisection) -> str:
+    return f"{bisection.builds} builds, {bisection.guests} guests"
 
 
 def _asked(bisection: Bisection) -> str:
@@ -64,7 +82,7 @@ def _asked(bisection: Bisection) -> str:
 
 
 def _culprit(culprit: Culprit) -> Iterator[str]:
-    yield f"{culprit.name} ({culprit.subject}) is the culprit, with {_percent(culprit.chance)}"
+    yield f"{culprit.name} ({culprit.subject}) is the culprit, with {percent(culprit.chance)}"
     if culprit.commit != culprit.name:
         yield f"  commit {culprit.commit}"
     yield f"  author {culprit.author}"
@@ -83,7 +101,7 @@ def _suspects(bisection: Bisection) -> Iterator[str]:
     yield ""
     yield "the most likely commits:"
     for suspect in likely:
-        yield f"  {suspect.name}  {_percent(suspect.chance):>6}  {suspect.subject}"
+        yield f"  {suspect.name}  {percent(suspect.chance):>6}  {suspect.subject}"
 
 
 def _failure(bisection: Bisection) -> Iterator[str]:
@@ -111,7 +129,7 @@ def _tested(bisection: Bisection) -> Iterator[str]:
         built = f"{build:.0f} s" if build else "-"
         about = f"{entry.subject} [skipped: {entry.skipped}]" if entry.skipped else entry.subject
         yield (
-            f"{entry.name:{width}}  {_percent(entry.bad):>7} {runs:5} {entry.failed:6}"
+            f"{entry.name:{width}}  {percent(entry.bad):>7} {runs:5} {entry.failed:6}"
             f" {entry.seconds:6.0f} s {built:>7}  {about}"
         )
     if (more := len(bisection.tested) - TESTED) > 0:
@@ -141,7 +159,7 @@ def _runs(evidence: Evidence) -> str:
     return f"{runs}, with the seeds {shown}" + (", …" if len(evidence.seeds) > 8 else "")
 
 
-def _percent(chance: float) -> str:
+def percent(chance: float) -> str:
     """Never 100 % of what is not certain."""
     if 0.9995 <= chance < 1:
         return ">99.9 %"

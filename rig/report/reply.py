@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`rig reply`: writes the mail that answers a cover letter with a stored run. Sends nothing."""
+"""`rig reply`: writes the mail that answers a cover letter with a stored run, or a patch with the
+bisection that has found it. Sends nothing."""
 
 import email.errors
 import email.policy
@@ -14,14 +15,15 @@ from pathlib import Path
 
 from rig import log, printable
 from rig.benches import benchmark
-from rig.campaigns import compare, execute, mutation, partial
+from rig.campaigns import bisection, compare, execute, mutation, partial
+from rig.campaigns.bisection import Bisection
 from rig.campaigns.compare import Comparison
 from rig.campaigns.options import Request, command
 from rig.campaigns.pipeline import TOP
 from rig.campaigns.results import RunResult
 from rig.errors import ConfigError, InfraError
 from rig.kernel.tree import Subject
-from rig.report import comparison, text
+from rig.report import bisect, comparison, text
 from rig.series import rfc822, target
 from rig.suites import suite as suites
 from rig.verdict.rules import Outcome
@@ -37,6 +39,8 @@ def reply(directory: Path, name: str = "") -> bytes:
             f"{directory.name} is a `rig mutate`: it says nothing about a series",
             hint="rig run SERIES@v2, then rig reply",
         )
+    if found := bisection.load(directory):
+        return _to_culprit(found, directory.name, who)
     comparisons = compare.load(directory)
     results = () if comparisons else _of_one_series(directory)
     top = top_of(directory)
@@ -50,13 +54,43 @@ def reply(directory: Path, name: str = "") -> bytes:
             " nothing about a series",
             hint="rig run SERIES@v2, then rig reply",
         )
+    body = _measured(comparisons, top) if comparisons else _body(results, top, who)
+    return _mail(top, body, who)
+
+
+def _to_culprit(found: Bisection, name: str, who: Address | None) -> bytes:
+    """The answer to the mail with the patch that a bisection has found."""
+    culprit = found.culprit
+    if culprit is None or found.outcome is not Outcome.PASS:
+        raise ConfigError(f"{name} has no culprit: nobody is to be told", hint=f"rig report {name}")
+    if not culprit.mail:
+        raise ConfigError(
+            f"{culprit.name} ({culprit.subject}) does not say which mail it was: it has no Link:"
+            " with a message-id",
+            hint=f"rig report {name} prints what is to be said",
+        )
+    top = culprit.mail.encode()
+    if culprit.commit != culprit.name:  # of a tree
+        log.note(
+            f"the mail answers {rfc822.header(top, 'Message-ID')}, from the commit's trailers:"
+            " look whether it is the patch"
+        )
+    body = text.environment().get_template("culprit.txt.j2").render(
+        top=_answered(top),
+        chance=bisect.percent(culprit.chance),
+        evidence=text.Block(bisect.mail(found).rstrip()),
+    )  # fmt: skip
+    return _mail(top, body.rstrip() + "\n", who)
+
+
+def _mail(top: bytes, body: str, who: Address | None) -> bytes:
+    """The mail that answers `top`."""
     message = EmailMessage(policy=POLICY)
     if who:
         message["From"] = str(who)
     _address(message, top, who)
     subject = printable.line(rfc822.header(top, "Subject"))
     message["Subject"] = subject if re.match(r"re:", subject, re.I) else f"Re: {subject}"
-    body = _measured(comparisons, top) if comparisons else _body(results, top, who)
     message.set_content(body, charset="utf-8", cte="8bit")
     return message.as_bytes()
 
@@ -77,8 +111,9 @@ def _of_one_series(directory: Path) -> tuple[RunResult, ...]:
 
 
 def tests(directory: Path) -> tuple[RunResult, ...]:
-    """The results of a `rig run`; none for `rig mutate` and `rig bench`, which test no series."""
-    if (directory / compare.FILE).is_file() or (directory / mutation.FILE).is_file():
+    """The results of a `rig run`; none for `rig mutate`, `rig bench` and `rig bisect`: they test no
+    series."""
+    if any((directory / each.FILE).is_file() for each in (compare, mutation, bisection)):
         return ()
     results = execute.load_all(directory)
     ran = {suite.suite for result in results for suite in result.suites}

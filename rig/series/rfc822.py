@@ -11,6 +11,7 @@ from rig.errors import ConfigError
 
 # What git and b4 put before each mail of an mbox (git-mailsplit(1)).
 FROM_LINE = re.compile(rb"^From \S+ .*\d{1,2}:\d{2}:\d{2} \d{4}\r?$", re.MULTILINE)
+HEADERS_END = re.compile(rb"\r?\n(?=\r?\n)")
 FROM = b"From rig Thu Jan  1 00:00:00 1970\n"
 # All of ASCII, and an escape sequence of HZ, a charset that is ASCII but for such sequences.
 PROBE = bytes(range(128)) + b"~{AB~}"
@@ -22,6 +23,11 @@ def header(mail: bytes, name: str) -> str:
         return " ".join(str(parsed(mail).get(name, "")).split())
     except Exception:  # email's parser raises many types for a damaged header, such as IndexError
         return ""
+
+
+def headers(mail: bytes) -> bytes:
+    """The mail without its text."""
+    return HEADERS_END.split(mail, maxsplit=1)[0] + b"\n"
 
 
 def parsed(mail: bytes) -> EmailMessage:

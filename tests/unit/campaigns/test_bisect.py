@@ -16,6 +16,7 @@ from rig import __main__ as main
 from rig.campaigns import bisect as bisecting
 from rig.campaigns import bisection, forecast, inquiry, pipeline, request, stored, suspects
 from rig.campaigns import execute as executing
+from rig.campaigns import history as histories
 from rig.campaigns.bisect import Options
 from rig.campaigns.bisection import Bisection
 from rig.campaigns.forecast import Spent
@@ -30,7 +31,7 @@ from rig.kernel import base as bases
 from rig.kernel.tree import TreeSpec
 from rig.log import Event
 from rig.report import bisect as report
-from rig.series import model
+from rig.series import model, rfc822
 from rig.shelves import Shelves
 from rig.store import Store
 from rig.suites.suite import Selection
@@ -531,9 +532,50 @@ def test_which_patch_of_a_series(
     assert found.culprit and found.culprit.name == f"{series.label}:{count}"
     assert found.culprit.subject == series.patches[-1].subject
     assert "changed" in found.culprit.diffstat and found.culprit.link
+    mail = found.culprit.mail.encode()
+    assert rfc822.header(mail, "Message-ID") == found.culprit.link
+    assert b"diff --git" not in mail and b"\n\n" not in mail
     assert {0, count} & {*built} and found.commits == count
     with pytest.raises(ConfigError, match="of the patches of a series"):
         bisection.log(store, directory.name)
+
+
+# The culprit's mail
+
+
+@pytest.mark.parametrize(
+    ("trailers", "identifier"),
+    [
+        ("Link: https://lore.kernel.org/r/a-1@example.org", "a-1@example.org"),
+        ("Link: https://patch.msgid.link/a%2B1@example.org", "a+1@example.org"),
+        (
+            "Link: https://lore.kernel.org/all/report@example.org/ [1]\n"
+            "Link: https://patch.msgid.link/patch@example.org\n"
+            "Link: https://lore.kernel.org/all/talk@example.org/",
+            "patch@example.org",
+        ),
+        (
+            "Link: https://lore.kernel.org/r/report@example.org\n"
+            "Link: https://lore.kernel.org/r/patch@example.org # v3",
+            "patch@example.org",
+        ),
+        ("Link: https://bugs.example.org/1\nMessage-ID: <a-1@example.org>", "a-1@example.org"),
+        ("Link: https://bugs.example.org/1", ""),
+        ("Signed-off-by: C <c@example.org>", ""),
+    ],
+)
+def test_the_mail_of_a_commit(line: Path, spec: RunSpec, trailers: str, identifier: str) -> None:
+    text = f"mm: a\x1b subject\n\nWhy.\n\nReviewed-by: R (x) <r@example.org>\n{trailers}"
+    commit(line, "mm/rmap.c", "c17")
+    sh(line, "commit", "--amend", "--quiet", "-m", text)
+    range_ = suspects.Suspects(history=histories.read(line, "c16", "main"), whole=spec)
+    mail = range_.mail(0)
+    assert bool(mail) == bool(identifier)
+    if identifier:
+        assert rfc822.header(mail, "Message-ID") == f"<{identifier}>"
+        assert rfc822.header(mail, "Subject") == "[PATCH] mm: a\\x1b subject"
+        assert "r@example.org" in rfc822.header(mail, "Cc") and b"\x1b" not in mail
+        assert rfc822.header(mail, "Date") and rfc822.header(mail, "From")
 
 
 # The verb

@@ -12,8 +12,10 @@ from typing import Any
 import pydantic
 import pytest
 
-from rig.campaigns import compare, execute, mutation
+from rig.campaigns import bisection, compare, execute, mutation
+from rig.campaigns.bisection import Bisection, Culprit, Evidence
 from rig.campaigns.compare import Comparison
+from rig.campaigns.inquiry import Question
 from rig.campaigns.options import Request
 from rig.campaigns.results import RunResult
 from rig.campaigns.statistics import Difference, Line
@@ -327,3 +329,94 @@ def test_a_mail_that_went_to_nobody_known(
     message, _ = answer(tmp_path, results["pass"], top=top)
     assert message["Cc"] is None
     assert any("has no other recipients" in str(event) for event in events)
+
+
+# A bisection
+
+
+PATCH = "[PATCH] mm: batch the flush"
+MAIL = f"""\
+From: Zoë <zoe@example.org>
+Cc: Ann <ann@example.org>, linux-mm@example.org
+Date: Mon, 2 Mar 2026 10:00:00 +0000
+Message-ID: <unmap-1@example.org>
+Subject: {PATCH}
+"""
+
+
+def bisected(**rest: Any) -> Bisection:
+    evidence = Evidence(
+        name="c11", runs=2, seeds=(4, 9), again=("rig", "run", "c11", "--seed", "4")
+    )
+    culprit = Culprit(
+        name="0123456789ab", commit="0123456789abcdef", subject="mm: batch the flush",
+        author="Zoë", link="", diffstat="", chance=0.9961, failing=evidence,
+        passing=(replace(evidence, name="c10", runs=30),), same_kernel=False, mail=MAIL,
+    )  # fmt: skip
+    given: dict[str, Any] = {
+        "request": Request(target="main", tree=Path("/linux")), "good": "v6.12", "bad": "main",
+        "paths": (), "first_parent": False, "commits": 64, "arch": "x86_64", "schedule": "seeded",
+        "question": Question(), "confidence": 0.99, "headline": "page 17: wrong",
+        "signature": "stale_tlb/anon_lost_write: wrong data", "runs": 40, "failures": 12,
+        "rate": 0.3, "low": 0.2, "high": 0.4, "tested": (), "others": (), "suspects": (),
+        "culprit": culprit, "reason": "", "builds": 7, "guests": 90, **rest,
+    }  # fmt: skip
+    return Bisection(**given)
+
+
+def told(tmp_path: Path, found: Bisection) -> EmailMessage:
+    directory = stored(tmp_path, ())
+    directory.mkdir(parents=True)
+    bisection.store(found, directory)
+    mail = email.message_from_bytes(reply.reply(directory, ANN), policy=email.policy.default)
+    assert isinstance(mail, EmailMessage)
+    return mail
+
+
+def test_a_bisection_answers_the_culprits_mail(tmp_path: Path, events: list[Event]) -> None:
+    mail = told(tmp_path, bisected())
+    assert (mail["To"], mail["Cc"]) == ("Zoë <zoe@example.org>", "linux-mm@example.org")
+    assert (mail["Subject"], mail["In-Reply-To"]) == (f"Re: {PATCH}", "<unmap-1@example.org>")
+    text = str(mail.get_content())
+    assert text == (
+        "On Mon, 02 Mar 2026 10:00:00 +0000, Zoë <zoe@example.org> wrote:\n"
+        f"> {PATCH}\n"
+        "\n"
+        "I bisected a failure in virtual machines: this patch is the culprit, with\n"
+        "99.6 %.\n"
+        "\n"
+        "commit   0123456789abcdef\n"
+        "range    v6.12..main: 64 commits; all suites on x86_64, seeded\n"
+        "\n"
+        "failure  stale_tlb/anon_lost_write: wrong data\n"
+        "         page 17: wrong\n"
+        "rate     12 of 40 runs of bad commits: 30% (95 %: 20% to 40%)\n"
+        "\n"
+        "fails at the culprit, in 2 runs, with the seeds 4, 9:\n"
+        "  rig run c11 --seed 4\n"
+        "\n"
+        "passes at c10 before it, in 30 runs, with the seeds 4, 9:\n"
+        "  rig run c11 --seed 4\n"
+        "\n"
+        "7 builds, 90 guests\n"
+    )
+    assert any("look whether it is the patch" in event.text for event in events)
+
+
+def test_no_mail_without_a_culprit_or_without_its_mail(tmp_path: Path) -> None:
+    found = bisected()
+    assert found.culprit
+    with pytest.raises(ConfigError, match="has no culprit"):
+        told(tmp_path / "1", replace(found, culprit=None))
+    with pytest.raises(ConfigError, match="has no culprit"):
+        told(tmp_path / "2", replace(found, culprit=replace(found.culprit, same_kernel=True)))
+    with pytest.raises(ConfigError, match="does not say which mail it was"):
+        told(tmp_path / "3", replace(found, culprit=replace(found.culprit, mail="")))
+
+
+def test_a_bisection_is_no_test_of_the_series(tmp_path: Path, results: Results) -> None:
+    """Not for `rig b4-check`: it ran one case, until it failed."""
+    directory = stored(tmp_path, results["pass"])
+    assert reply.tests(directory)
+    bisection.store(bisected(), directory)
+    assert reply.tests(directory) == ()
