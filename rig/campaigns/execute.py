@@ -17,7 +17,7 @@ from typing import Any
 import pydantic
 
 from rig import proc
-from rig.campaigns import old_results, pipeline, stored
+from rig.campaigns import old_results, pipeline, record, stored
 from rig.campaigns.live import machine_of
 from rig.campaigns.results import Prepared, RunResult, RunSpec, provenance
 from rig.context import Context
@@ -170,6 +170,7 @@ def store_result(result: RunResult, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     write_whole(directory / RESULT, _RESULT.dump_json(result, indent=1))
     (directory / stored.PENDING).unlink(missing_ok=True)
+    record.stored_now(directory / RESULT)
 
 
 def runs(store: Store) -> tuple[Path, ...]:

@@ -21,17 +21,19 @@ import pydantic
 
 from rig import arch as arches
 from rig import log
-from rig.campaigns import execute, pipeline, request
+from rig.campaigns import execute, pipeline, record, request
+from rig.campaigns.live import machine_of
 from rig.campaigns.options import command
-from rig.campaigns.results import Prepared, RunSpec
+from rig.campaigns.results import Prepared, RunResult, RunSpec
 from rig.context import Context
 from rig.errors import ConfigError
 from rig.guest import console, seeded
 from rig.guest.qemu import SEED_MAX, Seeded, SeededFiles, seeded_argv
+from rig.history import unread
 from rig.store import digest, write_whole
 from rig.suites import suite as suites
 from rig.suites.suite import PAGES_STEP, Case, Suite
-from rig.verdict.rules import CaseResult, Outcome
+from rig.verdict.rules import CaseResult, Outcome, SuiteResult, Verdict
 
 FILE = "seed.json"
 MINUTES_MAX = 100_000
@@ -147,6 +149,7 @@ def explore(
     prepared = pipeline.prepare(context, spec)
     directory = context.store.root / "explored" / _identity(prepared, suite, case)
     directory.mkdir(parents=True, exist_ok=True)
+    _describe(prepared, suite, directory)
     title = f"{suite.name}/{case.name} on {spec.machine.arch}: {len(seeds)} seeds"
     with log.step(title) as step:
         tried = _try_all(prepared, suite, case, directory, seeds, minutes, failures, step)
@@ -164,6 +167,19 @@ def explore(
             shrunk = shrink(prepared, suite, case, directory, first, step)
         exploration = replace(exploration, shrunk=shrunk)
     return exploration
+
+
+def _describe(prepared: Prepared, suite: Suite, directory: Path) -> None:
+    """Say beside the seeds what they are of, for the history: a result with no case."""
+    path = directory / unread.KERNEL
+    if not path.is_file():
+        kernel = RunResult(
+            machine=machine_of(prepared.spec),
+            provenance=prepared.provenance,
+            suites=(SuiteResult(suite=suite.name, cases=()),),
+            verdict=Verdict(outcome=Outcome.INCONCLUSIVE, reason="its seeds have the results"),
+        )
+        write_whole(path, _KERNEL.dump_json(kernel))
 
 
 def _identity(prepared: Prepared, suite: Suite, case: Case) -> str:
@@ -242,6 +258,7 @@ def attempt(
     result = _with_splats(result, path.parent)
     tried = Tried(seed=seed, case=result, interleaving=_interleaving(path.parent))
     write_whole(path, _TRIED.dump_json(tried))
+    record.stored_now(path)
     return tried
 
 
@@ -335,3 +352,4 @@ def _command(spec: RunSpec, suite: Suite, case: Case, seed: int, size: _Size) ->
 
 
 _TRIED = pydantic.TypeAdapter(Tried)
+_KERNEL = pydantic.TypeAdapter(RunResult)

@@ -16,7 +16,7 @@ import pydantic
 
 from rig import arch as arches
 from rig import log
-from rig.campaigns import execute, old_results, stored
+from rig.campaigns import execute, old_results, record, stored
 from rig.campaigns import request as requests
 from rig.campaigns.fates import Fate, Guest, Row, fold, named_cases, needs_no_guest, summary
 from rig.campaigns.options import Request
@@ -244,6 +244,7 @@ def mutate(
         rows=(*rows, *planned.rows),
     )
     write_whole(directory / FILE, _MUTATION.dump_json(mutation, indent=1))
+    record.stored_now(directory / FILE)
     return mutation, directory
 
 

@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 from rig import arch as arches
 from rig.campaigns.results import RunResult
 from rig.errors import InfraError, RigError
+from rig.history import unread
 from rig.verdict.rules import Outcome, Verdict
 
 T = TypeVar("T")
 WRONG = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 """What Python and pydantic raise for a document that is cut off, or of another form."""
-PENDING = "pending"
-"""File in the directory of a result that is not stored yet."""
+PENDING = unread.PENDING
 
 
 def read(path: Path, validate: Callable[[Any], T]) -> T:

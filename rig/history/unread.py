@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What is stored and not in the history yet. Most often nothing: so this module imports little."""
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+
+from rig.history import database
+from rig.store import Store
+
+RESULT, MUTATION, SEED, KERNEL = "result.json", "mutation.json", "seed.json", "kernel.json"
+"""What a campaign stores. kernel.json says what the seeds of an exploration are of."""
+PENDING = "pending"
+"""File in the directory of a result that is not stored yet."""
+
+
+def campaigns(store: Store) -> tuple[Path, ...]:
+    """The directories in which a result is stored that the history does not know.
+
+    None in a store that cannot be written: what the history has is shown all the same.
+    """
+    if not os.access(store.root, os.W_OK):
+        return ()
+    with database.reading(store) as connection:
+        new, known = _runs(store, connection)
+        new += _explorations(store, connection)
+    if known:
+        with database.writing(store) as writer:
+            for directory in known:
+                writer.imported(f"runs/{directory.name}", "")
+    return tuple(new)
+
+
+def files(directory: Path) -> list[Path]:
+    """The results that are stored in it."""
+    if directory.parent.name == "runs":
+        return [*sorted(directory.glob(f"*/{RESULT}")), *directory.glob(MUTATION)]
+    return sorted(directory.glob(f"seed-*/{SEED}"))
+
+
+def _runs(store: Store, connection: sqlite3.Connection) -> tuple[list[Path], list[Path]]:
+    """Those with a result that is not known, and those of which all are known and none pends."""
+    imported = {path for (path,) in connection.execute("SELECT path FROM directory")}
+    query = "SELECT 1 FROM run WHERE path = ? UNION SELECT 1 FROM fate WHERE path = ?"
+    names: set[str] = set()
+    with contextlib.suppress(FileNotFoundError):
+        names = {f"runs/{entry.name}" for entry in os.scandir(store.root / "runs")}
+    new, known = [], []
+    for name in sorted(names - imported):
+        stored = files(store.root / name)
+        paths = [str(path.parent.relative_to(store.root)) for path in stored]
+        if not all(connection.execute(query, (path, path)).fetchone() for path in paths):
+            new.append(store.root / name)
+        elif stored and not any((store.root / name).glob(f"*/{PENDING}")):
+            known.append(store.root / name)
+    return new, known
+
+
+def _explorations(store: Store, connection: sqlite3.Connection) -> list[Path]:
+    """Those that have more seeds than the history knows of them."""
+    new = []
+    for kernel in sorted((store.root / "explored").glob(f"*/{KERNEL}")):
+        pattern = f"explored/{kernel.parent.name}/*"
+        query = "SELECT count(*) FROM run WHERE path GLOB ?"
+        (known,) = connection.execute(query, (pattern,)).fetchone()
+        if known < len(files(kernel.parent)):
+            new.append(kernel.parent)
+    return new
