@@ -53,6 +53,7 @@ PURE = (
     *("rig.version", "rig.printable", "rig.arch.*", "rig.verdict.*"),
     *(f"rig.series.{name}" for name in ("model", "target", "rfc822", "vetting", "claims")),
     *(f"rig.kernel.{name}" for name in ("kconfig", "mutant", "symlinks")),
+    *(f"rig.history.{name}" for name in ("chance", "changes", "entries", "schema")),
     *(f"rig.campaigns.{name}" for name in ("ancestry", "rates", "culprit", "forecast")),
     *(
         f"rig.guest.{name}"

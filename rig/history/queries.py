@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Reads history: the lines that a name selects, with a cell for each of their nights."""
+
+import sqlite3
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+from rig.errors import ConfigError, unknown
+from rig.history.changes import Cell, Point
+
+WORST = ("FAIL", "BROKEN", "INCONCLUSIVE", "SKIP", "PASS")
+CLEAN = ("", "none")
+"""Mutants of a line whose failures are the kernel's: none, and the instrumented kernel's none."""
+Rows = Iterable[tuple[Any, ...]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """What has a result each night: a case, or a mutant, on a tree and a setup."""
+
+    tree: str
+    source: str
+    setup: str
+    name: str
+    """suite/case, or the name of a mutant."""
+    mutant: str = ""
+    """The mutant that the kernel had while the case ran."""
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Series:
+    """A number of each night: a counter of a case as a multiple of its floor, or a metric."""
+
+    tree: str
+    source: str
+    setup: str
+    name: str
+    """suite/case, or the benchmark."""
+    number: str
+    """The counter, or the metric."""
+    points: tuple[Point, ...]
+    seeded: bool = False
+    by_seed: tuple[tuple[str, dict[int, Point]], ...] = ()
+    """Night, and its values by seed; only of a benchmark in the seeded schedule."""
+    floor: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Selected:
+    """What a name on the command line stands for; no condition for no name."""
+
+    lines: str = "1"
+    benches: str = "1"
+    mutants: str = "1"
+    values: tuple[str, ...] = ()
+    """For the ? of each condition."""
+
+
+def nights(connection: sqlite3.Connection) -> tuple[str, ...]:
+    return tuple(name for (name,) in connection.execute("SELECT name FROM night ORDER BY name"))
+
+
+def select(connection: sqlite3.Connection, name: str) -> Selected:
+    """Lines of a case, a suite, a series, a revision, a tree, a benchmark or a mutant.
+
+    Raises ConfigError, with similar names, for what is not in the history.
+    """
+    if not name:
+        return Selected()
+    names: dict[str, Selected] = {}
+
+    def offer(query: str, selected: Selected) -> None:
+        for row in connection.execute(query):
+            for word in filter(None, row):
+                names.setdefault(word, replace(selected, values=(word,)))
+
+    case = "? IN (suite || '/' || line.name, line.name, suite)"
+    tree = "? IN (tree.label, tree.base, tree.series, tree.source)"
+    series = "substr(tree.series, 1, instr(tree.series || '@', '@') - 1) = ?"
+    offer("SELECT DISTINCT suite || '/' || name, name, suite FROM line",
+          Selected(lines=case, benches="0", mutants="0"))  # fmt: skip
+    offer("SELECT label, base, series, source FROM tree",
+          Selected(lines=tree, benches=tree, mutants=tree))  # fmt: skip
+    offer("SELECT substr(series, 1, instr(series || '@', '@') - 1) FROM tree",
+          Selected(lines=series, benches=series, mutants=series))  # fmt: skip
+    offer("SELECT DISTINCT bench FROM measured",
+          Selected(lines="0", benches="bench = ?", mutants="0"))  # fmt: skip
+    offer("SELECT DISTINCT mutant FROM fate",
+          Selected(lines="0", benches="0", mutants="fate.mutant = ?"))  # fmt: skip
+    if not names:
+        raise ConfigError("the history is empty", hint="rig run v6.12 makes a first run")
+    if name not in names:
+        raise unknown("case, series, tree, benchmark or mutant in the history", name, names)
+    return names[name]
+
+
+def lines(
+    connection: sqlite3.Connection, selected: Selected, upto: str = "9", *, mutants: bool = False
+) -> tuple[Line, ...]:
+    """Cases, oldest night first, until the night `upto`. `mutants`: also on broken kernels."""
+    on = "1" if mutants else f"line.mutant IN {CLEAN}"
+    rows = connection.execute(
+        "SELECT tree.label, source, setup.label, suite || '/' || line.name, line.mutant,"
+        " night.name, tally.outcome, runs, git_commit, build, path,"
+        " CASE tally.outcome WHEN 'PASS' THEN '' ELSE (SELECT reason FROM result"
+        " WHERE result.line = tally.line AND result.run = tally.run LIMIT 1) END"
+        " FROM tally JOIN line ON line.id = tally.line JOIN night ON night.id = tally.night"
+        " JOIN tree ON tree.id = line.tree JOIN setup ON setup.id = line.setup"
+        " JOIN run ON run.id = tally.run"
+        f" WHERE ({selected.lines}) AND {on} AND night.name <= ? ORDER BY 1, 2, 3, 4, 5, 6",
+        (*selected.values[: selected.lines.count("?")], upto),
+    )
+    return tuple(
+        Line(tree=tree, source=source, setup=setup, name=name, mutant=mutant,
+             cells=_cells(row[5:] for row in group))
+        for (tree, source, setup, name, mutant), group in groupby(rows, lambda row: row[:5])
+    )  # fmt: skip
+
+
+def mutants(
+    connection: sqlite3.Connection, selected: Selected, upto: str = "9"
+) -> tuple[Line, ...]:
+    """The mutants of `rig mutate`: PASS stands for killed, FAIL for one that survives."""
+    rows = connection.execute(
+        "SELECT tree.label, source, setup.label, fate.mutant, night.name,"
+        " CASE fate WHEN 'KILLED' THEN 'PASS' WHEN 'SURVIVED' THEN 'FAIL' ELSE fate END,"
+        " count(*), '', '', max(path), max(reason)"
+        " FROM fate JOIN night ON night.id = fate.night JOIN tree ON tree.id = fate.tree"
+        " JOIN setup ON setup.id = fate.setup"
+        f" WHERE ({selected.mutants}) AND night.name <= ?"
+        " AND fate NOT IN ('EQUIVALENT', 'NOT APPLICABLE')"
+        " GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5",
+        (*selected.values[: selected.mutants.count("?")], upto),
+    )
+    return tuple(
+        Line(tree=tree, source=source, setup=setup, name=name,
+             cells=_cells(row[4:] for row in group))
+        for (tree, source, setup, name), group in groupby(rows, lambda row: row[:4])
+    )  # fmt: skip
+
+
+def _cells(rows: Rows) -> tuple[Cell, ...]:
+    """Of rows (night, outcome, runs, commit, build, path, reason)."""
+    return tuple(
+        _cell(night, list(group)) for night, group in groupby(rows, lambda row: str(row[0]))
+    )
+
+
+def _cell(night: str, rows: list[tuple[Any, ...]]) -> Cell:
+    counts = {outcome: runs for _, outcome, runs, *_ in rows}
+    worst = min(rows, key=lambda row: WORST.index(row[1]) if row[1] in WORST else 1)
+    _, outcome, _, commit, build, path, reason = worst
+    return Cell(
+        night=night, passed=counts.get("PASS", 0), failed=counts.get("FAIL", 0),
+        other="" if outcome in ("PASS", "FAIL") else outcome, reason=reason or "",
+        commit=commit, build=build, path=path,
+    )  # fmt: skip
+
+
+def evidence(
+    connection: sqlite3.Connection, selected: Selected, since: str = "", upto: str = "9"
+) -> tuple[Series, ...]:
+    """The counters that have a floor, as multiples of it."""
+    rows = connection.execute(
+        "SELECT tree.label, source, setup.label, suite || '/' || line.name, counter_name.name,"
+        " night.name, git_commit, build, path, seed, 1.0 * value / floor, floor"
+        " FROM line JOIN tree ON tree.id = line.tree JOIN setup ON setup.id = line.setup"
+        " JOIN result ON result.line = line.id JOIN run ON run.id = result.run"
+        " JOIN night ON night.id = run.night JOIN counter ON counter.result = result.id"
+        " JOIN counter_name ON counter_name.id = counter.name"
+        f" WHERE ({selected.lines}) AND floor > 0 AND line.mutant IN {CLEAN}"
+        " AND result.outcome IN ('PASS', 'INCONCLUSIVE') AND night.name BETWEEN ? AND ?"
+        " ORDER BY 1, 2, 3, 4, 5, 6",
+        (*selected.values[: selected.lines.count("?")], since, upto),
+    )
+    return tuple(_series(rows))
+
+
+def benches(
+    connection: sqlite3.Connection, selected: Selected, since: str = "", upto: str = "9"
+) -> tuple[Series, ...]:
+    """The metrics of benchmarks, without times that are an emulator's."""
+    rows = connection.execute(
+        "SELECT tree.label, source, setup.label, bench, metric,"
+        " night.name, git_commit, build, path, seed, value, schedule = 'seeded'"
+        " FROM measured JOIN run ON run.id = measured.run JOIN night ON night.id = run.night"
+        " JOIN tree ON tree.id = run.tree JOIN setup ON setup.id = run.setup"
+        f" WHERE ({selected.benches}) AND judged AND run.mutant = ''"
+        " AND night.name BETWEEN ? AND ? ORDER BY 1, 2, 3, 4, 5, 6",
+        (*selected.values[: selected.benches.count("?")], since, upto),
+    )
+    return tuple(
+        replace(series, floor=0, seeded=bool(series.floor),
+                by_seed=series.by_seed if series.floor else ())
+        for series in _series(rows)
+    )  # fmt: skip
+
+
+def _series(rows: Rows) -> Iterable[Series]:
+    """Of rows (5 names, night, commit, build, path, seed, value, floor)."""
+    for names, group in groupby(rows, lambda row: row[:5]):
+        by_night = [
+            (night, list(of_night)) for night, of_night in groupby(group, lambda row: str(row[5]))
+        ]
+        tree, source, setup, name, number = names
+        yield Series(
+            tree=tree, source=source, setup=setup, name=name, number=number,
+            points=tuple(_point(night, rows) for night, rows in by_night),
+            by_seed=tuple(
+                (night, {row[9]: _point(night, [row]) for row in rows}) for night, rows in by_night
+            ),
+            floor=by_night[-1][1][-1][11],
+        )  # fmt: skip
+
+
+def _point(night: str, rows: Sequence[tuple[Any, ...]]) -> Point:
+    _, commit, build, path = rows[-1][5:9]
+    value = statistics.median(row[10] for row in rows)
+    return Point(night=night, value=value, commit=commit, build=build, path=path)
