@@ -87,7 +87,8 @@ def import_all(store: Store, directories: Sequence[Path]) -> int:
     A directory is read until nothing in it is pending. What cannot be read is not tried again.
     """
     added = 0
-    with log.step(f"Importing {len(directories)} stored campaigns into the history") as step:
+    title = f"Importing {len(directories)} stored campaign{'s' * (len(directories) != 1)}"
+    with log.step(f"{title} into the history") as step:
         for start in range(0, len(directories), BATCH):
             with database.writing(store) as writer:
                 for directory in directories[start : start + BATCH]:

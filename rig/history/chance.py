@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Is it chance? One exact test answers it for seeds that fail and for values that move.
+"""Is it chance? Two exact tests, of failures among runs and of values of nights.
 
-Fisher's test: of N things K are marked, and n of the N are the newest. How likely do so many of
-the newest have a mark, if the marks do not know what is new? Things are runs and marks failures;
-or things are nights, and as many as are new have a mark: those with the highest values.
+Rates: Fisher's test. Of N runs K failed, and n of the N are the newest. How likely have so many of
+the newest failed, if failures do not know which runs are new?
 
-The second is Mood's test for two quantiles. It needs no model of the noise. A t-test would need
-normal noise, and that far out in its tails, where an alarm in 200 nights is decided, noise is not.
+Values: Mann and Whitney's test. How likely are the newest nights so high among the others, if every
+order of the nights is as likely? It needs no model of the noise. A t-test would need normal noise,
+and that far out in its tails, where an alarm in 200 nights is decided, noise is not normal.
 """
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -106,19 +107,37 @@ def value_moved(values: Sequence[float], level: float, *, only_down: bool = Fals
     windows = [window for window in VALUE_WINDOWS if window * 2 <= count]
     sides = (False,) if only_down else (True, False)
     for window in windows:
-        recent = values[max(0, count - window - REFERENCE) :]
+        old = sorted(values[max(0, count - window - REFERENCE) : count - window])
         for up in sides:
-            signed = recent if up else [-value for value in recent]
-            # The highest value that has no mark. Of equal values none has a mark.
-            edge = sorted(signed)[-window - 1]
-            marked = sum(value > edge for value in signed)
-            inside = sum(value > edge for value in signed[-window:])
-            if 2 * inside <= marked:
+            against = _against(old, values[-window:], up=up)
+            # Nothing near to chance is sure; and the nearer, the longer it takes to count.
+            if 3 * against > window * len(old):
                 continue
-            chance = upper(inside, window, marked, len(signed)) * len(windows) * len(sides)
+            chance = ordered(against, window, len(old)) * len(windows) * len(sides)
             if best is None or chance < best.chance:
                 best = Moved(first=count - window, chance=min(1.0, chance), up=up)
     return best if best and best.chance <= level else None
+
+
+def _against(old: Sequence[float], new: Sequence[float], *, up: bool) -> int:
+    """The pairs of an old and a new value that speak against a move; equal ones do, too."""
+    if up:
+        return sum(len(old) - bisect_left(old, value) for value in new)
+    return sum(bisect_right(old, value) for value in new)
+
+
+@lru_cache(maxsize=4096)
+def ordered(against: int, new: int, old: int) -> float:
+    """The chance that at most so many pairs of a new and an old value are in the other order."""
+    # The orders with n such pairs are the partitions of n into `new` parts of at most `old`: the
+    # coefficients of Gauss's binomial, the product of (1 - q^(old + i)) / (1 - q^i).
+    ways = [1, *([0] * against)]
+    for part in range(1, new + 1):
+        for size in range(part, against + 1):
+            ways[size] += ways[size - part]
+        for size in range(against, old + part - 1, -1):
+            ways[size] -= ways[size - old - part]
+    return sum(ways) / math.comb(new + old, new)
 
 
 def slope(values: Sequence[float]) -> float:

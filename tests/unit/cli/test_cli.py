@@ -43,6 +43,7 @@ VERBS = (
     "build",
     "shell",
     "report",
+    "history",
     "man",
     "list",
     "doctor",

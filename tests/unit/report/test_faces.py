@@ -37,6 +37,7 @@ from rig.campaigns.trace import Traced
 from rig.cli import doctor
 from rig.cli.doctor import Findings
 from rig.context import Context
+from rig.history import database, queries
 from rig.kernel.kbuild import KernelBuild
 from rig.kernel.mutant import Mutant
 from rig.report import (
@@ -46,6 +47,7 @@ from rig.report import (
     cases,
     comparison,
     files,
+    history,
     junit,
     mutants,
     picture,
@@ -237,6 +239,19 @@ def blamed(evil: str, n: int) -> str:
     return "\n".join(lines)
 
 
+def remembered(evil: str, n: int, root: Path) -> str:
+    """`rig history` of runs that others named; first it tells what is new, then what it knows."""
+    store = Store(root / "store")
+    for number, result in enumerate(results(evil, n)):
+        slot = store.root / "runs" / "20260102-000000-x" / str(number)
+        execute.store_result(result, slot)
+    with database.reading(store) as connection:
+        said = [history.overview(connection)]
+        for (name,) in connection.execute("SELECT DISTINCT name FROM line").fetchall():
+            said.append(history.render(connection, queries.select(connection, name), name))
+    return "".join(said)
+
+
 def faces(evil: str) -> dict[str, Say]:
     """Module, and what it is that it shows -> all that it says."""
     utf8 = evil.replace("\udcff", "")
@@ -248,6 +263,7 @@ def faces(evil: str) -> dict[str, Say]:
         "comparison": lambda n, _: comparison.render([make(Comparison, evil, n)], evil),
         "files": lambda n, root: as_files(utf8, n, root),
         "junit": lambda n, _: as_junit(evil, n),
+        "history": lambda n, root: remembered(utf8, n, root),
         "mutants": lambda n, _: mutants.render(make(Mutation, evil, n), evil),
         "picture": lambda n, root: drawn(evil, root) if n == 1 else "",
         "rangediff": lambda n, _: printable.text(evil) + rangediff.painted(""),
