@@ -17,9 +17,9 @@ from rig.history.chance import Moved
 
 FALSE_ALARMS = {"rate": 0.005, "evidence": 0.0005, "bench": 0.001}
 """Accepted chance of one in a night, over all lines: one in 200 nights at most, all together."""
-OVER, OVER_SOLID = 1e-4, 0.01
+OVER, OVER_SOLID = 1e-4, 1e-3
 """A failure is over once so many runs have passed that they pass by chance this seldom: the second
-is for one of which several runs have failed and none has passed."""
+is for one of which three or more runs have failed and none has passed."""
 RECENT = 30
 """Nights whose rate is told, and whose slope is followed."""
 NEAR = 2.0
@@ -80,7 +80,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Point:
-    """A value in one night: the median of its runs."""
+    """A value in one night, of all its runs."""
 
     night: str
     value: float
@@ -153,7 +153,7 @@ def since_over(decided: Sequence[Cell]) -> Sequence[Cell]:
             failed, quiet, pending = failed + cell.failed, 0, place + 1
         else:
             quiet += cell.runs
-            over = OVER_SOLID if failed == runs > 1 else OVER
+            over = OVER_SOLID if failed == runs > 2 else OVER
             if failed and chance.none_of(quiet, failed, runs) <= over:
                 start, failed, runs = pending, 0, 0
     return decided[start:]

@@ -6,6 +6,7 @@ readers do not wait; a second writer waits for the first.
 """
 
 import contextlib
+import math
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,8 @@ from rig.store import Store
 FILE = "history.db"
 WAIT = 60.0
 """Seconds that a writer waits for another one. A transaction takes less than one."""
+PROVES = ("PASS", "INCONCLUSIVE")
+"""Outcomes of a case that came to its end, so that its counters say how much it did."""
 LARGEST = 2**63 - 1
 """SQLite's integers are signed. A counter of a broken kernel may be larger."""
 
@@ -192,18 +195,30 @@ class Writer:
                 "run": number, "line": line, "outcome": result.outcome, "reason": result.reason,
                 "seconds": result.seconds,
             })  # fmt: skip
-            for name, value, floor in result.counters:
-                counter = {
-                    "result": of_case, "name": self._named("counter_name", name=name),
-                    "value": max(-LARGEST, min(value, LARGEST)), "floor": floor,
-                }  # fmt: skip
-                self._insert("counter", counter)
+            for name, counted, floor in result.counters:
+                named = self._named("counter_name", name=name)
+                value = max(-LARGEST, min(counted, LARGEST))
+                self._insert("counter", {
+                    "result": of_case, "name": named, "value": value, "floor": floor,
+                })  # fmt: skip
+                if floor and result.outcome in PROVES:
+                    place = (line, named, row["night"])
+                    self._margin(place, max(value, 1) / floor, floor, number)
         for entry in run.measured:
             self._insert("measured", {
                 "bench": entry.bench, "metric": entry.metric, "run": number, "value": entry.value,
                 "judged": entry.judged,
             })  # fmt: skip
         return True
+
+    def _margin(self, place: tuple[Any, ...], share: float, floor: int, run: int) -> None:
+        """Fold a counter into that of its night: `rig history` need not read every run."""
+        self.connection.execute(
+            "INSERT INTO margin VALUES (?, ?, ?, 1, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " runs = runs + 1, logs = logs + excluded.logs, lowest = min(lowest, excluded.lowest),"
+            " floor = excluded.floor, run = excluded.run",
+            (*place, math.log(share), share, floor, run),
+        )
 
     def _fate(self, fate: Fate) -> bool:
         row = {

@@ -12,6 +12,9 @@ from rig.history.queries import Line, Selected, Series
 
 LOOK_BACK = chance.REFERENCE + max(chance.VALUE_WINDOWS) + changes.RECENT
 """Nights of numbers that are read: what is compared, and whether it was told before."""
+NEWEST = 8
+"""The last nights: a suite that was not run in them does not miss a case, and a counter that is not
+lower in them does not drift."""
 METRICS = 3
 """At most this many metrics of a benchmark are told."""
 
@@ -39,13 +42,15 @@ def changed(
         return ()
     chosen, last = selected or Selected(), nights[-1]
     since = nights[max(0, len(nights) - LOOK_BACK)]
+    recent = nights[max(0, len(nights) - NEWEST)]
     return judged(
         last,
-        queries.lines(connection, chosen, last),
+        queries.lines(connection, chosen, last, recent=recent),
         queries.mutants(connection, chosen, last),
-        queries.evidence(connection, chosen, since, last),
+        queries.evidence(connection, chosen, since, last, recent=recent),
         queries.benches(connection, chosen, since, last),
         _whole(connection, last),
+        queries.margins(connection, last),
     )
 
 
@@ -56,13 +61,17 @@ def judged(
     evidence: Sequence[Series] = (),
     benches: Sequence[Series] = (),
     whole: frozenset[tuple[str, str, str]] = frozenset(),
+    counters: int = 0,
 ) -> tuple[Change, ...]:
-    """The changes of the night, which is the last of these lines. `whole`: tree, its source and
-    setup of runs that --case did not narrow."""
+    """The changes of the night, which is the last of these lines.
+
+    `whole`: tree, its source and setup of runs that --case did not narrow. `counters`: how many had
+    a floor that night, of which `evidence` may be only those that fall.
+    """
     found = [
         *_cases(lines, night, whole),
         *_mutants(mutants, night),
-        *_drifts(evidence, night),
+        *_drifts(evidence, night, counters),
         *_benches(benches, night),
     ]
     order = list(Kind)
@@ -131,9 +140,9 @@ def _mutants(lines: Iterable[Line], night: str) -> Iterator[Change]:
             yield _change(line, line.name, found)
 
 
-def _drifts(series: Sequence[Series], night: str) -> Iterator[Change]:
+def _drifts(series: Sequence[Series], night: str, counters: int) -> Iterator[Change]:
     ran = [one for one in series if one.points[-1].night == night]
-    level = FALSE_ALARMS["evidence"] / max(1, len(ran))
+    level = FALSE_ALARMS["evidence"] / max(1, len(ran), counters)
     for one in ran:
         if found := changes.evidence(one.number, one.points, level):
             yield _change(one, one.name, found)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Reads history: the lines that a name selects, with a cell for each of their nights."""
 
+import math
 import sqlite3
 import statistics
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,8 @@ from rig.history.changes import Cell, Point
 WORST = ("FAIL", "BROKEN", "INCONCLUSIVE", "SKIP", "PASS")
 CLEAN = ("", "none")
 """Mutants of a line whose failures are the kernel's: none, and the instrumented kernel's none."""
+FALL = 0.1
+"""Of the logarithm: a counter that has fallen by less than 10 % drifts nowhere."""
 Rows = Iterable[tuple[Any, ...]]
 
 
@@ -45,8 +48,10 @@ class Series:
     points: tuple[Point, ...]
     seeded: bool = False
     by_seed: tuple[tuple[str, dict[int, Point]], ...] = ()
-    """Night, and its values by seed; only of a benchmark in the seeded schedule."""
+    """Night, and its values by seed; of a benchmark."""
     floor: int = 0
+    lowest: float = 0
+    """Of all runs; floor and lowest are of evidence."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,10 +104,13 @@ def select(connection: sqlite3.Connection, name: str) -> Selected:
 
 
 def lines(
-    connection: sqlite3.Connection, selected: Selected, upto: str = "9", *, mutants: bool = False
+    connection: sqlite3.Connection, selected: Selected, upto: str = "9", *, recent: str = ""
 ) -> tuple[Line, ...]:
-    """Cases, oldest night first, until the night `upto`. `mutants`: also on broken kernels."""
-    on = "1" if mutants else f"line.mutant IN {CLEAN}"
+    """Cases, oldest night first, until the night `upto`.
+
+    `recent`: lines that have always passed begin with this night. Nothing older of them is needed
+    to say what changed, and they are nearly all there is.
+    """
     rows = connection.execute(
         "SELECT tree.label, source, setup.label, suite || '/' || line.name, line.mutant,"
         " night.name, tally.outcome, runs, git_commit, build, path,"
@@ -111,8 +119,11 @@ def lines(
         " FROM tally JOIN line ON line.id = tally.line JOIN night ON night.id = tally.night"
         " JOIN tree ON tree.id = line.tree JOIN setup ON setup.id = line.setup"
         " JOIN run ON run.id = tally.run"
-        f" WHERE ({selected.lines}) AND {on} AND night.name <= ? ORDER BY 1, 2, 3, 4, 5, 6",
-        (*selected.values[: selected.lines.count("?")], upto),
+        f" WHERE ({selected.lines}) AND line.mutant IN {CLEAN} AND night.name <= ?"
+        " AND (night.name >= ?"
+        " OR line.id IN (SELECT line FROM tally AS bad WHERE bad.outcome != 'PASS'))"
+        " ORDER BY 1, 2, 3, 4, 5, 6",
+        (*selected.values[: selected.lines.count("?")], upto, recent),
     )
     return tuple(
         Line(tree=tree, source=source, setup=setup, name=name, mutant=mutant,
@@ -161,23 +172,60 @@ def _cell(night: str, rows: list[tuple[Any, ...]]) -> Cell:
     )  # fmt: skip
 
 
+def margins(connection: sqlite3.Connection, night: str) -> int:
+    """The number of counters that have a floor, in one night."""
+    query = "SELECT count(*) FROM margin WHERE night = (SELECT id FROM night WHERE name = ?)"
+    return int(connection.execute(query, (night,)).fetchone()[0])
+
+
 def evidence(
-    connection: sqlite3.Connection, selected: Selected, since: str = "", upto: str = "9"
+    connection: sqlite3.Connection,
+    selected: Selected,
+    since: str = "",
+    upto: str = "9",
+    *,
+    recent: str = "",
 ) -> tuple[Series, ...]:
-    """The counters that have a floor, as multiples of it."""
+    """The counters that have a floor, as multiples of it: of each night the geometric mean.
+
+    `recent`: only those whose mean since this night is lower than before it.
+    """  # fmt: skip
+    fall = (
+        " AND (margin.line, margin.name) IN (SELECT every.line, every.name FROM margin AS every"
+        " JOIN night AS at ON at.id = every.night WHERE at.name BETWEEN ? AND ?"
+        " GROUP BY every.line, every.name HAVING avg(CASE WHEN at.name >= ? THEN logs / runs END)"
+        f" < avg(CASE WHEN at.name < ? THEN logs / runs END) - {FALL})"
+    )
     rows = connection.execute(
         "SELECT tree.label, source, setup.label, suite || '/' || line.name, counter_name.name,"
-        " night.name, git_commit, build, path, seed, 1.0 * value / floor, floor"
+        " night.name, git_commit, build, path, logs / runs, lowest, floor"
         " FROM line JOIN tree ON tree.id = line.tree JOIN setup ON setup.id = line.setup"
-        " JOIN result ON result.line = line.id JOIN run ON run.id = result.run"
-        " JOIN night ON night.id = run.night JOIN counter ON counter.result = result.id"
-        " JOIN counter_name ON counter_name.id = counter.name"
-        f" WHERE ({selected.lines}) AND floor > 0 AND line.mutant IN {CLEAN}"
-        " AND result.outcome IN ('PASS', 'INCONCLUSIVE') AND night.name BETWEEN ? AND ?"
-        " ORDER BY 1, 2, 3, 4, 5, 6",
-        (*selected.values[: selected.lines.count("?")], since, upto),
+        " JOIN margin ON margin.line = line.id JOIN run ON run.id = margin.run"
+        " JOIN night ON night.id = margin.night"
+        " JOIN counter_name ON counter_name.id = margin.name"
+        f" WHERE ({selected.lines}) AND line.mutant IN {CLEAN} AND night.name BETWEEN ? AND ?"
+        f"{fall if recent else ''} ORDER BY line.id, margin.name, night.name",
+        (
+            *selected.values[: selected.lines.count("?")],
+            since,
+            upto,
+            *((since, upto, recent, recent) if recent else ()),
+        ),
     )
-    return tuple(_series(rows))
+    found = []
+    for (tree, source, setup, name, counter), group in groupby(rows, lambda row: row[:5]):
+        nights = list(group)
+        points = tuple(
+            Point(night=night, value=math.exp(log), commit=commit, build=build, path=path)
+            for *_, night, commit, build, path, log, _, _ in nights
+        )
+        found.append(
+            Series(
+                tree=tree, source=source, setup=setup, name=name, number=counter, points=points,
+                floor=nights[-1][11], lowest=min(row[10] for row in nights),
+            )
+        )  # fmt: skip
+    return tuple(found)
 
 
 def benches(
@@ -193,15 +241,11 @@ def benches(
         " AND night.name BETWEEN ? AND ? ORDER BY 1, 2, 3, 4, 5, 6",
         (*selected.values[: selected.benches.count("?")], since, upto),
     )
-    return tuple(
-        replace(series, floor=0, seeded=bool(series.floor),
-                by_seed=series.by_seed if series.floor else ())
-        for series in _series(rows)
-    )  # fmt: skip
+    return tuple(_metrics(rows))
 
 
-def _series(rows: Rows) -> Iterable[Series]:
-    """Of rows (5 names, night, commit, build, path, seed, value, floor)."""
+def _metrics(rows: Rows) -> Iterable[Series]:
+    """Of rows (5 names, night, commit, build, path, seed, value, seeded)."""
     for names, group in groupby(rows, lambda row: row[:5]):
         by_night = [
             (night, list(of_night)) for night, of_night in groupby(group, lambda row: str(row[5]))
@@ -210,10 +254,10 @@ def _series(rows: Rows) -> Iterable[Series]:
         yield Series(
             tree=tree, source=source, setup=setup, name=name, number=number,
             points=tuple(_point(night, rows) for night, rows in by_night),
+            seeded=bool(by_night[-1][1][-1][11]),
             by_seed=tuple(
                 (night, {row[9]: _point(night, [row]) for row in rows}) for night, rows in by_night
             ),
-            floor=by_night[-1][1][-1][11],
         )  # fmt: skip
 
 

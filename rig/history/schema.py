@@ -84,6 +84,16 @@ CREATE TABLE tally (                        -- results of a line in a night, cou
     run INTEGER NOT NULL REFERENCES run,    -- the last of them
     PRIMARY KEY (line, night, outcome)
 ) WITHOUT ROWID;
+CREATE TABLE margin (                       -- how far the counters of a line were from their floor
+    line INTEGER NOT NULL REFERENCES line, name INTEGER NOT NULL REFERENCES counter_name,
+    night INTEGER NOT NULL REFERENCES night, runs INTEGER NOT NULL,
+    logs REAL NOT NULL,                     -- sum of the logarithms of value / floor
+    lowest REAL NOT NULL,                   -- the lowest value / floor
+    floor INTEGER NOT NULL,
+    run INTEGER NOT NULL REFERENCES run,    -- the last of them
+    PRIMARY KEY (line, name, night)
+) WITHOUT ROWID;
+CREATE INDEX margin_night ON margin (night);
 CREATE TRIGGER tally_result AFTER INSERT ON result BEGIN
     INSERT INTO tally SELECT NEW.line, night, NEW.outcome, 1, NEW.run FROM run WHERE id = NEW.run
     ON CONFLICT DO UPDATE SET runs = runs + 1, run = NEW.run;

@@ -118,7 +118,7 @@ def _letter(cell: Cell) -> str:
 
 def _counter(series: Series) -> Iterator[str]:
     values = [point.value for point in series.points]
-    low, middle = min(values), statistics.median(values)
+    low, middle = series.lowest, statistics.median(values)
     yield (
         f"      {series.number} {_number(values[-1] * series.floor)}, "
         f"{values[-1]:.1f} times its floor {series.floor:,} (median {middle:.1f}, lowest {low:.1f})"

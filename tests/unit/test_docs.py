@@ -176,7 +176,7 @@ def test_the_packages_and_the_walk_are_those_of_the_code() -> None:
         f"rig/{name}/"
         for name in (
             *("arch", "series", "kernel", "guest", "verdict"),
-            *("suites", "benches", "campaigns", "report", "cli"),
+            *("suites", "benches", "history", "campaigns", "report", "cli"),
         )
     ]
     assert [*wrong_modules(text), *absent_functions(text)] == []

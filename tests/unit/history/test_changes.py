@@ -117,8 +117,8 @@ def test_a_rate_is_told_once() -> None:
 
 
 def test_a_failure_that_was_fixed_is_new_again() -> None:
-    assert told("....FFFFF.......F")[:] == [
-        (4, Kind.NEW_FAILURE), (9, Kind.FIXED), (16, Kind.NEW_FAILURE),
+    assert told("....FFFFF........F") == [
+        (4, Kind.NEW_FAILURE), (9, Kind.FIXED), (17, Kind.NEW_FAILURE),
     ]  # fmt: skip
 
 
@@ -127,6 +127,12 @@ def test_a_rare_failure_is_not_forgotten() -> None:
     story = told("F" + 49 * "." + "F" + 49 * "." + "F")
     assert story[0] == (0, Kind.NEVER_PASSED)
     assert {kind for _, kind in story[1:]} == {Kind.COMES_AND_GOES}
+
+
+def test_a_race_that_fails_twice_by_chance_was_not_fixed() -> None:
+    """One run a night: two in a row are no long failure, and the next one is no new one."""
+    story = told(20 * "." + "F" + 9 * "." + "FF" + 20 * "." + "F")
+    assert [kind for _, kind in story].count(Kind.NEW_FAILURE) == 1
 
 
 def test_a_race_that_fails_no_more_is_over() -> None:
