@@ -11,7 +11,7 @@ from rig.cli.app import LOOK, QuietOpt, VerboseOpt, app, say
 @app.command(
     rich_help_panel=LOOK,
     epilog="Examples: `rig history`  \n`rig history stale_tlb/anon_lost_write`  \n"
-    "`rig history batch-dirty-tlb-flush`  \n`rig history v6.12`",
+    "`rig history batch-dirty-tlb-flush`  \n`rig history v6.12 --night 2026-11-27`",
 )
 def history(
     name: Annotated[
@@ -21,6 +21,9 @@ def history(
             help="A case, suite, series, revision, tree, benchmark or mutant"
             " [default: what changed in the newest night].",
         ),
+    ] = "",
+    night: Annotated[
+        str, typer.Option("--night", help="What changed in this night [default: the newest].")
     ] = "",
     verbose: VerboseOpt = False,
     quiet: QuietOpt = False,
@@ -38,8 +41,9 @@ def history(
         with reporter(verbose=verbose, quiet=quiet):
             record.import_all(store, new)
     with database.reading(store) as connection:
+        queries.check_night(connection, night)
         if name:
-            text = table.render(connection, queries.select(connection, name), name)
+            text = table.render(connection, queries.select(connection, name), name, night)
         else:
-            text = table.overview(connection)
+            text = table.overview(connection, night)
     say(text)

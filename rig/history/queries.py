@@ -69,6 +69,13 @@ def nights(connection: sqlite3.Connection) -> tuple[str, ...]:
     return tuple(name for (name,) in connection.execute("SELECT name FROM night ORDER BY name"))
 
 
+def check_night(connection: sqlite3.Connection, night: str) -> None:
+    """Raise ConfigError for a night that is not in the history."""
+    every = nights(connection)
+    if night and night not in every:
+        raise unknown("night in the history", night, every, hint="the history is empty")
+
+
 def select(connection: sqlite3.Connection, name: str) -> Selected:
     """Lines of a case, a suite, a series, a revision, a tree, a benchmark or a mutant.
 

@@ -29,15 +29,15 @@ LEGEND = (
 LETTERS = {"": "?", "INCONCLUSIVE": "-", "SKIP": "s", "BROKEN": "B"}
 
 
-def render(connection: sqlite3.Connection, selected: Selected, name: str) -> str:
-    """One case, series, tree, benchmark or mutant."""
+def render(connection: sqlite3.Connection, selected: Selected, name: str, night: str = "") -> str:
+    """One case, series, tree, benchmark or mutant; what changed is that of the night."""
     every = queries.nights(connection)
     lines = queries.lines(connection, selected)
     mutants = queries.mutants(connection, selected)
     benches = queries.benches(connection, selected)
     few = len(lines) <= FEW
     evidence = queries.evidence(connection, selected) if few else ()
-    found = nights.changed(connection, selected=selected)
+    found = nights.changed(connection, night, selected)
     out = [f"{name}, nights {every[0]} to {every[-1]}", *LEGEND]
     places = sorted({*map(_place, lines), *map(_place, mutants), *map(_place, benches)})
     for tree, group in groupby(places, lambda place: place[:2]):
@@ -48,24 +48,24 @@ def render(connection: sqlite3.Connection, selected: Selected, name: str) -> str
             out += _mutants(_at(mutants, place))
             out += _benches(_at(benches, place))
     if found:
-        out += ["", f"What changed in {every[-1]}:", *_changes(found)]
+        out += ["", f"What changed in {night or every[-1]}:", *_changes(found)]
     if not few:
         out += ["", "`rig history SUITE/CASE` shows the evidence of a case."]
     return page(out)
 
 
-def overview(connection: sqlite3.Connection) -> str:
-    """What changed in the newest night."""
+def overview(connection: sqlite3.Connection, night: str = "") -> str:
+    """What changed in the night; in the newest by default."""
     every = queries.nights(connection)
     (runs,) = connection.execute("SELECT count(*) FROM run").fetchone()
     if not every:
         return page(["The history is empty: no run is stored."])
     (trees,) = connection.execute("SELECT count(*) FROM tree").fetchone()
-    found = nights.changed(connection)
+    found = nights.changed(connection, night)
     new = sum(change.finding.new for change in found)
     news = _counted(new, "change") if new else "nothing changed"
     out = [
-        f"{every[-1]}: {news}, {_counted(len(found) - new, 'failure')} as before",
+        f"{night or every[-1]}: {news}, {_counted(len(found) - new, 'failure')} as before",
         f"{_counted(runs, 'run')} of {_counted(trees, 'tree')} in "
         f"{_counted(len(every), 'night')}, {every[0]} to {every[-1]}",
         *_changes(found),

@@ -115,6 +115,16 @@ def test_the_newest_night(store: Store, results: Results, rig: Rig) -> None:
     assert rig()[1].startswith("2026-11-03: 1 change, 0 failures as before\n")
 
 
+def test_another_night(store: Store, results: Results, rig: Rig) -> None:
+    for number, outcome in enumerate((Outcome.PASS, Outcome.FAIL, Outcome.FAIL), 1):
+        night(store, results["pass"][0], number, outcome)
+    assert rig("--night", "2026-11-02")[1].startswith("2026-11-02: 1 change, ")
+    assert "\nnew failure\n" in rig("v6.12", "--night", "2026-11-02")[1]
+    assert "still failing, as before" in rig("v6.12")[1]
+    status, out, err = rig("--night", "2026-11-22")
+    assert (status, out) == (2, "") and "did you mean 2026-11-02" in err
+
+
 def test_it_fits_a_terminal(store: Store, results: Results, rig: Rig) -> None:
     for number in range(1, 31):
         night(store, results["pass"][0], number, Outcome.FAIL if number % 5 else Outcome.PASS)
