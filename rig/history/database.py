@@ -16,7 +16,7 @@ from typing import Any
 
 from rig.errors import DiskFull, InfraError
 from rig.history import schema
-from rig.history.entries import Entry, Fate, Run, Setup, Tree
+from rig.history.entries import Entry, Fate, Result, Run, Setup, Tree
 from rig.store import Store
 
 FILE = "history.db"
@@ -195,15 +195,7 @@ class Writer:
                 "run": number, "line": line, "outcome": result.outcome, "reason": result.reason,
                 "seconds": result.seconds,
             })  # fmt: skip
-            for name, counted, floor in result.counters:
-                named = self._named("counter_name", name=name)
-                value = max(-LARGEST, min(counted, LARGEST))
-                self._insert("counter", {
-                    "result": of_case, "name": named, "value": value, "floor": floor,
-                })  # fmt: skip
-                if floor and result.outcome in PROVES:
-                    place = (line, named, row["night"])
-                    self._margin(place, max(value, 1) / floor, floor, number)
+            self._counters(result, (of_case, line, row["night"], number))
         for entry in run.measured:
             self._insert("measured", {
                 "bench": entry.bench, "metric": entry.metric, "run": number, "value": entry.value,
@@ -211,14 +203,32 @@ class Writer:
             })  # fmt: skip
         return True
 
-    def _margin(self, place: tuple[Any, ...], share: float, floor: int, run: int) -> None:
-        """Fold a counter into that of its night: `rig history` need not read every run."""
-        self.connection.execute(
+    def _counters(self, result: Result, ids: tuple[Any, ...]) -> None:
+        """`ids`: of the result, its line, night and run.
+
+        Those with a floor are folded into their night, so that not every run need be read again.
+        """
+        of_case, line, night, run = ids
+        counters = [
+            (self._named("counter_name", name=name), max(-LARGEST, min(value, LARGEST)), floor)
+            for name, value, floor in result.counters
+        ]
+        self.connection.executemany(
+            "INSERT OR IGNORE INTO counter VALUES (?, ?, ?, ?)",
+            [(of_case, *counter) for counter in counters],
+        )
+        shares = [
+            (name, max(value, 1) / floor, floor)
+            for name, value, floor in counters
+            if floor and result.outcome in PROVES
+        ]
+        self.connection.executemany(
             "INSERT INTO margin VALUES (?, ?, ?, 1, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
             " runs = runs + 1, logs = logs + excluded.logs, lowest = min(lowest, excluded.lowest),"
             " floor = excluded.floor, run = excluded.run",
-            (*place, math.log(share), share, floor, run),
-        )
+            [(line, name, night, math.log(share), share, floor, run)
+             for name, share, floor in shares],
+        )  # fmt: skip
 
     def _fate(self, fate: Fate) -> bool:
         row = {

@@ -131,7 +131,7 @@ def test_a_rare_failure_is_not_forgotten() -> None:
 
 def test_a_race_that_fails_twice_by_chance_was_not_fixed() -> None:
     """One run a night: two in a row are no long failure, and the next one is no new one."""
-    story = told(20 * "." + "F" + 9 * "." + "FF" + 20 * "." + "F")
+    story = told(20 * "." + "FF" + 50 * "." + "F")
     assert [kind for _, kind in story].count(Kind.NEW_FAILURE) == 1
 
 
