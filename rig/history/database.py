@@ -85,9 +85,11 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _checked(connection: sqlite3.Connection, path: Path) -> int:
+    # In this order: another rig may be making the file, in one transaction. Whoever has seen a
+    # table or the version sees its application_id, too.
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application != schema.APPLICATION and (version or tables):
         raise InfraError(f"{path} is not a history of the rig", hint=_aside(path))
     if version > schema.VERSION:

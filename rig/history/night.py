@@ -42,12 +42,16 @@ def changed(
         return ()
     chosen, last = selected or Selected(), nights[-1]
     since = nights[max(0, len(nights) - LOOK_BACK)]
-    recent = nights[max(0, len(nights) - NEWEST)]
+    recent = nights[-NEWEST:]
+    # Some of the others, spread over those that are compared with.
+    before = nights[max(0, len(nights) - LOOK_BACK) : -NEWEST]
+    before = before[:: max(1, len(before) // (2 * NEWEST))]
+    only = queries.falling(connection, recent, before)
     return judged(
         last,
-        queries.lines(connection, chosen, last, recent=recent),
+        queries.lines(connection, chosen, last, recent=recent[0]),
         queries.mutants(connection, chosen, last),
-        queries.evidence(connection, chosen, since, last, recent=recent),
+        queries.evidence(connection, chosen, since, last, only=only),
         queries.benches(connection, chosen, since, last),
         _whole(connection, last),
         queries.margins(connection, last),

@@ -185,39 +185,51 @@ def margins(connection: sqlite3.Connection, night: str) -> int:
     return int(connection.execute(query, (night,)).fetchone()[0])
 
 
+def falling(
+    connection: sqlite3.Connection, recent: Sequence[str], before: Sequence[str]
+) -> tuple[tuple[int, int], ...]:
+    """Line and counter of those whose mean over the recent nights is lower than over the others."""
+
+    def means(names: Sequence[str]) -> dict[tuple[int, int], float]:
+        marks = ", ".join("?" * len(names))
+        rows = connection.execute(
+            "SELECT line, name, avg(logs / runs) FROM margin"
+            f" WHERE night IN (SELECT id FROM night WHERE name IN ({marks})) GROUP BY 1, 2",
+            tuple(names),
+        )
+        return {(line, counter): mean for line, counter, mean in rows}
+
+    old = means(before)
+    return tuple(key for key, mean in means(recent).items() if mean < old.get(key, mean) - FALL)
+
+
 def evidence(
     connection: sqlite3.Connection,
     selected: Selected,
     since: str = "",
     upto: str = "9",
     *,
-    recent: str = "",
+    only: Sequence[tuple[int, int]] | None = None,
 ) -> tuple[Series, ...]:
     """The counters that have a floor, as multiples of it: of each night the geometric mean.
 
-    `recent`: only those whose mean since this night is lower than before it.
+    `only`: these lines and counters.
     """  # fmt: skip
-    fall = (
-        " AND (margin.line, margin.name) IN (SELECT every.line, every.name FROM margin AS every"
-        " JOIN night AS at ON at.id = every.night WHERE at.name BETWEEN ? AND ?"
-        " GROUP BY every.line, every.name HAVING avg(CASE WHEN at.name >= ? THEN logs / runs END)"
-        f" < avg(CASE WHEN at.name < ? THEN logs / runs END) - {FALL})"
-    )
+    if only is not None and not only:
+        return ()
+    pairs = ", ".join(f"({line:d}, {counter:d})" for line, counter in only or ())
+    chosen = f"(VALUES {pairs}) AS fall CROSS JOIN" if only else ""
+    on = "AND margin.line = fall.column1 AND margin.name = fall.column2" if only else ""
     rows = connection.execute(
         "SELECT tree.label, source, setup.label, suite || '/' || line.name, counter_name.name,"
         " night.name, git_commit, build, path, logs / runs, lowest, floor"
-        " FROM line JOIN tree ON tree.id = line.tree JOIN setup ON setup.id = line.setup"
-        " JOIN margin ON margin.line = line.id JOIN run ON run.id = margin.run"
-        " JOIN night ON night.id = margin.night"
+        f" FROM {chosen} margin JOIN line ON line.id = margin.line"
+        " JOIN tree ON tree.id = line.tree JOIN setup ON setup.id = line.setup"
+        " JOIN run ON run.id = margin.run JOIN night ON night.id = margin.night"
         " JOIN counter_name ON counter_name.id = margin.name"
-        f" WHERE ({selected.lines}) AND line.mutant IN {CLEAN} AND night.name BETWEEN ? AND ?"
-        f"{fall if recent else ''} ORDER BY line.id, margin.name, night.name",
-        (
-            *selected.values[: selected.lines.count("?")],
-            since,
-            upto,
-            *((since, upto, recent, recent) if recent else ()),
-        ),
+        f" WHERE ({selected.lines}) {on} AND line.mutant IN {CLEAN}"
+        " AND night.name BETWEEN ? AND ? ORDER BY margin.line, margin.name, night.name",
+        (*selected.values[: selected.lines.count("?")], since, upto),
     )
     found = []
     for (tree, source, setup, name, counter), group in groupby(rows, lambda row: row[:5]):
