@@ -61,7 +61,7 @@ def stored_now(path: Path) -> None:
     """Add a file that has just been stored. A history that cannot be written costs no verdict: a
     note says so, and the next `rig history` imports the run."""
     root = _root(path)
-    if root is None:
+    if root is None or not unread.belongs(path):
         return
     try:
         with database.writing(Store(root)) as writer:

@@ -187,6 +187,10 @@ class Writer:
             "seconds": run.seconds, "boot_seconds": run.boot_seconds,
         }  # fmt: skip
         if (number := self._insert("run", row)) is None:
+            # Stored again, with its blame: that changes the verdict, and no case.
+            verdict = (_text(run.outcome), _text(run.reason), run.path)
+            query = "UPDATE run SET outcome = ?, reason = ? WHERE path = ?"
+            self.connection.execute(query, verdict)
             return False
         for result in run.results:
             line = self._named(

@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import re
 import sqlite3
 from pathlib import Path
 
@@ -13,6 +14,9 @@ RESULT, MUTATION, SEED, KERNEL = "result.json", "mutation.json", "seed.json", "k
 """What a campaign stores. kernel.json says what the seeds of an exploration are of."""
 PENDING = "pending"
 """File in the directory of a result that is not stored yet."""
+SEARCH = re.compile(r"\d{8}-\d{6}-bisect-.*-[0-9a-f]{12}")
+"""The directory of a bisection. Its runs are of commits that were chosen because one of them fails:
+they say nothing of a night."""
 
 
 def campaigns(store: Store) -> tuple[Path, ...]:
@@ -32,8 +36,21 @@ def campaigns(store: Store) -> tuple[Path, ...]:
     return tuple(new)
 
 
+def belongs(path: Path) -> bool:
+    """Whether a stored file is of the history: what a search has run is not, neither blame nor
+    bisect."""
+    if path.name == MUTATION:
+        path = path.parent / "SLOT" / RESULT
+    kind, directory = path.parents[2].name, path.parents[1].name
+    if kind == "runs":
+        return SEARCH.fullmatch(directory) is None
+    return kind == "explored" and path.name == SEED
+
+
 def files(directory: Path) -> list[Path]:
     """The results that are stored in it."""
+    if SEARCH.fullmatch(directory.name):
+        return []
     if directory.parent.name == "runs":
         return [*sorted(directory.glob(f"*/{RESULT}")), *directory.glob(MUTATION)]
     return sorted(directory.glob(f"seed-*/{SEED}"))

@@ -63,6 +63,30 @@ def test_it_is_there_once(store: Store, results: Results) -> None:
     assert read(store, "SELECT count(*) FROM run") == [(1,)]
 
 
+def test_a_verdict_that_blame_has_changed_is_changed(store: Store, results: Results) -> None:
+    result = results["fail"][0]
+    execute.store_result(result, slot(store))
+    verdict = replace(result.verdict, outcome=Outcome.INCONCLUSIVE, reason="the base fails, too")
+    execute.store_result(replace(result, verdict=verdict), slot(store))
+    rows = [("INCONCLUSIVE", "the base fails, too")]
+    assert read(store, "SELECT outcome, reason FROM run") == rows
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "20261127-233000-x/blame/x86_64-base-1",
+        "20261127-233000-bisect-v6.12-0123456789ab/x86_64-00000-good",
+    ],
+)
+def test_the_runs_of_a_search_are_not_of_the_night(
+    store: Store, results: Results, place: str
+) -> None:
+    execute.store_result(results["fail"][0], store.root / "runs" / place)
+    assert read(store, "SELECT count(*) FROM run") == [(0,)]
+    assert import_new(store) == 0 and unread.campaigns(store) == ()
+
+
 def test_a_run_that_is_not_finished_is_looked_at_again(store: Store, results: Results) -> None:
     execute.store_result(results["pass"][0], slot(store))
     slot(store, name="arm64").mkdir()
