@@ -62,6 +62,10 @@ class InfraError(RigError):
     """The rig or its host is at fault."""
 
 
+class QemuCrashed(InfraError):
+    """QEMU has a bug: a failed assertion, a segmentation fault."""
+
+
 class DiskFull(InfraError):
     """There is no space left on a disk."""
 

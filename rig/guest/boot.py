@@ -8,7 +8,6 @@ and a splat closes the connection at once. A lost guest is not used again: each 
 import contextlib
 import io
 import logging
-import re
 import threading
 import time
 from collections.abc import Iterator
@@ -268,7 +267,7 @@ class Guest:
         assert self.keys, "there is no SSH while it boots"
         host, user = self.keys
         relay = None if sandbox.broken() else self._qmp.with_name(SSH)
-        port = PORT if relay else self._port()
+        port = PORT if relay else monitor.forwarded(self._qmp)
         host_key = paramiko.Ed25519Key.from_private_key(io.StringIO(host.private.decode()))
         connection = fabric.Connection(
             "127.0.0.1",
@@ -294,14 +293,6 @@ class Guest:
             connection.close()
             raise
         return connection
-
-    def _port(self) -> int:
-        """The port on this host that QEMU forwards to the guest."""
-        usernet = self.monitor("info usernet")
-        match = re.search(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)", usernet)
-        if not match:
-            raise InfraError("QEMU does not list the forwarded SSH port", detail=usernet)
-        return int(match[1])
 
     def _boot_failed(self, reason: str) -> RigError:
         error = self._lose(reason)
@@ -344,6 +335,14 @@ def boot(machine: Machine, software: Software, directory: Path) -> Iterator[Gues
 
     Raises BootError when the kernel does not boot, InfraError when QEMU does not start.
     """
+    with ExitStack() as stack:
+        yield ending.without_crash(
+            lambda: stack.enter_context(_booted(machine, software, directory))
+        )
+
+
+@contextlib.contextmanager
+def _booted(machine: Machine, software: Software, directory: Path) -> Iterator[Guest]:
     directory.mkdir(parents=True, exist_ok=True)
     # The rig reports a lost connection itself; paramiko's threads would print a traceback too.
     logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)

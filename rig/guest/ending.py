@@ -7,15 +7,28 @@ then says so. Any other status is QEMU's own.
 
 import os
 import re
+import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from rig import arch as arches
-from rig import proc
-from rig.errors import BootError, DiskFull, InfraError, RigError
+from rig import log, proc
+from rig.errors import BootError, DiskFull, InfraError, QemuCrashed, RigError
 from rig.guest import accel
 from rig.guest.qemu import Machine
 from rig.kernel import sandbox
+
+BUGS = (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
+"""Signals of a program's own faults; all others were sent to QEMU."""
+STARTS = 3
+"""How often QEMU is started for one guest, if it crashes while the guest boots.
+
+With a thread for each CPU, on a busy host, QEMU 10.0 may use a stale section of its memory map
+while the kernel places the PCI BARs (QEMU issue 1921): "iotlb_to_section: Assertion ... failed" and
+"msix_table_mmio_write: Assertion ... failed", in 2 of about 170 boots."""
+T = TypeVar("T")
 
 TERMINATED = re.compile(r"terminating on signal (\d+)( from pid .*)?")
 REFUSED = re.compile(
@@ -42,10 +55,22 @@ def fault(status: int, output: str) -> InfraError | None:
     if match := TERMINATED.search(output):
         return InfraError(f"QEMU was ended by signal {match[1]}{match[2] or ''}", detail=detail)
     if number := sandbox.signal_of(status):
-        return InfraError(f"QEMU was killed by signal {number}", detail=detail)
+        kind = QemuCrashed if number in BUGS else InfraError
+        return kind(f"QEMU was killed by signal {number}", detail=detail)
     if status and not REFUSED.search(output):
         return InfraError(f"QEMU ended with status {status}", detail=detail, hint=HINT)
     return None
+
+
+def without_crash(start: Callable[[], T]) -> T:
+    """What `start` returns. If QEMU crashes in it, it is called again, STARTS times in all."""
+    for number in range(2, STARTS + 1):
+        try:
+            return start()
+        except QemuCrashed as error:
+            words = (error.detail.splitlines() or ["it printed nothing"])[-1]
+            log.note(f"{error.message} ({words}); start {number} of {STARTS}")
+    return start()
 
 
 def silence(machine: Machine, output: str, reason: str = "the kernel prints nothing") -> RigError:

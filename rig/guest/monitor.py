@@ -9,6 +9,7 @@ the host.
 import asyncio
 import contextlib
 import json
+import re
 import socket
 import threading
 import time
@@ -36,6 +37,15 @@ def ask(path: Path, command: str) -> str:
         return str(asyncio.run(_ask(path, command)))
     except (TimeoutError, OSError, QMPError, EOFError):
         return ""
+
+
+def forwarded(path: Path) -> int:
+    """The port on this host that QEMU forwards to the guest's SSH server."""
+    usernet = ask(path, "info usernet")
+    match = re.search(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)", usernet)
+    if not match:
+        raise InfraError("QEMU does not list the forwarded SSH port", detail=usernet)
+    return int(match[1])
 
 
 async def _ask(path: Path, command: str) -> object:

@@ -7,8 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from rig import proc
-from rig.errors import BootError, DiskFull, GuestLost, InfraError, KernelError
+from rig import log, proc
+from rig.errors import (
+    BootError,
+    DiskFull,
+    GuestLost,
+    InfraError,
+    KernelError,
+    QemuCrashed,
+    RigError,
+)
 from rig.guest import boot as boots
 from rig.guest import ending, seeded
 from rig.guest.qemu import Accel, Machine, Seeded, Swap
@@ -17,7 +25,7 @@ from rig.guest.software import Software
 Program = Callable[[str, str], Path]
 Run = Callable[..., None]
 ANSWERS = "echo 'rig: this accelerator works'"
-PANIC = "echo '[    0.5] Kernel panic - not syncing: no init'"
+PANIC = "echo '[    0.500000] Kernel panic - not syncing: no init'"
 TERM = "echo 'qemu-system-x86_64: terminating on signal 15 from pid 1 (init)' >&2"
 
 
@@ -83,6 +91,46 @@ def test_a_qemu_that_the_host_ends_is_not_the_kernels_fault(
     with pytest.raises(InfraError, match=message) as raised:
         run(does)
     assert raised.value.detail or "killed" in message
+
+
+@pytest.mark.parametrize(
+    ("does", "starts"),
+    [
+        ("kill -ABRT $$", ending.STARTS),
+        ("echo 'Linux version'; kill -SEGV $$", ending.STARTS),
+        ("kill -KILL $$", 1),
+        ("exit 1", 1),
+        (f"{PANIC}; kill -ABRT $$", 1),
+    ],
+)
+def test_a_qemu_that_crashes_while_the_guest_boots_is_started_again(
+    live: Run, tmp_path: Path, events: list[log.Event], does: str, starts: int
+) -> None:
+    """The kernel's own splat is the kernel's, however QEMU ends."""
+    count = tmp_path / "count"
+    words = "echo 'hw/pci/msix.c:228: Assertion failed.' >&2"
+    with pytest.raises(RigError):
+        live(f"echo >>{count}; {words}; {does}")
+    assert len(count.read_text()) == starts
+    notes = [event.text for event in events if event.kind == "note"]
+    assert len(notes) == starts - 1
+    if notes:
+        assert notes[0].endswith("(hw/pci/msix.c:228: Assertion failed.); start 2 of 3")
+
+
+def test_the_guest_that_comes_up_after_a_crash_is_used(events: list[log.Event]) -> None:
+    crashes = [QemuCrashed("QEMU was killed by signal 6"), QemuCrashed("once more")]
+
+    def start() -> str:
+        if crashes:
+            raise crashes.pop(0)
+        return "guest"
+
+    assert ending.without_crash(start) == "guest"
+    assert [event.text for event in events if event.kind == "note"] == [
+        "QEMU was killed by signal 6 (it printed nothing); start 2 of 3",
+        "once more (it printed nothing); start 3 of 3",
+    ]
 
 
 @pytest.mark.parametrize("does", [f"{PANIC}; exit 0", "echo 'Linux version'; exit 0"])
