@@ -359,7 +359,7 @@ def again(comparisons: Sequence[Comparison]) -> list[str]:
 
 
 def _command(request: Request, *options: str) -> list[str]:
-    return [*command(request, "bench", without=("seed", "suites")), *options]
+    return [*command(request, "bench"), *options]
 
 
 def _least(bench: Benchmark, machine: Machine, comparisons: int) -> int:

@@ -197,24 +197,20 @@ def _again(known: Standing, at: int, seeds: tuple[int, ...], runs: int) -> list[
     request = known.suspects.spec(known.store, at).request
     kind = known.question.kind
     if kind is Kind.BUILD:
-        return command(request, "build", without=_RUN)
+        return command(request, "build")
     if kind is Kind.BOOT:
-        return [*command(request, "shell", without=(*_TESTS, "schedule")), "--", "true"]
+        return [*command(request, "shell"), "--", "true"]
     if kind is Kind.METRIC:
-        words = command(replace(request, schedule="seeded"), "bench", without=_TESTS)
+        words = command(replace(request, schedule="seeded"), "bench")
         good = known.suspects.name(GOOD)
         return [*words, "--bench", known.question.bench.name, "--rounds", "1", "--against", good]
     request = _of_signature(known, request)
     if len(seeds) > 1 and len(request.cases) == 1:
-        words = command(request, "explore", without=("accel", "seed", "repeat", "schedule"))
+        words = command(request, "explore")
         return [*words, "--seeds", ",".join(map(str, seeds))]
     if seeds:
         return command(replace(request, schedule="seeded", seed=seeds[0]))
     return command(replace(request, repeat=min(runs, 1000)))
-
-
-_TESTS = ("suites", "cases", "promises", "seed", "iterations", "pages", "repeat")
-_RUN = (*_TESTS, "accel", "schedule", "cpus", "memory", "zram", "swap_disk", "lru_gen")
 
 
 def _of_signature(known: Standing, request: Request) -> Request:

@@ -5,10 +5,13 @@ The verbs, pytest and the user's config.toml take their options from here, and t
 commands are written from here. A new option is a field of What, Where or How.
 """
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_origin
+
+import platformdirs
 
 from rig.errors import ConfigError
 
@@ -131,12 +134,11 @@ class Option:
         return ",".join(value) if self.several else value
 
     def words(self, value: Any) -> list[str]:
-        """The arguments that set this value; none if it is the default."""
-        if value == self.default:
-            return []
+        """The arguments that set this value; none if no arguments can."""
         if self.kind is bool:
-            return [self.flag if value else self.off]
-        return [self.flag, str(self.written(value))]
+            flag = self.flag if value else self.off
+            return [flag] if flag and value is not None else []
+        return [] if value is None else [self.flag, str(self.written(value))]
 
 
 def comma(text: str) -> tuple[str, ...]:
@@ -189,10 +191,44 @@ OPTIONS = _options()
 """Field -> option, in the order of `--help` and of the commands that the rig writes."""
 
 
-def command(request: Request, verb: str = "run", *, without: tuple[str, ...] = ()) -> list[str]:
-    """The command line for this request: all options that are not the default or in `without`."""
-    words = ["rig", verb, request.target]
+_WHERE, _HOW = (tuple(entry.name for entry in fields(group)) for group in (Where, How))
+_EACH_PATCH = ("each_patch", "after")
+LEFT_OUT: Mapping[str, tuple[str, ...]] = {
+    "run": (),
+    "mutate": ("mutant", "blame", *_EACH_PATCH),
+    "bench": ("mutant", *_EACH_PATCH, *_HOW),
+    "build": (*(name for name in _WHERE if name != "arch"), *_EACH_PATCH, *_HOW),
+    "shell": ("schedule", *_EACH_PATCH, *_HOW),
+    "bisect": ("mutant", "repeat", "blame", *_EACH_PATCH),
+    "explore": ("accel", "schedule", "seed", "repeat", "blame", *_EACH_PATCH),
+    "b4-check": tuple(name for name in OPTIONS if name not in ("arch", "tree")),
+}
+"""Verb -> options that it does not have: it boots nothing, or it runs no tests or its own."""
+
+
+def config_file() -> Path:
+    """The user's own defaults (rig/cli/defaults.py)."""
+    return platformdirs.user_config_path("rig") / "config.toml"
+
+
+def _configured() -> set[str]:
+    """The options for which the user has another default, or could have."""
+    try:
+        document = tomllib.loads(config_file().read_text())
+    except (OSError, ValueError):
+        return set()
+    return {name for name, entry in OPTIONS.items() if entry.flag.removeprefix("--") in document}
+
+
+def command(request: Request, verb: str = "run") -> list[str]:
+    """The command line for this request: all options of the verb that are not the rig's default.
+
+    An option that is in the user's config.toml is always written: the command does the same with
+    this file and without it.
+    """
+    words, configured = ["rig", verb, request.target], _configured()
     for name, entry in OPTIONS.items():
-        if name not in without:
-            words += entry.words(getattr(request, name))
+        value = getattr(request, name)
+        if name not in LEFT_OUT[verb] and (value != entry.default or name in configured):
+            words += entry.words(value)
     return words

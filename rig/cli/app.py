@@ -5,14 +5,14 @@ import functools
 import importlib.metadata
 import inspect
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from rig import printable
-from rig.campaigns.options import OPTIONS, How, Option, Request, Where, check_limits
+from rig.campaigns.options import LEFT_OUT, OPTIONS, Option, Request, check_limits
 from rig.cli import bugs
 from rig.errors import InfraError
 
@@ -57,9 +57,6 @@ def _program(
     """Runs a Linux mm patch series on emulated SMP machines and checks whether it loses data."""
 
 
-WHERE, HOW = (tuple(entry.name for entry in fields(group)) for group in (Where, How))
-"""Options for a verb to leave out: it boots nothing; it runs no tests, or its own."""
-EACH_PATCH = ("each_patch", "after")
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 TargetArg = Annotated[
@@ -77,14 +74,14 @@ QuietOpt = Annotated[bool, typer.Option("--quiet", "-q", help="Results only.")]
 
 
 def asks(
-    *without: str, argument: Any = TargetArg, **fixed: Any
+    name: str, *, argument: Any = TargetArg, **fixed: Any
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Decorates a verb: adds TARGET and the options of a Request, and calls it with the Request.
+    """Decorates a verb: adds TARGET and its options of a Request, and calls it with the Request.
 
-    Options in `without` are left out, and those in `fixed` have this value. The verb's own options
-    follow. `argument` describes another argument instead of TARGET.
+    Options in `fixed` have this value. The verb's own options follow. `argument` describes another
+    argument instead of TARGET.
     """
-    shared = [entry for name, entry in OPTIONS.items() if name not in {*without, *fixed}]
+    shared = [entry for entry in OPTIONS.values() if entry.name not in LEFT_OUT[name]]
 
     def decorate(verb: Callable[..., None]) -> Callable[..., None]:
         own = list(inspect.signature(verb, eval_str=True).parameters.values())[1:]

@@ -10,8 +10,6 @@ import typer
 
 from rig.campaigns.options import Request, comma
 from rig.cli.app import (
-    EACH_PATCH,
-    HOW,
     TEST,
     JsonOpt,
     QuietOpt,
@@ -42,7 +40,7 @@ def _rounds(text: str) -> int:
     "`rig bench lazyfree-batched-unmap@v4 --bench lazyfree_reclaim --arch x86_64,arm64`  \n"
     "`rig bench v6.12 --against v6.12`",
 )
-@asks("mutant", *EACH_PATCH, *HOW)
+@asks("bench")
 def bench(
     request: Request,
     against: Annotated[

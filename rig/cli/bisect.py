@@ -11,7 +11,6 @@ import typer
 from rig.campaigns.options import Request, check_range
 from rig.cli import bugs
 from rig.cli.app import (
-    EACH_PATCH,
     TEST,
     JsonOpt,
     QuietOpt,
@@ -67,7 +66,7 @@ RunsOpt = Annotated[
     "Exit status: 0 the culprit was found, 2 bad input, 3 broken (host or rig), 4 not found. "
     "The same command again goes on where one was interrupted.",
 )
-@asks("mutant", "repeat", "blame", *EACH_PATCH, argument=GoodArg)
+@asks("bisect", argument=GoodArg)
 def bisect(
     request: Request,
     more: MoreArg = None,

@@ -13,14 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
-from rig.campaigns.options import OPTIONS
+from rig.campaigns.options import OPTIONS, config_file
 from rig.errors import ConfigError, unknown
-
-
-def path() -> Path:
-    return platformdirs.user_config_path("rig") / "config.toml"
 
 
 def load(verbs: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -29,16 +23,16 @@ def load(verbs: Iterable[str]) -> dict[str, dict[str, Any]]:
     Raises ConfigError for a file that is not TOML, and for an unknown option.
     """
     try:
-        document = tomllib.loads(path().read_text())
+        document = tomllib.loads(config_file().read_text())
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path()} cannot be read: {error}") from error
+        raise ConfigError(f"{config_file()} cannot be read: {error}") from error
     by_flag = {entry.flag.removeprefix("--"): entry for entry in OPTIONS.values()}
     values = {}
     for name, value in document.items():
         if name not in by_flag:
-            raise unknown(f"option for {path()}", name, by_flag)
+            raise unknown(f"option for {config_file()}", name, by_flag)
         entry = by_flag[name]
         text = ",".join(map(str, value)) if isinstance(value, list) else value
         values[entry.name] = str(Path(text).expanduser()) if entry.kind is Path else text

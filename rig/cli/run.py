@@ -10,11 +10,8 @@ import typer
 from rig.campaigns.options import Request, comma
 from rig.cli import defaults
 from rig.cli.app import (
-    EACH_PATCH,
-    HOW,
     LOOK,
     TEST,
-    WHERE,
     JsonOpt,
     JunitOpt,
     QuietOpt,
@@ -35,7 +32,7 @@ from rig.errors import ConfigError
              "`rig run my-branch --tree ~/linux --json out.json`  \n"
              "`rig run batch-dirty-tlb-flush@v1,v2 --suite stale_tlb`  \n"
              "`rig run batch-dirty-tlb-flush --each-patch --after 3`")  # fmt: skip
-@asks()
+@asks("run")
 def run_(
     request: Request,
     json: JsonOpt = None,
@@ -67,7 +64,7 @@ def run_(
     epilog="Examples: `rig mutate v6.12 --arch x86_64,arm64`  \n"
     "`rig mutate batch-dirty-tlb-flush@v2 --mutant no-remote-flush --repeat 3`",
 )
-@asks("mutant", "blame", *EACH_PATCH)
+@asks("mutate")
 def mutate(
     request: Request,
     mutant: Annotated[
@@ -110,7 +107,7 @@ def mutate(
 @app.command(
     rich_help_panel=LOOK, epilog="Example: `rig build batch-dirty-tlb-flush@v2:3 --arch arm64`"
 )
-@asks(*EACH_PATCH, *HOW, *(name for name in WHERE if name != "arch"))
+@asks("build")
 def build(
     request: Request,
     verbose: VerboseOpt = False,
@@ -131,7 +128,7 @@ def build(
     rich_help_panel=LOOK,
     epilog="Examples: `rig shell v6.12`  \n`rig shell v6.12 --arch arm64 -- cat /proc/vmstat`",
 )
-@asks(*EACH_PATCH, *HOW, "schedule")
+@asks("shell")
 def shell(
     request: Request,
     command: Annotated[

@@ -8,7 +8,6 @@ import typer
 
 from rig.campaigns.options import Request, check_range, comma
 from rig.cli.app import (
-    EACH_PATCH,
     TEST,
     JsonOpt,
     QuietOpt,
@@ -32,7 +31,7 @@ if TYPE_CHECKING:  # what only one verb needs is imported there: `rig --help` st
     epilog="Examples: `rig explore v6.12 --suite stale_tlb --case anon_lost_write --seeds 1..500`"
     "  \n`rig explore v6.12 --mutant no-remote-flush --case anon_lost_write --failures 3`",
 )
-@asks("accel", "seed", "repeat", "blame", *EACH_PATCH, schedule="seeded")
+@asks("explore", schedule="seeded")
 def explore(
     request: Request,
     seeds: Annotated[str, typer.Option("--seeds", help="Like 1..500 or 3,7,10..20.")] = "1..64",

@@ -52,7 +52,7 @@ def configuration(arches: tuple[str, ...], tree: Path | None, *, run: bool) -> s
     own = next(filter(_is_rig, (Path(sys.argv[0]), Path(sys.executable).with_name("rig"))), None)
     words = [str(own.absolute())] if own else [sys.executable, "-m", "rig"]
     words += ["b4-check", *(["--run"] if run else [])]
-    words += command(Request(target="", arch=arches, tree=tree))[3:]
+    words += command(Request(target="", arch=arches, tree=tree), "b4-check")[3:]
     return shlex.join([*git, "config", CONFIG, shlex.join(words)])
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Commands that the rig prints: its own parser reads each back as what was run."""
 
+import json
 import os
 import shlex
 import sys
@@ -10,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from rig import __main__ as main
 from rig.benches import benchmark
 from rig.benches.benchmark import Benchmark
 from rig.campaigns import compare, explore, request
 from rig.campaigns.compare import Comparison
-from rig.campaigns.options import OPTIONS, Request
+from rig.campaigns.options import LEFT_OUT, OPTIONS, Request, command, config_file
 from rig.campaigns.results import RunResult, RunSpec
+from rig.cli import run as cli
 from rig.context import Context
 from rig.errors import ConfigError, RigError
 from rig.guest.qemu import Accel, Machine, Seeded
@@ -188,6 +191,47 @@ def test_a_measurement_has_each_option(parse: Parse, name: str) -> None:
     assert beside == {
         "against": "", "benches": ["lazyfree_reclaim", "shared_dirty_reclaim"], "rounds": 20
     }  # fmt: skip
+
+
+@pytest.fixture
+def own_defaults(parse: Parse) -> None:
+    """A config.toml with another default for each option that a command line can set back."""
+    lines = []
+    for name, value in ODD.items():
+        if name not in ("tree", "lru_gen", "each_patch", "unconfined"):
+            flag, text = OPTIONS[name].flag.removeprefix("--"), OPTIONS[name].written(value)
+            lines.append(f"{flag} = {json.dumps(text)}\n")
+    config_file().parent.mkdir(parents=True)
+    config_file().write_text("".join(lines))
+
+
+@pytest.mark.usefixtures("own_defaults")
+def test_a_run_by_the_rigs_defaults_is_one_where_the_user_has_others(
+    parse: Parse, spec: RunSpec, results: Results, store: Store
+) -> None:
+    asked = Request(target="b@v4")
+    again, _ = parse(reply.again([ran(results["pass"][0], asked)], TOP))
+    assert again == replace(asked, target=ID)
+    (entry,) = review.check(Context(store, NONE), ID)
+    assert parse(entry["details"])[0] == replace(asked, target=ID)
+    case = suite.pick("stale_tlb").cases[0]
+    size = explore._Size(iterations=0, pages=0, cpus=4)
+    spec = replace(spec, request=asked)
+    again, _ = parse(explore._command(spec, suite.pick("stale_tlb"), case, 17, size))
+    expected = replace(asked, schedule="seeded", seed=17, suites=("stale_tlb",), cases=(case.name,))
+    assert again == expected
+    again, _ = parse(shlex.join(compare.again([measured(asked)])))
+    assert again == replace(asked, suites=(benchmark.SUITE,))
+
+
+@pytest.mark.usefixtures("own_defaults")
+@pytest.mark.parametrize("verb", LEFT_OUT)
+def test_each_verb_is_given_its_own_options_only(verb: str) -> None:
+    verbs: Any = typer.main.get_command(cli.app)
+    own = {flag for parameter in verbs.commands[verb].params for flag in parameter.opts}
+    flags = {word for word in command(Request(target="v6.12"), verb) if word.startswith("--")}
+    assert "--arch" in flags
+    assert flags <= own
 
 
 @pytest.mark.parametrize(

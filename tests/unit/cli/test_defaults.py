@@ -7,14 +7,14 @@ import pytest
 from typer.testing import CliRunner
 
 from rig.campaigns import request
-from rig.campaigns.options import Request
+from rig.campaigns.options import Request, config_file
 from rig.cli import defaults, run
 from rig.errors import ConfigError
 
 
 def write(text: str) -> None:
-    defaults.path().parent.mkdir(parents=True)
-    defaults.path().write_text(text)
+    config_file().parent.mkdir(parents=True)
+    config_file().write_text(text)
 
 
 @pytest.fixture
