@@ -52,7 +52,7 @@ def blame(
 
 
 def with_blame(result: RunResult, own: tuple[Blame, ...]) -> RunResult:
-    verdict = attributed(result.verdict, result.suites, result.splats, own)
+    verdict = attributed(result.verdict, result.suites, result.splats, own, result.idle)
     return replace(result, blame=own, verdict=verdict)
 
 

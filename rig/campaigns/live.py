@@ -48,10 +48,10 @@ def _start_line(name: str) -> str:
     return f"rig: {name} starts"
 
 
-def _starts(guest: Guest, name: str) -> bool:
-    """Write on the console that the case starts; False if the guest has died since the last one."""
+def _says(guest: Guest, line: str) -> bool:
+    """Make the guest write a line on its console; False if it has died since the last case."""
     try:
-        guest.run(f"echo '{_start_line(name)}' >/dev/kmsg", deadline=START)
+        guest.run(f"echo '{line}' >/dev/kmsg", deadline=START)
     except GuestLost:
         return False
     return True
@@ -70,7 +70,7 @@ class Guests:
         self.boot_seconds = 0.0
         """Of the first guest."""
         self.lost: list[tuple[str, GuestLost]] = []
-        """The guests that were lost, each with where: `in CASE`, or `before CASE`."""
+        """The guests that were lost, each with where: `in`, `before` or `after` a case."""
         self.idle = ""
         """The first guest that was lost while no case ran; empty if there is none."""
         self.failure: RigError | None = None
@@ -78,6 +78,8 @@ class Guests:
         self._prepared = prepared
         self._directory = directory
         self._guest: Guest | None = None
+        self._last = ""
+        """The case that was run last."""
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -146,9 +148,10 @@ class Guests:
                 guest = self.guest()
             except KernelError as error:
                 return not_run(case.name, Trouble.of(error))
-            if not _starts(guest, name):
+            if not _says(guest, _start_line(name)):
                 self._note(guest, f"before {name}")
                 continue
+            self._last = name
             result = run_case(guest, suite, case, seed=seed)
             if not guest.lost:
                 return result
@@ -157,11 +160,25 @@ class Guests:
                 return result
             self._note(guest, f"before {name}")
 
+    def end(self) -> None:
+        """After the last case: a guest that has died since then, without a splat, is lost too.
+
+        Raises InfraError.
+        """
+        guest = self._guest
+        if (
+            guest
+            and self._last
+            and not guest.lost
+            and not _says(guest, "rig: the cases have ended")
+        ):
+            self._note(guest, f"after {self._last}")
+
     def _note(self, guest: Guest, where: str) -> None:
         assert guest.lost
         self.lost.append((where, guest.lost))
         message = f"the guest was lost {where}: {guest.lost.message}"
         log.note(message)
-        if where.startswith("before "):
+        if not where.startswith("in "):
             guest.lost.detail = "\n".join(filter(None, (guest.lost.detail, *guest.lost.tasks)))
             self.idle = self.idle or message

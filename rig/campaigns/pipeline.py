@@ -155,6 +155,7 @@ def execute(prepared: Prepared, directory: Path) -> RunResult:
                     guests.guest()
                     for selection in spec.suites:
                         _run_suite(guests, selection, spec, suites)
+                    guests.end()
         error = guests.failure
     except RigError as raised:
         error = raised
@@ -182,7 +183,7 @@ def finish(
     idle: str = "",
 ) -> RunResult:
     """The result of a run whose guest has ended: its console is complete. `began` is monotonic;
-    `idle` is the loss of a guest between two cases."""
+    `idle` is the loss of a guest while no case ran."""
     arch = arches.pick(prepared.spec.machine.arch)
     splats = symbolize.look_up(arch, prepared.build.directory, _console(directory))
     seconds = time.monotonic() - began
@@ -197,6 +198,7 @@ def finish(
         ended=now(),
         verdict=conclude(suites, splats, trouble, idle),
         detail=detail,
+        idle=idle,
         checkpatch=prepared.checkpatch,
     )
 

@@ -74,6 +74,8 @@ class RunResult:
     verdict: Verdict
     detail: str = ""
     """Evidence of a verdict outside a case: the compiler's output, the hunk, the console."""
+    idle: str = ""
+    """The first loss of a guest while no case ran."""
     checkpatch: tuple[str, ...] = ()
     """With --each-patch: checkpatch's counts for this patch, then its complaints."""
     blame: tuple[Blame, ...] = ()

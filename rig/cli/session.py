@@ -66,6 +66,15 @@ class Running:
         directory = self.directory / f"{suite.name}.{case.name}"
         return pipeline.seeded_case(self.prepared, suite, case, directory)
 
+    def end(self) -> None:
+        from rig.errors import RigError
+
+        try:
+            if self.guests is not None:
+                self.guests.end()
+        except RigError as error:
+            self.trouble = self.trouble or error
+
 
 class Bench:
     """The kernels and guests of a pytest session, made when the first test asks for them."""
@@ -181,8 +190,10 @@ class Bench:
         from rig.campaigns import execute, pipeline
         from rig.verdict.rules import SuiteResult, Trouble
 
+        to_store = set[str]() if self.interrupted or self.xdist else self.cases_of
+        for arch in to_store & self._running.keys():
+            self._running[arch].end()
         self._stack.close()
-        to_store = () if self.interrupted or self.xdist else self.cases_of
         stored: dict[str, RunResult] = {}
         for arch, running in self._running.items():
             if arch not in to_store:

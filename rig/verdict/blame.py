@@ -129,10 +129,12 @@ def attributed(
     suites: tuple[SuiteResult, ...],
     splats: tuple[Splat, ...],
     blames: Sequence[Blame],
+    idle: str = "",
 ) -> Verdict:
     """Rule 8: the verdict without the failures that are not the series'.
 
-    `blames` has all failures of the run. The suites and the splats stay as they are.
+    `blames` has all failures of the run but `idle`, which belongs to no case and stays.
+    The suites and the splats stay as they are.
     """
     excused = {blame.failure for blame in blames if blame.excused}
     if verdict.outcome is not Outcome.FAIL or not excused:
@@ -142,7 +144,7 @@ def attributed(
     kept = tuple(
         splat for splat in beside(splats, reasons) if f"{SPLAT}{fingerprint(splat)}" not in excused
     )
-    rest = conclude(_without(excused, suites), kept, None)
+    rest = conclude(_without(excused, suites), kept, None, idle)
     if rest.outcome in (Outcome.FAIL, Outcome.BROKEN):
         return rest
     if excused < {blame.failure for blame in blames}:

@@ -10,7 +10,8 @@
    appears.
 6. Accelerator and schedule are part of a result's identity: two of them are never pooled.
 7. A case is blamed for what the console says after the case's start line, never for what it says
-   before. A guest that is lost between two cases is a FAIL of the kernel and of no case.
+   before. A guest that is lost between two cases, or after the last one, is a FAIL of the kernel
+   and of no case.
 8. A failure that the base has as well, as often, is not the series' FAIL: a run with no other
    failure is INCONCLUSIVE. It stays FAIL if the series promises that case, or if the runs cannot
    decide (rig/verdict/blame.py).
@@ -79,7 +80,7 @@ class Shows(StrEnum):
     """A case that is not ok, crashed or did not end in time, without wrong data."""
     SPLAT = "splat"
     LOST = "guest lost"
-    """The guest hung or exited, in a case or between two, and printed no fatal splat."""
+    """The guest hung or exited, in a case or outside, and printed no fatal splat."""
     CUT_OFF = "cut off"
     """The kernel did not get as far as the cases: it does not build or does not boot."""
 
@@ -310,7 +311,7 @@ def conclude(
     idle: str = "",
 ) -> Verdict:
     """The verdict on a kernel, from the most severe finding. `suites` stay as they are; `idle` is
-    the loss of a guest between two cases (rule 7)."""
+    the loss of a guest while no case ran (rule 7)."""
     cases = [(suite.suite, case) for suite in suites for case in suite.cases]
     failures = _failures(cases, splats, trouble)
     if idle:

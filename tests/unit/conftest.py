@@ -456,10 +456,12 @@ class FakeGuest:
         self.console = SimpleNamespace(text=lambda: self.printed)
 
     def run(self, command: str, *, deadline: float) -> Ran:
-        """Of several answers, each is given once. `before CASE` is said before its start line."""
+        """Of several answers, each is given once. `before CASE` is said before its start line,
+        `end` after the last case."""
         case, default = command.split()[1], passes(command.split()[1])
         if command.endswith(">/dev/kmsg"):
-            case, default = f"before {command.split('/')[1].split()[0]}", ""
+            name = command.split("'")[1].partition("/")[2].split()
+            case, default = f"before {name[0]}" if name else "end", ""
         output = self.says[command] if command in self.says else self.says.get(case, default)
         if isinstance(output, list):
             output = output.pop(0) if output else default
@@ -468,7 +470,7 @@ class FakeGuest:
         if isinstance(output, GuestLost):
             self.lost = output
             self.printed += f"{output}\n"
-        elif command.endswith(">/dev/kmsg"):
+        elif command.endswith(">/dev/kmsg") and isinstance(output, str):
             self.printed += output + command.split("'")[1] + "\n"
         if isinstance(output, BaseException):
             raise output

@@ -230,6 +230,30 @@ def test_a_guest_that_dies_between_two_cases_is_the_fault_of_none(
         assert result.detail == "\n".join(("the console", *error.tasks))
 
 
+def test_so_is_one_that_dies_silently_after_the_last_case(
+    prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
+) -> None:
+    booted = boots({"end": GONE})
+    result = pipeline.execute(prepared, tmp_path / "run")
+    assert list(outcomes(result).values()) == [Outcome.PASS, Outcome.PASS]
+    assert len(booted) == 1
+    assert result.verdict.outcome is Outcome.FAIL
+    assert result.verdict.reason == f"the guest was lost after reclaim/anon_roundtrip: {GONE}"
+    assert result.detail == "the console"
+
+
+def test_a_host_that_fails_after_the_last_case_is_no_fault_of_the_kernel(
+    prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
+) -> None:
+    boots({"end": InfraError("the host is too busy")})
+    result = pipeline.execute(prepared, tmp_path / "run")
+    assert list(outcomes(result).values()) == [Outcome.PASS, Outcome.PASS]
+    assert (result.verdict.outcome, result.verdict.reason) == (
+        Outcome.BROKEN,
+        "the host is too busy",
+    )
+
+
 def test_a_splat_before_a_cases_start_line_is_not_the_cases(
     prepared: Prepared, boots: Callable[..., list[Machine]], tmp_path: Path
 ) -> None:

@@ -344,10 +344,35 @@ def test_a_session_that_is_interrupted_stores_nothing(
     error: BaseException,
 ) -> None:
     """Half of the cases would be a PASS, and hide the verdict before."""
-    boots({"anon_lost_write": error})
+    boots({"anon_lost_write": error, "end": AssertionError("the guest is not waited for")})
     ran = pytester.runpytest_inprocess(*SUITES, *SOME, no_reraise_ctrlc=True)
     assert ran.ret == pytest.ExitCode.INTERRUPTED
     assert execute.runs(Store.default()) == ()
+
+
+@pytest.mark.parametrize(
+    ("end", "outcome", "reason"),
+    [
+        (
+            GuestLost("gone"),
+            Outcome.FAIL,
+            "the guest was lost after stale_tlb/anon_lost_write: gone",
+        ),
+        (InfraError("the host is too busy"), Outcome.BROKEN, "the host is too busy"),
+    ],
+)
+def test_what_happens_after_the_last_case_is_in_the_verdict(
+    pytester: pytest.Pytester,
+    requests: list[Request],
+    boots: Callable[..., list[Machine]],
+    end: Exception,
+    outcome: Outcome,
+    reason: str,
+) -> None:
+    boots({"end": end})
+    assert pytester.runpytest_inprocess(*SUITES, *SOME).parseoutcomes()["passed"] == 2
+    (stored,) = execute.load_all(execute.find(Store.default()))
+    assert (stored.verdict.outcome, stored.verdict.reason) == (outcome, reason)
 
 
 @pytest.mark.parametrize(

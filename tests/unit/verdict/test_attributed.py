@@ -28,10 +28,13 @@ def whose(name: str, mark: Mark, promised: bool = False) -> Blame:
 
 
 def judged(
-    cases: tuple[CaseResult, ...], blames: tuple[Blame, ...], splats: tuple[Splat, ...] = ()
+    cases: tuple[CaseResult, ...],
+    blames: tuple[Blame, ...],
+    splats: tuple[Splat, ...] = (),
+    idle: str = "",
 ) -> Verdict:
     suites = (SuiteResult(suite="s", cases=cases),)
-    return attributed(conclude(suites, splats, None), suites, splats, blames)
+    return attributed(conclude(suites, splats, None, idle), suites, splats, blames, idle)
 
 
 A, B = case("a", Outcome.FAIL), case("b", Outcome.FAIL)
@@ -59,6 +62,12 @@ def test_the_verdict_without_what_is_not_the_series(
     cases: tuple[CaseResult, ...], blames: tuple[Blame, ...], outcome: Outcome, reason: str
 ) -> None:
     assert judged(cases, blames) == Verdict(outcome=outcome, reason=reason)
+
+
+def test_a_guest_that_was_lost_beside_an_excused_case_stays_a_fail() -> None:
+    lost = "the guest was lost after s/p: gone"
+    expected = Verdict(outcome=Outcome.FAIL, reason=lost)
+    assert judged((A, PASS), (THERE_A,), idle=lost) == expected
 
 
 def test_a_splat_that_ended_an_excused_case_goes_with_it() -> None:
