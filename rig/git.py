@@ -167,12 +167,55 @@ def borrow(store: Store, tree: Path) -> None:
     """Let linux.git read the objects of a user's repository. Nothing is written there."""
     common = Path(text("rev-parse", "--path-format=absolute", "--git-common-dir", cwd=tree))
     repo = repository(store)
-    alternates = repo / "objects" / "info" / "alternates"
-    line = f"{common / 'objects'}\n"
+    if common.resolve() == repo.resolve():  # the tree is the rig's own
+        return
     with store.lock("linux.git"):
-        lines = alternates.read_text() if alternates.is_file() else ""
-        if line not in lines.splitlines(keepends=True):
-            write_whole(alternates, (lines + line).encode())
+        lines = _alternates(repo)
+        if (line := f"{common / 'objects'}") not in lines:
+            _write_alternates(repo, (*lines, line))
+
+
+def _alternates(repo: Path) -> tuple[str, ...]:
+    """The directories of objects that linux.git borrows."""
+    file = repo / "objects" / "info" / "alternates"
+    return tuple(file.read_text().splitlines()) if file.is_file() else ()
+
+
+def _write_alternates(repo: Path, lines: Iterable[str]) -> None:
+    text = "".join(f"{line}\n" for line in lines)
+    write_whole(repo / "objects" / "info" / "alternates", text.encode())
+
+
+def vanished(store: Store) -> tuple[str, ...]:
+    """The directories that linux.git borrows objects from and that are not there any more."""
+    lines = _alternates(store.root / "linux.git")
+    return tuple(line for line in lines if line.startswith("/") and not Path(line).is_dir())
+
+
+def is_complete(store: Store) -> bool:
+    """Whether linux.git has all objects of the trees that its refs and its work trees name.
+
+    Their history is not looked at, which is a borrowed tree's.
+    """
+    repo = store.root / "linux.git"
+    heads = [head.read_text().strip() for head in (repo / "worktrees").glob("*/HEAD")]
+    refs = git("for-each-ref", "--format=%(objectname)", cwd=repo, check=False)
+    names = "\n".join(dict.fromkeys([*refs.stdout.split(), *heads]))
+    words = ("rev-list", "--objects", "--no-walk", "--missing=print", "--stdin")
+    listed = git(*words, cwd=repo, check=False, stdin=f"{names}\n".encode())
+    return not refs.status and not listed.status and not re.search(r"(?m)^\?", listed.stdout)
+
+
+def forget(store: Store, gone: Iterable[str]) -> None:
+    """Stop borrowing from these directories; the caller holds the lock of linux.git."""
+    repo, gone = store.root / "linux.git", set(gone)
+    _write_alternates(repo, (line for line in _alternates(repo) if line not in gone))
+
+
+def release(store: Store, name: str) -> None:
+    """Remove the ref that keep() has made. The caller holds the rig's lock for this name."""
+    (repository(store) / "refs" / "rig" / f"{name}.lock").unlink(missing_ok=True)
+    git("update-ref", "-d", f"refs/rig/{name}", cwd=repository(store))
 
 
 def lacks(store: Store, *commits: str) -> str:

@@ -31,7 +31,7 @@ from typing import Any
 import filelock
 import platformdirs
 
-from rig import log, scratch
+from rig import log, presence, scratch
 from rig.errors import ConfigError, DiskFull, InfraError
 
 MANIFEST = "manifest.json"
@@ -161,6 +161,7 @@ class Store:
             )
         if root.exists() and not root.is_dir():
             raise ConfigError(f"the store {root} is not a directory", hint=hint)
+        presence.enter(root)
         return cls(root)
 
     def ready(self) -> None:
@@ -173,6 +174,7 @@ class Store:
             if not self.root.is_dir():
                 log.note(f"there is no store {self.root} yet: making it")
                 self.root.mkdir(parents=True, exist_ok=True)
+                presence.enter(self.root)
             if not os.access(self.root, os.W_OK | os.X_OK):
                 with tempfile.TemporaryFile(dir=self.root):  # says why not
                     pass
@@ -187,7 +189,17 @@ class Store:
 
     def find(self, kind: str, name: str) -> Path | None:
         """The entry, or None if it is not there, was not finished, or is damaged."""
+        self.use(kind, name)
         return None if self.flaw(kind, name) else self.path(kind, name)
+
+    def use(self, kind: str, name: str) -> None:
+        """Note the time in the entry's directory: `rig gc` removes what was not used for long.
+
+        To be called before the entry is looked at: so gc sees the note, or the caller that it is
+        gone.
+        """
+        with contextlib.suppress(OSError):
+            os.utime(self.path(kind, name))
 
     def flaw(self, kind: str, name: str) -> str:
         """Why an entry cannot be used: ABSENT, or what is damaged. "" if it can."""
@@ -252,6 +264,7 @@ class Store:
             return why or check(manifest)
 
         entry = self.path(kind, name)
+        self.use(kind, name)
         if not flaw():
             return entry
         with self.lock(f"{kind}-{name}"):
@@ -301,6 +314,20 @@ class Store:
                 self._wait(lock)
         try:
             yield
+        finally:
+            lock.release()
+
+    @contextlib.contextmanager
+    def at_once(self, name: str) -> Iterator[bool]:
+        """Hold the lock `name` if nobody else does. True if it is held."""
+        lock = filelock.FileLock(self.root / "locks" / f"{name}.lock", thread_local=False)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            yield False
+            return
+        try:
+            yield True
         finally:
             lock.release()
 

@@ -147,9 +147,11 @@ def explore(
             f"{suite.name}/{case.name} does not run in the seeded schedule: {case.live_only}"
         )
     prepared = pipeline.prepare(context, spec)
-    directory = context.store.root / "explored" / _identity(prepared, suite, case)
+    name = _identity(prepared, suite, case)
+    directory = context.store.path("explored", name)
     directory.mkdir(parents=True, exist_ok=True)
     _describe(prepared, suite, directory)
+    context.store.use("explored", name)
     title = f"{suite.name}/{case.name} on {spec.machine.arch}: {len(seeds)} seeds"
     with log.step(title) as step:
         tried = _try_all(prepared, suite, case, directory, seeds, minutes, failures, step)

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 from rig import arch, printable
 from rig.arch import Arch
+from rig.campaigns import census
+from rig.campaigns.census import Holding
 from rig.cli import requirements
 from rig.guest import accel
 from rig.guest.accel import Probe
 from rig.guest.qemu import Accel
 from rig.kernel import sandbox
 from rig.kernel.buildhost import Need
+from rig.report import gc
 from rig.store import Store
 
 
@@ -24,6 +27,8 @@ class Findings:
     unconfined: str
     """Why the sandbox does not work; empty if it works."""
     store: str
+    held: tuple[Holding, ...] = ()
+    """What the store has, largest first."""
 
     @property
     def without_accelerator(self) -> tuple[str, ...]:
@@ -60,11 +65,15 @@ def examine(store: Store, arches: Sequence[Arch], *, fix: bool) -> Findings:
         probes=tuple(probes),
         unconfined=sandbox.broken(),
         store=str(store.root),
+        held=census.holdings(store),
     )
 
 
 def render(findings: Findings) -> str:
-    lines = [f"store: {findings.store}"]
+    total = sum(holding.bytes for holding in findings.held)
+    lines = [f"store: {findings.store}" + (f", {gc.size(total)}" if total else "")]
+    if total:
+        lines += [*gc.holdings(findings.held), "  `rig gc` says what can be removed"]
     for need in findings.missing:
         kind = "optional" if need.optional else "MISSING"
         lines.append(f"{kind}: {need.package}: {need.why}")

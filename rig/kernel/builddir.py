@@ -142,6 +142,7 @@ def held(store: Store, name: str, tree: KernelTree, *, warnings: bool = False) -
             (place / directory).mkdir(parents=True, exist_ok=True)
         if not (place / "out").exists():
             _empty(place / "out")
+        store.use("lanes", place.name)
         marker = place / "checked-out"
         if not _is_worktree(place / "src"):  # a person removed it, or linux.git was made again
             for file in (marker, place / "ready"):

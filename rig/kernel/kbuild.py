@@ -221,7 +221,7 @@ def _kconfig_digest(store: Store, tree: KernelTree) -> str:
 
     def list_(out: Path) -> None:
         listings = store.root.glob("kconfigs/[0-9a-f]*/files.json")
-        sound = (path for path in listings if store.find("kconfigs", path.parent.name))
+        sound = (path for path in listings if not store.flaw("kconfigs", path.parent.name))
         nearest = max(sound, key=_made, default=None)
         files: dict[str, str] = json.loads(nearest.read_text()) if nearest else {}
         listed = nearest.parent.name if nearest else EMPTY_TREE

@@ -47,6 +47,7 @@ VERBS = (
     "man",
     "list",
     "doctor",
+    "gc",
     "fetch",
     "reply",
     "diff",

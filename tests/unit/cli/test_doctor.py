@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from rig import arch
+from rig.campaigns.census import Holding
 from rig.cli import doctor, requirements
 from rig.cli.doctor import Findings
 from rig.cli.requirements import Need
@@ -61,6 +62,22 @@ def test_the_report_on_a_healthy_host() -> None:
     assert any(line.split()[:3] == ["x86_64", "kvm", "no"] for line in report)
     assert "why x86_64 kvm" in "\n".join(report)
     assert not any("--fix" in line for line in report)
+
+
+def test_the_report_says_what_the_store_holds() -> None:
+    held = (
+        Holding(kind="lanes", bytes=5 << 30, count=2),
+        Holding(kind="linux.git", bytes=1 << 30, count=None),
+        Holding(kind="probes", bytes=4096, count=1),
+    )
+    report = doctor.render(findings(probes=probes(), held=held)).splitlines()
+    assert report[:5] == [
+        "store: /s, 6.0 GiB",
+        "  lanes           5.0 GiB      2  work trees and objects of kernel builds",
+        "  linux.git       1.0 GiB         kernel sources; never removed",
+        "  others          0.0 MiB         probes",
+        "  `rig gc` says what can be removed",
+    ]
 
 
 def test_the_report_on_a_host_with_missing_packages() -> None:
