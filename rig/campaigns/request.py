@@ -18,7 +18,7 @@ from rig.context import Context
 from rig.errors import ConfigError, unknown
 from rig.guest import accel, image
 from rig.guest.qemu import Accel, Machine, Seeded, Swap
-from rig.kernel import base, basefinder, kbuild, mutant, sandbox
+from rig.kernel import base, basefinder, flavour, kbuild, mutant, sandbox
 from rig.kernel.kbuild import KernelBuild
 from rig.kernel.tree import TreeSpec
 from rig.series import fetch, intake, model, target
@@ -87,13 +87,12 @@ def check(shelves: Shelves, request: Request) -> None:
     """Raise ConfigError for an unknown name or a wrong number; the hint has names that exist."""
     if not request.arch:
         raise ConfigError("no architecture is named", hint=f"known: {', '.join(arches.known())}")
-    for name in request.arch:
-        arches.pick(name)
+    names = [arches.pick(name).name for name in request.arch]
     suite.select(request.suites, request.cases)
     suite.check_promises(request.promises)
     if request.mutant:
         mutant.check_name(mutant.load_all(shelves.patches), request.mutant)
-    kbuild.check_flavour(shelves.kconfigs, request.flavour)
+    flavour.check(shelves.kconfigs, request.flavour, names)
     image.load(shelves.images, "test")
     for name, entry in OPTIONS.items():
         if entry.choices and (value := getattr(request, name)) not in entry.choices:

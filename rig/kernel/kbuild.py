@@ -12,8 +12,9 @@ from typing import Any
 
 from rig import git, log, proc
 from rig.arch import Arch
-from rig.errors import BuildError, ConfigError, unknown
+from rig.errors import BuildError, ConfigError
 from rig.kernel import builddir, buildhost, kconfig, makelog, sandbox, tree
+from rig.kernel import flavour as flavours
 from rig.kernel.builddir import Lane
 from rig.kernel.kconfig import Setting
 from rig.kernel.makelog import Meter
@@ -86,15 +87,9 @@ class KernelBuild:
     reused: bool
 
 
-def check_flavour(kconfigs: Path, flavour: str) -> None:
-    flavours = {path.stem for path in (kconfigs / "flavour").glob("*.config")}
-    if flavour not in flavours:
-        raise unknown("flavour", flavour, flavours)
-
-
 def fragments(kconfigs: Path, arch: Arch, flavour: str, extra: tuple[Path, ...]) -> KernelConfig:
     """The configuration of a flavour, with the suites' own fragments (`extra`)."""
-    check_flavour(kconfigs, flavour)
+    flavours.check(kconfigs, flavour, (arch.name,))
     paths = (
         kconfigs / "base.config",
         kconfigs / "arch" / f"{arch.name}.config",

@@ -4,7 +4,7 @@
 from collections.abc import Iterable
 
 from rig import arch, printable
-from rig.kernel import base
+from rig.kernel import base, flavour
 from rig.kernel import mutant as mutant_patches
 from rig.series import model
 from rig.shelves import Shelves
@@ -13,12 +13,13 @@ from rig.suites import suite as suites
 
 def render(shelves: Shelves) -> str:
     mutants = mutant_patches.load_all(shelves.patches)
-    flavours = sorted(path.stem for path in (shelves.kconfigs / "flavour").glob("*.config"))
     lines = [
         *_section("bases", [f"{base.DEFAULT} (default); any vX.Y that Debian or kernel.org has"]),
         *_section("series", (_revisions(shelves, name) for name in model.names(shelves.patches))),
         *_section("architectures", arch.known()),
-        *_section("flavours", flavours),
+        *_section(
+            "flavours", (_flavour(shelves, name) for name in flavour.names(shelves.kconfigs))
+        ),
         *_section("mutants", (mutant.name for mutant in mutants)),
         *_section("cases", suites.case_names(suites.standard().values())),
         *_section(
@@ -27,6 +28,11 @@ def render(shelves: Shelves) -> str:
         ),
     ]
     return printable.page(lines)
+
+
+def _flavour(shelves: Shelves, name: str) -> str:
+    only = flavour.arches(shelves.kconfigs, name)
+    return f"{name} ({', '.join(only)} only)" if only else name
 
 
 def _revisions(shelves: Shelves, name: str) -> str:
