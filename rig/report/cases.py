@@ -80,7 +80,10 @@ def _on_request(suite: Suite) -> str:
 
 
 def _floors(case: Case) -> str:
-    return ", ".join(f"{floor.counter} {floor.at_least:,}" for floor in case.floors)
+    return ", ".join(
+        f"{floor.counter} {floor.at_least:,}{f' (unless {floor.unless})' if floor.unless else ''}"
+        for floor in case.floors
+    )
 
 
 def _cell(text: str) -> str:

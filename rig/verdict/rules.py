@@ -91,6 +91,9 @@ class Floor:
 
     counter: str
     at_least: int
+    unless: str = ""
+    """A counter of the same case that is not 0 if the kernel cannot do at all what this floor asks
+    for: then the floor does not hold."""
 
     def __post_init__(self) -> None:
         if self.at_least < 1:
@@ -102,7 +105,14 @@ class Floor:
 
 def floors(**counters: int) -> tuple[Floor, ...]:
     """`floors(pswpout=100, writes_raced=20)`, as suites declare them."""
-    return tuple(Floor(counter=name, at_least=least) for name, least in counters.items())
+    return floors_unless("", **counters)
+
+
+def floors_unless(unless: str, **counters: int) -> tuple[Floor, ...]:
+    """The same, of what some kernels cannot do: they say so by the counter `unless`."""
+    return tuple(
+        Floor(counter=name, at_least=least, unless=unless) for name, least in counters.items()
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -263,7 +273,8 @@ def _judge_test(
 def _judge_evidence(test: KtapTest, floors: tuple[Floor, ...]) -> tuple[Outcome, str]:
     """Rule 3."""
     counters = dict(test.counters)
-    if absent := [floor.counter for floor in floors if floor.counter not in counters]:
+    names = [name for floor in floors for name in (floor.counter, floor.unless) if name]
+    if absent := [name for name in names if name not in counters]:
         return Outcome.BROKEN, f"the case has a floor for {absent[0]}, but printed no such counter"
     if too_low := below(counters, floors):
         return Outcome.INCONCLUSIVE, too_low
@@ -277,7 +288,7 @@ def below(counters: Mapping[str, int], floors: tuple[Floor, ...]) -> str:
     return "; ".join(
         f"{floor.counter} {counters[floor.counter]}, at least {floor.at_least} needed"
         for floor in floors
-        if counters[floor.counter] < floor.at_least
+        if counters[floor.counter] < floor.at_least and not counters.get(floor.unless)
     )
 
 

@@ -13,13 +13,11 @@
 
 #include <sys/mman.h>
 
-#define CHUNK_BYTES	((size_t)8 << 20)
-#define MTHP_KB		64U
-#define PMD_KB		2048U
+#define CHUNK_BYTES	(2048 * page_size())
 
 static void *fill(size_t bytes, unsigned int size_kb)
 {
-	char *chunk = region_map(bytes, (size_t)PMD_KB << 10);
+	char *chunk = region_map(bytes, FOLIO_LARGE * page_size());
 	size_t page;
 
 	thp_choose(chunk, bytes, size_kb);
@@ -60,10 +58,10 @@ static enum outcome reclaim_all(const struct guest_args *args, unsigned int size
 
 enum outcome lazyfree_reclaim(const struct guest_args *args)
 {
-	return reclaim_all(args, MTHP_KB, false);
+	return reclaim_all(args, folio_kb(FOLIO_SMALL), false);
 }
 
 enum outcome lazyfree_redirtied(const struct guest_args *args)
 {
-	return reclaim_all(args, PMD_KB, true);
+	return reclaim_all(args, folio_kb(FOLIO_LARGE), true);
 }

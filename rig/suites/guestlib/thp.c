@@ -63,7 +63,26 @@ void thp_choose(void *address, size_t size, unsigned int size_kb)
 		bail("no MADV_HUGEPAGE");
 }
 
-uint64_t thp_stat(unsigned int size_kb, const char *name)
+/*
+ * arm64 swaps out large folios as a whole only with pages of 4 KiB (arch/arm64/Kconfig:
+ * ARCH_WANTS_THP_SWAP).
+ */
+static bool swaps_whole_folios(void)
+{
+#ifdef __aarch64__
+	return page_size() == 4096;
+#else
+	return true;
+#endif
+}
+
+void thp_report_limits(void)
+{
+	counter("no_thp_swap", !swaps_whole_folios());
+	counter("no_pmd_folios", pmd_size() > FOLIO_LARGE * page_size());
+}
+
+static uint64_t stat_of_size(unsigned int size_kb, const char *name)
 {
 	char path[128], text[32];
 
@@ -71,4 +90,12 @@ uint64_t thp_stat(unsigned int size_kb, const char *name)
 	if (read_file(path, text, sizeof(text)) <= 0)
 		return 0;
 	return strtoull(text, NULL, 10);
+}
+
+uint64_t thp_stat(unsigned int size_kb, const char *name)
+{
+	uint64_t value = stat_of_size(size_kb, name);
+
+	/* With zswap a folio is swapped out into it first (in v6.13). */
+	return strcmp(name, "swpout") ? value : value + stat_of_size(size_kb, "zswpout");
 }

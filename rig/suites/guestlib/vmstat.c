@@ -26,7 +26,14 @@ uint64_t stat_file_value(const char *path, const char *name)
 
 uint64_t vmstat(const char *name)
 {
-	return stat_file_value("/proc/vmstat", name);
+	uint64_t value = stat_file_value("/proc/vmstat", name);
+
+	/* With zswap in front of the swap devices, pages go there and come from there. */
+	if (!strcmp(name, "pswpout"))
+		value += stat_file_value("/proc/vmstat", "zswpout");
+	else if (!strcmp(name, "pswpin"))
+		value += stat_file_value("/proc/vmstat", "zswpin");
+	return value;
 }
 
 /* "TLB:   <count of each CPU>   TLB shootdowns" */

@@ -10,7 +10,7 @@
 /* The value after `name` in a file of "NAME VALUE" lines; 0 when there is no such line. */
 uint64_t stat_file_value(const char *path, const char *name);
 
-/* A line of /proc/vmstat. */
+/* A line of /proc/vmstat. pswpout and pswpin include those of zswap. */
 uint64_t vmstat(const char *name);
 
 /*

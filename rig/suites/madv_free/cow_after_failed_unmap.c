@@ -115,7 +115,7 @@ enum outcome cow_after_failed_unmap(const struct guest_args *args)
 {
 	static struct cow c;
 	unsigned int sizes_kb[THP_SIZES_MAX];
-	size_t bytes, sizes = sizes_large(PMD_KB, sizes_kb);
+	size_t bytes, sizes = sizes_large(LARGE_KB, sizes_kb);
 	bool good = true;
 	uint64_t round;
 
@@ -130,7 +130,7 @@ enum outcome cow_after_failed_unmap(const struct guest_args *args)
 		 * One folio first: a kernel that fails here may crash before a second folio
 		 * is reported.
 		 */
-		bytes = round < GENTLE_ROUNDS ? (size_t)size_kb << 10 : PMD_BYTES;
+		bytes = round < GENTLE_ROUNDS ? (size_t)size_kb << 10 : LARGE_BYTES;
 		lru_gen_set(round / 2 % 2);
 		good = one_round(&c, size_kb, bytes);
 	}

@@ -134,7 +134,7 @@ enum outcome droppable(const struct guest_args *args)
 	static struct droppable d;
 	struct vmstat_delta deltas[] = { { .name = "pglazyfreed" }, { .name = "pswpout" } };
 	unsigned int sizes_kb[THP_SIZES_MAX];
-	size_t size, sizes = sizes_large(PMD_KB, sizes_kb) + 1;
+	size_t size, sizes = sizes_large(LARGE_KB, sizes_kb) + 1;
 	uint64_t round;
 
 	d.seed = args->seed;

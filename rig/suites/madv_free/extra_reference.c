@@ -107,7 +107,7 @@ static enum outcome extra_reference(const struct guest_args *args, bool must_dro
 {
 	static struct extra e;
 	unsigned int sizes_kb[THP_SIZES_MAX];
-	size_t size, sizes = sizes_large(PMD_KB, sizes_kb) + 1;
+	size_t size, sizes = sizes_large(LARGE_KB, sizes_kb) + 1;
 	uint64_t round;
 
 	if (!gup_available())

@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "region.h"
+
 #define BIT(n)	(1ULL << (n))
 
 static inline uint64_t fake_pte(uint64_t pfn)
@@ -20,7 +22,7 @@ static inline uint64_t fake_pte(uint64_t pfn)
 	 * A page, user, read-only (it is clean), inner shareable, not global, writable
 	 * once dirty (DBM), never executable. The memory type's index is 0.
 	 */
-	return pfn << 12 | BIT(0) | BIT(1) | BIT(6) | BIT(7) | 3ULL << 8 | BIT(11) | BIT(51) |
+	return pfn * page_size() | BIT(0) | BIT(1) | BIT(6) | BIT(7) | 3ULL << 8 | BIT(11) | BIT(51) |
 	       BIT(53) | BIT(54);
 #elif defined(__riscv)
 	/* Valid, readable, writable, user, no execution, neither accessed nor dirty. */

@@ -33,21 +33,21 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define FILE_BYTES	PMD_BYTES
+#define FILE_BYTES	LARGE_BYTES
 #define FILE_GENERATION	(~0ULL)
 
 /* Each system call reads this much, so many pages are referenced before the first is dirty. */
-#define READ_BYTES	(1UL << 20)
+#define READ_BYTES	(256 * page_size())
 
 /*
  * Each MADV_PAGEOUT call takes only few folios, so that the calls meet every stage of a
  * read.
  */
-#define RECLAIM_BYTES	(256UL << 10)
+#define RECLAIM_BYTES	(64 * page_size())
 #define RECLAIMS_MAX	60U
 
 /* The part of a read that is referenced before the reader waits, and its maximum. */
-#define HEAD_BYTES	(128UL << 10)
+#define HEAD_BYTES	(32 * page_size())
 #define HEAD_BYTES_MAX	(READ_BYTES / 2)
 
 enum method { WHILE_REFERENCED, DURING_READ, AFTER_READ, METHODS };
@@ -216,7 +216,7 @@ enum outcome gup_redirty(const struct guest_args *args)
 {
 	static struct dio d;
 	unsigned int sizes_kb[THP_SIZES_MAX];
-	size_t size, sizes = sizes_large(PMD_KB, sizes_kb) + 1;
+	size_t size, sizes = sizes_large(LARGE_KB, sizes_kb) + 1;
 	uint64_t round;
 
 	if (args->cpus < 2)

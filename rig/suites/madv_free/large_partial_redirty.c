@@ -24,7 +24,7 @@
 #include <sys/mman.h>
 
 #define NOT_WRITTEN	SIZE_MAX
-#define FOLIOS_MAX	(ROUND_BYTES >> 13)	/* no large folio is below two pages */
+#define FOLIOS_MAX	(ROUND_BYTES / page_size() / 2)	/* no large folio is below two pages */
 
 struct partial {
 	struct lazyfree l;
@@ -57,7 +57,7 @@ static void write_every_second(struct partial *p)
 /* The first page of a written folio that must be kept. */
 static size_t first_kept(const struct partial *p, size_t i)
 {
-	return p->size_kb == PMD_KB || kernel_batches() ? 0 : p->written[i];
+	return (size_t)p->size_kb << 10 == pmd_size() || kernel_batches() ? 0 : p->written[i];
 }
 
 static void check_folio(struct partial *p, size_t i, const char *when)
@@ -126,7 +126,7 @@ enum outcome large_partial_redirty(const struct guest_args *args)
 {
 	static struct partial p;
 	unsigned int sizes_kb[THP_SIZES_MAX];
-	size_t sizes = sizes_large(PMD_KB, sizes_kb);
+	size_t sizes = sizes_large(LARGE_KB, sizes_kb);
 	uint64_t round;
 
 	if (!sizes)

@@ -25,9 +25,9 @@
 
 #define QUARTERS	4
 
-/* One folio of 2 MiB per quarter; of smaller folios as many, and at least 2 MiB. */
-#define REGION_BYTES	(QUARTERS * (2UL << 20))
-#define FILLED_BYTES	(2UL << 20)
+/* One folio of the largest size per quarter; of smaller folios as many, and at least this. */
+#define REGION_BYTES	(QUARTERS * LARGE_BYTES)
+#define FILLED_BYTES	LARGE_BYTES
 #define QUARTER_BEFORE	2
 #define QUARTER_RACING	3
 
@@ -272,20 +272,15 @@ static enum outcome report(struct race *r)
 }
 
 /*
- * With the 8 large sizes of a kernel with 4 KiB pages, and order 0: 9 rounds cover every
- * size, every method and both LRUs; 27 rounds every size with every method; 54 all of it on
- * both LRUs.
+ * With the 8 large sizes, and order 0: 9 rounds cover every size, every method and both
+ * LRUs; 27 rounds every size with every method; 54 all of it on both LRUs.
  */
 static void all_rounds(struct race *r, uint64_t rounds)
 {
 	unsigned int sizes_kb[THP_SIZES_MAX];
-	size_t size, sizes = thp_sizes(sizes_kb);
+	size_t size, sizes = sizes_large(LARGE_KB, sizes_kb) + 1;
 	uint64_t round;
 
-	/* With 64 KiB pages the PMD size is 512 MiB. */
-	while (sizes && (size_t)sizes_kb[sizes - 1] << 10 > REGION_BYTES / QUARTERS)
-		sizes--;
-	sizes++;
 	for (round = 0; round < rounds && r->l.bad < BAD_PAGES_MAX; round++) {
 		size = round % sizes;
 		lru_gen_set(round % 2);

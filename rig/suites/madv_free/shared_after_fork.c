@@ -131,7 +131,7 @@ enum outcome shared_after_fork(const struct guest_args *args)
 {
 	static struct shared s;
 	unsigned int sizes_kb[THP_SIZES_MAX];
-	size_t size, sizes = sizes_large(PMD_KB, sizes_kb) + 1;
+	size_t size, sizes = sizes_large(LARGE_KB, sizes_kb) + 1;
 	bool good = true;
 	uint64_t round;
 

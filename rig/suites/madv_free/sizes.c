@@ -20,7 +20,7 @@ size_t sizes_large(unsigned int most_kb, unsigned int sizes_kb[THP_SIZES_MAX])
 
 enum outcome skip_no_large_folios(void)
 {
-	return skip("this kernel has no large anonymous folios of up to %u kB", PMD_KB);
+	return skip("this kernel has no large anonymous folios of up to %u kB", LARGE_KB);
 }
 
 bool refill_whole(struct lazyfree *l, size_t bytes, unsigned int size_kb)

@@ -5,12 +5,12 @@
 
 #include "lazyfree.h"
 
-/* The size of a PMD-mapped folio with 4 KiB pages, which is also what one page table maps. */
-#define PMD_KB		2048U
-#define PMD_BYTES	((size_t)PMD_KB << 10)
+/* The largest folio of a case. */
+#define LARGE_KB	folio_kb(FOLIO_LARGE)
+#define LARGE_BYTES	(FOLIO_LARGE * page_size())
 
-/* What one round fills: two PMD-mapped folios, or many smaller ones. */
-#define ROUND_BYTES	(2 * PMD_BYTES)
+/* What one round fills: two of the largest folios, or many smaller ones. */
+#define ROUND_BYTES	(2 * LARGE_BYTES)
 
 /* Number of pages in a folio of that size; 0 KiB is order 0. */
 size_t folio_pages(unsigned int size_kb);

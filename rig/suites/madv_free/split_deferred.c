@@ -50,7 +50,7 @@ enum outcome split_deferred_zero(const struct guest_args *args)
 {
 	static struct deferred d;
 	unsigned int sizes_kb[THP_SIZES_MAX];
-	size_t sizes = sizes_large(PMD_KB, sizes_kb);
+	size_t sizes = sizes_large(LARGE_KB, sizes_kb);
 	uint64_t round;
 
 	if (!sizes)

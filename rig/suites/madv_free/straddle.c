@@ -37,7 +37,7 @@
 #define LANES		8U
 #define TABLES		2
 #define DECOYS_PER_PIPE	2
-#define LARGEST_KB	1024U
+#define LARGEST_KB	folio_kb(FOLIO_LARGE / 2)
 #define REDIRTIED	(~0ULL)		/* XORed into a page's key when it is written again */
 
 struct lane {
@@ -65,7 +65,7 @@ static uint64_t page_key(const struct straddle *s, unsigned int lane, size_t pag
 
 static char *boundary(const struct lane *l)
 {
-	return l->space + PMD_BYTES;
+	return l->space + pmd_size();
 }
 
 /* The page before the folio, and the one behind it. */
@@ -218,8 +218,8 @@ static void one_round(struct straddle *s, unsigned int size_kb)
 		bail("no MADV_FREE");
 	for (k = 0; k < LANES; k++) {
 		/* New page tables, so that they are allocated next to the decoys. */
-		s->lane[k].space = region_map(TABLES * PMD_BYTES, PMD_BYTES);
-		thp_choose(s->lane[k].space, TABLES * PMD_BYTES, 0);
+		s->lane[k].space = region_map(TABLES * pmd_size(), pmd_size());
+		thp_choose(s->lane[k].space, TABLES * pmd_size(), 0);
 		move_folio(s, k, start + k * bytes);
 	}
 	memcg_reclaim_file(LANES * bytes);
@@ -228,7 +228,7 @@ static void one_round(struct straddle *s, unsigned int size_kb)
 	for (k = 0; k < LANES && !s->bad; k++)
 		check(s, k);
 	for (k = 0; k < LANES && !s->bad; k++)
-		region_unmap(s->lane[k].space, TABLES * PMD_BYTES);
+		region_unmap(s->lane[k].space, TABLES * pmd_size());
 	if (!s->bad)
 		region_unmap(start, LANES * bytes);
 }

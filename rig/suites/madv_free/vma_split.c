@@ -127,7 +127,7 @@ static void verify(struct split *s, const char *when)
 
 static void one_round(struct split *s, unsigned int size_kb)
 {
-	size_t bytes = size_kb == PMD_KB ? ROUND_BYTES : PMD_BYTES;
+	size_t bytes = size_kb == LARGE_KB ? ROUND_BYTES : LARGE_BYTES;
 
 	memset(s->kind, 0, ROUND_BYTES / page_size() * sizeof(*s->kind));
 	refill_whole(&s->l, bytes, size_kb);
@@ -145,7 +145,7 @@ enum outcome vma_split(const struct guest_args *args)
 {
 	static struct split s;
 	unsigned int sizes_kb[THP_SIZES_MAX];
-	size_t sizes = sizes_large(PMD_KB, sizes_kb);
+	size_t sizes = sizes_large(LARGE_KB, sizes_kb);
 	uint64_t round;
 
 	if (!sizes)

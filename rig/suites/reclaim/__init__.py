@@ -2,10 +2,10 @@
 """Reclaim: does memory come back as it was?"""
 
 from rig.suites.suite import Case, Suite
-from rig.verdict.rules import floors
+from rig.verdict.rules import floors, floors_unless
 
-FOLIOS_KB = (16, 32, 64, 128, 256, 512, 1024, 2048)
-"""The sizes of anonymous folios with 4 KiB pages; the last one is mapped by a PMD."""
+FOLIOS = (4, 8, 16, 32, 64, 128, 256, 512)
+"""The sizes of anonymous folios in pages; with pages of 4 KiB, the last one is mapped by a PMD."""
 CELLS = tuple(
     f"{swap}_{lru}_{method}"
     for swap in ("zram", "disk")
@@ -27,8 +27,10 @@ SUITE = Suite(
                 order0_pages=340,
                 pswpout=6700,
                 pswpin=5500,
-                **{f"folios_{kb}k": max(1, 680 // kb) for kb in FOLIOS_KB},
-                **{f"whole_{kb}k": max(1, 680 // kb) for kb in FOLIOS_KB},
+                **{f"folios_of_{pages}": max(1, 170 // pages) for pages in FOLIOS},
+            )
+            + floors_unless(
+                "no_thp_swap", **{f"whole_of_{pages}": max(1, 170 // pages) for pages in FOLIOS}
             ),
         ),
         Case(

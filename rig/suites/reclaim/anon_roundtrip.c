@@ -25,11 +25,11 @@
 #include <stdio.h>
 
 /* At least four folios. */
-#define REGION_BYTES	(2UL << 20)
+#define REGION_BYTES	(512 * page_size())
 #define REGION_FOLIOS	4
 
-/* The PMD size with 4 KiB pages; with larger pages there are larger folios. */
-#define FOLIO_MAX	(2UL << 20)
+/* With larger pages there are larger folios too. */
+#define FOLIO_MAX	(FOLIO_LARGE * page_size())
 #define SWAP_BYTES	(4 * REGION_FOLIOS * FOLIO_MAX)
 
 /* No more pages are checked when this many are wrong. */
@@ -88,7 +88,7 @@ static void verify_page(struct roundtrip *r, size_t page)
 		return;
 	evidence("page %zu of a region of %u kB folios, offset %zu: wrote 0x%" PRIx64
 		 ", read back 0x%" PRIx64 " (pattern %" PRIu64 ")", page,
-		 r->size_kb ? r->size_kb : (unsigned int)(page_size() >> 10), fault.offset,
+		 shown_kb(r->size_kb), fault.offset,
 		 fault.wrote, fault.read, r->generation);
 	r->pages_bad++;
 	r->bytes_bad += pattern_bad_bytes(start, page_size(), page_key(r, page));
@@ -122,11 +122,12 @@ static void verify(struct roundtrip *r)
 
 static void note_folios(struct roundtrip *r, uint64_t allocated, uint64_t swapped_out)
 {
+	size_t pages = ((size_t)r->size_kb << 10) / page_size();
 	char name[32];
 
-	snprintf(name, sizeof(name), "folios_%uk", r->size_kb);
+	snprintf(name, sizeof(name), "folios_of_%zu", pages);
 	counter(name, allocated);
-	snprintf(name, sizeof(name), "whole_%uk", r->size_kb);
+	snprintf(name, sizeof(name), "whole_of_%zu", pages);
 	counter(name, swapped_out);
 	r->folios += allocated;
 	r->sizes_used += allocated > 0;
@@ -183,6 +184,7 @@ enum outcome anon_roundtrip(const struct guest_args *args)
 		one_size(&r, 0, args->iterations);
 	counter("pages_verified", r.pages_verified);
 	counter("order0_pages", r.order0_pages);
+	thp_report_limits();
 	counter("mthp_sizes_offered", sizes);
 	counter("mthp_sizes_used", r.sizes_used);
 	counter("mthp_folios", r.folios);

@@ -28,7 +28,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define FILE_BYTES	(2UL << 20)
+#define FILE_BYTES	(512 * page_size())
 #define CHUNK_PAGES	16
 
 /*

@@ -29,9 +29,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A folio of 2 MiB is a region of its own. */
-#define REGION_BYTES	(1UL << 20)
-#define REGION_MAX	(2UL << 20)
+/* A folio of FOLIO_LARGE pages is a region of its own. */
+#define REGION_BYTES	(256 * page_size())
+#define REGION_MAX	(FOLIO_LARGE * page_size())
 #define TURNS		3
 
 enum { PARENT, CHILD, SIDES };
@@ -201,7 +201,7 @@ static void fork_and_take_turns(struct cow *c)
 	wait_for_child(pid);
 }
 
-/* Page out the first half, or every second 64 KiB. */
+/* Page out the first half, or 16 pages of every 32. */
 static void page_out_half(const struct cow *c, bool scattered)
 {
 	size_t page;
@@ -218,7 +218,7 @@ static void one_size(struct cow *c, unsigned int size_kb, bool scattered)
 	size_t page;
 
 	c->bytes = (size_t)size_kb << 10 > REGION_BYTES ? REGION_MAX : REGION_BYTES;
-	snprintf(what, sizeof(what), "parent's region of %u kB folios", size_kb ? size_kb : 4);
+	snprintf(what, sizeof(what), "parent's region of %u kB folios", shown_kb(size_kb));
 	thp_choose(region, REGION_MAX, size_kb);
 	expected_reset(&c->expected, what, region, c->bytes);
 	c->side = PARENT;
@@ -258,7 +258,7 @@ static enum outcome report(const struct cow *c)
 
 enum outcome fork_cow(const struct guest_args *args)
 {
-	static const unsigned int sizes_kb[] = { 0, 64, 2048 };
+	const unsigned int sizes_kb[] = { 0, folio_kb(FOLIO_SMALL), folio_kb(FOLIO_LARGE) };
 	static struct cow c;
 	struct vmstat_delta deltas[] = { { .name = "pswpout" }, { .name = "pswpin" } };
 	uint64_t round;

@@ -26,9 +26,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* A folio of 2 MiB is a region of its own. */
-#define REGION_BYTES	(1UL << 20)
-#define REGION_MAX	(2UL << 20)
+/* A folio of FOLIO_LARGE pages is a region of its own. */
+#define REGION_BYTES	(256 * page_size())
+#define REGION_MAX	(FOLIO_LARGE * page_size())
 
 /* In each run of pages the middle is locked. No large folio is locked as a whole. */
 #define RUN_PAGES	16
@@ -172,7 +172,7 @@ static void one_size(struct locked *l, unsigned int size_kb, uint64_t rounds)
 
 	l->bytes = bytes;
 	l->large = size_kb;
-	snprintf(what, sizeof(what), "region of %u kB folios", size_kb ? size_kb : 4);
+	snprintf(what, sizeof(what), "region of %u kB folios", shown_kb(size_kb));
 	thp_choose(region, bytes, size_kb);
 	one_region(l, what, region, rounds);
 	if (size_kb)
@@ -193,7 +193,7 @@ static void shared_memory(struct locked *l, uint64_t rounds)
 
 enum outcome mlock_stays(const struct guest_args *args)
 {
-	static const unsigned int sizes_kb[] = { 64, 0, 2048 };
+	const unsigned int sizes_kb[] = { folio_kb(FOLIO_SMALL), 0, folio_kb(FOLIO_LARGE) };
 	static struct locked l;
 	struct vmstat_delta pswpout = { .name = "pswpout" };
 	size_t i;

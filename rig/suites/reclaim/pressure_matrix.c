@@ -30,8 +30,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define REGION_BYTES	(1UL << 20)
-#define LARGE_KB	64
+#define REGION_BYTES	(256 * page_size())
 
 /* A cell ends when this much of the region was swapped out, or after this many tries. */
 #define ENOUGH		(REGION_BYTES / 2 / page_size())
@@ -141,7 +140,7 @@ static uint64_t cell(struct matrix *m, enum method method)
 	if (method == BY_KSWAPD)
 		m->by_kswapd += vmstat("pgsteal_kswapd") - steals;
 	next_cpu(m);
-	expected_verify_last(&m->expected, m->expected.pages / 2, (LARGE_KB << 10) / page_size());
+	expected_verify_last(&m->expected, m->expected.pages / 2, FOLIO_SMALL);
 	if (!m->expected.bad)
 		expected_verify_all(&m->expected);
 	m->cells++;
@@ -154,7 +153,8 @@ static void map_region(struct matrix *m)
 
 	pressure_bind(region, REGION_BYTES);
 	thp_choose(region, REGION_BYTES / 2, 0);
-	thp_choose(region + REGION_BYTES / 2, REGION_BYTES / 2, LARGE_KB);
+	thp_choose(region + REGION_BYTES / 2, REGION_BYTES / 2,
+		   folio_kb(FOLIO_SMALL));
 	expected_reset(&m->expected, "region", region, REGION_BYTES);
 }
 

@@ -28,9 +28,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* A folio of 2 MiB is a region of its own. */
-#define REGION_BYTES	(1UL << 20)
-#define REGION_MAX	(2UL << 20)
+/* A folio of FOLIO_LARGE pages is a region of its own. */
+#define REGION_BYTES	(256 * page_size())
+#define REGION_MAX	(FOLIO_LARGE * page_size())
 #define CHUNK_PAGES	16
 
 /*
@@ -177,7 +177,7 @@ static void one_size(struct shm *s, unsigned int size_kb, uint64_t rounds)
 	uint64_t before = thp_stat(size_kb, "shmem_alloc"), round;
 
 	s->bytes = (size_t)size_kb << 10 > REGION_BYTES ? REGION_MAX : REGION_BYTES;
-	snprintf(what, sizeof(what), "shmem of %u kB folios", size_kb ? size_kb : 4);
+	snprintf(what, sizeof(what), "shmem of %u kB folios", shown_kb(size_kb));
 	s->fd = memfd_create("shmem_roundtrip", MFD_CLOEXEC);
 	if (s->fd < 0 || ftruncate(s->fd, (off_t)s->bytes))
 		bail("memfd: %s", strerror(errno));
@@ -208,7 +208,7 @@ static void report(const struct shm *s)
 
 enum outcome shmem_roundtrip(const struct guest_args *args)
 {
-	static const unsigned int sizes_kb[] = { 0, 64, 2048 };
+	const unsigned int sizes_kb[] = { 0, folio_kb(FOLIO_SMALL), folio_kb(FOLIO_LARGE) };
 	static struct shm s;
 	struct vmstat_delta pswpin = { .name = "pswpin" };
 	size_t i;

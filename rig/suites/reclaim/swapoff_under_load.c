@@ -31,8 +31,8 @@
 #include <unistd.h>
 
 #define USERS		2
-#define USER_BYTES	(512UL << 10)
-#define FORKED_BYTES	(256UL << 10)
+#define USER_BYTES	(128 * page_size())
+#define FORKED_BYTES	(64 * page_size())
 
 /* Pages that each thread uses before swapoff, and in all for each change of the device. */
 #define BEFORE_SWAPOFF	8

@@ -36,7 +36,7 @@
 /* The feature is newer (in v6.7) than some systems' headers. */
 #define WP_ASYNC	(1ULL << 15)
 
-#define REGION_BYTES	(1UL << 20)
+#define REGION_BYTES	(256 * page_size())
 
 /* What is done to a page in a round. */
 enum action { WRITTEN_FIRST, WRITTEN_LATER, READ_BACK, UNTOUCHED, ACTIONS };
@@ -267,13 +267,13 @@ enum outcome uffd_wp_and_soft_dirty_kept(const struct guest_args *args)
 	memcg_enter();
 	pin_self(0);
 	vmstat_start(&pswpout, 1);
-	all_rounds(&t, "uffd-wp, 4 kB folios", private_region(0), false, args->iterations);
-	all_rounds(&t, "uffd-wp, 64 kB folios", private_region(64), false, args->iterations);
+	all_rounds(&t, "uffd-wp, single pages", private_region(0), false, args->iterations);
+	all_rounds(&t, "uffd-wp, large folios", private_region(folio_kb(FOLIO_SMALL)), false, args->iterations);
 	all_rounds(&t, "uffd-wp, shared", shared_region(), false, args->iterations);
 	if (soft_dirty) {
-		all_rounds(&t, "soft-dirty, 4 kB folios", private_region(0), true,
+		all_rounds(&t, "soft-dirty, single pages", private_region(0), true,
 			   args->iterations);
-		all_rounds(&t, "soft-dirty, 64 kB folios", private_region(64), true,
+		all_rounds(&t, "soft-dirty, large folios", private_region(folio_kb(FOLIO_SMALL)), true,
 			   args->iterations);
 	}
 	counter("pswpout", vmstat_since(&pswpout, 1, "pswpout"));

@@ -2,7 +2,7 @@
 """Stale TLB entries: can a CPU still use a page after the kernel has unmapped it?"""
 
 from rig.suites.suite import Case, Suite
-from rig.verdict.rules import floors
+from rig.verdict.rules import floors, floors_unless
 
 SUITE = Suite(
     name="stale_tlb",
@@ -32,13 +32,13 @@ SUITE = Suite(
             floors=floors(
                 mthp_sizes_used=6,
                 mthp_folios=250,
-                mthp_swapped_out_whole=280,
                 pswpout=3000,
                 reclaimed_by_memory_reclaim=300,
                 reclaimed_by_pageout=50,
                 writes_raced=20_000,
                 words_verified=14_000,
-            ),
+            )
+            + floors_unless("no_thp_swap", mthp_swapped_out_whole=280),
         ),
         Case(
             name="first_write_to_clean",
@@ -78,10 +78,10 @@ SUITE = Suite(
                 sizes_used=2,
                 migrated_by_move_pages=1000,
                 migrated_by_compaction=100,
-                thp_migration_success=1,
                 writes_raced=20_000,
                 words_verified=3000,
-            ),
+            )
+            + floors_unless("no_pmd_folios", thp_migration_success=1),
         ),
         Case(
             name="dio_pinned",
@@ -141,8 +141,8 @@ SUITE = Suite(
                 calls_in_time=1,
                 reclaimed=40,
                 migrated=1000,
-                pmds_taken=3,
-            ),
+            )
+            + floors_unless("no_pmd_folios", pmds_taken=3),
         ),
         Case(
             name="write_after_mremap",

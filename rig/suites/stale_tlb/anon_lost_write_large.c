@@ -30,13 +30,13 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define REGION_BYTES	(4UL << 20)
+#define REGION_BYTES	(2 * FOLIO_LARGE * page_size())
 
 /* This many consecutive pages fit into the TLB of any CPU we know, see anon_lost_write.c. */
 #define WALKED_PAGES	128
 
 /* The first round takes only this much of its window, see writers_gentle_pages(). */
-#define GENTLE_BYTES	(64UL << 10)
+#define GENTLE_BYTES	(16 * page_size())
 
 struct large {
 	struct writers w;
@@ -99,7 +99,7 @@ static void note_folios(struct large *l, uint64_t allocated, uint64_t swapped_ou
 {
 	char name[32];
 
-	snprintf(name, sizeof(name), "folios_%uk", l->size_kb);
+	snprintf(name, sizeof(name), "folios_of_%zu", ((size_t)l->size_kb << 10) / page_size());
 	counter(name, allocated);
 	l->folios += allocated;
 	l->sizes_used += allocated > 0;
@@ -187,6 +187,7 @@ enum outcome anon_lost_write_large(const struct guest_args *args)
 		if ((size_t)l.size_kb << 10 <= REGION_BYTES / 2)
 			one_size(&l, args);
 	}
+	thp_report_limits();
 	counter("mthp_sizes_offered", sizes);
 	counter("mthp_sizes_used", l.sizes_used);
 	counter("mthp_folios", l.folios);

@@ -25,13 +25,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define REGION_BYTES	(4UL << 20)
+#define REGION_PAGES	(2 * FOLIO_LARGE)
+#define REGION_BYTES	(REGION_PAGES * page_size())
 #define WALKED_PAGES	128
 
 /* Every fourth round uses compaction, which scans all of the memory. */
 #define COMPACTION_EVERY	4
 
-static const unsigned int sizes_wanted_kb[] = { 0, 64, 2048 };
+/* Of a folio. */
+static const unsigned int pages_wanted[] = { 1, FOLIO_SMALL, FOLIO_LARGE };
 
 struct migration {
 	struct writers w;
@@ -45,8 +47,8 @@ struct migration {
 
 static bool move_pages_to(struct writers *w, unsigned int first, unsigned int pages, int node)
 {
-	static void *address[REGION_BYTES >> 12];
-	static int nodes[REGION_BYTES >> 12], status[REGION_BYTES >> 12];
+	static void *address[REGION_PAGES];
+	static int nodes[REGION_PAGES], status[REGION_PAGES];
 	unsigned int i;
 
 	for (i = 0; i < pages; i++) {
@@ -172,17 +174,18 @@ enum outcome migration_lost_write(const struct guest_args *args)
 		return SKIPPED;
 	if (access("/sys/devices/system/node/node1", F_OK))
 		return skip("no second NUMA node to migrate to");
-	m.w.pages = (unsigned int)(REGION_BYTES / page_size());
+	m.w.pages = REGION_PAGES;
 	m.w.taken_by = "migration";
 	m.w.resident = true;
 	pin_self(0);
 	lock_present();
 	vmstat_start(deltas, count);
-	for (i = 0; i < sizeof(sizes_wanted_kb) / sizeof(*sizes_wanted_kb); i++) {
-		m.size_kb = sizes_wanted_kb[i];
+	for (i = 0; i < sizeof(pages_wanted) / sizeof(*pages_wanted); i++) {
+		m.size_kb = folio_kb(pages_wanted[i]);
 		if (offered(m.size_kb) && !atomic_load(&m.w.lost))
 			one_size(&m, args);
 	}
+	thp_report_limits();
 	counter("sizes_used", m.sizes_used);
 	counter("migrated_by_move_pages", m.by_move_pages);
 	counter("migrated_by_compaction", m.by_compaction);

@@ -131,10 +131,32 @@ static void *interrupt(void *arg)
 	}
 }
 
+/* Large pages would make it half of the guest's memory. */
+static unsigned int ballast_file_pages(void)
+{
+	size_t most = BALLAST_BYTES_MAX / page_size();
+
+	return most < BALLAST_PAGES ? (unsigned int)most : BALLAST_PAGES;
+}
+
 static void map_at(char *address, unsigned int pages, int prot, int flags, int fd)
 {
 	if (mmap(address, pages * page_size(), prot, MAP_FIXED | flags, fd, 0) != address)
 		bail("cannot map the window: %s", strerror(errno));
+}
+
+/* The file's pages, as often as it takes. */
+static void map_ballast(struct revoke *r)
+{
+	unsigned int page, pages;
+
+	for (page = 0; page < BALLAST_PAGES; page += pages) {
+		pages = ballast_file_pages();
+		if (pages > BALLAST_PAGES - page)
+			pages = BALLAST_PAGES - page;
+		map_at(r->window + (HOT_PAGES + page) * page_size(), pages, PROT_READ,
+		       MAP_SHARED | MAP_POPULATE, r->ballast);
+	}
 }
 
 static void map_window(struct revoke *r)
@@ -154,8 +176,7 @@ static void map_window(struct revoke *r)
 		map_at(r->window, REVOKE_PAGES, rw, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	thp_choose(r->window, REVOKE_PAGES * page_size(), 0);
 	if (r->method == UNMAP_ANON)
-		map_at(r->window + HOT_PAGES * page_size(), BALLAST_PAGES, PROT_READ,
-		       MAP_SHARED | MAP_POPULATE, r->ballast);
+		map_ballast(r);
 	r->shared = scavenge_shared_pages(r);
 	r->scavenged_pages = 0;
 }
@@ -293,7 +314,7 @@ static void prepare(struct revoke *r, const struct guest_args *args)
 	 * reclaimed from.
 	 */
 	if (r->statm < 0 || r->ballast < 0 ||
-	    posix_fallocate(r->ballast, 0, (off_t)(BALLAST_PAGES * page_size())))
+	    posix_fallocate(r->ballast, 0, (off_t)(ballast_file_pages() * page_size())))
 		bail("no ballast: %s", strerror(errno));
 	lock_present();
 	memcg_enter();
@@ -330,6 +351,7 @@ static void report(const struct revoke *r)
 		counter(name, r->unmapped[method]);
 		in_time += r->in_time[method];
 	}
+	thp_report_limits();
 	counter("calls_in_time", in_time);
 	counter("reclaimed", r->reclaimed);
 	counter("migrated", r->migrated);

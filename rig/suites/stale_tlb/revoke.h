@@ -35,12 +35,13 @@
 /*
  * File pages that munmap() unmaps after the writer's pages. They take time: the writer's
  * pages are freed, and munmap() has not returned yet. They are not freed themselves, so the
- * writer's pages remain the first that this CPU allocates. They fill sixteen page tables,
- * so that the mapped size shows at once when munmap() has finished with the last one. Not
+ * writer's pages remain the first that this CPU allocates. They fill sixteen page tables of
+ * 4 KiB, so that the mapped size shows at once when munmap() has finished with the last one. Not
  * more: with about 10,000 pages munmap() would flush early (mm/mmu_gather.c:
  * MAX_GATHER_BATCH_COUNT).
  */
 #define BALLAST_PAGES	8160U
+#define BALLAST_BYTES_MAX	(32UL << 20)
 
 /* The interrupter allocates this many of the pages that munmap() has freed. */
 #define SCAVENGE_PAGES	64U

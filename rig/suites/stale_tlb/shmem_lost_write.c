@@ -29,6 +29,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -37,8 +38,6 @@
 
 #define LRU_PHASES	4
 
-#define LARGE_KB	64
-#define LARGE_SWITCH	"/sys/kernel/mm/transparent_hugepage/hugepages-64kB/shmem_enabled"
 
 struct shmem {
 	struct writers *w;
@@ -90,6 +89,7 @@ static void one_round(void *arg, uint64_t round)
 static void prepare(struct shmem *s)
 {
 	size_t size = s->w->pages * page_size();
+	char path[96];
 
 	s->fd = memfd_create("shmem_lost_write", MFD_CLOEXEC);
 	if (s->fd < 0 || ftruncate(s->fd, (off_t)size))
@@ -98,18 +98,21 @@ static void prepare(struct shmem *s)
 	memcg_enter();
 	s->w->other_page = locked_alloc(page_size());
 	/* Aligned in memory as in the file, so that large folios can be mapped. */
-	s->w->region = mmap(region_map(size, LARGE_KB * 1024), size, PROT_READ | PROT_WRITE,
+	s->w->region = mmap(region_map(size, FOLIO_SMALL * page_size()), size, PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_FIXED, s->fd, 0);
 	if (s->w->region == MAP_FAILED)
 		bail("cannot map a tmpfs file: %s", strerror(errno));
-	s->large = set_file(LARGE_SWITCH, "advise");
+	snprintf(path, sizeof(path),
+		 "/sys/kernel/mm/transparent_hugepage/hugepages-%ukB/shmem_enabled",
+		 folio_kb(FOLIO_SMALL));
+	s->large = set_file(path, "advise");
 }
 
 enum outcome shmem_lost_write(const struct guest_args *args)
 {
 	static struct writers w = { .window_pages = WINDOW_PAGES, .holes = true };
 	struct shmem s = { .w = &w };
-	uint64_t large = thp_stat(LARGE_KB, "shmem_alloc"), words;
+	uint64_t large = thp_stat(folio_kb(FOLIO_SMALL), "shmem_alloc"), words;
 
 	if (!writers_init(&w, args))
 		return SKIPPED;
@@ -123,6 +126,6 @@ enum outcome shmem_lost_write(const struct guest_args *args)
 	words = writers_verify_after_swap(&w);
 	writers_report_rounds(&w);
 	counter("rounds_holes", s.rounds_holes);
-	counter("large_folios", thp_stat(LARGE_KB, "shmem_alloc") - large);
+	counter("large_folios", thp_stat(folio_kb(FOLIO_SMALL), "shmem_alloc") - large);
 	return writers_report_swap(&w, words);
 }

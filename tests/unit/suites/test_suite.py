@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
+import re
 import time
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -172,3 +174,52 @@ def test_promises_are_passed_to_the_program() -> None:
     words = suite.command(SUITE, promised, seed=1, cpus=4)
     assert words[-2:] == ("--promised", "one+two")
     assert "--promised" not in suite.command(SUITE, CASE, seed=1, cpus=4)
+
+
+FIXED = re.compile(
+    r"\bPAGE_S(?:IZE|HIFT)\b|>> 1[23]\b|<< 1[2346]\b|\(?\d+(?:UL|U)? << [12]0\)?|hugepages-\d+kB"
+    r"|\b(?:4096|65536)\b|_kb\[\] = \{[^}(]*\b[1-9]"
+)
+"""What takes a page to have 4 KiB, or memory to have so many pages: C for it is page_size()."""
+NO_PAGES = (
+    *("clock.c", "ktap.c", "disk.c", "rng.h", "undo.c", "guest.c", "dirty.c"),
+    *("static char text[65536]", "char text[4096]", "page_size() == 4096"),
+    *(
+        "STACK_BYTES",
+        "BALLAST_BYTES_MAX",
+        "set_file(MIN_FREE",
+        "pages = 4096",
+        "REGION_PAGES	4096",
+    ),
+    "pfn << 12 | BIT(0) | BIT(1) | BIT(2) | BIT(11)",  # x86_64's PTE
+)
+"""Files and lines in which a number of this kind is not of pages of a region."""
+
+
+def fixed(name: str, text: str) -> list[str]:
+    """The lines of a C file that assume pages of 4 KiB."""
+    code = re.sub(r"/\*.*?\*/", lambda match: "\n" * match[0].count("\n"), text, flags=re.DOTALL)
+    return [
+        f"{name}:{number}: {line.strip()}"
+        for number, line in enumerate(code.splitlines(), 1)
+        if FIXED.search(line) and not any(part == name or part in line for part in NO_PAGES)
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "#define REGION_BYTES	(4UL << 20)",
+        "static void *address[REGION_BYTES >> 12];",
+        "static const unsigned int sizes_kb[] = { 0, 64, 2048 };",
+        '#define SWITCH "/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled"',
+        "for (offset = 0; offset < bytes; offset += 4096)",
+    ],
+)
+def test_an_assumption_of_4_kib_pages_is_seen(line: str) -> None:
+    assert fixed("x.c", f"/* {line} */\n{line}\n") == [f"x.c:2: {line.strip()}"]
+
+
+def test_no_program_assumes_pages_of_4_kib() -> None:
+    files = Path(suite.__file__).parent.glob("*/*.[ch]")
+    assert [line for path in sorted(files) for line in fixed(path.name, path.read_text())] == []

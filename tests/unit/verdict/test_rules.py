@@ -240,6 +240,23 @@ def test_rule_3_below_the_floor_it_is_inconclusive() -> None:
     assert result.reason == "pswpout 9, at least 10 needed"
 
 
+@pytest.mark.parametrize(
+    ("cannot", "outcome"),
+    [
+        (("# counter no_thp_swap 0",), Outcome.INCONCLUSIVE),
+        (("# counter no_thp_swap 1",), Outcome.PASS),
+        ((), Outcome.BROKEN),
+    ],
+)
+def test_rule_3_a_floor_of_what_the_kernel_cannot_do(
+    cannot: tuple[str, ...], outcome: Outcome
+) -> None:
+    """The program says so by a counter, which must be there."""
+    floors = (*FLOORS, Floor(counter="whole", at_least=5, unless="no_thp_swap"))
+    result = judged(*COUNTED, "# counter whole 0", *cannot, "ok 1 a", floors=floors)
+    assert result.outcome is outcome, result.reason
+
+
 def test_rule_3_a_case_declares_a_floor_or_proves_nothing() -> None:
     result = judged(*COUNTED, "ok 1 a", floors=())
     assert result.outcome is INCONCLUSIVE
