@@ -60,6 +60,8 @@ ATTRIBUTES = """\
 *.dts[io] diff=dts
 *.rs diff=rust
 """
+FETCH = 3600.0
+"""Seconds. A tree that was not fetched for months takes a while."""
 READY = "rig-ready"
 LOST = re.compile(
     r"bad object|unable to read (?:tree|sha1)|unable to find [0-9a-f]{40}|invalid object"
@@ -103,6 +105,15 @@ def git(
 def text(*args: str | Path, cwd: Path) -> str:
     """The output of a git command, stripped."""
     return git(*args, cwd=cwd).stdout.strip()
+
+
+def fetch(tree: Path, remote: str) -> None:
+    """`git fetch REMOTE` in the user's tree, with the user's own configuration: that says how the
+    remote is reached. Only remote-tracking branches and tags change."""
+    unset = [word for name in STRAYS for word in ("-u", name)]
+    quiet = ("-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "core.hooksPath=/dev/null")
+    argv = ["env", *unset, "git", *quiet, "fetch", "--quiet", "--no-write-fetch-head", "--", remote]
+    proc.run(argv, cwd=tree, env={"GIT_TERMINAL_PROMPT": "0"}, deadline=FETCH)
 
 
 def blobs(names: Iterable[str], cwd: Path) -> dict[str, bytes]:

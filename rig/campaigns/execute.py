@@ -57,13 +57,15 @@ def execute(
     directory: Path,
     *,
     suffix: str = "",
+    names: Sequence[str] = (),
     on_result: Callable[[RunResult], None] = lambda _: None,
 ) -> tuple[RunResult, ...]:
     """Run the specs in their order: kernels are built one after the other, guests run in parallel.
 
-    Each result is stored as soon as it exists, in a directory whose name ends with `suffix`; then
-    `on_result` is called with it, in any thread. An error in the request is raised. An error in a
-    series or a kernel is a result. What is interrupted has no result: its directory says PENDING.
+    Each result is stored as soon as it exists, in a directory whose name ends with `suffix`, or is
+    that of `names`; then `on_result` is called with it, in any thread. An error in the request is
+    raised. An error in a series or a kernel is a result. What is interrupted has no result: its
+    directory says PENDING.
     """
     if not specs:
         raise ConfigError(
@@ -83,7 +85,7 @@ def execute(
             on_result(result)
         return result
 
-    paths = [directory / (slot + suffix) for slot in slots(specs)]
+    paths = [directory / name for name in names or [slot + suffix for slot in slots(specs)]]
     for path in paths:
         path.mkdir(parents=True, exist_ok=True)
         (path / stored.PENDING).touch()

@@ -24,7 +24,7 @@ from rig.campaigns import old_results, stored
 from rig.campaigns.fates import Fate as FateOf
 from rig.campaigns.fates import Row
 from rig.campaigns.options import OPTIONS, Request
-from rig.campaigns.results import Provenance, RunResult
+from rig.campaigns.results import Provenance, RunResult, RunSpec, provenance
 from rig.errors import InfraError, RigError
 from rig.guest.qemu import Machine, Seeded
 from rig.history import database, unread
@@ -180,6 +180,11 @@ def _day(path: Path, ended: str) -> str:
     if match := NAME.match(path.parents[1].name):
         return "-".join(match.groups())
     return ended[:10] or datetime.fromtimestamp(path.stat().st_mtime, UTC).strftime("%Y-%m-%d")
+
+
+def place(spec: RunSpec) -> tuple[Tree, Setup]:
+    """Where the results of a spec will be in the history."""
+    return _tree(provenance(spec)), _setup(spec.request, spec.machine)
 
 
 def _tree(origin: Provenance) -> Tree:
