@@ -262,9 +262,9 @@ def doctor(
 
 
 # These modules register the other verbs; `--help` lists verbs in the order of registration.
-from rig.cli import bench, bisect, gc, history, seeded, series  # noqa: E402
+from rig.cli import bench, bisect, gc, history, nightly, seeded, series  # noqa: E402
 
-__all__ = ["app", "bench", "bisect", "gc", "history", "program", "seeded", "series"]
+__all__ = ["app", "bench", "bisect", "gc", "history", "nightly", "program", "seeded", "series"]
 
 
 def program() -> None:

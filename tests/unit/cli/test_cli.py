@@ -44,6 +44,7 @@ VERBS = (
     "shell",
     "report",
     "history",
+    "nightly",
     "man",
     "list",
     "doctor",

@@ -31,6 +31,9 @@ from rig.campaigns.compare import Comparison
 from rig.campaigns.explore import Exploration
 from rig.campaigns.fates import CaseFate
 from rig.campaigns.mutation import Mutation
+from rig.campaigns.nightfile import Mail, NightFile
+from rig.campaigns.nightly import Morning
+from rig.campaigns.nightplan import Plan
 from rig.campaigns.replay import Replayed
 from rig.campaigns.results import Provenance, RunResult
 from rig.campaigns.trace import Traced
@@ -46,6 +49,7 @@ from rig.report import (
     builds,
     cases,
     comparison,
+    digest,
     files,
     history,
     junit,
@@ -252,6 +256,19 @@ def remembered(evil: str, n: int, root: Path) -> str:
     return "".join(said)
 
 
+def morning(evil: str, n: int) -> str:
+    """The digest of a night, as text and as a mail."""
+    made = make(Morning, evil, n)
+    sent = digest.message(made, Mail())
+    return f"{digest.render(made)}{sent['Subject']}\n{sent.get_content()}"
+
+
+def planned(evil: str, n: int) -> str:
+    plan = make(Plan, evil, n)
+    jobs = tuple(replace(job, row=0) for job in plan.jobs)
+    return digest.preview(NightFile(name="mm"), replace(plan, jobs=jobs), 2)
+
+
 def faces(evil: str) -> dict[str, Say]:
     """Module, and what it is that it shows -> all that it says."""
     utf8 = evil.replace("\udcff", "")
@@ -261,6 +278,8 @@ def faces(evil: str) -> dict[str, Say]:
         "builds": lambda n, _: builds.render([make(KernelBuild, evil, n)]),
         "cases": lambda n, _: cases.render([make(Mutant, CASE, n)], [make(Mutation, evil, 1)]),
         "comparison": lambda n, _: comparison.render([make(Comparison, evil, n)], evil),
+        "digest": lambda n, _: morning(evil, n),
+        "digest planned": lambda n, _: planned(evil, n),
         "files": lambda n, root: as_files(utf8, n, root),
         "junit": lambda n, _: as_junit(evil, n),
         "history": lambda n, root: remembered(utf8, n, root),
