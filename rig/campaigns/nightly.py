@@ -28,13 +28,13 @@ from rig.campaigns.results import RunResult, RunSpec
 from rig.context import Context
 from rig.errors import ConfigError, InfraError, RigError
 from rig.guest.qemu import Seeded
-from rig.history import database, queries
+from rig.history import database, queries, unread
 from rig.history import night as nights
 from rig.history.night import Change
 from rig.store import Store, write_whole
 from rig.verdict.rules import Outcome
 
-FILE = "night.json"
+FILE = unread.NIGHT
 GO_ON = 18 * 3600.0
 """Seconds. A night that was interrupted goes on, unless the next one is due."""
 OUT_OF_TIME = "the budget was used up"
@@ -92,10 +92,9 @@ def run(context: Context, file: NightFile) -> Iterator[Morning]:
     """
     with _alone(context.store):
         night, directory = _find(context.store, file) or _begin(context, file)
-        with record.in_night(night.name):
-            _mend(context.store, directory)
-            left = Run(context, night, directory).run()
-            _mend(context.store, directory)
+        _mend(context.store, directory)
+        left = Run(context, night, directory).run()
+        _mend(context.store, directory)
         night = replace(night, left=left)
         yield _morning(context.store, night, directory)
         for slot, _ in left:

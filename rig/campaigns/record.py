@@ -5,12 +5,10 @@ A result is a result.json of any campaign, a seed.json of `rig explore`, or a mu
 `rig bench` compares is in the result.json of its rounds.
 """
 
-import contextlib
 import functools
 import json
 import re
 from collections.abc import Iterator, Sequence
-from contextvars import ContextVar
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +27,7 @@ from rig.errors import InfraError, RigError
 from rig.guest.qemu import Machine, Seeded
 from rig.history import database, unread
 from rig.history.entries import Entry, Fate, Measured, Result, Run, Setup, Tree
-from rig.history.unread import KERNEL, MUTATION, RESULT, SEED
+from rig.history.unread import KERNEL, MUTATION, NIGHT, RESULT, SEED
 from rig.store import Store
 from rig.suites import suite as suites
 from rig.suites.suite import Case
@@ -40,21 +38,6 @@ HEALTH = ("kernel", "health")
 BATCH = 100
 """Directories that are imported in one transaction."""
 NAME = re.compile(r"(\d{4})(\d\d)(\d\d)-\d{6}-")
-
-_night: ContextVar[str] = ContextVar("rig_night", default="")
-
-
-@contextlib.contextmanager
-def in_night(name: str) -> Iterator[None]:
-    """What is stored in the context belongs to the night of this name, like 2026-11-28.
-
-    Names must sort by time. Without it, a run belongs to the day on which it began, in UTC.
-    """
-    token = _night.set(name)
-    try:
-        yield
-    finally:
-        _night.reset(token)
 
 
 def stored_now(path: Path) -> None:
@@ -79,6 +62,12 @@ def _root(path: Path) -> Path | None:
     """The store of a file in its runs/ or explored/; None for a file elsewhere."""
     kinds = (parent for parent in path.parents if parent.name in ("runs", "explored"))
     return next((kind.parent for kind in kinds), None)
+
+
+def import_new(store: Store) -> None:
+    """Import all that is stored and not in the history yet."""
+    if new := unread.campaigns(store):
+        import_all(store, new)
 
 
 def import_all(store: Store, directories: Sequence[Path]) -> int:
@@ -154,7 +143,7 @@ def _run(root: Path, path: Path, result: RunResult) -> Run:
         results.append(health)
     return Run(
         path=str(path.parent.relative_to(root)),
-        night=_night.get() or _day(path, result.ended),
+        night=_night(path, result.ended),
         tree=_tree(origin),
         setup=_setup(origin.request, machine),
         mutant=origin.request.mutant,
@@ -175,11 +164,23 @@ def _run(root: Path, path: Path, result: RunResult) -> Run:
     )
 
 
-def _day(path: Path, ended: str) -> str:
-    """The day of a run: of its directory's name, which is when the campaign began."""
+def _night(path: Path, ended: str) -> str:
+    """The night that the run is of; without one the day of its directory's name, which is when the
+    campaign began."""
+    if name := _named(path.parents[1]):
+        return name
     if match := NAME.match(path.parents[1].name):
         return "-".join(match.groups())
     return ended[:10] or datetime.fromtimestamp(path.stat().st_mtime, UTC).strftime("%Y-%m-%d")
+
+
+@functools.cache
+def _named(directory: Path) -> str:
+    """The name of the night whose runs are in the directory. Names must sort by time."""
+    try:
+        return str(json.loads((directory / NIGHT).read_bytes())["name"])
+    except (*stored.WRONG, OSError):
+        return ""
 
 
 def place(spec: RunSpec) -> tuple[Tree, Setup]:
@@ -294,7 +295,7 @@ def _fates(root: Path, path: Path) -> Iterator[Fate]:
         killed = row.fate is FateOf.KILLED
         yield Fate(
             path=str(directory.relative_to(root)),
-            night=_night.get() or _day(directory / "x" / RESULT, guest.ended),
+            night=_night(directory / "x" / RESULT, guest.ended),
             tree=_tree(guest.provenance),
             setup=_setup(guest.provenance.request, guest.machine),
             mutant=row.mutant,

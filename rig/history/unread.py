@@ -12,6 +12,8 @@ from rig.store import Store
 
 RESULT, MUTATION, SEED, KERNEL = "result.json", "mutation.json", "seed.json", "kernel.json"
 """What a campaign stores. kernel.json says what the seeds of an exploration are of."""
+NIGHT = "night.json"
+"""In the directory of a night's runs: its `name` is the night that they belong to."""
 PENDING = "pending"
 """File in the directory of a result that is not stored yet."""
 SEARCH = re.compile(r"\d{8}-\d{6}-bisect-.*-[0-9a-f]{12}")

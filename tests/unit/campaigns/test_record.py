@@ -98,13 +98,18 @@ def test_a_run_that_is_not_finished_is_looked_at_again(store: Store, results: Re
     assert import_new(store) == 1
 
 
-def test_a_night_can_be_named(store: Store, results: Results) -> None:
-    with record.in_night("2026-11-26 linux-next"):
-        execute.store_result(results["pass"][0], slot(store))
+def test_runs_of_a_night_belong_to_it(store: Store, results: Results) -> None:
+    """Also if they are imported later, by another rig."""
+    night = slot(store, "20261127-233000-nightly-mm")
+    night.parent.mkdir(parents=True)
+    (night.parent / "night.json").write_text('{"name": "2026-11-26 mm"}')
+    execute.store_result(results["pass"][0], night)
     execute.store_result(results["pass"][1], slot(store, name="arm64"))
-    assert read(store, "SELECT name FROM night ORDER BY 1") == [
-        ("2026-11-26 linux-next",), ("2026-11-27",),
-    ]  # fmt: skip
+    nights = [("2026-11-26 mm",), ("2026-11-27",)]
+    assert read(store, "SELECT name FROM night ORDER BY 1") == nights
+    database.path_of(store).unlink()
+    assert import_new(store) == 2
+    assert read(store, "SELECT name FROM night ORDER BY 1") == nights
 
 
 @pytest.mark.parametrize("name", ["base", "stacked", "part"])
