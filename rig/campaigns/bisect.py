@@ -6,7 +6,9 @@ digest of what is asked. All that is known follows from the stored runs: a bisec
 interrupted, or killed, goes on when it is started again.
 """
 
+import math
 import shutil
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -51,6 +53,8 @@ GO_ON = "the same command goes on where this one has stopped"
 class Options:
     confidence: float = CONFIDENCE
     runs: int = RUNS
+    deadline: float = math.inf
+    """Of time.monotonic(): then nothing more is run."""
 
 
 def bisect(
@@ -183,6 +187,8 @@ class Campaign:
     def _next(self) -> tuple[int, int] | None:
         """The commit to run next, and how often; None at the end."""
         end = self.known.search.end
+        if time.monotonic() >= self.options.deadline:
+            return self._stop("the time for it is used up", GO_ON)
         if self.question.kind is Kind.METRIC and self.known.good is None:
             if GOOD not in self.known.rows:
                 return GOOD, 1

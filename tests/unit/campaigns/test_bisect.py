@@ -208,6 +208,14 @@ def replays(tree: Path, log: str, tmp_path: Path) -> str:
 # The search
 
 
+def test_a_search_whose_time_is_used_up_goes_on_later(line: Path, bisect: Bisect) -> None:
+    world = World(line, culprit="c11")
+    found = bisect(world, options=Options(deadline=0.0))
+    assert (found.culprit, world.ran, found.outcome) == (None, [], Outcome.INCONCLUSIVE)
+    assert "time" in found.reason and found.hint == bisecting.GO_ON
+    assert subject(bisect(world)) == "c11"
+
+
 def test_a_race_is_found_and_the_end_is_evidence(
     line: Path, bisect: Bisect, events: list[Event], store: Store, tmp_path: Path
 ) -> None:
