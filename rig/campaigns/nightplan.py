@@ -282,8 +282,10 @@ def _with_history(store: Store, connection: sqlite3.Connection, row: Row, spec: 
     where = (printable.line(tree.label), tree.source)
     suites = row.request.cases or tuple(row.request.suites) or tuple(suite.standard())
     last = rows.last(connection, where, setup.label, suites)
-    # The commit of a series is that of the tree with its patches: its label says what it is.
-    changed = last is None or (spec.tree.series is None and last.commit != spec.tree.base.commit)
+    # The commit of a series is that of the tree with its patches: its label says what it is. A
+    # kernel that was not built has none.
+    commits = {"", spec.tree.base.commit}
+    changed = last is None or (spec.tree.series is None and last.commit not in commits)
     why = Why.CHANGED if changed else Why.FAILED if last and last.failed else Why.DUE
     return replace(
         row,
@@ -294,13 +296,13 @@ def _with_history(store: Store, connection: sqlite3.Connection, row: Row, spec: 
         why=why,
         last=last.night if last else "",
         seconds=rows.seconds(connection, where, setup.label, suites),
-        build=_build_seconds(store, last.build if last else "") if changed else 0.0,
+        build=0.0 if last and last.build and not changed else _build_seconds(store, last),
     )
 
 
-def _build_seconds(store: Store, build: str) -> float | None:
-    """Of the kernel of last night, or of none."""
+def _build_seconds(store: Store, last: rows.Last | None) -> float | None:
+    """Of the kernel of the last night; None if it has none."""
     try:
-        return float(store.manifest("builds", build)["seconds"]) if build else None
+        return float(store.manifest("builds", last.build)["seconds"]) if last else None
     except (OSError, ValueError, LookupError):
         return None

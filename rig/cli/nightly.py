@@ -33,6 +33,10 @@ def nightly(
     check: Annotated[
         bool, typer.Option("--check", help="Say what would run and how long; fetches nothing.")
     ] = False,
+    bisect: Annotated[
+        bool,
+        typer.Option("--bisect", help="Bisect what is new, if the budget has time left for it."),
+    ] = False,
     cron: Annotated[
         bool, typer.Option("--cron", help="With install: a crontab line, no systemd timer.")
     ] = False,
@@ -40,7 +44,7 @@ def nightly(
     quiet: QuietOpt = False,
 ) -> None:
     """Run the matrix of trees and machines that a file names, and say what changed."""
-    from rig.campaigns import execute, nightfile, nightplan
+    from rig.campaigns import execute, handover, nightfile, nightplan
     from rig.campaigns import nightly as nights
     from rig.cli import timer
     from rig.cli.progress import reporter
@@ -53,7 +57,7 @@ def nightly(
     context, path = Context.default(), Path(words[-1])
     file = nightfile.load(path, context.shelves)
     if install:
-        say(timer.install(file, path.absolute(), cron=cron))
+        say(timer.install(file, path.absolute(), bisect=bisect, cron=cron))
         return
     with reporter(verbose=verbose, quiet=quiet):
         if check:
@@ -64,8 +68,9 @@ def nightly(
             return
         try:
             with nights.run(context, file) as morning:
-                say(digest.render(morning))
-                digest.deliver(morning, file.mail)
+                found = handover.run(context, morning) if bisect else ()
+                say(digest.render(morning, found))
+                digest.deliver(morning, file.mail, found)
         except KeyboardInterrupt:
             again = shlex.join(["rig", *sys.argv[1:]])
             bugs.write(f"the same command goes on from here: {again}\n")

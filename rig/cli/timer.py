@@ -4,6 +4,7 @@
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from rig import proc
@@ -40,20 +41,17 @@ WantedBy=timers.target
 """
 
 
-def install(file: NightFile, path: Path, *, cron: bool = False) -> str:
+def install(file: NightFile, path: Path, *, bisect: bool = False, cron: bool = False) -> str:
     """What was written, and what is left to do, for people."""
+    command = [sys.executable, "-m", "rig", "nightly", "--quiet", *["--bisect"] * bisect, str(path)]
     if not cron and BOOTED.is_dir() and proc.which("systemctl"):
-        return _systemd(file, path)
+        return _systemd(file, path, command)
     if proc.which("crontab"):
-        return _crontab(file, path)
+        return _crontab(file, command)
     raise ConfigError(
         "this host runs neither systemd nor cron",
-        hint=f"have this run every night at {file.start}: {shlex.join(_command(path))}",
+        hint=f"have this run every night at {file.start}: {shlex.join(command)}",
     )
-
-
-def _command(path: Path) -> list[str]:
-    return [sys.executable, "-m", "rig", "nightly", "--quiet", str(path)]
 
 
 def _environment() -> dict[str, str]:
@@ -62,12 +60,12 @@ def _environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", os.defpath), **kept}
 
 
-def _systemd(file: NightFile, path: Path) -> str:
+def _systemd(file: NightFile, path: Path, command: Sequence[str]) -> str:
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd" / "user"
     unit = f"rig-nightly-{file.name}"
     service = SERVICE.format(
         name=file.name,
-        command=" ".join(map(_quoted, _command(path))),
+        command=" ".join(map(_quoted, command)),
         home=str(path.parent).replace("%", "%%"),
         environment=" ".join(_quoted(f"{key}={value}") for key, value in _environment().items()),
     )
@@ -100,10 +98,10 @@ def _quoted(word: str) -> str:
     return f'"{escaped}"'
 
 
-def _crontab(file: NightFile, path: Path) -> str:
+def _crontab(file: NightFile, command: Sequence[str]) -> str:
     mark = f"# rig nightly {file.name}"
     hour, minute = file.start.split(":")
-    words = shlex.join(["env", *(f"{k}={v}" for k, v in _environment().items()), *_command(path)])
+    words = shlex.join(["env", *(f"{k}={v}" for k, v in _environment().items()), *command])
     # cron takes % for the end of the command.
     line = f"{int(minute)} {int(hour)} * * * {words.replace('%', chr(92) + '%')} {mark}"
     listed = proc.run(["crontab", "-l"], check=False, deadline=60)

@@ -2,7 +2,7 @@
 """The digest of a night, as text and as a mail; and what a night would run."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from email.message import EmailMessage
 from email.utils import localtime
 from hashlib import sha256
@@ -10,9 +10,11 @@ from itertools import groupby
 from pathlib import Path
 
 from rig import log, printable, proc
+from rig.campaigns.handover import Found
 from rig.campaigns.nightfile import Mail, NightFile
 from rig.campaigns.nightly import Morning
 from rig.campaigns.nightplan import Plan, Row
+from rig.history.changes import Kind
 from rig.history.night import Change
 from rig.report import files
 from rig.store import host_trouble
@@ -23,9 +25,9 @@ TROUBLE = 3
 """At most this many trees that were not tested are named."""
 
 
-def render(morning: Morning) -> str:
-    """At most a screen; one line if nothing changed."""
-    body = [*_trouble(morning), *_changes(morning)]
+def render(morning: Morning, found: Sequence[Found] = ()) -> str:
+    """At most a screen; one line if nothing changed. `found`: what bisections have found."""
+    body = [*_trouble(morning), *_changes(morning, found)]
     head = _fit(headline(morning))
     if not body:
         return printable.page([head])
@@ -39,12 +41,16 @@ def render(morning: Morning) -> str:
 def headline(morning: Morning) -> str:
     """What changed, in one line: the worst first."""
     news = [change.finding.kind for change in morning.changes if change.finding.new]
-    counts = [f"{news.count(kind)} {kind}" for kind in dict.fromkeys(news)]
+    counts = [_count(news.count(kind), kind) for kind in dict.fromkeys(news)]
     total, old = len(morning.outcomes), len(morning.changes) - len(news)
     runs = f"{total} run{'s' * (total != 1)}" + _left(morning)
     before = f", {old} failing as before" * bool(old)
     changed = ", ".join(counts) or ("nothing changed" if total else "nothing was run")
     return f"{morning.night.name}: {changed}; {runs}{before}, {duration(morning.seconds)}"
+
+
+def _count(number: int, kind: Kind) -> str:
+    return f"{number} {kind}{'s' * (number > 1 and kind is Kind.NEW_FAILURE)}"
 
 
 def _left(morning: Morning) -> str:
@@ -63,12 +69,13 @@ def _trouble(morning: Morning) -> Iterator[str]:
         yield ""
 
 
-def _changes(morning: Morning) -> Iterator[str]:
+def _changes(morning: Morning, found: Sequence[Found]) -> Iterator[str]:
     new = [change for change in morning.changes if change.finding.new]
     for kind, group in groupby(new, lambda change: change.finding.kind):
         yield f"{kind}"
         for change in group:
             yield from _change(change)
+            yield from (_fit(f"    {_answer(one)}") for one in found if one.change == change)
     if new:
         yield _see(morning)
 
@@ -80,6 +87,16 @@ def _change(change: Change) -> Iterator[str]:
     commits = f" ({old[:12]}..{new[:12]})" if old and new and old != new else ""
     if finding.text or commits:
         yield _fit(f"    {finding.text}", end=commits)
+
+
+def _answer(found: Found) -> str:
+    """Of a bisection; `rig report` has its evidence."""
+    if (bisection := found.bisection) is None:
+        return f"bisect: {found.trouble}"
+    culprit = bisection.culprit
+    if culprit is None or culprit.same_kernel:
+        return f"bisect: not found: {bisection.reason or 'the kernel is the same before it'}"
+    return f"bisect: {culprit.name} ({culprit.subject}) with {culprit.chance:.1%}"
 
 
 def _see(morning: Morning) -> str:
@@ -147,22 +164,23 @@ def _row(row: Row, seconds: float | None) -> Iterator[str]:
 # --- the mail ----------------------------------------------------------------------------------
 
 
-def deliver(morning: Morning, mail: Mail) -> None:
+def deliver(morning: Morning, mail: Mail, found: Sequence[Found] = ()) -> None:
     """Write or send the digest to what the file of the night names, and to nothing else.
 
     The same digest is delivered twice only to a program, if the rig is killed in between.
     Raises InfraError.
     """
+    sent = bytes(message(morning, mail, found))
     if mail.file:
-        files.put(mail.file, render(morning).encode())
+        files.put(mail.file, render(morning, found).encode())
     if mail.maildir:
-        _to_maildir(mail.maildir, _identity(morning), bytes(message(morning, mail)))
+        _to_maildir(mail.maildir, _identity(morning), sent)
     if mail.sendmail:
         with log.step(f"Handing the digest to {mail.sendmail}"):
-            proc.run([mail.sendmail, "-t", "-i"], stdin=bytes(message(morning, mail)), deadline=120)
+            proc.run([mail.sendmail, "-t", "-i"], stdin=sent, deadline=120)
 
 
-def message(morning: Morning, mail: Mail) -> EmailMessage:
+def message(morning: Morning, mail: Mail, found: Sequence[Found] = ()) -> EmailMessage:
     made = EmailMessage()
     made["From"] = mail.sender
     if mail.to:
@@ -170,7 +188,7 @@ def message(morning: Morning, mail: Mail) -> EmailMessage:
     made["Subject"] = printable.line(headline(morning))
     made["Date"] = localtime()
     made["Message-ID"] = f"<{_identity(morning)}@rig.invalid>"
-    made.set_content(render(morning))
+    made.set_content(render(morning, found))
     return made
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from rig import git
-from rig.campaigns import execute, nightfile, nightly, nightplan, record
+from rig.campaigns import execute, handover, nightfile, nightly, nightplan, record, suspects
+from rig.campaigns.inquiry import Question
 from rig.campaigns.nightfile import NightFile
 from rig.campaigns.nightly import Morning
 from rig.campaigns.nightplan import Why
@@ -545,3 +546,77 @@ def test_the_commit_of_the_plan_is_run_though_the_branch_has_moved(
     pinned = replace(row, commit="f00d", name="v6.*")
     base = nightplan.spec_of(context, pinned).tree.base
     assert (base.commit, base.name) == ("f00d", "v6.*")
+
+
+# Which commit did it
+
+
+def test_what_is_new_is_bisected_between_the_two_nights(
+    context: Context,
+    trees: tuple[Path, Path],
+    tmp_path: Path,
+    fakes: Fakes,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, clone = trees
+    text = (
+        '[[git]]\npath = "linux"\nbranches = ["mm"]\n[[matrix]]\nschedules = ["live", "seeded"]\n'
+    )
+    wanted = file(tmp_path, text + 'suites = ["stale_tlb"]\nseeds = 1\n')
+    fakes.commits["mm"] = good = "a" * 40
+    with nightly.run(context, wanted) as first:
+        assert [*handover.searches(context, first)] == []
+    clock("2026-11-29T22:00:00")
+    fakes.commits["mm"] = bad = "b" * 40
+    fakes.fails = lambda case, spec: case == "stale_tlb/dio_pinned"
+    asked: list[Any] = []
+
+    def bisected(context: Context, range_: Any, question: Any, options: Any) -> Any:
+        asked.append((range_, question, options.deadline - time.monotonic()))
+        raise InfraError("no guest here")
+
+    monkeypatch.setattr(suspects, "of_tree", lambda context, request, good: (request, good))
+    monkeypatch.setattr(handover.bisect, "bisect", bisected)
+    with nightly.run(context, wanted) as second:
+        found = handover.run(context, second)
+    assert [one.trouble for one in found] == ["no guest here"] * 2
+    assert [range_[1] for range_, *_ in asked] == [good, good]
+    for (request, _), question, left in asked:
+        assert (request.target, request.tree, request.arch) == (bad, clone, ("x86_64",))
+        assert request.cases == ("stale_tlb/dio_pinned",) and question == Question()
+        assert wanted.seconds - 60 < left <= wanted.seconds
+    assert {range_[0].schedule for range_, *_ in asked} == {"live", "seeded"}
+
+
+@pytest.mark.parametrize(("trouble", "kind"), [("broken", "build"), ("dead", "boot")])
+def test_a_kernel_that_no_longer_builds_or_boots_is_searched_as_such(
+    context: Context,
+    trees: tuple[Path, Path],
+    tmp_path: Path,
+    fakes: Fakes,
+    clock: Clock,
+    trouble: str,
+    kind: str,
+) -> None:
+    text = '[[git]]\npath = "linux"\nbranches = ["mm"]\n[[matrix]]\nsuites = ["stale_tlb"]\n'
+    fakes.commits["mm"] = "a" * 40
+    night(context, file(tmp_path, text))
+    clock("2026-11-29T22:00:00")
+    fakes.commits["mm"] = "b" * 40
+    setattr(fakes, trouble, ("mm",))
+    with nightly.run(context, file(tmp_path, text)) as morning:
+        (search,) = handover.searches(context, morning)
+    assert (search.question.kind, search.request.cases) == (kind, ())
+    assert (search.good, search.request.target) == ("a" * 40, "b" * 40)
+
+
+def test_a_release_and_a_series_are_not_searched(
+    context: Context, tmp_path: Path, fakes: Fakes, clock: Clock
+) -> None:
+    night(context, file(tmp_path))
+    clock("2026-11-29T22:00:00")
+    fakes.commits["v7.2"] = "b" * 40
+    fakes.fails = lambda case, spec: spec.request.target == "v7.2"
+    with nightly.run(context, file(tmp_path)) as morning:
+        assert morning.worse and [*handover.searches(context, morning)] == []

@@ -93,13 +93,13 @@ def test_a_systemd_timer(
     program(
         "systemctl", f'echo "$@" >>{tmp_path}/calls; case "$*" in *reload*) exit 0;; esac; exit 1'
     )
-    status, out, _ = rig("nightly", "install", path)
+    status, out, _ = rig("nightly", "install", "--bisect", path)
     home = tmp_path / "config" / "systemd" / "user"
     written = {entry.name: entry.read_text() for entry in home.iterdir()}
     assert set(written) == {"rig-nightly-my-night.service", "rig-nightly-my-night.timer"}
     assert "OnCalendar=*-*-* 23:05:00\n" in written["rig-nightly-my-night.timer"]
     service = written["rig-nightly-my-night.service"]
-    assert f'"-m" "rig" "nightly" "--quiet" "{path}"\n' in service
+    assert f'"-m" "rig" "nightly" "--quiet" "--bisect" "{path}"\n' in service
     assert f'"RIG_STORE={tmp_path}/store"' in service
     assert all(f"wrote {entry}" in out for entry in home.iterdir())
     assert "ran   systemctl --user daemon-reload" in out

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rig.campaigns.handover import Found
 from rig.campaigns.nightfile import Mail
 from rig.campaigns.nightly import Morning, Night
 from rig.campaigns.nightplan import Plan
@@ -66,13 +67,23 @@ rig history --night '2026-11-28 mm'
     )
 
 
+def test_what_a_bisection_has_found_is_below_its_change() -> None:
+    one, other = change(Kind.NEW_FAILURE), change(Kind.NEW_FAILURE, "reclaim/x")
+    found = (Found(change=other, trouble="the tree is gone"),)
+    lines = digest.render(with_changes(one, other), found).splitlines()
+    assert lines[lines.index("  reclaim/x: mm-unstable, arm64 tcg live") + 2] == (
+        "    bisect: the tree is gone"
+    )
+    assert sum("bisect" in line for line in lines) == 1
+
+
 def test_it_is_at_most_a_screen() -> None:
     many = [change(Kind.NEW_FAILURE, f"suite/{'long' * 30}{n}") for n in range(50)]
     trouble = tuple((f"/tree/{n}", "cannot be fetched " * 20) for n in range(9))
     night = replace(NIGHT, plan=replace(PLAN, trouble=trouble), left=(("x86_64-0001", "late"),))
     lines = digest.render(replace(with_changes(*many), night=night)).splitlines()
     assert len(lines) == digest.LINES and max(map(len, lines)) <= digest.WIDTH
-    assert "50 new failure" in lines[0] and "48 runs of 49" in lines[0]
+    assert "50 new failures; " in lines[0] and "48 runs of 49" in lines[0]
     assert lines[2].startswith("not tested: /tree/0: ") and "6 more" in lines[5]
     assert lines[-1].startswith("[") and "rig history" in lines[-1]
 
