@@ -216,8 +216,12 @@ def load(path: Path) -> RunResult:
 
 def load_all(directory: Path) -> tuple[RunResult, ...]:
     """All results of a run. One that is missing is INCONCLUSIVE."""
-    paths = sorted(directory.glob(f"*/{RESULT}"), key=_place)
-    return stored.with_missing(tuple(map(load, paths)))
+    return stored.with_missing(tuple(map(load, stored_results(directory))))
+
+
+def stored_results(directory: Path) -> tuple[Path, ...]:
+    """The files of a run's results, in the order of a report."""
+    return tuple(sorted(directory.glob(f"*/{RESULT}"), key=_place))
 
 
 def _place(path: Path) -> tuple[str, float, str]:

@@ -3,6 +3,7 @@
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -163,17 +164,21 @@ def shell(
 
 @app.command(
     rich_help_panel=LOOK,
-    epilog="Examples: `rig report`  \n`rig report 20261120-1015 --junit out.xml`",
+    epilog="Examples: `rig report`  \n`rig report 20261120-1015 --junit out.xml --html out.html`",
 )
 def report(
     name: RunArg = "",
     json: JsonOpt = None,
     junit: JunitOpt = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write the run as one HTML page.")
+    ] = None,
     runs: Annotated[bool, typer.Option("--list", help="List the stored runs.")] = False,
 ) -> None:
     """Print the report of a stored run again. Boots nothing."""
     from rig.campaigns import bisection, compare, execute, mutation
     from rig.report import bisect, comparison, files, mutants, text
+    from rig.report import html as pages
     from rig.store import Store
     from rig.verdict.rules import Outcome
 
@@ -181,13 +186,13 @@ def report(
     if runs:
         say("".join(f"{path.name}\n" for path in execute.runs(store)))
         return
-    files.check(json, junit)
+    files.check(json, junit, html)
     directory = execute.find(store, name)
 
     def again(file: str, shown: str, outcome: Outcome) -> None:
         files.again(directory / file, json, junit)
         say(shown)
-        raise typer.Exit(outcome.exit_status)
+        finish(outcome, lambda: pages.write(directory, html, shown))
 
     if mutated := mutation.load(directory):
         again(mutation.FILE, mutants.render(mutated, directory.name), mutated.outcome)
@@ -198,7 +203,12 @@ def report(
         again(bisection.FILE, bisect.render(bisected, directory.name), bisected.outcome)
     results = execute.load_all(directory)
     say(text.render(results, directory.name))
-    finish(text.overall(results), lambda: files.write(results, json, junit))
+
+    def write() -> None:
+        files.write(results, json, junit)
+        pages.write(directory, html)
+
+    finish(text.overall(results), write)
 
 
 @app.command(

@@ -15,6 +15,7 @@ from rig.kernel.tree import Subject
 from rig.report import blame
 from rig.verdict.rules import Outcome
 
+TEMPLATES = Path(__file__).parent / "templates"
 # The kernel's mails are read at 80 columns, quoted twice.
 WIDTH = 76
 FEW = 8
@@ -36,7 +37,7 @@ def render(results: Sequence[RunResult], name: str = "") -> str:
             results=results,
             name=name,
             overall=overall(results),
-            tally=_tally(results),
+            tally=tally(results),
             many=many(results),
             labels=labels(results),
             beside=tuple(_beside(results)),
@@ -49,7 +50,7 @@ def render(results: Sequence[RunResult], name: str = "") -> str:
 def environment() -> jinja2.Environment:
     """For the templates of reports and mails. It makes every value printable."""
     jinja = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
@@ -59,7 +60,7 @@ def environment() -> jinja2.Environment:
     jinja.filters["head"] = head
     jinja.filters["indented"] = _indented
     jinja.filters["fold"] = fold
-    jinja.filters["circumstances"] = _circumstances
+    jinja.filters["circumstances"] = circumstances
     jinja.filters["not_run"] = partial.not_run
     jinja.filters["blame"] = blame.lines
     return jinja
@@ -113,7 +114,7 @@ def overall(results: Sequence[RunResult]) -> Outcome:
     return Outcome.worst(result.verdict.outcome for result in results)
 
 
-def _tally(results: Sequence[RunResult]) -> str:
+def tally(results: Sequence[RunResult]) -> str:
     """`20 of 20 PASS`, if there are several runs. Kernels that were only built do not count."""
     outcomes = [result.verdict.outcome for result in results]
     ran = [outcome for outcome in outcomes if outcome is not Outcome.SKIP]
@@ -122,7 +123,8 @@ def _tally(results: Sequence[RunResult]) -> str:
     return f"{passed}, {built} only built" if built else passed
 
 
-def _circumstances(result: RunResult) -> str:
+def circumstances(result: RunResult) -> str:
+    """Where the result holds: accelerator, schedule, machine; and how long it took."""
     machine, qemu = result.machine, re.search(r"version (\S+)", result.provenance.qemu)
     swap = [name for name in ("zram", "disk") if getattr(machine.swap, name)]
     seed = getattr(machine.schedule, "seed", None)

@@ -144,12 +144,14 @@ FORGED = "FORGED: PASS"
 EVIL = (
     "\x1b]0;owned\x07\x1b[31m\u202e[bold]x[/]\r\n\x85{{ 7 * 7 }} $x \rover"
     f"\x00\ufeff\ufffe\x9b1m\udcff\n{FORGED}\nend"
+    "</pre><script>alert(1)</script><a href='javascript:alert(1)' onload=\"alert(1)\">"
 )
 
 
 @pytest.fixture
 def evil() -> str:
-    """Text that takes a terminal over, misleads, is no XML, no UTF-8, markup, and adds a line."""
+    """Text that takes a terminal over, misleads, is no XML, no UTF-8, markup, a script, and adds a
+    line."""
     return EVIL
 
 

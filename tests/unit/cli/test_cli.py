@@ -323,6 +323,10 @@ def test_a_stored_run_is_printed_again(
     name = first[1].splitlines()[-1].removeprefix("rig report ")
     assert rig("report", name[:11], "--json", tmp_path / "o.json") == first
     assert json.loads((tmp_path / "o.json").read_text())
+    assert rig("report", name, "--html", tmp_path / "o.html") == first
+    assert (tmp_path / "o.html").read_text().startswith("<!DOCTYPE html>")
+    with pytest.raises(ConfigError, match="two options name the same file"):
+        run.app(["report", "--html", str(tmp_path / "o.html"), "--json", str(tmp_path / "o.html")])
     assert rig("report", "--list") == (0, f"{name}\n", "")
 
 

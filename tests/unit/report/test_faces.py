@@ -50,8 +50,10 @@ from rig.report import (
     cases,
     comparison,
     digest,
+    evidence,
     files,
     history,
+    html,
     junit,
     mutants,
     picture,
@@ -69,6 +71,7 @@ from rig.shelves import Shelves
 from rig.store import Store
 from rig.suites import suite
 from tests.unit.conftest import about
+from tests.unit.report.markup import Page
 
 ROUNDS = range(6)
 """In each, an enumeration has its next member and a union its next type."""
@@ -152,6 +155,8 @@ def stored(evil: str, n: int, root: Path, compared: bool) -> Path:
         known = about(one.provenance, subject, mutant="", suites=(), cases=())
         execute.store_result(replace(one, provenance=known), home / str(number))
         (home / str(number) / pipeline.TOP).write_bytes(mail(evil))
+        for name in ("console.log", "qemu.cmd", "kernel.config"):
+            (home / str(number) / name).write_bytes(evil.encode(errors="replace"))
     if compared:
         document = pydantic.TypeAdapter(tuple[Comparison, ...]).dump_json(
             (make(Comparison, evil, n),)
@@ -169,7 +174,9 @@ def mailed(evil: str, n: int, root: Path, *, compared: bool) -> str:
         "From", "To", "Cc", "Subject", "In-Reply-To", "References", "Content-Type",
         "Content-Transfer-Encoding", "MIME-Version",
     }, head  # fmt: skip
-    assert message["References"] == "<ok@y.example> <x@y.example>"
+    first, *others, last = str(message["References"]).split()
+    assert (first, last) == ("<ok@y.example>", "<x@y.example>")
+    assert {*others} <= {"</pre>", "<script>", "</script>"}, "they have the form of identifiers"
     values = "\n".join(f"{name}: {message[name]}" for name in names)
     return f"{data.decode()}\n{values}"
 
@@ -183,6 +190,28 @@ def as_files(evil: str, n: int, root: Path) -> str:
     files.copy(path, root / "again.json")
     assert json.loads((root / "again.json").read_text()) == json.loads(said)
     return said + (root / "again.json").read_text()
+
+
+def as_page(evil: str, n: int, root: Path) -> str:
+    """The page of a run whose every value and file is evil: as a reader sees it, and its text."""
+    data = html.page(stored(evil, n, root, compared=False), printable.text(evil) if n % 2 else "")
+    page = Page(data)
+    assert page.complaints == []
+    return data.decode() + page.text
+
+
+def as_evidence(evil: str, n: int, root: Path) -> str:
+    """Its makers leave control characters to the page."""
+    directory = root / "x86_64"
+    directory.mkdir()
+    (directory / "console.log").write_bytes(evil.encode(errors="replace"))
+    one = make(RunResult, evil, n)
+    parts = [console.shown for console in evidence.consoles(directory, one.splats, "a")]
+    parts += [evidence.stack(splat) for splat in one.splats]
+    body = printable.text("".join(f"<pre>{part}</pre>" for part in parts))
+    page = Page(body.encode())
+    assert page.complaints == []
+    return body
 
 
 def as_junit(evil: str, n: int) -> str:
@@ -280,7 +309,9 @@ def faces(evil: str) -> dict[str, Say]:
         "comparison": lambda n, _: comparison.render([make(Comparison, evil, n)], evil),
         "digest": lambda n, _: morning(evil, n),
         "digest planned": lambda n, _: planned(evil, n),
+        "evidence": lambda n, root: as_evidence(evil, n, root),
         "files": lambda n, root: as_files(utf8, n, root),
+        "html": lambda n, root: as_page(utf8, n, root),
         "junit": lambda n, _: as_junit(evil, n),
         "history": lambda n, root: remembered(utf8, n, root),
         "mutants": lambda n, _: mutants.render(make(Mutation, evil, n), evil),
@@ -301,7 +332,7 @@ def faces(evil: str) -> dict[str, Say]:
     }
 
 
-NOT_LINES = ("files", "junit", "picture", "review", "rangediff")
+NOT_LINES = ("evidence", "files", "html", "junit", "picture", "review", "rangediff")
 """A machine reads them, or they are a stranger's text and nothing else."""
 EVERY = tuple(faces(""))
 
