@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The verb that prints history, without logic."""
+"""The verbs that show history, without logic."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rig.cli.app import LOOK, QuietOpt, VerboseOpt, app, say
+
+if TYPE_CHECKING:
+    from rig.store import Store
 
 
 @app.command(
@@ -29,17 +33,12 @@ def history(
     quiet: QuietOpt = False,
 ) -> None:
     """Print what all stored runs say about a case, a series or a tree, and what changed."""
-    from rig.history import database, queries, unread
+    from rig.history import database, queries
     from rig.report import history as table
     from rig.store import Store
 
     store = Store.default()
-    if new := unread.campaigns(store):
-        from rig.campaigns import record
-        from rig.cli.progress import reporter
-
-        with reporter(verbose=verbose, quiet=quiet):
-            record.import_all(store, new)
+    _import(store, verbose=verbose, quiet=quiet)
     with database.reading(store) as connection:
         queries.check_night(connection, night)
         if name:
@@ -47,3 +46,39 @@ def history(
         else:
             text = table.overview(connection, night)
     say(text)
+
+
+@app.command(
+    rich_help_panel=LOOK,
+    epilog="Example: `rig site ~/public/nightly`, then open index.html in it",
+)
+def site(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A new directory, or that of an older site.")
+    ],
+    verbose: VerboseOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Write the history as static HTML: what changed, the matrix, a page for each case and run."""
+    from rig.cli.progress import reporter
+    from rig.history import database
+    from rig.report import site as pages
+    from rig.store import Store
+
+    store = Store.default()
+    _import(store, verbose=verbose, quiet=quiet)
+    with reporter(verbose=verbose, quiet=quiet), database.reading(store) as connection:
+        written = pages.write(store, connection, directory)
+    say(f"{directory / 'index.html'}: {len(written.pages):,} runs, {written.new:,} of them new\n")
+
+
+def _import(store: "Store", *, verbose: bool, quiet: bool) -> None:
+    """Import what is stored and not in the history yet."""
+    from rig.history import unread
+
+    if new := unread.campaigns(store):
+        from rig.campaigns import record
+        from rig.cli.progress import reporter
+
+        with reporter(verbose=verbose, quiet=quiet):
+            record.import_all(store, new)

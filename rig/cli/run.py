@@ -176,11 +176,10 @@ def report(
     runs: Annotated[bool, typer.Option("--list", help="List the stored runs.")] = False,
 ) -> None:
     """Print the report of a stored run again. Boots nothing."""
-    from rig.campaigns import bisection, compare, execute, mutation
-    from rig.report import bisect, comparison, files, mutants, text
+    from rig.campaigns import execute
+    from rig.report import campaign, files, text
     from rig.report import html as pages
     from rig.store import Store
-    from rig.verdict.rules import Outcome
 
     store = Store.default()
     if runs:
@@ -188,19 +187,10 @@ def report(
         return
     files.check(json, junit, html)
     directory = execute.find(store, name)
-
-    def again(file: str, shown: str, outcome: Outcome) -> None:
-        files.again(directory / file, json, junit)
-        say(shown)
-        finish(outcome, lambda: pages.write(directory, html, shown))
-
-    if mutated := mutation.load(directory):
-        again(mutation.FILE, mutants.render(mutated, directory.name), mutated.outcome)
-    if compared := compare.load(directory):
-        worst = Outcome.worst(entry.outcome for entry in compared)
-        again(compare.FILE, comparison.render(compared, directory.name), worst)
-    if bisected := bisection.load(directory):
-        again(bisection.FILE, bisect.render(bisected, directory.name), bisected.outcome)
+    if many := campaign.load(directory):
+        files.again(many.file, json, junit)
+        say(many.text)
+        finish(many.outcome, lambda: pages.write(directory, html))
     results = execute.load_all(directory)
     say(text.render(results, directory.name))
 

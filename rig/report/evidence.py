@@ -34,9 +34,6 @@ FRAME = re.compile(
 NAMES = ("kernel.config", "qemu.cmd", "qemu.log", "series.mbx", "result.json", "registers.txt")
 """Files that can be downloaded, besides the consoles."""
 
-Attach = Callable[[str, bytes], str]
-"""A file's name and content -> the URL of its download."""
-
 
 class Marked(str):
     """Text that is HTML already. A template does not escape it again."""
@@ -50,8 +47,12 @@ class Marked(str):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Download:
     name: str
-    size: int
+    note: str
     url: str
+
+
+Attach = Callable[[str, bytes], Download]
+"""A file's name and content -> its download."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,10 +65,18 @@ class Console:
     shown: Marked
 
 
-def embedded(name: str, data: bytes) -> str:
+def embedded(name: str, data: bytes) -> Download:
     """The file itself, as a URL: the page needs no other file."""
-    packed = gzip.compress(data, 6, mtime=0)
-    return f"data:application/gzip;base64,{base64.b64encode(packed).decode()}"
+    packed = base64.b64encode(gzip.compress(data, 6, mtime=0)).decode()
+    return Download(
+        name=f"{name}.gz",
+        note=f"{size(data)}, gzip",
+        url=f"data:application/gzip;base64,{packed}",
+    )
+
+
+def size(data: bytes) -> str:
+    return f"{max(len(data) / 1024, 0.1):,.1f} KiB"
 
 
 def read(path: Path) -> bytes:
@@ -90,8 +99,7 @@ def downloads(directory: Path, attach: Attach) -> Iterator[Download]:
         except OSError:
             continue
         if data:
-            name = "-".join((directory.name, *path.relative_to(directory).parts)) + ".gz"
-            yield Download(name=name, size=len(data), url=attach(name, data))
+            yield attach("-".join((directory.name, *path.relative_to(directory).parts)), data)
 
 
 def found(directory: Path, name: str) -> tuple[Path, ...]:

@@ -22,7 +22,7 @@ from rig.campaigns import execute, partial, stored
 from rig.campaigns.options import command
 from rig.campaigns.results import RunResult
 from rig.errors import RigError
-from rig.report import blame, evidence, files, reply, text
+from rig.report import blame, campaign, evidence, files, reply, text
 from rig.report.evidence import Attach, Console, Download, Marked
 from rig.suites import suite as suites
 from rig.suites.suite import Case
@@ -77,17 +77,20 @@ class Part:
     """Where its files are, if the page does not have them."""
 
 
-def write(directory: Path, path: Path | None, summary: str = "") -> None:
+def write(directory: Path, path: Path | None) -> None:
     """Write the page to a file that the user named, if any."""
     if path:
-        files.put(path, page(directory, summary))
+        files.put(path, page(directory))
 
 
-def page(directory: Path, summary: str = "", attach: Attach = evidence.embedded) -> bytes:
-    """The page of a stored run. `summary` is the text report of a campaign of many runs."""
+def page(
+    directory: Path, attach: Attach = evidence.embedded, *, home: str = "", key: str = ""
+) -> bytes:
+    """The page of a stored run. `home`: the URL of the site's first page; `key` is kept in it."""
     paths = execute.stored_results(directory)
     results = tuple(map(execute.load, paths))
-    missing = () if summary else stored.with_missing(results)[len(results) :]
+    many = campaign.load(directory)
+    missing = () if many else stored.with_missing(results)[len(results) :]
     everything = (*results, *missing)
     ranked = sorted(range(len(results)), key=lambda n: -results[n].verdict.outcome.severity)
     full = {*ranked[:FULL]}
@@ -99,22 +102,24 @@ def page(directory: Path, summary: str = "", attach: Attach = evidence.embedded)
     return rendered(
         "run.html.j2",
         name=directory.name,
+        home=home,
+        key=key,
         title=", ".join(text.labels(everything)),
-        overall=text.overall(everything),
-        tally=text.tally(everything) if len(everything) > 1 and not summary else "",
+        overall=many.outcome if many else text.overall(everything),
+        tally=text.tally(everything) if len(everything) > 1 and not many else "",
         ended=max(result.ended for result in everything),
-        summary=summary,
+        summary=many.text if many else "",
         parts=parts,
-        table=() if summary else table(parts),
-        again="" if summary else again(everything, reply.top_of(directory)),
+        table=() if many else table(parts),
+        again="" if many else again(everything, reply.top_of(directory)),
         replayed=any(part.result.machine.schedule.kind == "seeded" for part in parts),
-        inline=attach is evidence.embedded,
     )
 
 
 def rendered(template: str, **values: object) -> bytes:
     """A page of this template, with the style in it."""
-    made = _environment().get_template(template).render(style=_style(), csp=_policy(), **values)
+    given = {"key": "", **values}
+    made = _environment().get_template(template).render(style=_style(), csp=_policy(), **given)
     return printable.text(made).encode()
 
 
@@ -126,6 +131,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        auto_reload=False,
     )
     jinja.filters["day"] = lambda moment: moment[:16].replace("T", " ")
     jinja.filters["grouped"] = lambda number: f"{number:,}"
@@ -164,7 +170,8 @@ def _part(
     if directory and full:
         consoles = evidence.consoles(directory, result.splats, f"{anchor}-splat")
         downloads = tuple(evidence.downloads(directory, attach))
-        config = evidence.options(evidence.text(directory / "kernel.config"))
+        if attach is evidence.embedded:
+            config = evidence.options(evidence.text(directory / "kernel.config"))
         qemu = evidence.command(evidence.text(_first(directory, "qemu.cmd")))
     marked = "".join(console.shown for console in consoles)
     splats = []

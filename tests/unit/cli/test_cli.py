@@ -45,6 +45,7 @@ VERBS = (
     "report",
     "history",
     "nightly",
+    "site",
     "man",
     "list",
     "doctor",

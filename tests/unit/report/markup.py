@@ -13,9 +13,9 @@ def _words(text: str) -> frozenset[str]:
 TAGS = _words(
     "html head meta title link style body a header main nav section h1 h2 h3 p span small b i mark"
     " pre details summary div ul li dl dt dd table thead tbody tr th td svg g rect path line circle"
-    " text polyline"
+    " text polyline br"
 )
-VOID = frozenset(("meta", "link"))
+VOID = frozenset(("meta", "link", "br"))
 ATTRIBUTES = _words(
     "lang charset name content http-equiv rel href class id tabindex aria-label aria-labelledby"
     " aria-hidden role open scope download colspan"

@@ -41,13 +41,16 @@ from rig.cli import doctor
 from rig.cli.doctor import Findings
 from rig.context import Context
 from rig.history import database, queries
+from rig.history.changes import Cell, Point
 from rig.kernel.kbuild import KernelBuild
 from rig.kernel.mutant import Mutant
 from rig.report import (
     bisect,
     blame,
     builds,
+    campaign,
     cases,
+    chart,
     comparison,
     digest,
     evidence,
@@ -61,8 +64,10 @@ from rig.report import (
     reply,
     review,
     revisions,
+    runpages,
     seeds,
     shelves,
+    site,
     text,
 )
 from rig.series.fetch import Fetched
@@ -194,7 +199,7 @@ def as_files(evil: str, n: int, root: Path) -> str:
 
 def as_page(evil: str, n: int, root: Path) -> str:
     """The page of a run whose every value and file is evil: as a reader sees it, and its text."""
-    data = html.page(stored(evil, n, root, compared=False), printable.text(evil) if n % 2 else "")
+    data = html.page(stored(evil, n, root, compared=bool(n % 2)))
     page = Page(data)
     assert page.complaints == []
     return data.decode() + page.text
@@ -212,6 +217,40 @@ def as_evidence(evil: str, n: int, root: Path) -> str:
     page = Page(body.encode())
     assert page.complaints == []
     return body
+
+
+def as_site(evil: str, n: int, root: Path, kind: str) -> str:
+    """The pages of a site, without those of the runs."""
+    with database.reading(nightly(evil, n, root)) as connection:
+        made = dict(site.pages(connection, site.read(connection, frozenset())))
+    said = [data.decode() for path, data in made.items() if path.startswith(kind)]
+    every = [Page(one.encode()) for one in said]
+    assert [page.complaints for page in every if page.complaints] == []
+    return "\n".join([*said, *(page.text for page in every)])
+
+
+def campaigned(evil: str, n: int, root: Path) -> str:
+    many = campaign.load(stored(evil, n, root, compared=True))
+    assert many is not None
+    return many.text
+
+
+def as_run_pages(evil: str, n: int, root: Path) -> str:
+    stored(evil, n, root, compared=False)
+    (root / "site").mkdir()
+    (name,) = runpages.write(Store(root), root / "site").pages
+    page = Page(data := (root / "site/runs" / f"{name}.html").read_bytes())
+    assert page.complaints == []
+    return data.decode() + page.text
+
+
+def drawn_chart(evil: str) -> str:
+    cell = Cell(night="1", failed=1, reason=evil, path=evil)
+    svg = chart.bars([cell], ["1"], evil, lambda path: path)
+    svg += chart.curve([Point(night="1", value=1)], ["1"], evil)
+    page = Page(printable.text(svg).encode())
+    assert {complaint[:5] for complaint in page.complaints} == {"href="}, "the link is the caller's"
+    return printable.text(svg) + page.text
 
 
 def as_junit(evil: str, n: int) -> str:
@@ -272,13 +311,18 @@ def blamed(evil: str, n: int) -> str:
     return "\n".join(lines)
 
 
-def remembered(evil: str, n: int, root: Path) -> str:
-    """`rig history` of runs that others named; first it tells what is new, then what it knows."""
+def nightly(evil: str, n: int, root: Path) -> Store:
+    """A store with runs that others named, in its history."""
     store = Store(root / "store")
     for number, result in enumerate(results(evil, n)):
         slot = store.root / "runs" / "20260102-000000-x" / str(number)
         execute.store_result(result, slot)
-    with database.reading(store) as connection:
+    return store
+
+
+def remembered(evil: str, n: int, root: Path) -> str:
+    """`rig history` of runs that others named; first it tells what is new, then what it knows."""
+    with database.reading(nightly(evil, n, root)) as connection:
         said = [history.overview(connection)]
         for (name,) in connection.execute("SELECT DISTINCT name FROM line").fetchall():
             said.append(history.render(connection, queries.select(connection, name), name))
@@ -305,6 +349,9 @@ def faces(evil: str) -> dict[str, Say]:
         "bisect": lambda n, _: bisect.render(make(Bisection, evil, n), evil),
         "blame": lambda n, _: blamed(evil, n),
         "builds": lambda n, _: builds.render([make(KernelBuild, evil, n)]),
+        "campaign": lambda n, root: campaigned(utf8, n, root),
+        "cells": lambda n, root: as_site(utf8, n, root, "cases"),
+        "chart": lambda n, _: drawn_chart(evil),
         "cases": lambda n, _: cases.render([make(Mutant, CASE, n)], [make(Mutation, evil, 1)]),
         "comparison": lambda n, _: comparison.render([make(Comparison, evil, n)], evil),
         "digest": lambda n, _: morning(evil, n),
@@ -322,6 +369,8 @@ def faces(evil: str) -> dict[str, Say]:
         "review": lambda n, root: checked(utf8, n, root),
         "revisions": lambda n, root: shelved(evil, root),
         "revisions fetched": lambda n, root: revisions.fetched(make(Fetched, evil, n), root),
+        "runpages": lambda n, root: as_run_pages(utf8, n, root),
+        "site": lambda n, root: as_site(utf8, n, root, ""),
         "seeds": lambda n, _: seeds.explored(make(Exploration, evil, n)),
         "seeds replayed": lambda n, _: seeds.replayed([make(Replayed, evil, n)]),
         "seeds traced": lambda n, _: seeds.traced([make(Traced, evil, n)]),
@@ -332,7 +381,19 @@ def faces(evil: str) -> dict[str, Say]:
     }
 
 
-NOT_LINES = ("evidence", "files", "html", "junit", "picture", "review", "rangediff")
+NOT_LINES = (
+    "cells",
+    "chart",
+    "evidence",
+    "files",
+    "html",
+    "junit",
+    "runpages",
+    "site",
+    "picture",
+    "review",
+    "rangediff",
+)
 """A machine reads them, or they are a stranger's text and nothing else."""
 EVERY = tuple(faces(""))
 

@@ -15,7 +15,8 @@ from rig.campaigns import execute, stored
 from rig.campaigns.results import RunResult
 from rig.guest.console import Splat, scan
 from rig.guest.qemu import Seeded
-from rig.report import evidence, html, text
+from rig.report import campaign, evidence, html, text
+from rig.report.campaign import Campaign
 from rig.suites import suite
 from rig.verdict.rules import Outcome
 from tests.unit.conftest import GONE, INTRODUCED, about, blamed, case, result
@@ -43,8 +44,8 @@ def keep(tmp_path: Path) -> Store:
     return store
 
 
-def read(directory: Path, summary: str = "") -> Page:
-    return Page(html.page(directory, summary))
+def read(directory: Path) -> Page:
+    return Page(html.page(directory))
 
 
 KINDS = (
@@ -197,11 +198,14 @@ def test_a_result_that_is_not_stored_is_told(keep: Store) -> None:
 def test_a_campaign_of_many_runs_has_its_report(
     keep: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(html, "FULL", 1)
     files = {"console.log": "[    0.000000] Linux\n"}
     directory = keep(*(result() for _ in range(3)), files=files)
-    page = read(directory, "12 of 13 killed\n")
+    told = Campaign(file=directory / "x", text="12 of 13 killed\n", outcome=Outcome.FAIL)
+    monkeypatch.setattr(campaign, "load", lambda directory: told)
+    monkeypatch.setattr(html, "FULL", 1)
+    page = read(directory)
     assert page.complaints == []
+    assert page.texts("h1")[0] == "FAIL", "not that of its runs"
     assert "12 of 13 killed\n" in page.texts("pre")
     assert page.text.count("Linux") == 1
     assert page.text.count("This page has no room for its files") == 2
