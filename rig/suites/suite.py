@@ -20,7 +20,8 @@ from rig.guest.boot import Guest
 from rig.kernel.kbuild import BuildSpec
 from rig.store import Store
 from rig.verdict import ktap
-from rig.verdict.rules import CaseResult, Floor, Trouble, judge, lost, not_run
+from rig.verdict.floors import Floor
+from rig.verdict.rules import CaseResult, Trouble, judge, lost, not_run
 
 PAGES_STEP = 128
 """The number of pages of a case is a multiple of this (guestlib/guest.c)."""

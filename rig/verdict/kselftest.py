@@ -27,9 +27,10 @@ import pydantic
 
 from rig.errors import ConfigError
 from rig.verdict.exitstatus import CRASHES, NOT_STARTED, signal_name, signal_of
+from rig.verdict.floors import Floor, below
 from rig.verdict.ktap import KtapReport
 from rig.verdict.resultline import Directive, KtapTest
-from rig.verdict.rules import CaseResult, Floor, Outcome, below
+from rig.verdict.rules import CaseResult, Outcome
 
 PASSED = "passed"
 """The counter of results that are ok and not skipped."""

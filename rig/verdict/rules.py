@@ -17,14 +17,15 @@
    decide (rig/verdict/blame.py).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from rig.errors import ConfigError, GuestLost, KernelError, RigError, SeriesError
+from rig.errors import GuestLost, KernelError, RigError, SeriesError
 from rig.guest.console import Splat, fingerprint
 from rig.verdict.exitstatus import CRASHES, NOT_STARTED, USAGE, signal_name, signal_of
+from rig.verdict.floors import Floor, below
 from rig.verdict.ktap import KtapReport
 from rig.verdict.resultline import Directive, KtapTest
 
@@ -83,36 +84,6 @@ class Shows(StrEnum):
     """The guest hung or exited, in a case or outside, and printed no fatal splat."""
     CUT_OFF = "cut off"
     """The kernel did not get as far as the cases: it does not build or does not boot."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Floor:
-    """The minimum of a counter: below it, a case has proved nothing."""
-
-    counter: str
-    at_least: int
-    unless: str = ""
-    """A counter of the same case that is not 0 if the kernel cannot do at all what this floor asks
-    for: then the floor does not hold."""
-
-    def __post_init__(self) -> None:
-        if self.at_least < 1:
-            raise ConfigError(
-                f"the floor of {self.counter} is {self.at_least}, which every run reaches",
-                hint="set a floor of at least 1",
-            )
-
-
-def floors(**counters: int) -> tuple[Floor, ...]:
-    """`floors(pswpout=100, writes_raced=20)`, as suites declare them."""
-    return floors_unless("", **counters)
-
-
-def floors_unless(unless: str, **counters: int) -> tuple[Floor, ...]:
-    """The same, of what some kernels cannot do: they say so by the counter `unless`."""
-    return tuple(
-        Floor(counter=name, at_least=least, unless=unless) for name, least in counters.items()
-    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -281,15 +252,6 @@ def _judge_evidence(test: KtapTest, floors: tuple[Floor, ...]) -> tuple[Outcome,
     if not floors:
         return Outcome.INCONCLUSIVE, "the case declares no floor, so a pass is no evidence"
     return Outcome.PASS, ""
-
-
-def below(counters: Mapping[str, int], floors: tuple[Floor, ...]) -> str:
-    """The counters that are below their floors, as text; "" for none."""
-    return "; ".join(
-        f"{floor.counter} {counters[floor.counter]}, at least {floor.at_least} needed"
-        for floor in floors
-        if counters[floor.counter] < floor.at_least and not counters.get(floor.unless)
-    )
 
 
 def not_run(case: str, trouble: Trouble) -> CaseResult:

@@ -2,7 +2,7 @@
 """Programs that do a fixed amount of work and count what reclaim costs; rig/benches judges them."""
 
 from rig.suites.suite import Case, Suite
-from rig.verdict.rules import floors
+from rig.verdict.floors import floors
 
 SUITE = Suite(
     name="bench",

@@ -41,7 +41,7 @@ static inline size_t pmd_size(void)
 
 /*
  * Counters no_thp_swap and no_pmd_folios: 1 for what this kernel cannot do. The floors of
- * counters that need it do not hold then (rig/verdict/rules.py: Floor.unless).
+ * counters that need it do not hold then (rig/verdict/floors.py: Floor.unless).
  */
 void thp_report_limits(void);
 

@@ -16,8 +16,9 @@ from rig.kernel.kbuild import BuildSpec
 from rig.store import Store
 from rig.suites.suite import Case, Suite
 from rig.verdict import kselftest, ktap
+from rig.verdict.floors import Floor
 from rig.verdict.kselftest import OUT_OF_TIME, PASSED, Known
-from rig.verdict.rules import CaseResult, Floor
+from rig.verdict.rules import CaseResult
 from rig.version import KernelVersion
 
 FOLDER = "mm"

@@ -2,7 +2,7 @@
 """MADV_FREE: is every page all old or all zero, and is a later write kept?"""
 
 from rig.suites.suite import Case, Suite
-from rig.verdict.rules import floors
+from rig.verdict.floors import floors
 
 SUITE = Suite(
     name="madv_free",

@@ -2,7 +2,7 @@
 """Reclaim: does memory come back as it was?"""
 
 from rig.suites.suite import Case, Suite
-from rig.verdict.rules import floors, floors_unless
+from rig.verdict.floors import floors, floors_unless
 
 FOLIOS = (4, 8, 16, 32, 64, 128, 256, 512)
 """The sizes of anonymous folios in pages; with pages of 4 KiB, the last one is mapped by a PMD."""

@@ -2,7 +2,7 @@
 """Stale TLB entries: can a CPU still use a page after the kernel has unmapped it?"""
 
 from rig.suites.suite import Case, Suite
-from rig.verdict.rules import floors, floors_unless
+from rig.verdict.floors import floors, floors_unless
 
 SUITE = Suite(
     name="stale_tlb",

@@ -11,8 +11,9 @@ from rig.errors import GuestLost
 from rig.guest.boot import Ran
 from rig.suites import kselftest_mm, suite
 from rig.verdict import kselftest
+from rig.verdict.floors import Floor
 from rig.verdict.kselftest import OUT_OF_TIME, PASSED
-from rig.verdict.rules import Floor, Outcome
+from rig.verdict.rules import Outcome
 from rig.version import KernelVersion
 
 SUITE = kselftest_mm.SUITE

@@ -12,7 +12,8 @@ from rig.errors import ConfigError, GuestLost, InfraError
 from rig.guest.boot import Ran
 from rig.suites import suite
 from rig.suites.suite import Case, Selection, Suite
-from rig.verdict.rules import Floor, Outcome
+from rig.verdict.floors import Floor
+from rig.verdict.rules import Outcome
 
 STALE = suite.pick("stale_tlb")
 CASE = Case(

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from rig.verdict import kselftest, ktap, rules
+from rig.verdict.floors import Floor
 from rig.verdict.kselftest import PASSED, Known
-from rig.verdict.rules import Floor, Outcome
+from rig.verdict.rules import Outcome
 
 ROUNDS = 120
 FLOOR = (Floor(counter=PASSED, at_least=1),)

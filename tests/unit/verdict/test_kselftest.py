@@ -7,8 +7,9 @@ import pytest
 
 from rig.errors import ConfigError
 from rig.verdict import kselftest, ktap
+from rig.verdict.floors import Floor
 from rig.verdict.kselftest import OUT_OF_TIME, PASSED, SKIP_STATUS, Known
-from rig.verdict.rules import CaseResult, Floor, Outcome
+from rig.verdict.rules import CaseResult, Outcome
 
 DATA = Path(__file__).parents[2] / "data" / "ktap"
 ENOUGH = (Floor(counter=PASSED, at_least=1),)

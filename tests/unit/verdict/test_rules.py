@@ -15,10 +15,10 @@ from rig.errors import (
 )
 from rig.guest.console import Splat, SplatKind
 from rig.verdict import ktap
+from rig.verdict.floors import Floor
 from rig.verdict.identity import Identity, pool
 from rig.verdict.rules import (
     CaseResult,
-    Floor,
     Outcome,
     Owner,
     Shows,
