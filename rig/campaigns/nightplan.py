@@ -132,7 +132,8 @@ def make(context: Context, file: NightFile, night: str, *, look: bool = False) -
             except RigError as error:
                 trouble[tree.label] = error.message
                 continue
-            for row in _rows(file, tree):
+            # Two products may have a row in common.
+            for row in {row.request: row for row in _rows(file, tree)}.values():
                 try:
                     spec = spec_of(context, row)
                 except RigError as error:
@@ -205,7 +206,7 @@ def _trees(
             if tag := _newest(tree.path, pattern):
                 yield Tree(target=tag, tree=tree.path, name=pattern)
             else:
-                trouble[f"{tree.path}"] = f"it has no tag {pattern}"
+                trouble[f"{pattern} of {tree.path}"] = "there is no such tag"
     if shelf := file.shelf:
         every = model.names(context.shelves.patches)
         for name in every if "all" in shelf.series else shelf.series:

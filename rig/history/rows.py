@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 RECENT = 16
 """Runs whose time is taken."""
+NEWEST = 256
+"""Runs among which they are looked for: others of the same machine have other suites."""
 HEALTH = "kernel"
 """The suite whose seconds are those of the boot."""
 
@@ -68,12 +70,14 @@ def _median(
     connection: sqlite3.Connection, where: str, values: tuple[str, ...], setup: str, suite: str
 ) -> float | None:
     name = "line.suite || '/' || line.name" if "/" in suite else "NOT selected AND line.suite"
+    # CROSS JOIN has SQLite begin with the newest runs: there are many results of a suite.
     rows = connection.execute(
-        "SELECT sum(result.seconds) FROM run JOIN tree ON tree.id = run.tree"
-        " JOIN setup ON setup.id = run.setup JOIN result ON result.run = run.id"
-        " JOIN line ON line.id = result.line"
-        f" WHERE {where} setup.label = ? AND {name} = ? AND run.mutant = ''"
-        f" GROUP BY run.id ORDER BY run.id DESC LIMIT {RECENT}",
+        f"WITH newest AS (SELECT run.id, selected FROM run JOIN tree ON tree.id = run.tree"
+        f" JOIN setup ON setup.id = run.setup WHERE {where} setup.label = ? AND mutant = ''"
+        f" ORDER BY run.id DESC LIMIT {NEWEST})"
+        " SELECT sum(result.seconds) FROM newest CROSS JOIN result ON result.run = newest.id"
+        f" JOIN line ON line.id = result.line WHERE {name} = ?"
+        f" GROUP BY newest.id ORDER BY newest.id DESC LIMIT {RECENT}",
         (*values, setup, suite),
     ).fetchall()
     return statistics.median(row[0] for row in rows) if rows else None

@@ -186,6 +186,14 @@ def test_each_row_has_a_run_before_any_has_two(
     assert sum(one != other for one, other in pairwise(kernels)) == 3
 
 
+def test_a_row_of_two_products_is_one(context: Context, tmp_path: Path, fakes: Fakes) -> None:
+    text = (
+        SMALL + '[[matrix]]\narch = ["arm64"]\nsuites = ["stale_tlb"]\nlru = ["default", "mglru"]\n'
+    )
+    plan = nightplan.make(context, file(tmp_path, text), "a")
+    assert len(plan.rows) == 8 + 2 and len({(row.label, row.setup) for row in plan.rows}) == 10
+
+
 def test_seeds_come_from_the_name_of_the_night(
     context: Context, tmp_path: Path, fakes: Fakes
 ) -> None:
@@ -521,7 +529,7 @@ def test_a_tree_is_fetched_and_its_newest_tag_is_tested(
     assert [nightplan.spec_of(context, row).tree.base.name for row in plan.rows] == [
         "origin/mm", "v6.12.*", "v6.13*",
     ]  # fmt: skip
-    assert plan.trouble == ((str(tmp_path / "linux"), "it has no tag v9.*"),)
+    assert plan.trouble == ((f"v9.* of {clone}", "there is no such tag"),)
     assert git.text("rev-parse", "origin/mm", cwd=clone) == moved
     assert git.text("rev-parse", "HEAD", cwd=clone) == head, "the user's branch stays"
 
