@@ -16,6 +16,7 @@ import pytest
 
 from rig import git
 from rig.campaigns import execute, handover, nightfile, nightly, nightplan, record, suspects
+from rig.campaigns import request as requests
 from rig.campaigns.inquiry import Question
 from rig.campaigns.nightfile import NightFile
 from rig.campaigns.nightly import Morning
@@ -23,6 +24,7 @@ from rig.campaigns.nightplan import Why
 from rig.campaigns.results import RunSpec
 from rig.context import Context
 from rig.errors import ConfigError, InfraError
+from rig.guest.qemu import Seeded
 from rig.history import database
 from rig.history.changes import Kind
 from rig.shelves import Shelves
@@ -43,6 +45,7 @@ seeds = 2
 """
 RUNS = 2 * 2 * (1 + 2)
 Clock = Callable[[str], None]
+REAL_SPECS, REAL_TREE_SPEC = requests.specs, requests.tree_spec
 
 
 @pytest.fixture
@@ -554,6 +557,53 @@ def test_the_commit_of_the_plan_is_run_though_the_branch_has_moved(
     pinned = replace(row, commit="f00d", name="v6.*")
     base = nightplan.spec_of(context, pinned).tree.base
     assert (base.commit, base.name) == ("f00d", "v6.*")
+
+
+def test_the_specs_are_those_of_the_pipeline(
+    context: Context,
+    trees: tuple[Path, Path],
+    tmp_path: Path,
+    fakes: Fakes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The fakes stand in for the guests only."""
+    upstream, clone = trees
+    monkeypatch.setattr(requests, "specs", REAL_SPECS)
+    monkeypatch.setattr(requests, "tree_spec", REAL_TREE_SPEC)
+    monkeypatch.setattr(execute, "side_by_side", lambda specs: 1)
+    text = (
+        '[[git]]\npath = "linux"\nbranches = ["origin/mm"]\ntags = ["v6.12.*"]\n[[matrix]]\n'
+        'schedules = ["seeded"]\nsuites = ["stale_tlb"]\nseeds = 2\nlru = ["mglru"]\n'
+        '[bench]\nnames = ["lazyfree_reclaim"]\n[options]\ncpus = 2\n'
+    )
+    wanted = file(tmp_path, text)
+    head = git.text("rev-parse", "HEAD", cwd=upstream)
+    execute_one, moved = fakes.execute, []
+
+    def move_first(ready: Any, directory: Path) -> Any:
+        """Somebody fetches while the night runs."""
+        if not moved:
+            moved.append(commit(upstream))
+            git.git("fetch", "--quiet", "origin", cwd=clone)
+        return execute_one(ready, directory)
+
+    monkeypatch.setattr(execute.pipeline, "execute", move_first)
+    first = night(context, wanted)
+    assert len(fakes.ran) == 2 * (2 + 3) and first.outcome is Outcome.PASS
+    assert {spec.tree.base.commit for _, spec in fakes.ran} == {head}
+    for _, spec in fakes.ran:
+        machine = spec.machine
+        assert (machine.cpus, machine.lru_gen, machine.schedule) == (
+            2, True, Seeded(seed=spec.request.seed),
+        )  # fmt: skip
+    labels = {spec.tree.label for _, spec in fakes.ran}
+    assert labels == {"origin/mm", "v6.12.*"}
+    assert {name for (name,) in read(context.store, "SELECT label FROM tree")} == labels
+    second = night(context, wanted)
+    commits = {row.name or row.label: row.commit for row in second.night.plan.rows}
+    assert commits == {"origin/mm": moved[0], "v6.12.*": head}
+    whys = {row.name: row.why for row in second.night.plan.rows}
+    assert whys == {"": Why.CHANGED, "v6.12.*": Why.DUE}
 
 
 # Which commit did it
