@@ -37,6 +37,8 @@ from rig.verdict.rules import Outcome
 FILE = unread.NIGHT
 GO_ON = 18 * 3600.0
 """Seconds. A night that was interrupted goes on, unless the next one is due."""
+NEWEST = 16
+"""Nights that are looked at."""
 OUT_OF_TIME = "the budget was used up"
 BATCH = 4
 """So many runs for each guest that fits are begun together: then the budget is looked at again."""
@@ -124,15 +126,15 @@ def _alone(store: Store) -> Iterator[None]:
 
 
 def _find(store: Store, file: NightFile) -> tuple[Night, Path] | None:
-    """The newest night of this file, if it was interrupted not long ago."""
-    for directory in reversed(_directories(store, file.name)):
+    """The night of this file that was interrupted not long ago."""
+    # More than one: after a clock that was set back, the newest is not the last.
+    for directory in reversed(_directories(store, file.name)[-NEWEST:]):
         night = load(directory)
         if night is None or night.name.split()[1:2] != [file.name]:
             continue
-        if night.ended or _since(night.began) > GO_ON:
-            return None
-        log.note(f"the night {night.name} was interrupted: going on")
-        return night, directory
+        if not night.ended and _since(night.began) <= GO_ON:
+            log.note(f"the night {night.name} was interrupted: going on")
+            return night, directory
     return None
 
 
@@ -144,6 +146,7 @@ def _begin(context: Context, file: NightFile) -> tuple[Night, Path]:
     for directory in _directories(context.store, file.name):
         with contextlib.suppress(OSError):  # killed before the plan was stored: nothing is in it
             directory.rmdir()
+    record.import_new(context.store)
     with database.reading(context.store) as connection:
         name = _name(file.name, queries.nights(connection), _now()[:10])
     began = _now()

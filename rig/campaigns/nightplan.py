@@ -120,7 +120,6 @@ def make(context: Context, file: NightFile, night: str, *, look: bool = False) -
 
     `look`: nothing is fetched. A tree that has trouble costs its own rows.
     """
-    record.import_new(context.store)
     trouble: dict[str, str] = {}
     made: list[Row] = []
     with database.reading(context.store) as connection:

@@ -44,7 +44,7 @@ def nightly(
     quiet: QuietOpt = False,
 ) -> None:
     """Run the matrix of trees and machines that a file names, and say what changed."""
-    from rig.campaigns import execute, handover, nightfile, nightplan
+    from rig.campaigns import execute, handover, nightfile, nightplan, record
     from rig.campaigns import nightly as nights
     from rig.cli import timer
     from rig.cli.progress import reporter
@@ -61,6 +61,7 @@ def nightly(
         return
     with reporter(verbose=verbose, quiet=quiet):
         if check:
+            record.import_new(context.store)
             plan = nightplan.make(context, file, file.name, look=True)
             specs = [nightplan.spec_of(context, row) for row in plan.rows]
             width = execute.side_by_side(specs) if specs else 1

@@ -371,6 +371,35 @@ def test_an_interrupted_night_goes_on(
     assert read(context.store, "SELECT count(*), count(DISTINCT path) FROM run") == [(RUNS, RUNS)]
 
 
+def test_it_goes_on_though_the_clock_was_set_back_before(
+    context: Context, tmp_path: Path, fakes: Fakes, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = file(tmp_path)
+    first = night(context, wanted)
+    late = first.directory.with_name("20991231-220000-nightly-mm")
+    first.directory.rename(late)
+    clock("2026-11-20T22:00:00")
+    fakes.ran.clear()
+    killed_after(fakes, 5, monkeypatch)
+    with pytest.raises(Killed):
+        night(context, wanted)
+    monkeypatch.setattr(execute.pipeline, "execute", fakes.execute)
+    clock("2026-11-20T23:00:00")
+    assert night(context, wanted).night.name == "2026-11-28 mm 002"
+    assert len(fakes.ran) == RUNS
+
+
+def test_a_history_that_is_made_anew_knows_the_names_of_nights(
+    context: Context, tmp_path: Path, fakes: Fakes, clock: Clock
+) -> None:
+    night(context, file(tmp_path))
+    database.path_of(context.store).unlink()
+    assert night(context, file(tmp_path)).night.name == "2026-11-28 mm 002"
+    counts = read(context.store, "SELECT name, count(*) FROM run JOIN night ON night.id = night"
+                                 " GROUP BY 1")  # fmt: skip
+    assert counts == [("2026-11-28 mm", RUNS), ("2026-11-28 mm 002", RUNS)]
+
+
 def test_a_night_that_was_interrupted_long_ago_is_over(
     context: Context, tmp_path: Path, fakes: Fakes, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
