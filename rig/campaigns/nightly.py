@@ -98,7 +98,7 @@ def run(context: Context, file: NightFile) -> Iterator[Morning]:
         left = Run(context, night, directory).run()
         _mend(context.store, directory)
         night = replace(night, left=left)
-        yield _morning(context.store, night, directory)
+        yield morning(context.store, night, directory)
         for slot, _ in left:
             shutil.rmtree(directory / slot, ignore_errors=True)
         _store(replace(night, ended=_now()), directory)
@@ -296,7 +296,10 @@ class Run:
 # --- what it has shown -------------------------------------------------------------------------
 
 
-def _morning(store: Store, night: Night, directory: Path) -> Morning:
+def morning(store: Store, night: Night, directory: Path) -> Morning:
+    """Of a night that has ended, or as far as it has come."""
+    until = datetime.fromisoformat(night.ended) if night.ended else datetime.now(UTC)
+    seconds = (until - datetime.fromisoformat(night.began)).total_seconds()
     outcomes = []
     for job in night.plan.jobs:
         if (path := directory / job.slot / execute.RESULT).is_file():
@@ -308,7 +311,7 @@ def _morning(store: Store, night: Night, directory: Path) -> Morning:
         directory=directory,
         outcomes=tuple(outcomes),
         changes=changes,
-        seconds=max(0.0, _since(night.began)),
+        seconds=max(0.0, seconds),
     )
 
 

@@ -176,8 +176,8 @@ def report(
     runs: Annotated[bool, typer.Option("--list", help="List the stored runs.")] = False,
 ) -> None:
     """Print the report of a stored run again. Boots nothing."""
-    from rig.campaigns import execute
-    from rig.report import campaign, files, text
+    from rig.campaigns import execute, nightly
+    from rig.report import campaign, digest, files, text
     from rig.report import html as pages
     from rig.store import Store
 
@@ -192,13 +192,17 @@ def report(
         say(many.text)
         finish(many.outcome, lambda: pages.write(directory, html))
     results = execute.load_all(directory)
-    say(text.render(results, directory.name))
+    shown, outcome = text.render(results, directory.name), text.overall(results)
+    if night := nightly.load(directory):
+        morning = nightly.morning(store, night, directory)
+        shown, outcome = f"{digest.render(morning)}\n{shown}", morning.outcome
+    say(shown)
 
     def write() -> None:
         files.write(results, json, junit)
         pages.write(directory, html)
 
-    finish(text.overall(results), write)
+    finish(outcome, write)
 
 
 @app.command(

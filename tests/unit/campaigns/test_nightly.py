@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Nights, with runs that take no time; a real one is in tests/kernel."""
+"""Nights, with runs that take no time."""
 
 import os
 import random
