@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Collects one constant from every module of a package, such as each suite's SUITE."""
 
+import functools
 import importlib
 import pkgutil
 from types import ModuleType
@@ -20,20 +21,26 @@ def constants(package: ModuleType, constant: str, kind: type[T]) -> dict[str, T]
     name other than the module's.
     """
     values: dict[str, T] = {}
-    for info in pkgutil.iter_modules(package.__path__):
-        name = f"{package.__name__}.{info.name}"
-        if info.name.startswith("_") or name == kind.__module__:
+    for found in _modules(tuple(package.__path__)):
+        name = f"{package.__name__}.{found}"
+        if found.startswith("_") or name == kind.__module__:
             continue
         module = importlib.import_module(name)
         value: object = getattr(module, constant, None)
         if not isinstance(value, kind):
             raise InfraError(f"{module.__name__} must define {constant} = {kind.__name__}(…)")
-        if (own_name := getattr(value, "name", info.name)) != info.name:
+        if (own_name := getattr(value, "name", found)) != found:
             raise InfraError(
-                f"{module.__name__}.{constant} has the name {own_name!r}; it must be {info.name!r}"
+                f"{module.__name__}.{constant} has the name {own_name!r}; it must be {found!r}"
             )
-        values[info.name] = value
+        values[found] = value
     return values
+
+
+@functools.cache
+def _modules(path: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of the modules in a package. Thousands of results are read in one process."""
+    return tuple(info.name for info in pkgutil.iter_modules(path))
 
 
 def pick(package: ModuleType, constant: str, kind: type[T], name: str, noun: str) -> T:

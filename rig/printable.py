@@ -30,8 +30,15 @@ _HARMFUL = re.compile(
 )
 
 
+_CONTROL = bytes(code for code in (*range(32), 127) if code not in b"\t\n")
+
+
 def text(string: str) -> str:
     """Escape a text of several lines. Escaped text does not change when it is escaped again."""
+    if string.isascii():  # most texts, and pages of HTML: ten times faster
+        plain = string.encode()
+        if len(plain.translate(None, _CONTROL)) == len(plain):
+            return string
     return _HARMFUL.sub(_shown, string.replace("\r\n", "\n"))
 
 

@@ -13,6 +13,7 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 import jinja2
@@ -33,25 +34,13 @@ FULL = 40
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Counter:
-    name: str
-    value: int
-    floor: int
-    """0: it has none."""
-
-    @property
-    def low(self) -> bool:
-        return self.value < self.floor
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Shown:
     """A case as the page shows it."""
 
     name: str
     result: CaseResult
     rule: str
-    counters: tuple[Counter, ...]
+    counters: Marked
     anchor: str
 
 
@@ -181,7 +170,7 @@ def _part(
         splats.append((splat.title, evidence.stack(splat), target if there else ""))
     return Part(
         anchor=anchor,
-        title=" · ".join(filter(None, (result.machine.arch, label, mutant))),
+        title=", ".join(filter(None, (result.machine.arch, label, mutant))),
         result=result,
         circumstances=text.circumstances(result),
         facts=tuple(_facts(result)),
@@ -224,27 +213,43 @@ def _facts(result: RunResult) -> Iterator[tuple[str, str]]:
 
 
 def _cases(result: RunResult, anchor: str) -> Iterator[Shown]:
-    known = declared()
+    known, request = declared(), result.provenance.request
+    seeded = result.machine.schedule.kind == "seeded"
     for number, (name, case) in enumerate(result.cases.items()):
         own = known.get(name)
-        floors = _floors(own, result) if own else {}
+        least = _floors(name, max(request.iterations, 0), max(request.pages, 0), seeded=seeded)
         yield Shown(
             name=name,
             result=case,
             rule=own.guards if own else "",
-            counters=tuple(
-                Counter(name=counter, value=value, floor=floors.get(counter, 0))
-                for counter, value in case.counters
-            ),
+            counters=_counters(case.counters, least),
             anchor=f"{anchor}-c{number + 1}",
         )
 
 
-def _floors(case: Case, result: RunResult) -> dict[str, int]:
-    """The floors of a case, as they are today."""
-    request = result.provenance.request
-    scale = case.seeded if result.machine.schedule.kind == "seeded" else case.scaled
-    scaled = scale(max(request.iterations, 0), max(request.pages, 0))
+def _counters(counters: Sequence[tuple[str, int]], floors: dict[str, int]) -> Marked:
+    """The items of a list. A page has hundreds of them, and a template would take most of its
+    time for them."""
+    items = []
+    for name, value in counters:
+        least = floors.get(name, 0)
+        low = ' class="low"' if value < least else ""
+        needs = f" <small>needs {least:,}</small>" if least else ""
+        items.append(f"<li{low}><span>{_escaped(name)}</span> <b>{value:,}</b>{needs}</li>")
+    return Marked("\n".join(items))
+
+
+@functools.lru_cache(4096)
+def _escaped(name: str) -> str:
+    return escape(name)
+
+
+@functools.lru_cache(4096)
+def _floors(name: str, iterations: int, pages: int, *, seeded: bool) -> dict[str, int]:
+    """The floors of a case, as they are today; none for a case that the rig does not know."""
+    if (case := declared().get(name)) is None:
+        return {}
+    scaled = (case.seeded if seeded else case.scaled)(iterations, pages)
     return {floor.counter: floor.at_least for floor in scaled.floors}
 
 

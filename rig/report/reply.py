@@ -260,7 +260,8 @@ def again(results: Sequence[RunResult], top: bytes) -> str:
     """The command that runs the same again, for anybody who has the mail."""
     first = results[0].provenance
     part = first.subject.upto is not None
-    mail = "" if part else target.typed(rfc822.header(top, "Message-ID").strip("<> "))
+    identifier = "" if part or not top else rfc822.header(top, "Message-ID")
+    mail = target.typed(identifier.strip("<> "))
     arches = tuple(dict.fromkeys(result.machine.arch for result in results))
     runs = sum(result.provenance.subject == first.subject for result in results)
     request = replace(
