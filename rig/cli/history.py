@@ -29,14 +29,24 @@ def history(
     night: Annotated[
         str, typer.Option("--night", help="What changed in this night [default: the newest].")
     ] = "",
+    kcidb: Annotated[
+        Path | None,
+        typer.Option("--kcidb", help="Write the night as KCIDB JSON, for kernel CI systems."),
+    ] = None,
+    origin: Annotated[
+        str, typer.Option("--origin", help="With --kcidb: the name of your CI system there.")
+    ] = "rig",
     verbose: VerboseOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
     """Print what all stored runs say about a case, a series or a tree, and what changed."""
     from rig.history import database, queries
+    from rig.report import files
     from rig.report import history as table
+    from rig.report import kcidb as exchange
     from rig.store import Store
 
+    files.check(kcidb)
     store = Store.default()
     _import(store, verbose=verbose, quiet=quiet)
     with database.reading(store) as connection:
@@ -45,6 +55,8 @@ def history(
             text = table.render(connection, queries.select(connection, name), name, night)
         else:
             text = table.overview(connection, night)
+        if kcidb:
+            files.put(kcidb, exchange.render(connection, night, origin))
     say(text)
 
 

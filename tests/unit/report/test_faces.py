@@ -58,6 +58,7 @@ from rig.report import (
     history,
     html,
     junit,
+    kcidb,
     mutants,
     picture,
     rangediff,
@@ -229,6 +230,14 @@ def as_site(evil: str, n: int, root: Path, kind: str) -> str:
     return "\n".join([*said, *(page.text for page in every)])
 
 
+def exchanged(evil: str, n: int, root: Path) -> str:
+    """The texts of a night's JSON, as a program reads them; its form is in test_kcidb.py."""
+    with database.reading(nightly(evil, n, root)) as connection:
+        document = json.loads(kcidb.render(connection, "", "rig"))
+    kinds = [one for kind in ("checkouts", "builds", "tests") for one in document[kind]]
+    return "\n".join(str(value) for one in kinds for value in one.values() if type(value) is str)
+
+
 def campaigned(evil: str, n: int, root: Path) -> str:
     many = campaign.load(stored(evil, n, root, compared=True))
     assert many is not None
@@ -361,6 +370,7 @@ def faces(evil: str) -> dict[str, Say]:
         "html": lambda n, root: as_page(utf8, n, root),
         "junit": lambda n, _: as_junit(evil, n),
         "history": lambda n, root: remembered(utf8, n, root),
+        "kcidb": lambda n, root: exchanged(utf8, n, root),
         "mutants": lambda n, _: mutants.render(make(Mutation, evil, n), evil),
         "picture": lambda n, root: drawn(evil, root) if n == 1 else "",
         "rangediff": lambda n, _: printable.text(evil) + rangediff.painted(""),
