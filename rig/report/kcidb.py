@@ -140,7 +140,7 @@ def _tests(
     for bench, metric, value in connection.execute(metrics, (run["id"],)):
         yield {
             **shared,
-            "id": f"{origin}:{place}/{_text(bench)}/{_text(metric)}",
+            "id": f"{origin}:{place}/bench/{_text(bench)}/{_text(metric)}",
             "path": _path(("bench", bench, metric)),
             "status": "DONE",
             "number": {"value": value},
