@@ -182,6 +182,10 @@ def at_setup(lines: Sequence[Line], setup: str) -> list[Line]:
     return [line for line in lines if line.setup == setup]
 
 
+def counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
 def place_of(one: Line | Series) -> Place:
     return one.tree, one.source, one.setup
 

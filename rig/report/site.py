@@ -88,7 +88,7 @@ def _index(connection: sqlite3.Connection, site: cells.Site) -> bytes:
         title="Nightly results",
         night=last,
         night_url=f"nights/{cells.slug(last)}.html",
-        summary=f"{runs:,} runs in {len(site.nights):,} nights",
+        summary=f"{cells.counted(runs, 'run')} in {cells.counted(len(site.nights), 'night')}",
         new=cells.by_kind(new),
         old=cells.by_kind(old),
         worse=any(change.finding.new and change.finding.kind.worse for change in site.changes),
