@@ -6,7 +6,7 @@ nothing of a race. The patch is searched with the policy of `rig bisect`.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,8 +36,6 @@ SEARCH = 4
 """The search for the patch ends after so many times the runs of a side."""
 EXACT = 16
 """A run that can have only one result, a build, counts like so many runs."""
-LIKELY = 0.05
-"""Patches with a smaller chance are not named if the search ends early."""
 
 
 def introduced(series: Runs, base: Runs) -> float:
@@ -262,8 +260,7 @@ class Trial:
             commits = found.commits
             reason = "the patches between them cannot be tested" if len(commits) > 1 else ""
         else:
-            likely = {commit: chance for commit, chance in chances.items() if commit != GOOD}
-            commits = tuple(commit for commit, chance in likely.items() if chance >= LIKELY)
+            commits = _credible(chances)
             reason = self.broken or "the runs were used up before it was one patch"
         patches = self._spec.tree.own
         return tuple(
@@ -287,6 +284,16 @@ class Trial:
             for tree in range(self._end)
             if tree in self._started
         ]
+
+
+def _credible(chances: Mapping[int, float]) -> tuple[int, ...]:
+    """The fewest patches that have the first bad one among them, as surely as a culprit."""
+    left = {commit: chance for commit, chance in chances.items() if commit != GOOD}
+    named, doubt = list[int](), (1 - CONFIDENCE) * sum(left.values())
+    while sum(left.values()) > doubt:
+        named.append(max(left, key=left.__getitem__))
+        del left[named[-1]]
+    return tuple(sorted(named))
 
 
 def _between(least: int, number: int, most: int) -> int:

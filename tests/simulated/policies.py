@@ -13,6 +13,10 @@ syzkaller       10 or 20 runs of each commit, and its thresholds (pkg/bisect/bis
 git_bayesect    the PyPI package, one run at a time (it must be installed), with its own
                 confidence of 95 %, and with 99 %
 rig             rig/campaigns/culprit.py
+rig-files       the same, with a prior by the files that a commit touches: with 80 % the culprit is
+                taken to be among the commits that touch some files (--touched, their part of all)
+
+--among says how often it is among them.
 
 The other tools trust both ends. The rig builds and runs the bad end, and that is counted.
 """
@@ -20,7 +24,7 @@ The other tools trust both ends. The rig builds and runs the bad end, and that i
 import argparse
 import random
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,6 +35,8 @@ from rig.campaigns import forecast
 from rig.campaigns.ancestry import linear
 from rig.campaigns.culprit import Costs, Search
 
+TAKEN = 0.8
+"""How often `rig-files` takes the culprit to be among the commits that touch the files."""
 Fails = Callable[[int], bool]
 Answer = tuple[int | None, int, int]
 """The culprit, or None if the tool gives up; guests; builds."""
@@ -105,11 +111,24 @@ def bayesect(size: int, fails: Fails) -> dict[str, Answer]:
     return {"95 %": given_up, "99 %": given_up} | answers
 
 
-def rig(size: int, fails: Fails, build: float) -> Answer:
-    search = Search(linear(size), Costs(guest=1.0, build=lambda commit, previous: build))
+def rig(size: int, fails: Fails, build: float, prior: Sequence[float] = ()) -> Answer:
+    costs = Costs(guest=1.0, build=lambda commit, previous: build)
+    search = Search(linear(size), costs, prior=prior)
     result = forecast.simulate(search, fails)
     found = result.culprit.commits[0] if result.culprit else None
     return found, int(result.spent.guests), int(result.spent.builds)
+
+
+def touching(size: int, part: float) -> list[int]:
+    """The commits that touch the files: the same in each trial."""
+    return sorted(random.Random(1).sample(range(size), round(part * size)))
+
+
+def rig_files(size: int, fails: Fails, build: float, part: float) -> Answer:
+    touch = {*touching(size, part)}
+    weights = TAKEN / len(touch), (1 - TAKEN) / (size - len(touch))
+    prior = [weights[commit not in touch] for commit in range(size)]
+    return rig(size, fails, build, prior)
 
 
 @dataclass
@@ -139,7 +158,14 @@ Policies = Mapping[str, Callable[[int, Fails], Answer | dict[str, Answer]]]
 
 
 def compare(
-    policies: Policies, *, size: int, bad: float, good: float, trials: range
+    policies: Policies,
+    *,
+    size: int,
+    bad: float,
+    good: float,
+    trials: range,
+    touched: float = 0.0,
+    among: float = TAKEN,
 ) -> dict[str, Row]:
     """Each policy on the same culprits."""
     rows, ancestry = dict[str, Row](), linear(size)
@@ -147,6 +173,10 @@ def compare(
         for name, policy in policies.items():
             chance = random.Random(f"{trial} {bad} {good}")
             culprit = chance.randrange(size)
+            if touched:
+                touch = touching(size, touched)
+                others = [*{*range(size)}.difference(touch)]
+                culprit = chance.choice(touch if chance.random() < among else others)
             fails = forecast.culprit_at(ancestry, culprit, bad, good, chance)
             answers = policy(size, fails)
             for kind, answer in answers.items() if isinstance(answers, dict) else [("", answers)]:
@@ -158,7 +188,10 @@ def table(policies: Policies, options: argparse.Namespace) -> Iterator[str]:
     for good in options.unrelated:
         for bad in options.rates:
             trials = range(options.first, options.first + options.trials)
-            rows = compare(policies, size=options.commits, bad=bad, good=good, trials=trials)
+            rows = compare(
+                policies, size=options.commits, bad=bad, good=good, trials=trials,
+                touched=options.touched, among=options.among,
+            )  # fmt: skip
             yield from (f"P {bad:<5} Q {good:<5} {name:18} {row}" for name, row in rows.items())
 
 
@@ -170,6 +203,8 @@ def main() -> None:
     parser.add_argument("--build", type=float, default=10.0, help="guests a build is worth")
     parser.add_argument("--rates", type=float, nargs="+", default=[0.5, 0.2, 0.1, 0.05])
     parser.add_argument("--unrelated", type=float, nargs="+", default=[0.0, 0.01])
+    parser.add_argument("--touched", type=float, default=0.0, help="part of the commits")
+    parser.add_argument("--among", type=float, default=TAKEN, help="the culprit is among them")
     parser.add_argument("--only", nargs="+", help="names of policies")
     options = parser.parse_args()
     policies: Policies = {
@@ -179,6 +214,9 @@ def main() -> None:
         "git_bayesect": bayesect,
         "rig": partial(rig, build=options.build),
     }
+    if options.touched:
+        with_files = partial(rig_files, build=options.build, part=options.touched)
+        policies = {**policies, "rig-files": with_files}
     chosen = {n: policies[n] for n in options.only or policies}
     for line in table(chosen, options):
         print(line, flush=True)  # noqa: T201

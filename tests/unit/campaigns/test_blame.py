@@ -13,6 +13,7 @@ from rig import log
 from rig.campaigns import blame as blaming
 from rig.campaigns import execute as executing
 from rig.campaigns import failures, pipeline, trial
+from rig.campaigns.ancestry import GOOD
 from rig.campaigns.options import Request
 from rig.campaigns.rates import Runs
 from rig.campaigns.results import RunResult, RunSpec, provenance
@@ -323,6 +324,14 @@ def test_repetitions_of_a_run_are_runs_too(world: World) -> None:
     results = world.run(*[spec()] * 4)
     assert [result.blame[0].series.runs >= 4 for result in results] == [True] * 4
     assert world.ran[0][0] == 0
+
+
+def test_an_early_end_names_as_many_patches_as_are_needed_to_be_sure() -> None:
+    """Not one with 93 %, beside which no other has 5 %."""
+    spread = {GOOD: 0.0, 0: 0.005, 1: 0.935, 2: 0.04, 3: 0.02}
+    assert trial._credible(spread) == (1, 2, 3)
+    assert trial._credible({GOOD: 0.3, 0: 0.001, 1: 0.348, 2: 0.348, 3: 0.003}) == (1, 2)
+    assert trial._credible({GOOD: 0.0, 0: 0.996, 1: 0.004}) == (0,)
 
 
 # Signatures
