@@ -214,14 +214,24 @@ def _kconfig_digest(store: Store, tree: KernelTree) -> str:
     tree takes longer than all the rest of a build that is in the store.
     """
 
+    def file(name: str) -> Path:
+        return store.path("kconfigs", name) / "files.json"
+
+    def made(name: str) -> float:
+        return file(name).stat().st_mtime
+
     def list_(out: Path) -> None:
-        listings = store.root.glob("kconfigs/[0-9a-f]*/files.json")
-        sound = (path for path in listings if not store.flaw("kconfigs", path.parent.name))
-        nearest = max(sound, key=_made, default=None)
-        files: dict[str, str] = json.loads(nearest.read_text()) if nearest else {}
-        listed = nearest.parent.name if nearest else EMPTY_TREE
-        range_ = ("diff-tree", "-r", "-z", "--no-renames", listed, tree.tree, "--", *KCONFIG_FILES)
-        words = iter(git.git(*range_, cwd=git.repository(store)).stdout.split("\0"))
+        names = [path.parent.name for path in store.root.glob("kconfigs/[0-9a-f]*/files.json")]
+        sound = [name for name in names if store.find("kconfigs", name)]
+        # A list outlives its tree, if that was borrowed from a repository that is gone.
+        for listed in (*sorted(sound, key=made, reverse=True), EMPTY_TREE):
+            trees = ("-r", "-z", "--no-renames", listed, tree.tree, "--", *KCONFIG_FILES)
+            repo, last = git.repository(store), listed == EMPTY_TREE
+            result = git.git("diff-tree", *trees, cwd=repo, check=last)
+            if result.status == 0:
+                break
+        files: dict[str, str] = {} if last else json.loads(file(listed).read_text())
+        words = iter(result.stdout.split("\0"))
         for change, path in zip(words, words, strict=False):
             _, mode, _, blob, _ = change.split()
             files[path] = f"{mode} {blob}"
@@ -230,10 +240,6 @@ def _kconfig_digest(store: Store, tree: KernelTree) -> str:
 
     directory = store.make("kconfigs", tree.tree, {"patterns": KCONFIG_FILES}, list_)
     return file_digest(directory / "files.json")
-
-
-def _made(path: Path) -> float:
-    return path.stat().st_mtime
 
 
 # --- the configuration -------------------------------------------------------------------------

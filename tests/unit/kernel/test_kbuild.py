@@ -15,6 +15,7 @@ import pytest
 
 from rig import arch, git, log, proc
 from rig.errors import BuildError, ConfigError, DiskFull, InfraError
+from rig.kernel import base as bases
 from rig.kernel import builddir, buildhost, kbuild, kconfig, makelog, sandbox, tree
 from rig.kernel.base import Base
 from rig.kernel.kbuild import BuildSpec, KernelBuild, KernelConfig
@@ -582,6 +583,28 @@ def test_a_configuration_is_resolved_again_where_a_kconfig_file_or_a_script_diff
     ]
     assert digests[0] == digests[1]
     assert len(set(digests)) == 4
+
+
+def test_a_tree_that_was_borrowed_and_is_gone_does_not_matter(
+    store: Store, spec: BuildSpec, edited: Callable[..., BuildSpec], kernel: Path, tmp_path: Path
+) -> None:
+    """It was the last tree that was listed, and the lane has it checked out."""
+    theirs = tmp_path / "theirs"
+    shutil.copytree(kernel, theirs)
+    (theirs / "mm" / "Kconfig").write_text("config THEIRS\n\tbool\n")
+    for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "-m", "mine"]):
+        git.git(*words, cwd=theirs)
+    borrowed = bases.resolve(store, "HEAD", tree=theirs)
+    same_lane = replace(borrowed, name=spec.tree.base.name)
+    theirs_spec = replace(spec, tree=tree.materialize(store, TreeSpec(base=same_lane)))
+    assert theirs_spec.lane == spec.lane
+    built = kbuild.build(store, theirs_spec)
+    shutil.rmtree(theirs)
+    assert git.lacks(store, borrowed.commit), "the test shows nothing"
+    # Newer than all other lists, and in a lane of the same name.
+    other = edited("mm/vmscan.c", "int more;\n")
+    assert kbuild.build(store, other).digest != built.digest
+    assert kbuild._kconfig_digest(store, other.tree) == kbuild._kconfig_digest(store, spec.tree)
 
 
 def test_which_trees_were_there_before_does_not_matter(
