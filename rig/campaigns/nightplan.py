@@ -6,7 +6,6 @@ its runs has a seed of its own.
 """
 
 import hashlib
-import shlex
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from rig.benches import benchmark
 from rig.campaigns import record
 from rig.campaigns import request as requests
 from rig.campaigns.nightfile import Bench, Matrix, NightFile
-from rig.campaigns.options import Request, command
+from rig.campaigns.options import Request
 from rig.campaigns.results import RunSpec
 from rig.context import Context
 from rig.errors import ConfigError, RigError
@@ -180,7 +179,9 @@ def _seed(row: Row, night: str, number: int) -> int:
     """
     if row.bench:
         return number + 1
-    words = [night, shlex.join(command(row.request)), row.name, str(number)]
+    asked = row.request
+    machine = (*asked.arch, asked.schedule, asked.flavour, str(asked.lru_gen), *asked.suites)
+    words = [night, asked.target, asked.base, str(asked.tree), *machine, str(number)]
     return int.from_bytes(hashlib.sha256("\0".join(words).encode()).digest()[:8]) % SEEDS
 
 

@@ -210,7 +210,13 @@ def _setup(request: Request, machine: Machine) -> Setup:
         "pages": request.pages,
     }
     where = (machine.arch, str(machine.accel), machine.schedule.kind)
-    words = [word for name, value in asked.items() for word in OPTIONS[name].words(value)]
+    # The rig's own default is left out, whatever the user's config.toml has: a label names a line.
+    words = [
+        word
+        for name, value in asked.items()
+        if value != OPTIONS[name].default
+        for word in OPTIONS[name].words(value)
+    ]
     return Setup(
         label=" ".join((*where, *words)), arch=where[0], accel=where[1], schedule=where[2], **asked
     )

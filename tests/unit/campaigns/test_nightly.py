@@ -454,17 +454,20 @@ NIGHTS = """
 import os
 import sys
 from pathlib import Path
-from rig.campaigns import nightfile, nightly
+from rig.campaigns import execute, nightfile, nightly
 from rig.context import Context
 from rig.shelves import Shelves
 from rig.store import Store
 from tests.unit.campaigns.fake_runs import Fakes
 
-root, log, path = map(Path, sys.argv[1:])
-Fakes(log=log, delay=0.004).install(setattr)
+root, log, path, slow = map(Path, sys.argv[1:])
+fakes = Fakes(log=log)
+fakes.install(setattr)
+execute.side_by_side = lambda specs: 2
 context, file = Context(Store(root), Shelves.default()), nightfile.load(path, Shelves.default())
 status = 1
 while status:
+    fakes.delay = 0.06 if slow.exists() else 0.0  # there are runs left for every kill
     if not (pid := os.fork()):
         try:
             with nightly.run(context, file):
@@ -494,10 +497,13 @@ def test_a_night_that_is_killed_again_and_again_loses_nothing_and_runs_nothing_t
             assert changed == result.stat().st_mtime_ns, f"{result} was run twice"
         assert all(result.is_file() for result in stored)
 
-    nights = script(NIGHTS, store.root, log, path)
+    (slow := tmp_path / "slow").touch()
+    nights = script(NIGHTS, store.root, log, path, slow)
     assert nights.stdout
-    for _ in range(20):
+    for kill in range(20):
         pid = int(nights.stdout.readline())
+        if kill == 19:
+            slow.unlink()  # for the child after this one
         time.sleep(chance.uniform(0.0, 0.2))
         assert alive(pid), "too few runs for so many kills"
         os.kill(pid, signal.SIGKILL)
