@@ -30,6 +30,7 @@ from rig.campaigns.bisection import Bisection
 from rig.campaigns.compare import Comparison
 from rig.campaigns.explore import Exploration
 from rig.campaigns.fates import CaseFate
+from rig.campaigns.gc import Plan as Removal
 from rig.campaigns.mutation import Mutation
 from rig.campaigns.nightfile import Mail, NightFile
 from rig.campaigns.nightly import Morning
@@ -55,6 +56,7 @@ from rig.report import (
     digest,
     evidence,
     files,
+    gc,
     history,
     html,
     junit,
@@ -368,6 +370,7 @@ def faces(evil: str) -> dict[str, Say]:
         "evidence": lambda n, root: as_evidence(evil, n, root),
         "files": lambda n, root: as_files(utf8, n, root),
         "html": lambda n, root: as_page(utf8, n, root),
+        "gc": lambda n, _: gc.render(make(Removal, evil, n), verbose=bool(n % 2)),
         "junit": lambda n, _: as_junit(evil, n),
         "history": lambda n, root: remembered(utf8, n, root),
         "kcidb": lambda n, root: exchanged(utf8, n, root),
