@@ -95,6 +95,14 @@ class Mail(Table):
     sender: str = pydantic.Field(default="rig@localhost", alias="from")
 
 
+class Gc(Table):
+    """What `rig gc --remove` does after the night."""
+
+    keep_days: float = pydantic.Field(default=30.0, ge=0, lt=1e5)
+    max_size: float = pydantic.Field(default=0.0, ge=0, lt=1e7)
+    """GiB; 0: no limit."""
+
+
 class NightFile(Table):
     name: str = ""
     budget: str = "8h"
@@ -107,6 +115,7 @@ class NightFile(Table):
     bench: Bench | None = None
     options: dict[str, Any] = {}
     mail: Mail = Mail()
+    gc: Gc | None = None
 
     @property
     def seconds(self) -> float:
@@ -174,6 +183,7 @@ Where = tuple[str | int, ...]
 Complaint = tuple[Where, ConfigError]
 TABLES: dict[str, type[Table]] = {
     "git": Git, "shelf": Shelf, "matrix": Matrix, "bench": Bench, "mail": Mail,
+    "gc": Gc,
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from rig import arch as arches
 from rig import git, log, printable
 from rig.benches import benchmark
 from rig.campaigns import record
@@ -24,6 +25,7 @@ from rig.context import Context
 from rig.errors import ConfigError, RigError
 from rig.history import database, rows
 from rig.kernel import base
+from rig.kernel import flavour as flavours
 from rig.series import model, target
 from rig.store import Store
 from rig.suites import suite
@@ -131,7 +133,7 @@ def make(context: Context, file: NightFile, night: str, *, look: bool = False) -
                 trouble[tree.label] = error.message
                 continue
             # Two products may have a row in common.
-            for row in {row.request: row for row in _rows(file, tree)}.values():
+            for row in {row.request: row for row in _rows(context, file, tree)}.values():
                 try:
                     spec = spec_of(context, row)
                 except RigError as error:
@@ -237,21 +239,24 @@ def _check_here(context: Context, tree: Tree) -> None:
 # --- the rows ----------------------------------------------------------------------------------
 
 
-def _rows(file: NightFile, tree: Tree) -> Iterator[Row]:
+def _rows(context: Context, file: NightFile, tree: Tree) -> Iterator[Row]:
     for matrix in file.matrix:
-        for request in _machines(file, matrix, tree):
+        for request in _machines(context, file, matrix, tree):
             for schedule in matrix.schedules:
                 runs = matrix.seeds if schedule == "seeded" else matrix.live_runs
                 asked = replace(request, schedule=schedule, suites=matrix.suites)
                 yield _row(tree, asked, runs)
     if file.bench:
-        for request in _machines(file, file.matrix[0], tree):
+        for request in _machines(context, file, file.matrix[0], tree):
             yield from _benches(file.bench, tree, request)
 
 
-def _machines(file: NightFile, matrix: Matrix, tree: Tree) -> Iterator[Request]:
-    for arch in dict.fromkeys(matrix.arch):
+def _machines(context: Context, file: NightFile, matrix: Matrix, tree: Tree) -> Iterator[Request]:
+    for arch in dict.fromkeys(arches.pick(name).name for name in matrix.arch):
         for flavour in dict.fromkeys(matrix.flavours):
+            only = flavours.arches(context.shelves.kconfigs, flavour)
+            if only and arch not in only:  # arm64-16k of a product with x86_64
+                continue
             for lru in dict.fromkeys(matrix.lru):
                 machine: dict[str, Any] = {"arch": (arch,), "flavour": flavour, "lru_gen": LRU[lru]}
                 yield replace(tree.request, **machine, **file.asked)

@@ -44,7 +44,7 @@ def nightly(
     quiet: QuietOpt = False,
 ) -> None:
     """Run the matrix of trees and machines that a file names, and say what changed."""
-    from rig.campaigns import execute, handover, nightfile, nightplan, record
+    from rig.campaigns import execute, gc, handover, nightfile, nightplan, record
     from rig.campaigns import nightly as nights
     from rig.cli import timer
     from rig.cli.progress import reporter
@@ -76,4 +76,6 @@ def nightly(
             again = shlex.join(["rig", *sys.argv[1:]])
             bugs.write(f"the same command goes on from here: {again}\n")
             raise
+        if file.gc:
+            gc.collect(context, days=file.gc.keep_days, gib=file.gc.max_size)
     raise typer.Exit(morning.outcome.exit_status)

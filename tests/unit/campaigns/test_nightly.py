@@ -197,6 +197,16 @@ def test_a_row_of_two_products_is_one(context: Context, tmp_path: Path, fakes: F
     assert len(plan.rows) == 8 + 2 and len({(row.label, row.setup) for row in plan.rows}) == 10
 
 
+def test_a_flavour_is_left_out_where_it_is_not_for_the_architecture(
+    context: Context, tmp_path: Path, fakes: Fakes
+) -> None:
+    text = 'bases = ["v6.12"]\n[[matrix]]\narch = ["x86_64", "arm64"]\n'
+    plan = nightplan.make(context, file(tmp_path, text + 'flavours = ["base", "kcsan"]'), "a")
+    kernels = [(row.request.arch[0], row.request.flavour) for row in plan.rows]
+    assert kernels == [("x86_64", "base"), ("x86_64", "kcsan"), ("arm64", "base")]
+    assert plan.trouble == ()
+
+
 def test_seeds_come_from_the_name_of_the_night(
     context: Context, tmp_path: Path, fakes: Fakes
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rig.__main__ import main
+from rig.campaigns import gc
 from rig.cli import timer
 from tests.unit.campaigns.fake_runs import Fakes
 from tests.unit.conftest import Program
@@ -62,6 +63,17 @@ def test_a_digest_that_is_not_delivered_is_broken(rig: Rig, fakes: Fakes, path: 
     assert status == 3 and "nothing changed" in out and "cannot be written" in err
     path.write_text(FILE)
     assert rig("nightly", path)[0] == 0 and len(fakes.ran) == 1
+
+
+def test_the_store_is_cleaned_after_a_night_that_says_so(
+    rig: Rig, fakes: Fakes, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[dict[str, float]] = []
+    monkeypatch.setattr(gc, "collect", lambda context, **given: limits.append(given))
+    assert rig("nightly", path)[0] == 0 and limits == []
+    path.write_text(FILE + "[gc]\nmax_size = 40\n")
+    assert rig("nightly", "--check", path)[0] == 0 and limits == []
+    assert rig("nightly", path)[0] == 0 and limits == [{"days": 30.0, "gib": 40.0}]
 
 
 def test_check_says_what_would_run_and_how_long(rig: Rig, fakes: Fakes, path: Path) -> None:
