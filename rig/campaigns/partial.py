@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """How many of the default cases a run has run: a PASS of three of thirty must say so."""
 
+import functools
 from collections.abc import Sequence
 
 from rig.campaigns.results import RunResult
@@ -11,6 +12,7 @@ NAMED = 2
 """Up to this many cases are named in a Tested-by."""
 
 
+@functools.cache
 def default() -> frozenset[str]:
     """SUITE/CASE of a run without --suite and --case."""
     return frozenset(suites.case_names(suites.standard().values()))

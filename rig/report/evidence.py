@@ -9,6 +9,7 @@ template. Control characters are not: rig/report/html.py makes the whole page pr
 import base64
 import gzip
 import html
+import os
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
@@ -50,11 +51,11 @@ class Marked(str):
 class Download:
     name: str
     note: str
-    url: str
+    url: Marked
 
 
-Attach = Callable[[str, bytes], Download]
-"""A file's name and content -> its download."""
+Attach = Callable[[str, bytes], Download | None]
+"""A file's name and content -> its download; None to leave it out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +74,7 @@ def embedded(name: str, data: bytes) -> Download:
     return Download(
         name=f"{name}.gz",
         note=f"{size(data)}, gzip",
-        url=f"data:application/gzip;base64,{packed}",
+        url=Marked(f"data:application/gzip;base64,{packed}"),
     )
 
 
@@ -84,24 +85,24 @@ def size(data: bytes) -> str:
 def read(path: Path) -> bytes:
     """The content of a file, at most FILE_MAX bytes; a line says what is left out."""
     with path.open("rb") as file:
-        size = path.stat().st_size
-        if size <= FILE_MAX:
-            return file.read(FILE_MAX)
-        head = file.read(FILE_MAX // 2)
+        data = file.read(FILE_MAX + 1)
+        if len(data) <= FILE_MAX:
+            return data
+        size = os.fstat(file.fileno()).st_size
         file.seek(size - FILE_MAX // 2)
         left = f"\n[{size - FILE_MAX:,} bytes are left out]\n"
-        return head + left.encode() + file.read(FILE_MAX // 2)
+        return data[: FILE_MAX // 2] + left.encode() + file.read(FILE_MAX // 2)
 
 
 def downloads(directory: Path, attach: Attach) -> Iterator[Download]:
     """The files of a result. A file that cannot be read is left out."""
     for path in (*found(directory, CONSOLE), *(directory / name for name in NAMES)):
         try:
-            data = read(path) if path.is_file() else b""
+            data = read(path)
         except OSError:
             continue
-        if data:
-            yield attach("-".join((directory.name, *path.relative_to(directory).parts)), data)
+        if data and (download := attach("-".join(path.relative_to(directory.parent).parts), data)):
+            yield download
 
 
 def found(directory: Path, name: str) -> tuple[Path, ...]:
@@ -112,7 +113,7 @@ def found(directory: Path, name: str) -> tuple[Path, ...]:
 def text(path: Path) -> str:
     """The text of a file; empty if it cannot be read."""
     try:
-        return read(path).decode(errors="replace") if path.is_file() else ""
+        return read(path).decode(errors="replace")
     except OSError:
         return ""
 

@@ -123,8 +123,15 @@ def _environment() -> jinja2.Environment:
         auto_reload=False,
     )
     jinja.filters["day"] = lambda moment: moment[:16].replace("T", " ")
+    jinja.filters["badge"] = _badge
     jinja.filters["grouped"] = lambda number: f"{number:,}"
     return jinja
+
+
+@functools.lru_cache(64)
+def _badge(outcome: str) -> Marked:
+    name = escape(str(outcome))
+    return Marked(f'<span class="badge {name.lower()}">{name}</span>')
 
 
 @functools.cache

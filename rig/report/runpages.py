@@ -15,7 +15,7 @@ from rig import log
 from rig.campaigns import bisection, compare, execute, mutation
 from rig.errors import RigError
 from rig.report import evidence, html, text
-from rig.report.evidence import Download
+from rig.report.evidence import Download, Marked
 from rig.store import Store
 
 RUNS, FILES = "runs", "files"
@@ -36,12 +36,17 @@ class Written:
 
 @dataclass(slots=True)
 class Shared:
-    """Attaches a configuration, or a series, as a file beside the pages, once; others as data."""
+    """Attaches a configuration, or a series, as a file beside the pages, once; others as data.
+
+    The JSON is left out: the page has the same values, and it would be a third of the site.
+    """
 
     directory: Path
     _there: set[str] = field(default_factory=set)
 
-    def __call__(self, name: str, data: bytes) -> Download:
+    def __call__(self, name: str, data: bytes) -> Download | None:
+        if name.endswith(execute.RESULT):
+            return None
         kind = next((kind for kind in SHARED if name.endswith(kind)), "")
         if not kind:
             return evidence.embedded(name, data)
@@ -50,7 +55,7 @@ class Shared:
         if file not in self._there:
             put(self.directory / file, data)
             self._there.add(file)
-        return Download(name=name, note=evidence.size(data), url=f"../{FILES}/{file}")
+        return Download(name=name, note=evidence.size(data), url=Marked(f"../{FILES}/{file}"))
 
 
 def write(store: Store, site: Path) -> Written:
