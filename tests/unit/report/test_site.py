@@ -254,7 +254,7 @@ def test_a_bar_shows_the_share_that_failed() -> None:
     assert 'class="fail" x="0" y="21" width="7" height="7"' in shown
     assert 'class="fail" x="8" y="0" width="7" height="28"' in shown
     assert 'class="broken" x="16"' in shown
-    assert 'class="pass" x="24"' in shown
+    assert 'class="pass" x="24" y="9"' in shown, "a failure is higher, for who sees no colours"
     assert page.texts("title") == ["n1: 3 of 4 passed", "n2: 0 of 2 passed", "n3: BROKEN: <b>",
                                    "n4: 1 of 1 passed"]  # fmt: skip
 
