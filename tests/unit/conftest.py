@@ -484,13 +484,12 @@ class FakeGuest:
 
 
 def passes(case: str) -> str:
-    floors = {
-        floor.counter
-        for suite_ in suite.known().values()
-        for c in suite_.cases
-        for floor in c.floors
-    }
-    lines = [f"# counter {name} 1000000000" for name in sorted(floors)]
+    floors = [
+        floor for suite_ in suite.known().values() for c in suite_.cases for floor in c.floors
+    ]
+    counters = {floor.unless: 0 for floor in floors if floor.unless}
+    counters |= {floor.counter: 1_000_000_000 for floor in floors}
+    lines = [f"# counter {name} {value}" for name, value in sorted(counters.items())]
     return "\n".join(["KTAP version 1", "1..1", *lines, f"ok 1 {case}", ""])
 
 

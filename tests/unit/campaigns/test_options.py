@@ -54,7 +54,7 @@ def test_a_choice_can_be_no() -> None:
 def test_the_defaults_need_no_words() -> None:
     assert command(Request(target="v6.12"), "build") == ["rig", "build", "v6.12"]
     seeded = Request(target="v6.12", schedule="seeded", seed=3)
-    assert command(seeded, without=("seed",)) == ["rig", "run", "v6.12", "--schedule", "seeded"]
+    assert command(seeded, "explore") == ["rig", "explore", "v6.12"]
 
 
 @pytest.mark.parametrize("name", [name for name, entry in OPTIONS.items() if entry.limits])

@@ -467,7 +467,9 @@ def seeds(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
             directory.mkdir(parents=True)
             (directory / seeded.CONSOLE).write_text(console)
             case = next(entry for entry in suite.pick("reclaim").cases if entry.name == command[1])
-            lines = [f"# counter {floor.counter} 1000000000" for floor in case.floors]
+            counters = {floor.unless: 0 for floor in case.floors if floor.unless}
+            counters |= {floor.counter: 1_000_000_000 for floor in case.floors}
+            lines = [f"# counter {name} {value}" for name, value in counters.items()]
             answer = "\n".join(["KTAP version 1", "1..1", *lines, f"ok 1 {case.name}", ""])
             return seeded.Finished(
                 status=status, stdout=answer, seconds=1.0, digest=f"d-{case.name}"
