@@ -108,6 +108,8 @@ class NightFile(Table):
     budget: str = "8h"
     start: str = "22:00"
     """When the timer of `rig nightly install` starts it."""
+    site: Path | None = None
+    """Where `rig site` is written after the night."""
     bases: Names = ()
     git: tuple[Git, ...] = ()
     shelf: Shelf | None = None
@@ -167,6 +169,7 @@ def _absolute(file: NightFile, home: Path) -> NightFile:
 
     return file.model_copy(
         update={
+            "site": whole(file.site),
             "git": tuple(one.model_copy(update={"path": whole(one.path)}) for one in file.git),
             "shelf": file.shelf and file.shelf.model_copy(update={"tree": whole(file.shelf.tree)}),
             "mail": file.mail.model_copy(

@@ -49,7 +49,8 @@ def nightly(
     from rig.cli import timer
     from rig.cli.progress import reporter
     from rig.context import Context
-    from rig.report import digest
+    from rig.history import database
+    from rig.report import digest, site
 
     install = words[0] == INSTALL and len(words) > 1
     if len(words) != 1 + install:
@@ -76,6 +77,9 @@ def nightly(
             again = shlex.join(["rig", *sys.argv[1:]])
             bugs.write(f"the same command goes on from here: {again}\n")
             raise
+        if file.site:
+            with database.reading(context.store) as connection:
+                site.write(context.store, connection, file.site)
         if file.gc:
             gc.collect(context, days=file.gc.keep_days, gib=file.gc.max_size)
     raise typer.Exit(morning.outcome.exit_status)

@@ -496,7 +496,7 @@ def test_a_night_that_is_killed_again_and_again_loses_nothing_and_runs_nothing_t
     """SIGKILL at 20 instants. What was running then is run again; what was stored is not."""
     chance = random.Random(20)
     path = tmp_path / "mm.toml"
-    path.write_text(SMALL.replace("seeds = 2", "seeds = 30"))
+    path.write_text(SMALL.replace("seeds = 2", "seeds = 50"))
     log = tmp_path / "ran.log"
     stored: dict[Path, int] = {}
 
@@ -525,7 +525,7 @@ def test_a_night_that_is_killed_again_and_again_loses_nothing_and_runs_nothing_t
     night = nightly.load(directory)
     assert night and night.ended and not list(directory.glob("*/pending"))
     jobs = {job.slot: job.seed for job in night.plan.jobs}
-    assert len(jobs) == 2 * 2 * (1 + 30)
+    assert len(jobs) == 2 * 2 * (1 + 50)
     assert {path.parent.name for path in directory.glob("*/result.json")} == set(jobs)
     # What was killed was begun more than once, and each time with its own seed.
     began = [line.split() for line in log.read_text().splitlines()]

@@ -76,6 +76,13 @@ def test_the_store_is_cleaned_after_a_night_that_says_so(
     assert rig("nightly", path)[0] == 0 and limits == [{"days": 30.0, "gib": 40.0}]
 
 
+def test_the_site_is_written_after_a_night_that_says_so(rig: Rig, fakes: Fakes, path: Path) -> None:
+    path.write_text(f'site = "pages"\n{FILE}')
+    assert rig("nightly", "--check", path)[0] == 0 and not (path.parent / "pages").exists()
+    assert rig("nightly", path)[0] == 0
+    assert "v6.12" in (path.parent / "pages" / "index.html").read_text()
+
+
 def test_check_says_what_would_run_and_how_long(rig: Rig, fakes: Fakes, path: Path) -> None:
     status, out, _ = rig("nightly", "--check", path)
     assert (status, fakes.ran) == (0, [])
