@@ -27,6 +27,7 @@ from rig.errors import ConfigError, InfraError
 from rig.guest.qemu import Seeded
 from rig.history import database
 from rig.history.changes import Kind
+from rig.series import model
 from rig.shelves import Shelves
 from rig.store import Store
 from rig.verdict.rules import Outcome
@@ -649,6 +650,27 @@ def test_the_specs_are_those_of_the_pipeline(
     assert commits == {"origin/mm": moved[0], "v6.12.*": head}
     whys = {row.name: row.why for row in second.night.plan.rows}
     assert whys == {"": Why.CHANGED, "v6.12.*": Why.DUE}
+
+
+def test_series_of_the_shelf(context: Context, tmp_path: Path, fakes: Fakes) -> None:
+    def targets(shelf: str, *, look: bool = False) -> list[str]:
+        plan = nightplan.make(context, file(tmp_path, f"[shelf]\n{shelf}\n"), "a", look=look)
+        trouble = [f"{where}: {why}" for where, why in plan.trouble]
+        return [row.request.target for row in plan.rows] + trouble
+
+    name, patches = "batch-dirty-tlb-flush", context.shelves.patches
+    numbers = model.revisions(patches, name)
+    assert len(numbers) > 1
+    one = f'series = ["{name}"]'
+    assert targets(one) == [f"{name}@v{numbers[-1]}"]
+    every = targets(f'{one}\nrevisions = "all"')
+    assert every == [f"{name}@v{number}" for number in numbers]
+    assert len(targets('series = ["all"]')) == len(model.names(patches))
+    # What would have to be downloaded is not, if the user only wants to know.
+    (trouble,) = targets(f'{one}\nbase = "v7.2"', look=True)
+    assert trouble == f"{name}@v{numbers[-1]}: v7.2 is not in the store yet: the night downloads it"
+    (trouble,) = targets(one, look=True)
+    assert "v6.12 is not in the store yet" in trouble
 
 
 # Which commit did it
