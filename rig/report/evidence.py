@@ -94,9 +94,10 @@ def read(path: Path) -> bytes:
         return data[: FILE_MAX // 2] + left.encode() + file.read(FILE_MAX // 2)
 
 
-def downloads(directory: Path, attach: Attach) -> Iterator[Download]:
+def downloads(directory: Path, consoles: Sequence[Console], attach: Attach) -> Iterator[Download]:
     """The files of a result. A file that cannot be read is left out."""
-    for path in (*found(directory, CONSOLE), *(directory / name for name in NAMES)):
+    for name in (*(console.name for console in consoles), *NAMES):
+        path = directory / name
         try:
             data = read(path)
         except OSError:

@@ -168,7 +168,7 @@ def _part(
     config = qemu = ""
     if directory and full:
         consoles = evidence.consoles(directory, result.splats, f"{anchor}-splat")
-        downloads = tuple(evidence.downloads(directory, attach))
+        downloads = tuple(evidence.downloads(directory, consoles, attach))
         if attach is evidence.embedded:
             config = evidence.options(evidence.text(directory / "kernel.config"))
         qemu = evidence.command(evidence.text(_first(directory, "qemu.cmd")))

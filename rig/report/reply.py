@@ -5,6 +5,7 @@ bisection that has found it. Sends nothing."""
 import email.errors
 import email.policy
 import email.utils
+import functools
 import re
 import shlex
 from collections.abc import Sequence
@@ -285,11 +286,17 @@ def _selected(request: Request, results: Sequence[RunResult]) -> Request:
         for suite in result.suites
         for case in suite.cases
     }
-    selected = {
-        f"{selection.suite}/{case.name}"
-        for selection in suites.select(request.suites, request.cases)
-        for case in suites.cases_of(selection)
-    }
+    selected = _chosen(request.suites, request.cases)
     if ran in (set(), selected):
         return request
     return replace(request, suites=(), cases=tuple(sorted(ran)))
+
+
+@functools.lru_cache(64)
+def _chosen(suite_names: tuple[str, ...], cases: tuple[str, ...]) -> frozenset[str]:
+    """SUITE/CASE of what --suite and --case select."""
+    return frozenset(
+        f"{selection.suite}/{case.name}"
+        for selection in suites.select(suite_names, cases)
+        for case in suites.cases_of(selection)
+    )

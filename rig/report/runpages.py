@@ -20,6 +20,7 @@ from rig.store import Store
 
 RUNS, FILES = "runs", "files"
 """Directories of the pages, and of files that many runs have alike."""
+SHOWN = (execute.RESULT, "qemu.cmd")
 SHARED = ("kernel.config", "series.mbx")
 KEY = re.compile(rb'<meta name="rig-key" content="([0-9a-f]*)">')
 CAMPAIGNS = (mutation.FILE, compare.FILE, bisection.FILE)
@@ -38,14 +39,14 @@ class Written:
 class Shared:
     """Attaches a configuration, or a series, as a file beside the pages, once; others as data.
 
-    The JSON is left out: the page has the same values, and it would be a third of the site.
+    What the page has anyway is left out: the JSON's values, and QEMU's command line.
     """
 
     directory: Path
     _there: set[str] = field(default_factory=set)
 
     def __call__(self, name: str, data: bytes) -> Download | None:
-        if name.endswith(execute.RESULT):
+        if name.endswith(SHOWN):
             return None
         kind = next((kind for kind in SHARED if name.endswith(kind)), "")
         if not kind:
