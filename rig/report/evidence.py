@@ -108,6 +108,11 @@ def downloads(directory: Path, consoles: Sequence[Console], attach: Attach) -> I
 
 def found(directory: Path, name: str) -> tuple[Path, ...]:
     """The files with this name: of each guest, and of each case of a seeded run."""
+    with os.scandir(directory) as entries:
+        deep = any(entry.is_dir() for entry in entries)
+    if not deep:  # most often, and much faster
+        own = directory / name
+        return (own,) if own.is_file() else ()
     return tuple(path for path in sorted(directory.rglob(name)) if path.is_file())
 
 
