@@ -64,13 +64,13 @@ def judged(
     mutants: Sequence[Line] = (),
     evidence: Sequence[Series] = (),
     benches: Sequence[Series] = (),
-    whole: frozenset[tuple[str, str, str]] = frozenset(),
+    whole: frozenset["Group"] = frozenset(),
     counters: int = 0,
 ) -> tuple[Change, ...]:
     """The changes of the night, which is the last of these lines.
 
-    `whole`: tree, its source and setup of runs that --case did not narrow. `counters`: how many had
-    a floor that night, of which `evidence` may be only those that fall.
+    `whole`: the suites of runs that --case did not narrow. `counters`: how many had a floor that
+    night, of which `evidence` may be only those that fall.
     """
     found = [
         *_cases(lines, night, whole),
@@ -85,25 +85,26 @@ def judged(
     )))  # fmt: skip
 
 
-def _whole(connection: sqlite3.Connection, night: str) -> frozenset[tuple[str, str, str]]:
-    """Tree, its source and setup of runs that --case did not narrow."""
-    return frozenset(connection.execute(
-        "SELECT DISTINCT tree.label, source, setup.label FROM run"
-        " JOIN tree ON tree.id = run.tree JOIN setup ON setup.id = run.setup"
-        " JOIN night ON night.id = run.night WHERE night.name = ? AND NOT selected", (night,)
-    ))  # fmt: skip
-
-
 Group = tuple[str, str, str, str, str]
+"""Tree, its source, setup, mutant and suite."""
+
+
+def _whole(connection: sqlite3.Connection, night: str) -> frozenset[Group]:
+    """The suites of runs that --case did not narrow. Other runs of the same kernel may have been
+    narrowed: each benchmark has a run of its own."""
+    return frozenset(connection.execute(
+        "SELECT DISTINCT tree.label, source, setup.label, line.mutant, suite FROM run"
+        " JOIN tree ON tree.id = run.tree JOIN setup ON setup.id = run.setup"
+        " JOIN night ON night.id = run.night JOIN result ON result.run = run.id"
+        " JOIN line ON line.id = result.line WHERE night.name = ? AND NOT selected", (night,)
+    ))  # fmt: skip
 
 
 def _group(line: Line) -> Group:
     return line.tree, line.source, line.setup, line.mutant, line.name.partition("/")[0]
 
 
-def _cases(
-    lines: Sequence[Line], night: str, whole: frozenset[tuple[str, str, str]]
-) -> Iterator[Change]:
+def _cases(lines: Sequence[Line], night: str, whole: frozenset[Group]) -> Iterator[Change]:
     suites: dict[Group, list[Line]] = {}
     for line in lines:
         suites.setdefault(_group(line), []).append(line)
@@ -121,7 +122,7 @@ def _cases(
             found = changes.outcome(line.cells, level, appeared=appears)
             if found and not _consequence(line.cells[-1]):
                 yield _change(line, line.name, found)
-        if group[:3] in whole and 2 * len(both) >= len(then) and now:
+        if group in whole and 2 * len(both) >= len(then) and now:
             for line in then:
                 if line not in now:
                     yield _change(line, line.name, _gone(line))

@@ -90,6 +90,15 @@ def test_another_setup_is_another_line(store: Store, add: Nights, make_run: Make
     assert [change.setup for change in changed(store, "2026-01-01")] == ["x86_64 tcg seeded"]
 
 
+def test_a_benchmark_that_was_not_run_has_not_disappeared(store: Store, add: Nights) -> None:
+    """Each has a run of its own, and a night may have time for some of them."""
+    for benches in (("x", "y"), ("x",)):
+        add("a/one")
+        for name in benches:
+            add(f"bench/{name}", again=True, slot=name, selected=True)
+    assert kinds(store) == []
+
+
 def test_a_case_appears_and_disappears(store: Store, add: Nights) -> None:
     add("a/one", "a/two")
     add("a/one", "a/two", "a/new")
