@@ -4,6 +4,7 @@
 A base is imported once, as a commit of the rig's own linux.git. That commit is used from then on.
 """
 
+import functools
 import http.client
 import os
 import re
@@ -138,12 +139,16 @@ def _from_tree(store: Store, name: str, tree: Path) -> Base:
             hint=f"git -C {shlex.quote(str(tree))} tag --list 'v[67].*'",
         )
     git.borrow(store, tree)
-    described = git.git(
-        "describe", "--tags", "--always", commit, cwd=tree, check=False
-    ).stdout.strip()
-    origin = f"git tree {tree}, {described or commit}"
+    origin = f"git tree {tree}, {_described(tree, commit) or commit}"
     # A path may hold bytes that are not UTF-8; a stored result cannot.
     return Base(name=printable.line(name), commit=commit, origin=printable.line(origin))
+
+
+@functools.cache
+def _described(tree: Path, commit: str) -> str:
+    """git takes seconds for a commit of a whole kernel history, and a night asks for each row."""
+    words = ("describe", "--tags", "--always", commit)
+    return git.git(*words, cwd=tree, check=False).stdout.strip()
 
 
 # --- Debian ------------------------------------------------------------------------------------
