@@ -65,6 +65,8 @@ class Console:
     lines: int
     splats: int
     """The number of splats that are marked."""
+    whole: bool
+    """All lines are shown."""
     shown: Marked
 
 
@@ -154,7 +156,9 @@ def consoles(directory: Path, splats: Sequence[Splat], anchor: str) -> tuple[Con
         name = str(path.relative_to(directory))
         body = Marked("\n".join(_body(lines, marks, anchor, first)))
         count = len({number for number, _ in marks.values()})
-        shown.append(Console(name=name, lines=len(lines), splats=count, shown=body))
+        whole = len(lines) <= LINES_MAX and path.stat().st_size <= FILE_MAX
+        whole = whole and max(map(len, lines)) <= LINE_MAX
+        shown.append(Console(name=name, lines=len(lines), splats=count, whole=whole, shown=body))
         first += len(printed)
     return tuple(shown)
 

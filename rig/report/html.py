@@ -166,10 +166,13 @@ def _part(
     consoles: tuple[Console, ...] = ()
     downloads: tuple[Download, ...] = ()
     config = qemu = ""
+    # A page of a site does not have what is in it, or beside it, once more.
+    alone = attach is evidence.embedded
     if directory and full:
         consoles = evidence.consoles(directory, result.splats, f"{anchor}-splat")
-        downloads = tuple(evidence.downloads(directory, consoles, attach))
-        if attach is evidence.embedded:
+        cut = tuple(console for console in consoles if alone or not console.whole)
+        downloads = tuple(evidence.downloads(directory, cut, attach))
+        if alone:
             config = evidence.options(evidence.text(directory / "kernel.config"))
         qemu = evidence.command(evidence.text(_first(directory, "qemu.cmd")))
     marked = "".join(console.shown for console in consoles)

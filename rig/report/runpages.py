@@ -39,7 +39,7 @@ class Written:
 class Shared:
     """Attaches a configuration, or a series, as a file beside the pages, once; others as data.
 
-    What the page has anyway is left out: the JSON's values, and QEMU's command line.
+    What the page has anyway is left out: the JSON's values, QEMU's command line, a whole console.
     """
 
     directory: Path

@@ -133,7 +133,6 @@ def test_every_link_leads_to_a_page_or_a_place_in_one(tab: Browser, home: Path) 
                        ".filter(id => !document.getElementById(id))")  # fmt: skip
         assert lost == [], path
     assert seen["file"] > 400
-    assert seen["data"] > 50
 
 
 @pytest.mark.parametrize("kind", ["index", "case", "run"])
@@ -169,6 +168,8 @@ def test_a_page_that_is_mailed_needs_nothing_else(tab: Browser, alone: Path) -> 
     asked = [event["params"]["request"]["url"] for event in tab.events
              if event["method"] == "Network.requestWillBeSent"]  # fmt: skip
     assert [url for url in asked if not url.startswith("data:")] == [alone.as_uri()]
+    packed = tab.ask("document.querySelectorAll('a[download][href^=\"data:\"]').length")
+    assert packed >= 8, "all files are in it"
 
 
 def test_a_case_opens_and_closes_without_a_script(tab: Browser, alone: Path) -> None:

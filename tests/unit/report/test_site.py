@@ -143,6 +143,20 @@ def test_the_page_of_a_run_is_that_of_its_report(store: Store, made: Made, tmp_p
     assert LOST in page.text
     (config,) = (link for link in page.links if link.endswith("kernel.config.txt"))
     assert (tmp_path / "site/runs" / config).read_text() == "CONFIG_SMP=y\n"
+    assert "Linux 1" in page.text
+
+
+@pytest.mark.parametrize(
+    ("console", "size"),
+    [("[    0.000000] Linux\n", 0), ("x\n" * 4000, 1), ("x" * 3000, 1), ("x\n" * (3 << 20), 1)],
+)
+def test_a_console_that_a_page_of_the_site_shortens_is_a_download(
+    store: Store, made: Made, tmp_path: Path, console: str, size: int
+) -> None:
+    (night(store, 1) / "x86_64" / "console.log").write_text(console)
+    made()
+    page = pages(tmp_path / "site")["runs/20260301-020000-x86_64.html"]
+    assert len([link for link in page.links if "base64" in link]) == size
 
 
 def test_what_did_not_change_is_not_written_again(
