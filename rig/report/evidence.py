@@ -34,8 +34,9 @@ LINE_MAX = 2000
 FRAME = re.compile(
     r"(?P<frame>\b[A-Za-z_][\w.]*\+0x[0-9a-f]+/0x[0-9a-f]+)(?P<source> \([^()\s]+:\d+\))?"
 )
-NAMES = ("kernel.config", "qemu.cmd", "qemu.log", "series.mbx", "result.json", "registers.txt")
-"""Files that can be downloaded, besides the consoles."""
+NAMES = ("kernel.config", "qemu.log", "series.mbx", "registers.txt")
+SHOWN = ("qemu.cmd", "result.json")
+"""Files that can be downloaded, besides the consoles. What SHOWN has is on the page, too."""
 
 
 class Marked(str):
@@ -54,8 +55,8 @@ class Download:
     url: Marked
 
 
-Attach = Callable[[str, bytes], Download | None]
-"""A file's name and content -> its download; None to leave it out."""
+Attach = Callable[[str, bytes], Download]
+"""A file's name and content -> its download."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,16 +97,15 @@ def read(path: Path) -> bytes:
         return data[: FILE_MAX // 2] + left.encode() + file.read(FILE_MAX // 2)
 
 
-def downloads(directory: Path, consoles: Sequence[Console], attach: Attach) -> Iterator[Download]:
-    """The files of a result. A file that cannot be read is left out."""
-    for name in (*(console.name for console in consoles), *NAMES):
-        path = directory / name
+def downloads(directory: Path, names: Sequence[str], attach: Attach) -> Iterator[Download]:
+    """These files of a result. A file that cannot be read is left out."""
+    for path in (directory / name for name in names):
         try:
             data = read(path)
         except OSError:
             continue
-        if data and (download := attach("-".join(path.relative_to(directory.parent).parts), data)):
-            yield download
+        if data:
+            yield attach("-".join(path.relative_to(directory.parent).parts), data)
 
 
 def found(directory: Path, name: str) -> tuple[Path, ...]:
@@ -151,14 +151,18 @@ def consoles(directory: Path, splats: Sequence[Splat], anchor: str) -> tuple[Con
     for path in found(directory, CONSOLE):
         printed = scan_file(path) if splats else ()
         decoded = splats[first : first + len(printed)]
-        lines = text(path).replace("\r\n", "\n").removesuffix("\n").split("\n")
+        said = text(path).replace("\r\n", "\n").removesuffix("\n")
+        lines = said.split("\n")
         marks = _marks(lines, printed, decoded)
         name = str(path.relative_to(directory))
-        body = Marked("\n".join(_body(lines, marks, anchor, first)))
+        whole = len(lines) <= LINES_MAX and max(map(len, lines)) <= LINE_MAX
+        plain = whole and not marks
+        body = html.escape(said) if plain else "\n".join(_body(lines, marks, anchor, first))
         count = len({number for number, _ in marks.values()})
-        whole = len(lines) <= LINES_MAX and path.stat().st_size <= FILE_MAX
-        whole = whole and max(map(len, lines)) <= LINE_MAX
-        shown.append(Console(name=name, lines=len(lines), splats=count, whole=whole, shown=body))
+        whole = whole and path.stat().st_size <= FILE_MAX
+        shown.append(
+            Console(name=name, lines=len(lines), splats=count, whole=whole, shown=Marked(body))
+        )
         first += len(printed)
     return tuple(shown)
 
@@ -195,12 +199,9 @@ WINDOW = 400
 
 def _body(lines: Sequence[str], marks: Marks, anchor: str, first: int) -> Iterator[str]:
     """The lines of a console as HTML; a splat's are in a <mark>."""
-    whole = len(lines) <= LINES_MAX
-    if whole and not marks:
-        yield html.escape("\n".join(line[:LINE_MAX] for line in lines))
-        return
     begun: set[int] = set()
     left_out = 0
+    whole = len(lines) <= LINES_MAX
     near = set() if whole else _near(marks)
     for place, line in enumerate(lines):
         if not (whole or place < START or place >= len(lines) - END or place in near):

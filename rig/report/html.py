@@ -170,8 +170,9 @@ def _part(
     alone = attach is evidence.embedded
     if directory and full:
         consoles = evidence.consoles(directory, result.splats, f"{anchor}-splat")
-        cut = tuple(console for console in consoles if alone or not console.whole)
-        downloads = tuple(evidence.downloads(directory, cut, attach))
+        cut = [console.name for console in consoles if alone or not console.whole]
+        names = (*cut, *evidence.NAMES, *(evidence.SHOWN if alone else ()))
+        downloads = tuple(evidence.downloads(directory, names, attach))
         if alone:
             config = evidence.options(evidence.text(directory / "kernel.config"))
         qemu = evidence.command(evidence.text(_first(directory, "qemu.cmd")))

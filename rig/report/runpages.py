@@ -20,7 +20,6 @@ from rig.store import Store
 
 RUNS, FILES = "runs", "files"
 """Directories of the pages, and of files that many runs have alike."""
-SHOWN = (execute.RESULT, "qemu.cmd")
 SHARED = ("kernel.config", "series.mbx")
 KEY = re.compile(rb'<meta name="rig-key" content="([0-9a-f]*)">')
 CAMPAIGNS = (mutation.FILE, compare.FILE, bisection.FILE)
@@ -37,17 +36,12 @@ class Written:
 
 @dataclass(slots=True)
 class Shared:
-    """Attaches a configuration, or a series, as a file beside the pages, once; others as data.
-
-    What the page has anyway is left out: the JSON's values, QEMU's command line, a whole console.
-    """
+    """Attaches a configuration, or a series, as a file beside the pages, once; others as data."""
 
     directory: Path
     _there: set[str] = field(default_factory=set)
 
-    def __call__(self, name: str, data: bytes) -> Download | None:
-        if name.endswith(SHOWN):
-            return None
+    def __call__(self, name: str, data: bytes) -> Download:
         kind = next((kind for kind in SHARED if name.endswith(kind)), "")
         if not kind:
             return evidence.embedded(name, data)
