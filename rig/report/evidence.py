@@ -121,7 +121,7 @@ def found(directory: Path, name: str) -> tuple[Path, ...]:
 def text(path: Path) -> str:
     """The text of a file; empty if it cannot be read."""
     try:
-        return read(path).decode(errors="replace")
+        return read(path).replace(b"\r\n", b"\n").decode(errors="replace")
     except OSError:
         return ""
 
@@ -151,13 +151,17 @@ def consoles(directory: Path, splats: Sequence[Splat], anchor: str) -> tuple[Con
     for path in found(directory, CONSOLE):
         printed = scan_file(path) if splats else ()
         decoded = splats[first : first + len(printed)]
-        said = text(path).replace("\r\n", "\n").removesuffix("\n")
+        said = text(path).removesuffix("\n")
         lines = said.split("\n")
         marks = _marks(lines, printed, decoded)
         name = str(path.relative_to(directory))
         whole = len(lines) <= LINES_MAX and max(map(len, lines)) <= LINE_MAX
         plain = whole and not marks
-        body = html.escape(said) if plain else "\n".join(_body(lines, marks, anchor, first))
+        body = (
+            html.escape(said, quote=False)
+            if plain
+            else "\n".join(_body(lines, marks, anchor, first))
+        )
         count = len({number for number, _ in marks.values()})
         whole = whole and path.stat().st_size <= FILE_MAX
         shown.append(

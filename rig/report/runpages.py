@@ -65,7 +65,8 @@ def write(store: Store, site: Path) -> Written:
             key = _key(recipe, run)
             if _key_of(path) == key:
                 continue
-            step.progress(done, len(stored), run.name)
+            if not new % 50:
+                step.progress(done, len(stored), run.name)
             try:
                 data = html.page(run, attach, home="../index.html", key=key)
             except RigError as error:

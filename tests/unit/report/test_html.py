@@ -263,7 +263,7 @@ def test_a_page_that_does_not_escape_is_noticed(
     keep: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = keep(result(splats=scan(KASAN)), files={"console.log": HOSTILE})
-    monkeypatch.setattr(evidence.html, "escape", lambda said: said)
+    monkeypatch.setattr(evidence.html, "escape", lambda said, **rest: said)
     assert read(directory).complaints
 
 
