@@ -191,7 +191,11 @@ def _plain(text: str) -> bool:
 
 
 def _identifiers(header: str) -> list[str]:
-    return [identifier for identifier in re.findall(r"<[^<>\s]+>", header) if _plain(identifier)]
+    return [
+        identifier
+        for identifier in re.findall(r"<[^<>\s@]+@[^<>\s]+>", header)
+        if _plain(identifier)
+    ]
 
 
 def _address(message: EmailMessage, top: bytes, who: Address | None) -> None:
