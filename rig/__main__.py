@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 from typing import TextIO
 
+from rig import signals
 from rig.cli import bugs
 from rig.errors import ConfigError, InfraError, RigError
 
@@ -26,6 +27,7 @@ def main() -> None:
         signal.signal(number, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.default_int_handler)
+    signals.wake_main()
     words = sys.argv[1:]
     prepare_streams()
     threads = threading.excepthook = bugs.Threads(words)

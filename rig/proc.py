@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from rig import log
+from rig import family, log
 from rig.errors import DiskFull, InfraError
 
 Argv = Sequence[str | Path]
@@ -147,19 +147,31 @@ def stop_all() -> None:
     """Kill the commands of all threads; the threads that wait for them go on."""
     with _lock:
         running = [process for process in _live if process.poll() is None]
-    for process in running:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+    families = [_kill(process) for process in running]
+    for pidfds in families:
+        family.await_end(pidfds)
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a command and everything that it started in its session."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    """Kill a command and everything that it started."""
+    pidfds = _kill(process)
     try:
         process.wait(KILL_DEADLINE)
     except TimeoutExpired:
         log.note(f"process {process.pid} was killed and does not end: it waits for the kernel")
+    family.await_end(pidfds)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> list[int]:
+    """Kill a command; the pidfds of all that it has started.
+
+    What runs in a sandbox has a session of its own. It dies with the sandbox, but later: the kernel
+    ends a PID namespace after the process that holds it, and frees a guest's memory first.
+    """
+    pidfds = list(family.descendants(process.pid))
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    return pidfds
 
 
 def _wait(process: subprocess.Popen[bytes], expired: threading.Event) -> None:

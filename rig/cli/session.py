@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rig import printable
+from rig import printable, signals
 
 if TYPE_CHECKING:  # an installed plugin is imported by every pytest run: keep that cheap
     from rig.campaigns.live import Guests
@@ -80,6 +80,7 @@ class Bench:
     """The kernels and guests of a pytest session, made when the first test asks for them."""
 
     def __init__(self, config: pytest.Config) -> None:
+        signals.wake_main()
         self.interrupted = False
         """By Ctrl-C: then nothing is stored."""
         self.cases_of: set[str] = set()

@@ -2,8 +2,9 @@
 import os
 import signal
 import subprocess
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -279,6 +280,29 @@ def test_what_is_spawned_runs_beside_us_and_ends_with_the_context(
         assert process.poll() is None
     assert process.returncode == -signal.SIGKILL
     eventually(lambda: not alive(child))
+
+
+@pytest.mark.parametrize("end", [proc.kill, lambda process: proc.stop_all()])
+def test_what_a_sandbox_holds_has_ended_too(
+    alive: Callable[[int], bool], end: Callable[[subprocess.Popen[bytes]], None]
+) -> None:
+    """It is in another session and PID namespace, and has memory that the kernel frees first."""
+    words = "import time; much = b'x' * (300 << 20); print('up', flush=True); time.sleep(1000)"
+    box = ["unshare", "--fork", "--pid", "--kill-child", *(["-r"] if os.geteuid() else [])]
+    with proc.spawn([*box, "setsid", "--wait", sys.executable, "-c", words]) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        family = [*of(process.pid)]
+        assert family
+        end(process)
+        assert not [pid for pid in family if alive(pid)]
+
+
+def of(pid: int) -> Iterator[int]:
+    """The descendants of a process."""
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        yield int(child)
+        yield from of(int(child))
 
 
 def test_what_is_spawned_may_have_ended_before(tmp_path: Path) -> None:
