@@ -8,14 +8,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-uint64_t stat_file_value(const char *path, const char *name)
+#define TEXT_MAX	16384
+
+static void read_stats(const char *path, char *text)
 {
-	char text[16384];
+	if (read_file(path, text, TEXT_MAX) < 0)
+		bail("cannot read %s: %s", path, strerror(errno));
+}
+
+static uint64_t value_of(const char *text, const char *name)
+{
 	size_t length = strlen(name);
 	const char *line;
 
-	if (read_file(path, text, sizeof(text)) < 0)
-		bail("cannot read %s: %s", path, strerror(errno));
 	for (line = text; line; line = strchr(line, '\n')) {
 		line += *line == '\n';
 		if (!strncmp(line, name, length) && strspn(line + length, ": "))
@@ -24,15 +29,27 @@ uint64_t stat_file_value(const char *path, const char *name)
 	return 0;
 }
 
+uint64_t stat_file_value(const char *path, const char *name)
+{
+	char text[TEXT_MAX];
+
+	read_stats(path, text);
+	return value_of(text, name);
+}
+
+/* One read, also for two lines: cases call this while the writers race. */
 uint64_t vmstat(const char *name)
 {
-	uint64_t value = stat_file_value("/proc/vmstat", name);
+	char text[TEXT_MAX];
+	uint64_t value;
 
+	read_stats("/proc/vmstat", text);
+	value = value_of(text, name);
 	/* With zswap in front of the swap devices, pages go there and come from there. */
 	if (!strcmp(name, "pswpout"))
-		value += stat_file_value("/proc/vmstat", "zswpout");
+		value += value_of(text, "zswpout");
 	else if (!strcmp(name, "pswpin"))
-		value += stat_file_value("/proc/vmstat", "zswpin");
+		value += value_of(text, "zswpin");
 	return value;
 }
 
