@@ -12,14 +12,27 @@ DEADLINE = 10.0
 """Seconds. A process that waits for a disk does not end before that."""
 
 
+def threads(pid: int) -> Iterator[tuple[Path, tuple[int, ...]]]:
+    """The directory in /proc of each thread, and the pids of the processes that it has started.
+
+    A thread that ends meanwhile is left out.
+    """
+    try:
+        places = list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return
+    for place in places:
+        with contextlib.suppress(OSError, ValueError):
+            yield place, tuple(map(int, (place / "children").read_text().split()))
+
+
 def descendants(pid: int) -> Iterator[int]:
     """The pidfds of all processes below this one; of what ends meanwhile there may be none."""
-    with contextlib.suppress(OSError):
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            for child in map(int, (thread / "children").read_text().split()):
-                with contextlib.suppress(OSError):
-                    yield os.pidfd_open(child)
-                yield from descendants(child)
+    for _, children in threads(pid):
+        for child in children:
+            with contextlib.suppress(OSError):
+                yield os.pidfd_open(child)
+            yield from descendants(child)
 
 
 def await_end(pidfds: Sequence[int]) -> None:

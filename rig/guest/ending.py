@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from rig import arch as arches
-from rig import log, proc
+from rig import family, log, proc
 from rig.errors import BootError, DiskFull, InfraError, QemuCrashed, RigError
 from rig.guest import accel
 from rig.guest.qemu import Machine
@@ -127,18 +127,13 @@ def schedule(pid: int) -> tuple[float, float]:
     """Seconds that the threads of a process and its descendants have run, and have waited for a
     CPU: /proc/PID/schedstat (Documentation/scheduler/sched-stats.rst). 0 of what has ended."""
     ran = waited = 0.0
-    try:
-        threads = list(Path(f"/proc/{pid}/task").iterdir())
-    except OSError:
-        return 0.0, 0.0
-    for thread in threads:
+    for thread, children in family.threads(pid):
         try:
             first, second, _ = (thread / "schedstat").read_text().split()
-            children = (thread / "children").read_text().split()
         except (OSError, ValueError):
             continue
         ran, waited = ran + int(first) / 1e9, waited + int(second) / 1e9
         for child in children:
-            more = schedule(int(child))
+            more = schedule(child)
             ran, waited = ran + more[0], waited + more[1]
     return ran, waited
