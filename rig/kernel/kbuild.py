@@ -214,23 +214,20 @@ def _kconfig_digest(store: Store, tree: KernelTree) -> str:
     tree takes longer than all the rest of a build that is in the store.
     """
 
-    def file(name: str) -> Path:
-        return store.path("kconfigs", name) / "files.json"
-
-    def made(name: str) -> float:
-        return file(name).stat().st_mtime
-
     def list_(out: Path) -> None:
-        names = [path.parent.name for path in store.root.glob("kconfigs/[0-9a-f]*/files.json")]
-        sound = [name for name in names if store.find("kconfigs", name)]
+        listings = store.root.glob("kconfigs/[0-9a-f]*/files.json")
+        newest_first = sorted(listings, key=lambda path: path.stat().st_mtime, reverse=True)
         # A list outlives its tree, if that was borrowed from a repository that is gone.
-        for listed in (*sorted(sound, key=made, reverse=True), EMPTY_TREE):
+        for listed in (*(path.parent.name for path in newest_first), EMPTY_TREE):
+            last = listed == EMPTY_TREE
+            if not last and not store.find("kconfigs", listed):
+                continue
             trees = ("-r", "-z", "--no-renames", listed, tree.tree, "--", *KCONFIG_FILES)
-            repo, last = git.repository(store), listed == EMPTY_TREE
-            result = git.git("diff-tree", *trees, cwd=repo, check=last)
+            result = git.git("diff-tree", *trees, cwd=git.repository(store), check=last)
             if result.status == 0:
                 break
-        files: dict[str, str] = {} if last else json.loads(file(listed).read_text())
+        known = store.path("kconfigs", listed) / "files.json"
+        files: dict[str, str] = {} if last else json.loads(known.read_text())
         words = iter(result.stdout.split("\0"))
         for change, path in zip(words, words, strict=False):
             _, mode, _, blob, _ = change.split()
