@@ -25,6 +25,7 @@ GOES_ON = "of a bisection that can go on"
 REPLAY = "of a failure that can be replayed"
 DECODER = json.JSONDecoder()
 CAMPAIGNS = (mutation.FILE, compare.FILE, bisection.FILE)
+"""The stored results of campaigns of many runs."""
 
 
 def needed(context: Context, since: float) -> dict[Name, str]:

@@ -30,7 +30,6 @@ from rig.history.entries import Entry, Fate, Measured, Result, Run, Setup, Tree
 from rig.history.unread import KERNEL, MUTATION, NIGHT, RESULT, SEED
 from rig.store import Store
 from rig.suites import suite as suites
-from rig.suites.suite import Case
 from rig.verdict.rules import CaseResult, Outcome, SuiteResult, Verdict
 
 HEALTH = ("kernel", "health")
@@ -223,7 +222,10 @@ def _setup(request: Request, machine: Machine) -> Setup:
 
 
 def _result(suite: str, case: CaseResult, request: Request, machine: Machine) -> Result:
-    floors = _floors(suite, case.name, request, machine)
+    """The counters have the floors that the case declares today."""
+    seeded = isinstance(machine.schedule, Seeded)
+    work = (request.iterations, request.pages)
+    floors = suites.floors_of(f"{suite}/{case.name}", *work, seeded=seeded)
     return Result(
         suite=suite,
         name=case.name,
@@ -232,25 +234,6 @@ def _result(suite: str, case: CaseResult, request: Request, machine: Machine) ->
         seconds=case.seconds,
         counters=tuple((name, value, floors.get(name)) for name, value in case.counters),
     )
-
-
-def _floors(suite: str, name: str, request: Request, machine: Machine) -> dict[str, int]:
-    """The floors that the case declares today, for the work of that run."""
-    case = _cases().get(f"{suite}/{name}")
-    if case is None:
-        return {}
-    scale = case.seeded if isinstance(machine.schedule, Seeded) else case.scaled
-    scaled = scale(request.iterations, request.pages)
-    return {floor.counter: floor.at_least for floor in scaled.floors}
-
-
-@functools.cache
-def _cases() -> dict[str, Case]:
-    return {
-        f"{suite.name}/{case.name}": case
-        for suite in suites.known().values()
-        for case in suite.cases
-    }
 
 
 def _health(result: RunResult) -> Result | None:

@@ -74,7 +74,7 @@ def site(
     """Write the history as static HTML: what changed, the matrix, a page for each case and run."""
     from rig.cli.progress import reporter
     from rig.history import database
-    from rig.report import cells
+    from rig.report import history as table
     from rig.report import site as pages
     from rig.store import Store
 
@@ -82,7 +82,7 @@ def site(
     _import(store, verbose=verbose, quiet=quiet)
     with reporter(verbose=verbose, quiet=quiet), database.reading(store) as connection:
         written = pages.write(store, connection, directory)
-    runs = cells.counted(len(written.pages), "run")
+    runs = table.counted(len(written.pages), "run")
     say(f"{directory / 'index.html'}: {runs}, {written.new:,} of them new\n")
 
 

@@ -14,6 +14,7 @@ from rig.history.night import Change
 from rig.history.queries import Line, Series
 from rig.report import chart
 from rig.report.evidence import Marked
+from rig.report.history import Place, place_of
 from rig.verdict.rules import Outcome
 
 RUNS = "runs"
@@ -27,8 +28,6 @@ BAD = 5
 SAFE = re.compile(r"[^A-Za-z0-9@._-]+")
 NAME_MAX = 80
 
-Place = tuple[str, str, str]
-"""Tree, its source, and setup."""
 T = TypeVar("T", Line, Series)
 V = TypeVar("V")
 K = TypeVar("K")
@@ -180,14 +179,6 @@ def state(cell: Cell) -> str:
 
 def at_setup(lines: Sequence[Line], setup: str) -> list[Line]:
     return [line for line in lines if line.setup == setup]
-
-
-def counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' * (count != 1)}"
-
-
-def place_of(one: Line | Series) -> Place:
-    return one.tree, one.source, one.setup
 
 
 def places(site: Site) -> list[Place]:

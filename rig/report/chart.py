@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from rig.history.changes import Cell, Point
 from rig.report.evidence import Marked
+from rig.report.history import number
 
 STEP, HEIGHT = 8, 28
 """Width of a night, and height of the bars, in pixels."""
@@ -93,10 +94,6 @@ def _dots(shown: Sequence[tuple[int, Point]], height: Callable[[float], float]) 
             x, y = place * STEP + STEP // 2, height(point.value)
             title = f"{point.night}: {number(point.value)}"
             yield f'<circle cx="{x}" cy="{y}" r="2.5"><title>{_safe(title)}</title></circle>'
-
-
-def number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.4g}"
 
 
 def _svg(parts: str, width: int, height: int, label: str) -> Marked:

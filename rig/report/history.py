@@ -39,7 +39,7 @@ def render(connection: sqlite3.Connection, selected: Selected, name: str, night:
     evidence = queries.evidence(connection, selected) if few else ()
     found = nights.changed(connection, night, selected)
     out = [f"{name}, nights {every[0]} to {every[-1]}", *LEGEND]
-    places = sorted({*map(_place, lines), *map(_place, mutants), *map(_place, benches)})
+    places = sorted({*map(place_of, lines), *map(place_of, mutants), *map(place_of, benches)})
     for tree, group in groupby(places, lambda place: place[:2]):
         out += ["", f"{tree[0]}{f' of {tree[1]}' * bool(tree[1])}"]
         for place in group:
@@ -63,30 +63,31 @@ def overview(connection: sqlite3.Connection, night: str = "") -> str:
     (trees,) = connection.execute("SELECT count(*) FROM tree").fetchone()
     found = nights.changed(connection, night)
     new = sum(change.finding.new for change in found)
-    news = _counted(new, "change") if new else "nothing changed"
+    news = counted(new, "change") if new else "nothing changed"
     out = [
-        f"{night or every[-1]}: {news}, {_counted(len(found) - new, 'failure')} as before",
-        f"{_counted(runs, 'run')} of {_counted(trees, 'tree')} in "
-        f"{_counted(len(every), 'night')}, {every[0]} to {every[-1]}",
+        f"{night or every[-1]}: {news}, {counted(len(found) - new, 'failure')} as before",
+        f"{counted(runs, 'run')} of {counted(trees, 'tree')} in "
+        f"{counted(len(every), 'night')}, {every[0]} to {every[-1]}",
         *_changes(found),
     ]
     return page(out)
 
 
-def _counted(count: int, what: str) -> str:
+def counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 Place = tuple[str, str, str]
+"""Tree, its source, and setup."""
 T = TypeVar("T", Line, Series)
 
 
-def _place(one: Line | Series) -> Place:
+def place_of(one: Line | Series) -> Place:
     return one.tree, one.source, one.setup
 
 
 def _at(things: Sequence[T], place: Place) -> list[T]:
-    return [one for one in things if _place(one) == place]
+    return [one for one in things if place_of(one) == place]
 
 
 def _lines(lines: Iterable[Line], evidence: Sequence[Series]) -> Iterator[str]:
@@ -120,7 +121,7 @@ def _counter(series: Series) -> Iterator[str]:
     values = [point.value for point in series.points]
     low, middle = series.lowest, statistics.median(values)
     yield (
-        f"      {series.number} {_number(values[-1] * series.floor)}, "
+        f"      {series.number} {number(values[-1] * series.floor)}, "
         f"{values[-1]:.1f} times its floor {series.floor:,} (median {middle:.1f}, lowest {low:.1f})"
     )
 
@@ -130,11 +131,11 @@ def _benches(benches: Iterable[Series]) -> Iterator[str]:
         yield f"    {name}"
         for series in group:
             values = [point.value for point in series.points]
-            old = f"; median of {len(values)} nights {_number(statistics.median(values))}"
-            yield f"      {series.number} {_number(values[-1])}{old * (len(values) > 1)}"
+            old = f"; median of {len(values)} nights {number(statistics.median(values))}"
+            yield f"      {series.number} {number(values[-1])}{old * (len(values) > 1)}"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.4g}"
 
 

@@ -26,7 +26,6 @@ from rig.errors import RigError
 from rig.report import blame, campaign, evidence, files, reply, text
 from rig.report.evidence import Attach, Console, Download, Marked
 from rig.suites import suite as suites
-from rig.suites.suite import Case
 from rig.verdict.rules import CaseResult, Outcome
 
 FULL = 40
@@ -227,11 +226,12 @@ def _facts(result: RunResult) -> Iterator[tuple[str, str]]:
 
 
 def _cases(result: RunResult, anchor: str) -> Iterator[Shown]:
-    known, request = declared(), result.provenance.request
+    known, request = suites.declared(), result.provenance.request
     seeded = result.machine.schedule.kind == "seeded"
     for number, (name, case) in enumerate(result.cases.items()):
         own = known.get(name)
-        least = _floors(name, max(request.iterations, 0), max(request.pages, 0), seeded=seeded)
+        work = (max(request.iterations, 0), max(request.pages, 0))
+        least = suites.floors_of(name, *work, seeded=seeded)
         yield Shown(
             name=name,
             result=case,
@@ -256,22 +256,6 @@ def _counters(counters: Sequence[tuple[str, int]], floors: dict[str, int]) -> Ma
 @functools.lru_cache(4096)
 def _escaped(name: str) -> str:
     return escape(name)
-
-
-@functools.lru_cache(4096)
-def _floors(name: str, iterations: int, pages: int, *, seeded: bool) -> dict[str, int]:
-    """The floors of a case, as they are today; none for a case that the rig does not know."""
-    if (case := declared().get(name)) is None:
-        return {}
-    scaled = (case.seeded if seeded else case.scaled)(iterations, pages)
-    return {floor.counter: floor.at_least for floor in scaled.floors}
-
-
-@functools.cache
-def declared() -> dict[str, Case]:
-    """SUITE/CASE -> the case."""
-    known = suites.known().values()
-    return {f"{suite.name}/{case.name}": case for suite in known for case in suite.cases}
 
 
 Row = tuple[str, tuple[tuple[str, Outcome] | None, ...]]

@@ -12,17 +12,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rig import log
-from rig.campaigns import bisection, compare, execute, mutation
+from rig.campaigns import execute
+from rig.campaigns.needs import CAMPAIGNS
 from rig.errors import RigError
 from rig.report import evidence, html, text
 from rig.report.evidence import Download, Marked
 from rig.store import Store
+from rig.suites import suite as suites
 
 RUNS, FILES = "runs", "files"
 """Directories of the pages, and of files that many runs have alike."""
 SHARED = ("kernel.config", "series.mbx")
 KEY = re.compile(rb'<meta name="rig-key" content="([0-9a-f]*)">')
-CAMPAIGNS = (mutation.FILE, compare.FILE, bisection.FILE)
 SUFFIX = ".html"
 
 
@@ -115,7 +116,7 @@ def _key_of(page: Path) -> str:
 
 def _recipe() -> bytes:
     """Of what makes the pages: the reports of this rig, and the cases that it knows."""
-    digest = hashlib.sha256(repr(sorted(html.declared().items())).encode())
+    digest = hashlib.sha256(repr(sorted(suites.declared().items())).encode())
     here = Path(__file__).parent
     for path in sorted((*here.glob("*.py"), *text.TEMPLATES.iterdir())):
         if path.is_file():

@@ -12,7 +12,9 @@ from rig.history import night as nights
 from rig.history import queries
 from rig.history.queries import Line, Selected, Series
 from rig.report import cells, chart, html, runpages
+from rig.report.history import Place, counted, number, place_of
 from rig.store import Store, host_trouble
+from rig.suites import suite as suites
 from rig.verdict.rules import Outcome
 
 MARK = ".rig-site"
@@ -88,7 +90,7 @@ def _index(connection: sqlite3.Connection, site: cells.Site) -> bytes:
         title="Nightly results",
         night=last,
         night_url=f"nights/{cells.slug(last)}.html",
-        summary=f"{cells.counted(runs, 'run')} in {cells.counted(len(site.nights), 'night')}",
+        summary=f"{counted(runs, 'run')} in {counted(len(site.nights), 'night')}",
         new=cells.by_kind(new),
         old=cells.by_kind(old),
         worse=any(change.finding.new and change.finding.kind.worse for change in site.changes),
@@ -112,7 +114,8 @@ def _matrix(site: cells.Site) -> tuple[tuple[str, ...], tuple[Row, ...]]:
     recent = site.nights[-cells.FEW :]
     rows = []
     for (tree, source), lines in cells.grouped(site.lines, lambda line: (line.tree, line.source)):
-        if max(line.cells[-1].night for line in lines) < recent[0]:
+        last = max(line.cells[-1].night for line in lines)
+        if last < recent[0]:
             continue
         url = f"trees/{cells.tree_slug(tree, source)}.html"
         name = f"{tree} of {source}" if source else tree
@@ -121,7 +124,6 @@ def _matrix(site: cells.Site) -> tuple[tuple[str, ...], tuple[Row, ...]]:
             for suite, members in cells.grouped(lines, lambda line: line.name.partition("/")[0])
         )
         own = tuple(cells.total(cells.at_setup(lines, setup), url) for setup in setups)
-        last = max(line.cells[-1].night for line in lines)
         rows.append((last, (name, url, own, suites)))
     rows.sort(key=lambda row: row[0], reverse=True)
     used = [place for place, _ in enumerate(setups) if any(row[2][place] for _, row in rows)]
@@ -185,10 +187,10 @@ def _case(
     *,
     mutant: bool = False,
 ) -> bytes:
-    known = html.declared().get(name)
-    by_place: dict[cells.Place, list[Series]] = {}
+    known = suites.declared().get(name)
+    by_place: dict[Place, list[Series]] = {}
     for series in evidence:
-        by_place.setdefault(cells.place_of(series), []).append(series)
+        by_place.setdefault(place_of(series), []).append(series)
     ordered = sorted(lines, key=lambda line: line.cells[-1].night, reverse=True)
     return html.rendered(
         "case.html.j2",
@@ -196,17 +198,17 @@ def _case(
         mutant=mutant,
         rule=known.guards if known else "",
         floors=[(floor.counter, floor.at_least) for floor in known.floors] if known else [],
-        lines=[cells.told(site, line, by_place.get(cells.place_of(line), [])) for line in ordered],
+        lines=[cells.told(site, line, by_place.get(place_of(line), [])) for line in ordered],
         nights=site.shown,
     )
 
 
 def _bench(site: cells.Site, name: str, series: Sequence[Series]) -> bytes:
     groups = []
-    for place, members in cells.grouped(series, cells.place_of):
+    for place, members in cells.grouped(series, place_of):
         curves = []
         for one in members:
-            value = chart.number(one.points[-1].value)
+            value = number(one.points[-1].value)
             label = f"{one.number} {value} in {one.points[-1].night}"
             curves.append((label, chart.curve(one.points, site.shown, label)))
         groups.append((place, curves))

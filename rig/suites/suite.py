@@ -6,6 +6,7 @@ program counts what happened; the floors here say how much is enough. A suite wi
 elsewhere (kselftest_mm) has two functions that build and run them.
 """
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -124,6 +125,22 @@ def standard() -> dict[str, Suite]:
 def case_names(suites: Iterable[Suite]) -> tuple[str, ...]:
     """SUITE/CASE for every case of the suites."""
     return tuple(f"{suite.name}/{case.name}" for suite in suites for case in suite.cases)
+
+
+@functools.cache
+def declared() -> dict[str, Case]:
+    """SUITE/CASE -> the case, of all suites."""
+    return {f"{suite.name}/{case.name}": case for suite in known().values() for case in suite.cases}
+
+
+@functools.lru_cache(4096)
+def floors_of(name: str, iterations: int, pages: int, *, seeded: bool) -> dict[str, int]:
+    """Counter -> floor, as SUITE/CASE declares it today for this much work; none for a case that
+    the rig does not know."""
+    if (case := declared().get(name)) is None:
+        return {}
+    scaled = (case.seeded if seeded else case.scaled)(iterations, pages)
+    return {floor.counter: floor.at_least for floor in scaled.floors}
 
 
 def pick(name: str) -> Suite:

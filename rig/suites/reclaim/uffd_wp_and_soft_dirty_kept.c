@@ -268,7 +268,8 @@ enum outcome uffd_wp_and_soft_dirty_kept(const struct guest_args *args)
 	pin_self(0);
 	vmstat_start(&pswpout, 1);
 	all_rounds(&t, "uffd-wp, single pages", private_region(0), false, args->iterations);
-	all_rounds(&t, "uffd-wp, large folios", private_region(folio_kb(FOLIO_SMALL)), false, args->iterations);
+	all_rounds(&t, "uffd-wp, large folios", private_region(folio_kb(FOLIO_SMALL)), false,
+		   args->iterations);
 	all_rounds(&t, "uffd-wp, shared", shared_region(), false, args->iterations);
 	if (soft_dirty) {
 		all_rounds(&t, "soft-dirty, single pages", private_region(0), true,

@@ -24,6 +24,7 @@ from rig.store import Store
 from rig.suites import suite
 from rig.suites.suite import Selection
 from rig.verdict.rules import Outcome
+from tests.unit.conftest import enough
 
 TOP = Path(__file__).parents[3]
 UNMAP = TOP / "tests" / "data" / "mbx" / "shelf" / "unmap-batch"
@@ -467,9 +468,7 @@ def seeds(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
             directory.mkdir(parents=True)
             (directory / seeded.CONSOLE).write_text(console)
             case = next(entry for entry in suite.pick("reclaim").cases if entry.name == command[1])
-            counters = {floor.unless: 0 for floor in case.floors if floor.unless}
-            counters |= {floor.counter: 1_000_000_000 for floor in case.floors}
-            lines = [f"# counter {name} {value}" for name, value in counters.items()]
+            lines = enough(case.floors)
             answer = "\n".join(["KTAP version 1", "1..1", *lines, f"ok 1 {case.name}", ""])
             return seeded.Finished(
                 status=status, stdout=answer, seconds=1.0, digest=f"d-{case.name}"
