@@ -59,9 +59,7 @@ def _living(path: Path) -> float | None:
         return None
     try:
         fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return os.fstat(number).st_mtime
-    except OSError:  # a file system without flock: nobody can tell
+    except OSError:  # it is locked; or on a file system without flock nobody can tell
         return os.fstat(number).st_mtime
     else:
         return None

@@ -22,10 +22,11 @@ from rig.campaigns.live import machine_of
 from rig.campaigns.results import Prepared, RunResult, RunSpec, provenance
 from rig.context import Context
 from rig.errors import ConfigError, InfraError, RigError, unknown
+from rig.history import unread
 from rig.store import Store, write_whole
 from rig.verdict.rules import Trouble, conclude
 
-RESULT = "result.json"
+RESULT = unread.RESULT
 LABEL_MAX = 80
 """Characters of a label that go into a directory's name: a name may have 255 bytes."""
 SAFE = re.compile(r"[^A-Za-z0-9@._-]+")

@@ -35,7 +35,7 @@ from rig.suites import suite as suites
 from rig.suites.suite import PAGES_STEP, Case, Suite
 from rig.verdict.rules import CaseResult, Outcome, SuiteResult, Verdict
 
-FILE = "seed.json"
+FILE = unread.SEED
 MINUTES_MAX = 100_000
 FAILURES_MAX = 1_000_000
 SEEDS = re.compile(r"\s*([0-9]{1,19})(?:\.\.([0-9]{1,19}))?\s*")

@@ -27,6 +27,8 @@ from rig.store import Store
 
 DAYS = 30.0
 """By default, what was not used for so long goes."""
+DAYS_MOST, GIB_MOST = 1e5, 1e7
+"""A limit is below these."""
 MARGIN = 3600.0
 """Seconds before a living rig has started, in which it may have used an entry for all we know: the
 clock may have been set back, and an older rig does not say that it lives."""
@@ -78,9 +80,9 @@ class Plan:
 
 def check(days: float, gib: float) -> None:
     """Raises ConfigError for limits that mean nothing."""
-    if not 0 <= days < 1e5:
+    if not 0 <= days < DAYS_MOST:
         raise ConfigError(f"--keep-days {days:g} is not a number of days", hint="--keep-days 30")
-    if not 0 <= gib < 1e7:
+    if not 0 <= gib < GIB_MOST:
         raise ConfigError(f"--max-size {gib:g} is not a size in GiB", hint="--max-size 20")
 
 

@@ -25,6 +25,7 @@ from rig.context import Context
 from rig.errors import unknown
 from rig.guest.console import SplatKind
 from rig.guest.qemu import Machine, Seeded
+from rig.history import unread
 from rig.kernel import mutant as mutant_patches
 from rig.kernel import tree
 from rig.kernel.mutant import NONE, Mutant
@@ -34,7 +35,7 @@ from rig.suites.suite import Selection
 from rig.verdict.rules import SPLAT, CaseResult, Outcome
 from rig.version import KernelVersion
 
-FILE = "mutation.json"
+FILE = unread.MUTATION
 
 
 MORE_GUESTS = 7

@@ -14,8 +14,10 @@ import pydantic
 
 from rig import arch as arches
 from rig.benches import benchmark
+from rig.campaigns import gc
 from rig.campaigns.options import OPTIONS, check_range
 from rig.errors import ConfigError, RigError, unknown
+from rig.kernel import flavour
 from rig.series import model
 from rig.shelves import Shelves
 from rig.suites import suite
@@ -98,8 +100,8 @@ class Mail(Table):
 class Gc(Table):
     """What `rig gc --remove` does after the night."""
 
-    keep_days: float = pydantic.Field(default=30.0, ge=0, lt=1e5)
-    max_size: float = pydantic.Field(default=0.0, ge=0, lt=1e7)
+    keep_days: float = pydantic.Field(default=gc.DAYS, ge=0, lt=gc.DAYS_MOST)
+    max_size: float = pydantic.Field(default=0.0, ge=0, lt=gc.GIB_MOST)
     """GiB; 0: no limit."""
 
 
@@ -233,7 +235,7 @@ def _check(file: NightFile, shelves: Shelves) -> Iterator[Complaint]:
 
 
 def _check_names(file: NightFile, shelves: Shelves) -> Iterator[Complaint]:
-    flavours = {path.stem for path in (shelves.kconfigs / "flavour").glob("*.config")}
+    flavours = flavour.names(shelves.kconfigs)
     for place, matrix in enumerate(file.matrix):
         at: Where = ("matrix", place)
         for number, name in enumerate(matrix.arch):

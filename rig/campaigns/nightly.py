@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import filelock
 import pydantic
 
 from rig import log
@@ -35,6 +34,7 @@ from rig.store import Store, write_whole
 from rig.verdict.rules import Outcome
 
 FILE = unread.NIGHT
+LOCK = "nightly"
 GO_ON = 18 * 3600.0
 """Seconds. A night that was interrupted goes on, unless the next one is due."""
 NEWEST = 16
@@ -107,19 +107,14 @@ def run(context: Context, file: NightFile) -> Iterator[Morning]:
 @contextlib.contextmanager
 def _alone(store: Store) -> Iterator[None]:
     store.ready()
-    (store.root / "locks").mkdir(exist_ok=True)
-    lock = filelock.FileLock(store.root / "locks" / "nightly.lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout as error:
-        raise ConfigError(
-            f"another night is running in {store.root}",
-            hint=f"wait until it has ended; `fuser {lock.lock_file}` names its process",
-        ) from error
-    try:
+    with store.at_once(LOCK) as free:
+        if not free:
+            file = store.root / "locks" / f"{LOCK}.lock"
+            raise ConfigError(
+                f"another night is running in {store.root}",
+                hint=f"wait until it has ended; `fuser {file}` names its process",
+            )
         yield
-    finally:
-        lock.release()
 
 
 # --- the night ---------------------------------------------------------------------------------

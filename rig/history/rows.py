@@ -9,7 +9,8 @@ from dataclasses import dataclass
 RECENT = 16
 """Runs whose time is taken."""
 NEWEST = 256
-"""Runs among which they are looked for: others of the same machine have other suites."""
+"""Runs among which they, and the last night, are looked for: others of the same machine have other
+suites."""
 HEALTH = "kernel"
 """The suite whose seconds are those of the boot."""
 
@@ -41,7 +42,7 @@ def last(
         f" WHERE result.run = run.id AND {named}) OR NOT EXISTS"
         " (SELECT 1 FROM result JOIN line ON line.id = result.line"
         f" WHERE result.run = run.id AND line.suite != '{HEALTH}'))"
-        " ORDER BY night.name DESC, run.id DESC LIMIT 256",
+        f" ORDER BY night.name DESC, run.id DESC LIMIT {NEWEST}",
         (*tree, setup, *suites, *suites),
     ).fetchall()
     if not rows:
