@@ -60,12 +60,6 @@ class Arch:
     cmdline: tuple[str, ...]
     tcg_cmdline: Callable[[str], tuple[str, ...]]
     """Kernel parameters that depend on the host under TCG, from the host's /proc/cpuinfo."""
-    clock_function: str
-    """A function of the kernel that reads the clock, and is called often."""
-    clock_instruction: str
-    """The instruction that reads it, as objdump prints it; a group matches the target register."""
-    clock: Callable[[Mapping[str, int], str], float]
-    """Seconds of QEMU's virtual clock, from all registers and the name of that one."""
     virtio: str
     """Suffix of QEMU's virtio devices on this machine: virtio-net-<suffix>."""
 

@@ -35,9 +35,5 @@ ARCH = Arch(
     console="ttyAMA0",
     cmdline=(),
     tcg_cmdline=lambda cpuinfo: (),
-    clock_function="arch_counter_get_cntvct",
-    clock_instruction=r"mrs\s+x(\d+), cntvct_el0",
-    # 62.5 MHz: GTIMER_SCALE of QEMU's target/arm/internals.h.
-    clock=lambda values, register: values[f"X{int(register):02}"] / 62.5e6,
     virtio="pci",
 )

@@ -43,9 +43,5 @@ ARCH = Arch(
     console="ttyS0",
     cmdline=(),
     tcg_cmdline=lambda cpuinfo: (),
-    clock_function="riscv_sched_clock",
-    clock_instruction=r"rdtime\s+(\w+)",
-    # 10 MHz: RISCV_ACLINT_DEFAULT_TIMEBASE_FREQ of QEMU's include/hw/intc/riscv_aclint.h.
-    clock=lambda values, register: values[register] / 10e6,
     virtio="pci",
 )

@@ -56,8 +56,5 @@ ARCH = Arch(
     # which -no-reboot turns into an exit.
     cmdline=("tsc=reliable", "no_timer_check", "reboot=t"),
     tcg_cmdline=_host_tsc,
-    clock_function="native_sched_clock",
-    clock_instruction="rdtsc",
-    clock=lambda values, _: (values["RDX"] << 32 | values["RAX"] & 0xFFFFFFFF) / 1e9,
     virtio="pci",
 )

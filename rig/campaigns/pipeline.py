@@ -21,7 +21,7 @@ from rig.campaigns.live import Guests, check_mutant, machine_of
 from rig.campaigns.results import Prepared, RunResult, RunSpec, provenance
 from rig.context import Context
 from rig.errors import BuildError, ConfigError, GuestLost, RigError
-from rig.guest import accel, boot, image, preload, seeded, symbolize
+from rig.guest import accel, boot, image, libraries, seeded, symbolize
 from rig.guest import programs as guest_programs
 from rig.guest.console import Splat, scan_file
 from rig.guest.qemu import Seeded
@@ -100,7 +100,7 @@ def prepare(context: Context, spec: RunSpec) -> Prepared:
             software,
             initrd=(rootfs, guest_programs.pack(tuple(chain.from_iterable(programs.values())))),
             data_disk=image.data_disk(context.store),
-            steady=preload.library(context.store) if seeded_run else None,
+            steady=libraries.steady(context.store) if seeded_run else None,
         )
     return Prepared(
         spec=spec,

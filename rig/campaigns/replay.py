@@ -16,7 +16,7 @@ from rig.campaigns import execute, pipeline, request
 from rig.campaigns.results import Provenance, RunResult
 from rig.context import Context
 from rig.errors import ConfigError, InfraError
-from rig.guest import accel, gdbstub, preload, seeded
+from rig.guest import accel, gdbstub, libraries, seeded
 from rig.guest import programs as guest_programs
 from rig.guest.qemu import value as qemu_value
 from rig.guest.software import Software
@@ -237,7 +237,7 @@ def software(store: Store, origin: Provenance) -> Software:
     return Software(
         kernel=kernel,
         initrd=initrd,
-        steady=preload.library(store),
+        steady=libraries.steady(store),
         unconfined=bool(origin.unconfined),
     )
 

@@ -1,36 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """`rig replay --trace`: runs a stored seeded run again and logs the calls of kernel functions.
 
-QEMU logs the blocks of code that it executes, and the CPU (-d exec), but only the first block of
-each traced function (-dfilter). Nothing is added to the guest and nothing stops it, so it is the
-same run, as its digest shows; a breakpoint would change the interleaving. Blocks are not chained
-(nochain): else only the first of several calls would be logged. The log has no time, but it has the
-registers (-d cpu), and so the clock's value each time that the guest reads its clock.
+A TCG plugin (rig/guest/calls.c) writes a line each time that the first instruction of a traced
+function is executed. The guest does not see it, so it is the same run, as its digest shows; a
+breakpoint would change the interleaving.
 """
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rig import arch as arches
-from rig import proc
-from rig.arch import Arch
 from rig.campaigns import replay
 from rig.campaigns.replay import Recorded
 from rig.errors import ConfigError, InfraError, unknown
-from rig.guest import seeded, symbolize
-from rig.kernel import sandbox
-from rig.kernel.sandbox import Box
+from rig.guest import libraries, seeded, symbolize
+from rig.guest.qemu import value as qemu_value
 from rig.store import Store
 from rig.verdict.rules import Outcome, repeated
 
-BLOCK = re.compile(r"Trace (\d+): \S+ \[[0-9a-f]+/([0-9a-f]+)/")
-REGISTER = re.compile(r"\b([A-Za-z][A-Za-z0-9]{1,3})(?: ?=| +)([0-9a-f]{16})\b")
-"""`RAX=`, `X01=` or `x10/a0`, and the value."""
-FILE, RAW = "trace.txt", "qemu-trace.log"
-"""The trace that is stored beside the run, and QEMU's log."""
+LINE = re.compile(r"(\d+) (\d+) ([0-9a-f]+)\n")
+"""Virtual ns, CPU, address."""
+FILE, RAW = "trace.txt", "calls.log"
+"""The trace that is stored beside the run, and what the plugin writes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +47,7 @@ class Traced:
 @dataclass(frozen=True, slots=True)
 class Call:
     at: float
-    """Virtual seconds since power on, when the guest last read its clock."""
+    """Virtual seconds since power on, at the beginning of the CPU's turn."""
     cpu: int
     function: str
 
@@ -67,26 +60,26 @@ def trace(store: Store, record: Recorded, functions: Sequence[str], directory: P
 
     Raises ConfigError for a function that the kernel does not have, or has only inlined.
     """
-    origin, arch = record.result.provenance, arches.pick(record.result.machine.arch)
-    software = replay.software(store, origin)
-    build = store.path("builds", origin.build)
-    points = {address: name for name, address in _addresses(build, functions).items()}
-    clock, register = _clock(arch, build)
+    origin = record.result.provenance
+    library = libraries.calls(store)
+    software = replace(replay.software(store, origin), plugin=library)
+    addresses = _addresses(store.path("builds", origin.build), functions)
+    points = {address: name for name, address in addresses.items()}
     raw, out = directory / RAW, record.directory / FILE
-    blocks = ",".join(f"{address:#x}+1" for address in (*points, clock))
-    options = ("-d", "exec,nochain,cpu", "-dfilter", blocks, "-D", RAW)
+    plugin = (qemu_value(library), f"out={RAW}", *(f"at={point:#x}" for point in points))
     command = record.case.command
+    options = ("-plugin", ",".join(plugin))
     run = seeded.run(record.result.machine, software, command, directory, options, leaves=(RAW,))
     if not raw.is_file():
-        raise InfraError(f"QEMU wrote no log to {RAW}")
+        raise InfraError(f"QEMU wrote no calls to {RAW}")
     counts: Counter[str] = Counter()
-    with raw.open(errors="replace") as lines, out.open("w") as file:
-        for call in calls(lines, points, clock, lambda values: arch.clock(values, register)):
+    with raw.open() as lines, out.open("w") as file:
+        for call in calls(lines, points):
             counts[call.function] += 1
             file.write(f"{call}\n")
     return Traced(
         name=record.name,
-        arch=arch.name,
+        arch=record.result.machine.arch,
         identical=run.digest == record.case.digest,
         calls=tuple((name, counts[name]) for name in functions),
         file=out,
@@ -94,28 +87,16 @@ def trace(store: Store, record: Recorded, functions: Sequence[str], directory: P
     )
 
 
-def calls(
-    lines: Iterable[str],
-    points: Mapping[int, str],
-    clock: int,
-    seconds: Callable[[Mapping[str, int]], float],
-) -> Iterator[Call]:
-    """The calls in QEMU's log.
+def calls(lines: Iterable[str], points: Mapping[int, str]) -> Iterator[Call]:
+    """The calls that the plugin wrote down; `points` maps addresses to functions.
 
-    `points` maps addresses to functions. `clock` is the address behind the instruction that reads
-    the clock; `seconds` converts the registers at that address.
+    Raises InfraError for a line that the plugin does not write.
     """
-    at, reading, registers = 0.0, False, dict[str, int]()
     for line in lines:
-        if match := BLOCK.match(line):
-            if reading:
-                at = seconds(registers)
-            address = int(match[2], 16)
-            reading, registers = address == clock, {}
-            if address in points:
-                yield Call(at, int(match[1]), points[address])
-        elif reading:
-            registers |= {name: int(value, 16) for name, value in REGISTER.findall(line)}
+        match = LINE.fullmatch(line)
+        if not match or int(match[3], 16) not in points:
+            raise InfraError(f"not a call of a traced function: {line.strip()[:100]!r}")
+        yield Call(int(match[1]) / 1e9, int(match[2]), points[int(match[3], 16)])
 
 
 def _addresses(build: Path, functions: Sequence[str]) -> dict[str, int]:
@@ -128,23 +109,3 @@ def _addresses(build: Path, functions: Sequence[str]) -> dict[str, int]:
         if name not in symbols:
             raise unknown("function that this kernel calls", name, symbols)
     return {name: symbols[name] for name in functions}
-
-
-def _clock(arch: Arch, build: Path) -> tuple[int, str]:
-    """The address behind the instruction that reads the clock, and the register in it, if any."""
-    argv = [
-        arch.tool("objdump"),
-        "-d",
-        "--no-show-raw-insn",
-        f"--disassemble={arch.clock_function}",
-    ]
-    vmlinux = build / "vmlinux"
-    boxed = sandbox.command([*argv, vmlinux], Box(read=(vmlinux,)), unconfined=True)
-    code = proc.run(boxed).stdout
-    match = re.search(
-        rf"^[0-9a-f]+:\s+{arch.clock_instruction}\s*\n\s*([0-9a-f]+):", code, re.MULTILINE
-    )
-    if not match:
-        raise InfraError(f"{arch.clock_function}() of this kernel does not read a clock")
-    *registers, address = match.groups()
-    return int(address, 16), "".join(registers)

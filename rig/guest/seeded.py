@@ -18,7 +18,7 @@ from pathlib import Path
 from rig import arch as arches
 from rig import log, proc
 from rig.errors import GuestLost, InfraError
-from rig.guest import ending, preload, qemu
+from rig.guest import ending, libraries, qemu
 from rig.guest.boot import OUTPUT_LIMIT
 from rig.guest.qemu import Machine, Seeded, SeededFiles
 from rig.guest.serial import CONSOLE_MAX, check_setup
@@ -92,7 +92,7 @@ def run(
     console = _printed(directory)
     if not console:
         raise ending.full(directory) or ending.silence(machine, errors)
-    if software.steady and not preload.WAITED.search(result.stderr):
+    if software.steady and not libraries.WAITED.search(result.stderr):
         raise InfraError(
             f"runs are not deterministic with this QEMU: {software.steady.name} has no effect",
             detail=errors,

@@ -28,13 +28,15 @@ class Software:
     """Archives to concatenate; boot() appends the SSH keys of the boot."""
     data_disk: Path | None = None
     steady: Path | None = None
-    """The library to preload into QEMU for a seeded run (rig/guest/preload.py)."""
+    """The library to preload into QEMU for a seeded run (rig/guest/preload.c)."""
+    plugin: Path | None = None
+    """A TCG plugin that QEMU's options load."""
     unconfined: bool = False
     """QEMU may run without the sandbox if the sandbox does not work on this host."""
 
     def box(self, machine: Machine, *, read: tuple[Path, ...], write: tuple[Path, ...]) -> Box:
         """QEMU's sandbox: it may read the files it is started with, and write to `write` only."""
-        files = tuple(filter(None, (*read, self.data_disk, self.steady)))
+        files = tuple(filter(None, (*read, self.data_disk, self.steady, self.plugin)))
         return Box(
             read=files,
             write=write,
