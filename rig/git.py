@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rig import log, proc
 from rig.errors import InfraError
-from rig.store import Store, write_whole
+from rig.store import Store, digest, write_whole
 
 # The user's configuration (hooks, signing, aliases, autocrlf) must not change a tree, and the same
 # input must give the same commit for every user.
@@ -62,6 +62,7 @@ ATTRIBUTES = """\
 """
 FETCH = 3600.0
 """Seconds. A tree that was not fetched for months takes a while."""
+FETCHED = "refs/rig/fetched"
 READY = "rig-ready"
 LOST = re.compile(
     r"bad object|unable to read (?:tree|sha1)|unable to find [0-9a-f]{40}|invalid object"
@@ -107,13 +108,79 @@ def text(*args: str | Path, cwd: Path) -> str:
     return git(*args, cwd=cwd).stdout.strip()
 
 
-def fetch(tree: Path, remote: str) -> None:
-    """`git fetch REMOTE` in the user's tree, with the user's own configuration: that says how the
-    remote is reached. Only remote-tracking branches and tags change."""
+def fetch(store: Store, tree: Path, remote: str, *, tags: bool = False) -> None:
+    """Fetch a remote of the user's tree into linux.git; the tree itself is only read.
+
+    The configuration is the user's and the tree's: it says how the remote is reached, and which
+    branches are fetched. fetched() finds them.
+
+    Nobody else fetches the same remote at this time: the caller sees to that.
+    """
+    borrow(store, tree)
+    repo, common = repository(store), _common(tree)
+    place = _place(common / "objects", remote)
+    for stale in (repo / place).rglob("*.lock"):  # left by a rig that was killed
+        stale.unlink()
+    # git tells the remote that it has what it fetched last. If that was on top of commits that the
+    # tree has lost since then, the remote must not believe it.
+    branches = (f"{place}/heads", f"{place}/remotes")
+    tips = text("for-each-ref", "--format=%(objectname)", *branches, cwd=repo).split()
+    if not _has_files(repo, tips):
+        _forget_refs(repo, place)
+    configured = git("config", "--get-all", f"remote.{remote}.fetch", cwd=tree, check=False)
+    wanted = configured.stdout.split() or [f"+refs/heads/*:refs/remotes/{remote}/*"]
+    refspecs = [
+        re.sub(":(refs/)?", f":{place}/", each) for each in wanted if each[0] == "^" or ":" in each
+    ]
+    refspecs += [f"+refs/tags/*:{place}/tags/*"] * tags
     unset = [word for name in STRAYS for word in ("-u", name)]
-    quiet = ("-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "core.hooksPath=/dev/null")
-    argv = ["env", *unset, "git", *quiet, "fetch", "--quiet", "--no-write-fetch-head", "--", remote]
-    proc.run(argv, cwd=tree, env={"GIT_TERMINAL_PROMPT": "0"}, deadline=FETCH)
+    settings = {"include.path": f"{common / 'config'}", **SETTINGS}
+    words = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
+    how = ("--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--refmap=")
+    argv = ["env", *unset, "git", f"--git-dir={repo}", *words, "fetch", *how, "--", remote]
+    environment = {"GIT_TERMINAL_PROMPT": "0"}
+    if (common / "shallow").is_file():
+        argv.insert(1 + len(unset), f"GIT_SHALLOW_FILE={common / 'shallow'}")
+    done = proc.run([*argv, *refspecs], cwd=tree, env=environment, deadline=FETCH, check=False)
+    if fault := proc.fault(done):
+        raise fault
+    if done.status:
+        line = proc.paste(done.argv, tree, environment)
+        why = re.search(r"(?m)^(?:fatal|error): (.*)", done.stderr)
+        raise InfraError(
+            f"git fetch {remote}: {why[1] if why else f'it ended with status {done.status}'}",
+            hint=f"run it by hand: {line}",
+            detail=done.stderr.strip(),
+        )
+
+
+def fetched(store: Store, tree: Path, remote: str, name: str) -> str:
+    """The commit of a revision of the user's tree, if fetch() has fetched its branch or tag."""
+    ref = git("rev-parse", "--symbolic-full-name", name, cwd=tree, check=False).stdout.strip()
+    if not ref.startswith("refs/"):  # a branch that is new at the remote, or origin/mm~3
+        ref = name if name.startswith("refs/") else f"refs/remotes/{name}"
+    fetched_ref = f"{_place(_common(tree) / 'objects', remote)}/{ref.removeprefix('refs/')}"
+    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{fetched_ref}^{{commit}}")
+    return git(*words, cwd=repository(store), check=False).stdout.strip()
+
+
+def fetched_tags(store: Store, tree: Path, remote: str, pattern: str) -> list[str]:
+    """The names of the tags that fetch() has fetched and that match a pattern."""
+    place = f"{_place(_common(tree) / 'objects', remote)}/tags/"
+    words = ("for-each-ref", "--format=%(refname)", place + pattern)
+    lines = text(*words, cwd=repository(store)).splitlines()
+    return [line.removeprefix(place) for line in lines]
+
+
+def _place(objects: str | Path, remote: str = "") -> str:
+    """Where the refs are that were fetched for a tree with these objects, or for a remote of it."""
+    place = f"{FETCHED}/{digest({'objects': str(objects)})}"
+    return f"{place}/{remote}" if remote else place
+
+
+def _common(tree: Path) -> Path:
+    """The .git directory of a tree, also if the tree is a work tree of another one."""
+    return Path(text("rev-parse", "--path-format=absolute", "--git-common-dir", cwd=tree))
 
 
 def blobs(names: Iterable[str], cwd: Path) -> dict[str, bytes]:
@@ -176,8 +243,7 @@ def import_tree(store: Store, directory: Path, message: str) -> str:
 
 def borrow(store: Store, tree: Path) -> None:
     """Let linux.git read the objects of a user's repository. Nothing is written there."""
-    common = Path(text("rev-parse", "--path-format=absolute", "--git-common-dir", cwd=tree))
-    repo = repository(store)
+    common, repo = _common(tree), repository(store)
     if common.resolve() == repo.resolve():  # the tree is the rig's own
         return
     with store.lock("linux.git"):
@@ -206,21 +272,36 @@ def vanished(store: Store) -> tuple[str, ...]:
 def is_complete(store: Store) -> bool:
     """Whether linux.git has all objects of the trees that its refs and its work trees name.
 
-    Their history is not looked at, which is a borrowed tree's.
+    Their history is not looked at, which is a borrowed tree's; nor is what was only fetched.
     """
     repo = store.root / "linux.git"
     heads = [head.read_text().strip() for head in (repo / "worktrees").glob("*/HEAD")]
-    refs = git("for-each-ref", "--format=%(objectname)", cwd=repo, check=False)
-    names = "\n".join(dict.fromkeys([*refs.stdout.split(), *heads]))
+    refs = git("for-each-ref", "--format=%(objectname) %(refname)", cwd=repo, check=False)
+    lines = [line.split() for line in refs.stdout.splitlines()]
+    kept = [name for name, ref in lines if not ref.startswith(f"{FETCHED}/")]
+    return not refs.status and _has_files(repo, (*kept, *heads))
+
+
+def _has_files(repo: Path, commits: Iterable[str]) -> bool:
+    """Whether the repository has all files of these commits."""
+    names = "\n".join(dict.fromkeys(commits))
     words = ("rev-list", "--objects", "--no-walk", "--missing=print", "--stdin")
     listed = git(*words, cwd=repo, check=False, stdin=f"{names}\n".encode())
-    return not refs.status and not listed.status and not re.search(r"(?m)^\?", listed.stdout)
+    return not listed.status and not re.search(r"(?m)^\?", listed.stdout)
 
 
 def forget(store: Store, gone: Iterable[str]) -> None:
-    """Stop borrowing from these directories; the caller holds the lock of linux.git."""
+    """Stop borrowing from these directories, whose remotes are not fetched any more; the caller
+    holds the lock of linux.git."""
     repo, gone = store.root / "linux.git", set(gone)
+    for line in gone:
+        _forget_refs(repo, _place(line))
     _write_alternates(repo, (line for line in _alternates(repo) if line not in gone))
+
+
+def _forget_refs(repo: Path, place: str) -> None:
+    refs = git("for-each-ref", "--format=delete %(refname)", place, cwd=repo).stdout
+    git("update-ref", "--stdin", cwd=repo, stdin=refs.encode())
 
 
 def release(store: Store, name: str) -> None:

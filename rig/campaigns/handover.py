@@ -92,9 +92,9 @@ def searches(context: Context, morning: Morning) -> Iterator[Search]:
 def _row(rows: Sequence[Row], change: Change) -> Row | None:
     """The row of the change, if it is a revision of a git tree."""
     for row in rows:
-        tree = row.request.tree
-        place = (row.name or row.request.target, str(tree or ""), row.setup)
-        if tree is not None and place == (change.tree, change.source, change.setup):
+        tree, is_series = row.request.tree, bool(row.request.base)
+        place = (row.label, str(tree or ""), row.setup)
+        if tree and not is_series and place == (change.tree, change.source, change.setup):
             return row
     return None
 

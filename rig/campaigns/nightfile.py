@@ -46,7 +46,7 @@ class Git(Table):
 
     path: Path
     fetch: str = "origin"
-    """The remote that is fetched first; empty: none."""
+    """The remote that is fetched first, into the store; empty: none."""
     branches: Names = ()
     """Revisions, as git takes them: origin/mm-unstable."""
     tags: Names = ()

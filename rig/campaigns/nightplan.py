@@ -5,7 +5,9 @@ A row is a kernel on a machine, with the suites that are run there, or with one 
 its runs has a seed of its own.
 """
 
+import contextlib
 import hashlib
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +20,7 @@ from rig import git, log, printable
 from rig.benches import benchmark
 from rig.campaigns import record
 from rig.campaigns import request as requests
-from rig.campaigns.nightfile import Bench, Matrix, NightFile
+from rig.campaigns.nightfile import Bench, Git, Matrix, NightFile
 from rig.campaigns.options import Request
 from rig.campaigns.results import RunSpec
 from rig.context import Context
@@ -51,11 +53,13 @@ class Tree:
     tree: Path | None = None
     base: str = ""
     name: str = ""
-    """Its name in results, if that is not the target: the pattern of a tag that changes."""
+    """Of the base in results, if that is a commit here: the branch that was fetched, or the
+    pattern of a tag that changes."""
 
     @property
     def label(self) -> str:
-        return f"{self.name or self.target}{f' of {self.tree}' if self.tree else ''}"
+        called = self.target if self.base else self.name or self.target
+        return f"{called}{f' of {self.tree}' if self.tree else ''}"
 
     @property
     def request(self) -> Request:
@@ -117,7 +121,7 @@ class Plan:
 
 
 def make(context: Context, file: NightFile, night: str, *, look: bool = False) -> Plan:
-    """The plan of the night with this name; git trees are fetched first.
+    """The plan of the night with this name; the remotes of git trees are fetched first.
 
     `look`: nothing is fetched. A tree that has trouble costs its own rows.
     """
@@ -199,28 +203,55 @@ def _trees(
             base.check_tree(tree.path)
             if fetch and tree.fetch:
                 with log.step(f"Fetching {tree.fetch} of {tree.path}"):
-                    git.fetch(tree.path, tree.fetch)
+                    git.fetch(context.store, tree.path, tree.fetch, tags=bool(tree.tags))
         except RigError as error:
             trouble[str(tree.path)] = error.message
             continue
-        yield from (Tree(target=name, tree=tree.path) for name in tree.branches)
+        for branch in tree.branches:
+            commit = _fetched(context.store, tree, branch)
+            yield Tree(target=commit or branch, tree=tree.path, name=branch if commit else "")
         for pattern in tree.tags:
-            if tag := _newest(tree.path, pattern):
-                yield Tree(target=tag, tree=tree.path, name=pattern)
+            if tag := _newest(context.store, tree, pattern):
+                commit = _fetched(context.store, tree, f"refs/tags/{tag}")
+                yield Tree(target=commit or tag, tree=tree.path, name=pattern)
             else:
                 trouble[f"{pattern} of {tree.path}"] = "there is no such tag"
     if shelf := file.shelf:
+        commit = _fetched_base(context.store, file)
+        named = {"base": commit or shelf.base, "name": shelf.base if commit else ""}
         every = model.names(context.shelves.patches)
         for name in every if "all" in shelf.series else shelf.series:
             numbers = model.revisions(context.shelves.patches, name)
             for number in numbers if shelf.revisions == "all" else numbers[-1:]:
-                yield Tree(target=f"{name}@v{number}", base=shelf.base, tree=shelf.tree)
+                yield Tree(target=f"{name}@v{number}", tree=shelf.tree, **named)
 
 
-def _newest(tree: Path, pattern: str) -> str:
-    """v6.13 is newer than v6.13-rc7."""
-    words = ("-c", "versionsort.suffix=-rc", "tag", "--list", "--sort=-version:refname")
-    return next(iter(git.text(*words, "--", pattern, cwd=tree).splitlines()), "")
+def _fetched(store: Store, tree: Git, name: str) -> str:
+    """The commit of a revision as it was fetched last; empty if the user's tree decides."""
+    return git.fetched(store, tree.path, tree.fetch, name) if tree.fetch and name else ""
+
+
+def _fetched_base(store: Store, file: NightFile) -> str:
+    """The commit of the shelf's base, if its tree is fetched, too."""
+    for tree in file.git:
+        if file.shelf and tree.path == file.shelf.tree:
+            with contextlib.suppress(RigError):  # of a tree that vanished
+                return _fetched(store, tree, file.shelf.base)
+    return ""
+
+
+def _newest(store: Store, tree: Git, pattern: str) -> str:
+    """The newest tag of the tree and of its remote. v6.13 is newer than v6.13-rc7."""
+    names = git.text("tag", "--list", "--", pattern, cwd=tree.path).splitlines()
+    if tree.fetch:
+        names += git.fetched_tags(store, tree.path, tree.fetch, pattern)
+    return max(names, key=_in_order, default="")
+
+
+def _in_order(tag: str) -> list[str | int]:
+    """\0 for -rc is before the end, which is before all others."""
+    parts = re.split(r"(\d+)", tag.replace("-rc", "\0") + "\1")
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
 def _check_here(context: Context, tree: Tree) -> None:

@@ -154,7 +154,13 @@ def of_tree(
             hint=f"add --tree: rig bisect {good} {request.target} --tree ~/linux",
         )
     bad, tree = request.target, request.tree.expanduser()
-    range_ = histories.read(tree, good, bad, paths=paths, first_parent=first_parent)
+    base.check_tree(tree)
+    commits = [base.commit_of(tree, name, context.store) for name in (good, bad)]
+    fetched = all(commits) and not all(base.commit_of(tree, commit) for commit in commits)
+    if fetched:  # by a night
+        git.borrow(context.store, tree)
+    where, ends = (git.repository(context.store), commits) if fetched else (tree, [good, bad])
+    range_ = histories.read(where, *ends, paths=paths, first_parent=first_parent)
     if range_.dirty:
         log.note(f"{tree} has changes that are not committed: they are not tested")
     if range_.diverged:

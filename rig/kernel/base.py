@@ -24,6 +24,7 @@ from rig.store import Store, file_digest, host_trouble
 from rig.version import KernelVersion
 
 DEFAULT = "v6.12"
+COMMIT = re.compile(r"[0-9a-f]{7,64}")
 RELEASE = re.compile(r"v[0-9]{1,4}\.[0-9]{1,4}(\.[0-9]{1,4})?(-rc[0-9]{1,4})?")
 # A base-commit trailer names an upstream commit. Debian's source has no commits, so we need this
 # list to know that its v6.12 is the same release.
@@ -115,12 +116,18 @@ def check_tree(tree: Path) -> None:
         raise ConfigError(f"--tree {tree} is not a git tree", hint=hint)
 
 
-def commit_of(tree: Path, name: str) -> str:
-    """The commit of a revision in the user's tree; empty if there is no such revision."""
+def commit_of(tree: Path, name: str, store: Store | None = None) -> str:
+    """The commit of a revision in the user's tree; empty if there is no such revision.
+
+    With a store also a commit that linux.git has, by its hash: a night fetches there.
+    """
     if "\0" in name:  # a base-commit in a mail may hold any character
         return ""
     words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-    return git.git(*words, cwd=tree, check=False).stdout.strip()
+    commit = git.git(*words, cwd=tree, check=False).stdout.strip()
+    if not commit and store is not None and COMMIT.fullmatch(name):
+        return commit_of(git.repository(store), name)
+    return commit
 
 
 def in_history(tree: Path, commit: str) -> bool:
@@ -132,14 +139,16 @@ def in_history(tree: Path, commit: str) -> bool:
 def _from_tree(store: Store, name: str, tree: Path) -> Base:
     tree = tree.resolve()
     check_tree(tree)
-    commit = commit_of(tree, name)
+    commit = commit_of(tree, name, store)
     if not commit:
         raise ConfigError(
             f"{tree} has no revision named {name!r}",
             hint=f"git -C {shlex.quote(str(tree))} tag --list 'v[67].*'",
         )
     git.borrow(store, tree)
-    origin = f"git tree {tree}, {_described(tree, commit) or commit}"
+    is_own = bool(commit_of(tree, commit))
+    where = _described(tree, commit) if is_own else f"{commit}, fetched from its remote"
+    origin = f"git tree {tree}, {where or commit}"
     # A path may hold bytes that are not UTF-8; a stored result cannot.
     return Base(name=printable.line(name), commit=commit, origin=printable.line(origin))
 

@@ -15,8 +15,6 @@ from rig.series import rfc822
 from rig.series.model import Patch, SeriesVersion
 from rig.store import Store
 
-COMMIT = re.compile(r"[0-9a-f]{7,64}")
-"""A base-commit is a hash. A name is not taken: another branch in the user's tree may have it."""
 FILE = re.compile(r"^diff --git a/(.+) b/.+$")
 INDEX = re.compile(r"^index ([0-9a-f]{7,64})\.\.[0-9a-f]{7,64}")
 
@@ -74,7 +72,9 @@ def _named_base(store: Store, series: SeriesVersion, tree: Path | None) -> Base 
     """The base that the series itself names, if the user's tree or the rig has it."""
     if not series.base:
         return None
-    if tree is not None and COMMIT.fullmatch(series.base) and base.commit_of(tree, series.base):
+    # A base-commit is a hash. A name is not taken: another branch in the user's tree may have it.
+    is_hash = bool(base.COMMIT.fullmatch(series.base))
+    if tree is not None and is_hash and base.commit_of(tree, series.base, store):
         log.note(f"{tree} has {series.label}'s base-commit {series.base[:12]}")
         commit_base = base.resolve(store, series.base, tree=tree)
         if base.in_history(tree, commit_base.commit):

@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from rig import git, proc
+from rig.errors import InfraError
 from rig.kernel.base import Base
 from rig.store import Store
 
@@ -224,6 +226,117 @@ def test_a_tree_that_is_somebody_elses_can_be_borrowed(store: Store, theirs: Pat
     for path in (theirs, theirs / ".git"):
         os.chown(path, 12345, 12345)
     git.borrow(store, theirs)
+
+
+# What is fetched for a night
+
+
+@pytest.fixture
+def clone(theirs: Path) -> Path:
+    """The user's clone of a repository, with a path from the clone's directory as its URL."""
+    clone = theirs.with_name("clone")
+    git.git("clone", "--quiet", theirs, clone, cwd=theirs.parent)
+    git.git("config", "remote.origin.url", f"../{theirs.name}", cwd=clone)
+    return clone
+
+
+def commit(tree: Path, branch: str = "") -> str:
+    if branch:
+        git.git("switch", "--quiet", "--create", branch, cwd=tree)
+    (tree / "more").write_text(f"{time.time_ns()}\n")
+    git.git("add", "more", cwd=tree)
+    git.git("commit", "--quiet", "-m", "more", cwd=tree)
+    return git.text("rev-parse", "HEAD", cwd=tree)
+
+
+def test_a_remote_is_fetched_into_the_store_and_the_tree_stays(
+    store: Store, theirs: Path, clone: Path
+) -> None:
+    main = git.text("branch", "--show-current", cwd=theirs)
+    before, old = listing(clone), git.text("rev-parse", "HEAD", cwd=theirs)
+    assert git.fetched(store, clone, "origin", f"origin/{main}") == ""
+    moved = commit(theirs)
+    new = commit(theirs, "new")
+    git.fetch(store, clone, "origin")
+    found = [
+        git.fetched(store, clone, "origin", name)
+        for name in (f"origin/{main}", "origin/new", "origin/new~2", "origin", "HEAD", main)
+    ]
+    assert found == [moved, new, old, moved, "", ""]
+    assert not git.lacks(store, new)
+    # A branch that is gone is gone; a lock of a killed git does not hinder.
+    git.git("switch", "--quiet", main, cwd=theirs)
+    git.git("branch", "--quiet", "-D", "new", cwd=theirs)
+    newest = commit(theirs)
+    (ref,) = (git.repository(store) / "refs").rglob(f"origin/{main}")
+    ref.with_name(f"{main}.lock").touch()
+    git.fetch(store, clone, "origin")
+    assert git.fetched(store, clone, "origin", f"origin/{main}") == newest
+    assert git.fetched(store, clone, "origin", "origin/new") == ""
+    assert listing(clone) == before
+
+
+def test_what_is_fetched_is_what_the_trees_configuration_says(
+    store: Store, theirs: Path, clone: Path
+) -> None:
+    head = git.text("rev-parse", "HEAD", cwd=theirs)
+    for name in ("mm/one", "mm/two", "net/one"):
+        git.git("branch", "--quiet", name, cwd=theirs)
+    git.git("config", "remote.origin.fetch", "+refs/heads/mm/*:refs/remotes/mm/*", cwd=clone)
+    git.git("config", "--add", "remote.origin.fetch", "^refs/heads/mm/two", cwd=clone)
+    git.git("config", "remote.origin.url", "kernel:tree", cwd=clone)
+    git.git("config", f"url.{theirs.parent}/.insteadOf", "kernel:", cwd=clone)
+    theirs.rename(theirs.with_name("tree"))
+    git.fetch(store, clone, "origin")
+    names = ("mm/one", "mm/two", "net/one", "origin/mm/one")
+    found = [git.fetched(store, clone, "origin", name) for name in names]
+    assert found == [head, "", "", ""]
+
+
+def test_a_shallow_clone_is_fetched_from(store: Store, theirs: Path) -> None:
+    main = git.text("branch", "--show-current", cwd=theirs)
+    commit(theirs)
+    clone = theirs.with_name("shallow")
+    git.git("clone", "--quiet", "--depth=1", f"file://{theirs}", clone, cwd=theirs.parent)
+    git.git("config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*", cwd=clone)
+    git.git("branch", "--quiet", "older", "HEAD~1", cwd=theirs)
+    for _ in range(2):
+        moved = commit(theirs)
+        git.fetch(store, clone, "origin")
+        assert git.fetched(store, clone, "origin", f"origin/{main}") == moved
+    assert not git.lacks(store, moved)
+
+
+def test_what_the_tree_has_lost_is_fetched_again(store: Store, theirs: Path, clone: Path) -> None:
+    """The user's branch was rebased, and `git gc` removed what the store had borrowed."""
+    main = git.text("branch", "--show-current", cwd=theirs)
+    old = git.text("rev-parse", "HEAD", cwd=theirs)
+    fetched = commit(theirs)
+    git.fetch(store, clone, "origin")
+    git.git("rm", "--quiet", "-r", ".", cwd=theirs)
+    (theirs / "other").write_text("x\n")
+    git.git("add", "other", cwd=theirs)
+    empty = git.text("commit-tree", git.text("write-tree", cwd=theirs), "-m", "x", cwd=theirs)
+    git.git("update-ref", f"refs/heads/{main}", empty, cwd=theirs)
+    git.git("fetch", "--quiet", "origin", cwd=clone)
+    git.git("reset", "--quiet", "--hard", f"origin/{main}", cwd=clone)
+    git.git("reflog", "expire", "--expire=now", "--all", cwd=clone)
+    git.git("gc", "--quiet", "--prune=now", cwd=clone)
+    assert git.lacks(store, old), "the test shows nothing"
+    git.git("reset", "--quiet", "--hard", fetched, cwd=theirs)
+    new = commit(theirs)
+    git.fetch(store, clone, "origin")
+    assert git.fetched(store, clone, "origin", f"origin/{main}") == new
+    with git.sparse_worktree(store, new, ("mm/rmap.c",)) as work:
+        assert (work / "mm" / "rmap.c").read_text() == (theirs / "mm" / "rmap.c").read_text()
+
+
+def test_a_remote_that_is_not_there_is_said(store: Store, clone: Path, theirs: Path) -> None:
+    theirs.rename(theirs.with_name("elsewhere"))
+    with pytest.raises(InfraError, match=r"^git fetch origin: .* does not appear"):
+        git.fetch(store, clone, "origin")
+    with pytest.raises(InfraError, match="git fetch nonsense: "):
+        git.fetch(store, clone, "nonsense")
 
 
 # Throw-away work trees

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from rig import __main__ as main
+from rig import git
 from rig.campaigns import bisect as bisecting
 from rig.campaigns import bisection, forecast, inquiry, pipeline, request, stored, suspects
 from rig.campaigns import execute as executing
@@ -621,6 +622,25 @@ def test_the_verb(
     world.stop_at = len(world.ran) + 1
     status, out, err = rig("bisect", "c3", *ends[1:])
     assert (status, out) == (130, "") and "the same command goes on from here: rig" in err
+
+
+def test_commits_that_only_a_night_has_fetched(
+    line: Path, store: Store, spec: RunSpec, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(suspects, "_single", lambda _, request: replace(spec, request=request))
+    clone, context = tmp_path / "clone", Context(store, SHELVES)
+    sh(tmp_path, "clone", "--quiet", str(line), str(clone))
+    good = commit(line, "mm/rmap.c", "c17")
+    bad = commit(line, "mm/rmap.c", "c18")
+    git.fetch(store, clone, "origin")
+    request = replace(spec.request, target=bad, tree=clone)
+    for end, length in ((good, 1), ("HEAD", 2)):
+        range_ = suspects.of_tree(context, request, end)
+        assert [range_.name(number) for number in range(len(range_.history))][-1] == bad[:12]
+        assert len(range_.history) == length and "mm/rmap.c" in range_.diffstat(0)
+        assert range_.spec(store, 0).tree.base.commit == range_.history.commits[0].name
+    with pytest.raises(ConfigError, match="has no revision named 'gone'"):
+        suspects.of_tree(context, request, "gone")
 
 
 # The report

@@ -2,6 +2,7 @@
 """`rig gc` on a store in miniature, whose clock is the test's."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -511,6 +512,24 @@ def test_a_tree_that_vanished_and_is_not_needed_is_forgotten(
     assert "theirs" in alternates(context.store)
     gc.collect(context)
     assert alternates(context.store) == ""
+
+
+def test_what_was_fetched_for_a_tree_that_vanished_is_forgotten(
+    context: Context, base: Base, borrowed: tuple[Path, str], tmp_path: Path
+) -> None:
+    store, clone, theirs = context.store, tmp_path / "clone", tmp_path / "upstream"
+    git.git("clone", "--quiet", borrowed[0], theirs, cwd=tmp_path)
+    (theirs / "Makefile").write_text("VERSION = 7\n")
+    git.git("commit", "--quiet", "-a", "-m", "x", cwd=theirs)
+    git.git("clone", "--quiet", theirs, clone, cwd=tmp_path)
+    git.fetch(store, clone, "origin")
+    shutil.rmtree(clone)
+    refs = ("for-each-ref", "--format=%(refname)", git.FETCHED)
+    assert git.text(*refs, cwd=git.repository(store))
+    went = gc.collect(context)
+    assert went.alternates == (f"{clone}/.git/objects",) and not went.alternates_needed
+    assert "clone" not in alternates(store) and "theirs" in alternates(store)
+    assert not git.text(*refs, cwd=git.repository(store))
 
 
 @pytest.mark.parametrize("needs_it", ["ref", "work tree"])

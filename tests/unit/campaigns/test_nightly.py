@@ -552,6 +552,10 @@ def trees(tmp_path: Path) -> tuple[Path, Path]:
     return upstream, clone
 
 
+def listing(tree: Path) -> dict[str, tuple[int, int]]:
+    return {str(path): (path.lstat().st_mtime_ns, path.lstat().st_size) for path in tree.rglob("*")}
+
+
 def commit(tree: Path, *tags: str) -> str:
     git.git("commit", "--quiet", "--allow-empty", "-m", "x", cwd=tree)
     for tag in tags:
@@ -565,22 +569,28 @@ def test_a_tree_is_fetched_and_its_newest_tag_is_tested(
     upstream, clone = trees
     head = git.text("rev-parse", "HEAD", cwd=clone)
     moved = commit(upstream, "v6.12.10", "v6.13-rc2", "v6.13")
+    before = listing(clone)
     text = (
         '[[git]]\npath = "linux"\nbranches = ["origin/mm"]\ntags = ["v6.12.*", "v6.13*", "v9.*"]\n'
     )
     wanted = file(tmp_path, text)
     look = nightplan.make(context, wanted, "a", look=True)
-    assert git.text("rev-parse", "origin/mm", cwd=clone) == head, "--check fetches nothing"
-    assert [row.request.target for row in look.rows] == ["origin/mm", "v6.12.9", "v6.13-rc1"]
+    targets = [row.request.target for row in look.rows]
+    assert targets == ["origin/mm", "v6.12.9", "v6.13-rc1"], "--check fetches nothing"
     plan = nightplan.make(context, wanted, "a")
-    assert [row.request.target for row in plan.rows] == ["origin/mm", "v6.12.10", "v6.13"]
+    assert [row.request.target for row in plan.rows] == [moved] * 3
     # A tag's line in history has the name of the pattern, so that nights can be compared.
     assert [nightplan.spec_of(context, row).tree.base.name for row in plan.rows] == [
         "origin/mm", "v6.12.*", "v6.13*",
     ]  # fmt: skip
     assert plan.trouble == ((f"v9.* of {clone}", "there is no such tag"),)
-    assert git.text("rev-parse", "origin/mm", cwd=clone) == moved
-    assert git.text("rev-parse", "HEAD", cwd=clone) == head, "the user's branch stays"
+    look = nightplan.make(context, wanted, "a", look=True)
+    assert [row.request.target for row in look.rows] == [moved] * 3, "as the last night has it"
+    assert listing(clone) == before, "nothing changes in the user's tree"
+    assert git.text("rev-parse", "origin/mm", cwd=clone) == head
+    unfetched = file(tmp_path, text.replace("linux", 'linux"\nfetch = "'))
+    plan = nightplan.make(context, unfetched, "a")
+    assert [row.request.target for row in plan.rows] == ["origin/mm", "v6.12.9", "v6.13-rc1"]
 
 
 @pytest.mark.parametrize("trouble", ["vanished", "remote"])
@@ -592,8 +602,23 @@ def test_a_tree_that_is_not_fetched(
     text = 'bases = ["v6.12"]\n[[git]]\npath = "linux"\nbranches = ["origin/mm"]\n'
     morning = night(context, file(tmp_path, text))
     ((where, why),) = morning.night.plan.trouble
-    assert where == str(clone) and why
+    assert where == str(clone)
+    assert ("git fetch origin: '" if trouble == "remote" else "no such directory") in why
     assert len(morning.outcomes) == 1 and morning.outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("tags", "newest"),
+    [
+        (("v6.13-rc7", "v6.13", "v6.13-rc10"), "v6.13"),
+        (("v6.13-rc7", "v6.13-rc10"), "v6.13-rc10"),
+        (("v6.13", "v6.13.9", "v6.13.10"), "v6.13.10"),
+        (("next-20261127", "next-20261128"), "next-20261128"),
+    ],
+)
+def test_the_newest_tag(tags: tuple[str, ...], newest: str) -> None:
+    assert max(tags, key=nightplan._in_order) == newest
+    assert max(reversed(tags), key=nightplan._in_order) == newest
 
 
 def test_the_commit_of_the_plan_is_run_though_the_branch_has_moved(
@@ -627,10 +652,10 @@ def test_the_specs_are_those_of_the_pipeline(
     execute_one, moved = fakes.execute, []
 
     def move_first(ready: Any, directory: Path) -> Any:
-        """Somebody fetches while the night runs."""
+        """The branch moves while the night runs."""
         if not moved:
             moved.append(commit(upstream))
-            git.git("fetch", "--quiet", "origin", cwd=clone)
+            git.fetch(context.store, clone, "origin")
         return execute_one(ready, directory)
 
     monkeypatch.setattr(execute.pipeline, "execute", move_first)
@@ -649,7 +674,39 @@ def test_the_specs_are_those_of_the_pipeline(
     commits = {row.name or row.label: row.commit for row in second.night.plan.rows}
     assert commits == {"origin/mm": moved[0], "v6.12.*": head}
     whys = {row.name: row.why for row in second.night.plan.rows}
-    assert whys == {"": Why.CHANGED, "v6.12.*": Why.DUE}
+    assert whys == {"origin/mm": Why.CHANGED, "v6.12.*": Why.DUE}
+    assert git.text("rev-parse", "origin/mm", cwd=clone) == head
+    origins = {spec.tree.base.origin for _, spec in fakes.ran}
+    assert f"git tree {clone}, {moved[0]}, fetched from its remote" in origins
+
+
+def test_a_series_is_applied_to_its_base_as_it_was_fetched(
+    context: Context,
+    trees: tuple[Path, Path],
+    tmp_path: Path,
+    fakes: Fakes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    upstream, clone = trees
+    monkeypatch.setattr(requests, "specs", REAL_SPECS)
+    monkeypatch.setattr(requests, "tree_spec", REAL_TREE_SPEC)
+    monkeypatch.setattr(requests.sandbox, "broken", lambda: "")
+    moved = commit(upstream)
+    text = (
+        '[[git]]\npath = "linux"\nbranches = ["origin/mm"]\n[shelf]\ntree = "linux"\n'
+        'base = "origin/mm"\nseries = ["batch-dirty-tlb-flush"]\n'
+    )
+    plan = nightplan.make(context, file(tmp_path, text), "a")
+    branch, series = plan.rows
+    assert plan.trouble == ()
+    assert (series.request.base, series.commit) == (moved, moved)
+    # Its line in history is the same every night, and is not that of the branch.
+    assert (branch.label, series.label) == (
+        "origin/mm", f"{series.request.target} on origin/mm",
+    )  # fmt: skip
+    clone.rename(tmp_path / "elsewhere")
+    trouble = dict(nightplan.make(context, file(tmp_path, text), "a").trouble)
+    assert [*trouble] == [str(clone), f"{series.request.target} of {clone}"]
 
 
 def test_series_of_the_shelf(context: Context, tmp_path: Path, fakes: Fakes) -> None:

@@ -57,6 +57,21 @@ def theirs(kernel: Path) -> Path:
     return kernel
 
 
+def test_a_commit_that_was_fetched_for_a_tree_is_known_by_its_hash(
+    store: Store, theirs: Path, tmp_path: Path
+) -> None:
+    clone = tmp_path / "clone"
+    git.git("clone", "--quiet", theirs, clone, cwd=tmp_path)
+    git.git("commit", "--quiet", "--allow-empty", "-m", "new", cwd=theirs)
+    commit = git.text("rev-parse", "HEAD", cwd=theirs)
+    with pytest.raises(ConfigError, match=f"{clone} has no revision named"):
+        base.resolve(store, commit, tree=clone)
+    git.fetch(store, clone, "origin")
+    resolved = base.resolve(store, commit[:12], tree=clone)
+    assert (resolved.name, resolved.commit) == (commit[:12], commit)
+    assert resolved.origin == f"git tree {clone}, {commit}, fetched from its remote"
+
+
 @pytest.mark.parametrize("name", ["HEAD", "main", "feature/x", "v6.12-mine", "HEAD^{commit}"])
 def test_a_revision_of_the_users_tree(store: Store, theirs: Path, name: str) -> None:
     resolved = base.resolve(store, name, tree=theirs)

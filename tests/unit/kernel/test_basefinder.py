@@ -161,6 +161,14 @@ def test_a_commit_that_only_a_mail_names_is_not_trusted(
     assert named.commit != commit, "a name is no commit"
     git.git("checkout", "--quiet", "old", cwd=theirs)
     assert basefinder.base_of(store, says, tree=theirs).trusted
+    # Nor is one that a night has fetched.
+    clone = theirs.with_name("clone")
+    git.git("clone", "--quiet", theirs, clone, cwd=theirs.parent)
+    git.git("commit", "--quiet", "--allow-empty", "-m", "new", cwd=theirs)
+    new = git.text("rev-parse", "HEAD", cwd=theirs)
+    git.fetch(store, clone, "origin")
+    chosen = basefinder.base_of(store, replace(v2, base=new), tree=clone)
+    assert (chosen.commit, chosen.trusted) == (new, False)
 
 
 def test_their_head_is_asked_first_for_blobs_and_whether_it_applies(
