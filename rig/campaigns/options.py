@@ -21,7 +21,8 @@ NUMBER_MAX = 2**63 - 1
 
 def option(default: Any, help: str, **facts: Any) -> Any:
     """A field of a group. Facts: `flag` if it is not the field's name, `limits` (least, most),
-    `choices`, and `off`, the flag that turns it off."""
+    `choices`, `off`, the flag that turns it off, and `unset`, the flag that leaves the choice to
+    the kernel. An empty text sets every other option back."""
     return field(default=default, metadata={"help": help, **facts})
 
 
@@ -34,12 +35,16 @@ class What:
     tree: Path | None = option(None, "Your git tree, never modified; bases are its revisions.")
     flavour: str = option("base", "Kernel flavour: a file of kconfigs/flavour/.")
     mutant: str = option("", "Break this rule of the kernel first.")
-    each_patch: bool = option(False, "Build after every patch; run after the last.")
+    each_patch: bool = option(
+        False, "Build after every patch; run after the last.", off="--no-each-patch"
+    )
     after: tuple[str, ...] = option(
         (), "With --each-patch: also run after these patches: 1,3 or all."
     )
     unconfined: bool = option(
-        False, "Run a series without the sandbox, where it does not work (docs/security.md)."
+        False,
+        "Run a series without the sandbox, where it does not work (docs/security.md).",
+        off="--no-unconfined",
     )
 
 
@@ -61,7 +66,10 @@ class Where:
     zram: int = option(512, "Swap on zram, MiB.", limits=(0, 65536))
     swap_disk: int = option(256, "Swap on a virtio disk, MiB.", limits=(0, 65536))
     lru_gen: bool | None = option(
-        None, "MGLRU, or the classic LRU [default: the kernel's choice].", off="--no-lru-gen"
+        None,
+        "MGLRU, or the classic LRU [default: the kernel's choice].",
+        off="--no-lru-gen",
+        unset="--default-lru",
     )
 
 
@@ -122,6 +130,7 @@ class Option:
     help: str
     flag: str
     off: str
+    unset: str
     limits: tuple[int, int] | None
     choices: tuple[str, ...]
 
@@ -134,11 +143,10 @@ class Option:
         return ",".join(value) if self.several else value
 
     def words(self, value: Any) -> list[str]:
-        """The arguments that set this value; none if no arguments can."""
+        """The arguments that set this value."""
         if self.kind is bool:
-            flag = self.flag if value else self.off
-            return [flag] if flag and value is not None else []
-        return [] if value is None else [self.flag, str(self.written(value))]
+            return [self.unset if value is None else self.flag if value else self.off]
+        return [self.flag, "" if value is None else str(self.written(value))]
 
 
 def comma(text: str) -> tuple[str, ...]:
@@ -181,6 +189,7 @@ def _options() -> dict[str, Option]:
                 help=facts["help"],
                 flag=facts.get("flag", f"--{entry.name.replace('_', '-')}"),
                 off=facts.get("off", ""),
+                unset=facts.get("unset", ""),
                 limits=facts.get("limits"),
                 choices=facts.get("choices", ()),
             )

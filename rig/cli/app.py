@@ -87,11 +87,13 @@ def asks(
         own = list(inspect.signature(verb, eval_str=True).parameters.values())[1:]
         own = [entry.replace(kind=KEYWORD) for entry in own]
         target = inspect.Parameter("target", KEYWORD, annotation=argument)
-        parameters = [target, *map(_parameter, shared), *own]
+        unset = [entry for entry in shared if entry.unset]
+        parameters = [target, *map(_parameter, shared), *map(_unset, unset), *own]
 
         @functools.wraps(verb)
         def call(**values: Any) -> None:
             given = {entry.name: entry.parsed(values.pop(entry.name)) for entry in shared}
+            given |= {entry.name: None for entry in unset if values.pop(_name_of_unset(entry))}
             request = Request(target=values.pop("target"), **given, **fixed)
             # Verbs replace some numbers by their own, so that the pipeline would not see these.
             check_limits(request)
@@ -119,11 +121,33 @@ def option(name: str, panel: str | None = None) -> Any:
     default = entry.written(entry.default)
     return typer.Option(
         f"{entry.flag}/{entry.off}" if entry.off else entry.flag,
+        parser=_path_or_none if entry.kind is Path else None,
+        metavar="PATH" if entry.kind is Path else None,
         help=entry.help,
         rich_help_panel=panel,
         # Some help texts name the default themselves.
         show_default="[default:" not in entry.help and default not in ("", None, False),
     )
+
+
+def _path_or_none(text: str) -> Path | None:
+    """The empty text sets it back, if config.toml has another default."""
+    return Path(text) if text else None
+
+
+def _name_of_unset(entry: Option) -> str:
+    return f"{entry.name}_unset"
+
+
+def _unset(entry: Option) -> inspect.Parameter:
+    """The flag that sets an option back to None."""
+    details = typer.Option(
+        entry.unset,
+        help="The kernel's choice, if your config.toml has another.",
+        rich_help_panel=entry.group,
+    )
+    kind = Annotated[bool, details]
+    return inspect.Parameter(_name_of_unset(entry), KEYWORD, default=False, annotation=kind)
 
 
 def _parameter(entry: Option) -> inspect.Parameter:

@@ -6,6 +6,8 @@ Each key is an option of a run, without the dashes:
 arch = "x86_64,arm64"
 tree = "~/linux"
 cpus = 2
+
+The command line goes before the file, and can set each key back (Option.words).
 """
 
 import tomllib
@@ -35,5 +37,5 @@ def load(verbs: Iterable[str]) -> dict[str, dict[str, Any]]:
             raise unknown(f"option for {config_file()}", name, by_flag)
         entry = by_flag[name]
         text = ",".join(map(str, value)) if isinstance(value, list) else value
-        values[entry.name] = str(Path(text).expanduser()) if entry.kind is Path else text
+        values[entry.name] = str(Path(text).expanduser()) if text and entry.kind is Path else text
     return dict.fromkeys(verbs, values)

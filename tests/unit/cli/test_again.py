@@ -195,14 +195,29 @@ def test_a_measurement_has_each_option(parse: Parse, name: str) -> None:
 
 @pytest.fixture
 def own_defaults(parse: Parse) -> None:
-    """A config.toml with another default for each option that a command line can set back."""
+    """A config.toml with another default for each option."""
+    configure(*ODD)
+
+
+def configure(*names: str) -> None:
     lines = []
-    for name, value in ODD.items():
-        if name not in ("tree", "lru_gen", "each_patch", "unconfined"):
-            flag, text = OPTIONS[name].flag.removeprefix("--"), OPTIONS[name].written(value)
-            lines.append(f"{flag} = {json.dumps(text)}\n")
+    for name in names:
+        flag, text = OPTIONS[name].flag.removeprefix("--"), OPTIONS[name].written(ODD[name])
+        lines.append(f"{flag} = {json.dumps(text, default=str)}\n")
     config_file().parent.mkdir(parents=True)
     config_file().write_text("".join(lines))
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_command_line_sets_each_key_of_the_users_file_back(parse: Parse, name: str) -> None:
+    configure(name)
+    used = Request(target="b@v4", **{name: ODD[name]})
+    if name != "after":  # which needs --each-patch
+        assert parse("rig run b@v4")[0] == used, "the test shows nothing"
+    asked = Request(target="b@v4")
+    words = command(asked)
+    assert len(words) in (4, 5)
+    assert parse(shlex.join(words))[0] == asked
 
 
 @pytest.mark.usefixtures("own_defaults")
@@ -228,7 +243,8 @@ def test_a_run_by_the_rigs_defaults_is_one_where_the_user_has_others(
 @pytest.mark.parametrize("verb", LEFT_OUT)
 def test_each_verb_is_given_its_own_options_only(verb: str) -> None:
     verbs: Any = typer.main.get_command(cli.app)
-    own = {flag for parameter in verbs.commands[verb].params for flag in parameter.opts}
+    parameters = verbs.commands[verb].params
+    own = {flag for each in parameters for flag in (*each.opts, *each.secondary_opts)}
     flags = {word for word in command(Request(target="v6.12"), verb) if word.startswith("--")}
     assert "--arch" in flags
     assert flags <= own

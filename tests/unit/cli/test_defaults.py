@@ -60,6 +60,12 @@ def test_a_home_directory_is_known(
     assert str(requests[0].tree) == "/home/ann/linux"
 
 
+def test_the_command_line_sets_back_what_the_file_says(requests: list[Request]) -> None:
+    write('tree = "~/linux"\nlru-gen = true\neach-patch = true\nunconfined = true\n')
+    ask("run", "v6.12", "--tree", "", "--default-lru", "--no-each-patch", "--no-unconfined")
+    assert requests == [Request(target="v6.12")]
+
+
 @pytest.mark.parametrize(
     ("text", "complaint", "hint"),
     [
