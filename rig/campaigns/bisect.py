@@ -98,7 +98,7 @@ def _for(question: Question, suspects: Suspects) -> Suspects:
 def _identity(suspects: Suspects, question: Question) -> str:
     """A digest of what determines the meaning of a run: not of the confidence, nor of the tree's
     place."""
-    whole, history = suspects.whole, suspects.history
+    whole, range_ = suspects.whole, suspects.range
     machine = whole.machine
     sources = sorted(
         path
@@ -107,8 +107,8 @@ def _identity(suspects: Suspects, question: Question) -> str:
         for path in (Path(suite.__file__).parent / directory).glob("*.[ch]")
     )
     asked = {
-        "commits": [history.good, *(commit.name for commit in history.commits)],
-        "parents": [commit.parents for commit in history.commits],
+        "commits": [range_.good, *(commit.name for commit in range_.commits)],
+        "parents": [commit.parents for commit in range_.commits],
         "patches": [patch.mail.hex() for patch in suspects.patches],
         "question": repr(question),
         "machine": repr(replace(machine, schedule=Seeded(seed=0))),
@@ -127,7 +127,7 @@ def _directory(store: Store, suspects: Suspects, name: str) -> Path:
     if existing := sorted((store.root / "runs").glob(f"{bisection.DIRECTORY}-{name}")):
         _remove_pending(existing[-1])
         return existing[-1]
-    label = f"bisect-{suspects.name(len(suspects.history) - 1)}"[:60]
+    label = f"bisect-{suspects.name(len(suspects.range) - 1)}"[:60]
     return execute.new_directory(store, f"{label}-{name}")
 
 
@@ -167,8 +167,8 @@ class Campaign:
 
     def search(self) -> None:
         """Run until the culprit is known, or nothing more is to be learnt."""
-        history = self.suspects.history
-        title = f"Bisecting {len(history)} commits on {self.suspects.whole.machine.arch}"
+        range_ = self.suspects.range
+        title = f"Bisecting {len(range_)} commits on {self.suspects.whole.machine.arch}"
         with log.step(title) as step:
             while following := self._next():
                 self._try(*following)

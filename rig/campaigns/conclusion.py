@@ -5,11 +5,11 @@ import math
 from dataclasses import replace
 
 from rig import log
-from rig.campaigns import forecast, history, rates
+from rig.campaigns import commits, forecast, rates
 from rig.campaigns.ancestry import GOOD
 from rig.campaigns.bisection import Bisection, Culprit, Evidence, Suspect, Tested
+from rig.campaigns.commits import Mark
 from rig.campaigns.culprit import Costs
-from rig.campaigns.history import Mark
 from rig.campaigns.inquiry import Kind
 from rig.campaigns.options import Request, command
 from rig.campaigns.rates import Runs
@@ -25,7 +25,7 @@ ANSWER = 20
 
 def expectation(known: Standing) -> str:
     """The rate of the bad end, and what the search will cost, in a sentence each."""
-    search, size = known.search, len(known.suspects.history)
+    search, size = known.search, len(known.suspects.range)
     if known.question.decisive:
         builds = math.ceil(math.log2(size + 1))
         seconds = builds * known.cost.typical(builds)
@@ -66,9 +66,9 @@ def conclude(known: Standing, confidence: float, reason: str, hint: str) -> Bise
         request=whole.request,
         good=names[0],
         bad=names[1],
-        paths=suspects.history.paths,
-        first_parent=suspects.history.first_parent,
-        commits=len(suspects.history),
+        paths=suspects.range.paths,
+        first_parent=suspects.range.first_parent,
+        commits=len(suspects.range),
         arch=whole.machine.arch,
         schedule=whole.machine.schedule.kind,
         question=known.question,
@@ -149,7 +149,7 @@ def _culprit(known: Standing, at: int) -> Culprit:
     passing = (_runs(known, parent, failed=False) for parent in parents)
     return Culprit(
         name=suspects.name(at),
-        commit=suspects.history.name(at),
+        commit=suspects.range.name(at),
         subject=suspects.subject(at),
         author=suspects.author(at),
         link=suspects.link(at),
@@ -235,8 +235,8 @@ def git_log(known: Standing, confidence: float) -> str:
             marks[at] = Mark.SKIP
         elif not confidence > chances[at] > 1 - confidence:
             marks[at] = Mark.BAD if chances[at] >= confidence else Mark.GOOD
-    text = history.log(known.suspects.history, marks, notes)
+    text = commits.log(known.suspects.range, marks, notes)
     found = known.search.culprit() if known.search.known() else None
     if found and len(found.commits) == 1 and found.commits != (GOOD,):
-        text += history.last_line(known.suspects.history, found.commits[0])
+        text += commits.last_line(known.suspects.range, found.commits[0])
     return text

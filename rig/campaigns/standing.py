@@ -100,11 +100,11 @@ class Standing:
 
     def _begin(self) -> None:
         """The search, from all results."""
-        history = self.suspects.history
-        files = [commit.files for commit in history.commits]
+        range_ = self.suspects.range
+        files = [commit.files for commit in range_.commits]
         self.cost = BuildCost(files, _full_build(self.store, self.suspects.whole))
         costs = Costs(guest=GUEST / self.side, build=self.cost.between)
-        self.search = Search(history.ancestry, costs, confidence=self._confidence)
+        self.search = Search(range_.ancestry, costs, confidence=self._confidence)
         self.rows: dict[int, Row] = {}
         self.others: dict[str, int] = {}
         """Failures that are not looked for, and how often they came."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The commits that a bisection may test: GOOD..BAD of the user's tree, or the patches of a series.
 
-The patches of a series are a `History` too: each is on top of the one before.
+The patches of a series are a `Range` too: each is on top of the one before.
 """
 
 import re
@@ -11,10 +11,10 @@ from functools import cache
 from pathlib import Path
 
 from rig import git, log, printable
-from rig.campaigns import history as histories
+from rig.campaigns import commits
 from rig.campaigns import request as requests
 from rig.campaigns.ancestry import GOOD
-from rig.campaigns.history import Commit, History
+from rig.campaigns.commits import Commit, Range
 from rig.campaigns.options import Request
 from rig.campaigns.results import RunSpec
 from rig.context import Context
@@ -33,7 +33,7 @@ ADDRESS = re.compile(r"<[^<>\s@]+@[^<>\s]+>")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Suspects:
-    history: History
+    range: Range
     whole: RunSpec
     """The bad end."""
     patches: tuple[Patch, ...] = ()
@@ -42,13 +42,13 @@ class Suspects:
     def name(self, number: int) -> str:
         """A commit as a TARGET of the rig's verbs."""
         if not self.patches:
-            return self.history.name(number)[:12]
-        return self.good_tree.subject.target if number == GOOD else self.history.name(number)
+            return self.range.name(number)[:12]
+        return self.good_tree.subject.target if number == GOOD else self.range.name(number)
 
     def subject(self, number: int) -> str:
         if number == GOOD:
             return "the good end"
-        return self.history.commits[number].subject
+        return self.range.commits[number].subject
 
     @property
     def good_tree(self) -> TreeSpec:
@@ -64,7 +64,7 @@ class Suspects:
         if self.patches:
             tree = self.good_tree
             if number != GOOD:
-                last = number == len(self.history) - 1
+                last = number == len(self.range) - 1
                 upto = whole.tree.upto if last else number + 1
                 tree = replace(whole.tree, upto=upto)
             promises = dict.fromkeys((*tree.promises, *whole.request.promises))
@@ -72,20 +72,20 @@ class Suspects:
             if tree.series is None:  # a base, and --base is for a series
                 request = replace(request, base="")
             return replace(whole, tree=tree, request=request, promises=tuple(promises))
-        commit = _resolved(store, self.history.name(number), whole.request.tree)
+        commit = _resolved(store, self.range.name(number), whole.request.tree)
         tree = TreeSpec(base=replace(commit, name=self.name(number)))
         return replace(whole, tree=tree, request=replace(whole.request, target=self.name(number)))
 
     def author(self, number: int) -> str:
-        return self.history.commits[number].author
+        return self.range.commits[number].author
 
     def link(self, number: int) -> str:
         """Where the commit was discussed; empty if it does not say so."""
         if self.patches:
             return printable.line(rfc822.header(self.patches[number].mail, "Message-ID"))
         trailers = "--format=%(trailers:key=Link,valueonly,unfold,separator=%x20)"
-        words = ("log", "-1", "--no-show-signature", trailers, self.history.name(number))
-        return printable.line(git.text(*words, cwd=self.history.tree))
+        words = ("log", "-1", "--no-show-signature", trailers, self.range.name(number))
+        return printable.line(git.text(*words, cwd=self.range.tree))
 
     def mail(self, number: int) -> bytes:
         """The headers of the mail that the commit was sent in, as far as the commit tells; empty
@@ -94,8 +94,8 @@ class Suspects:
             mail = self.patches[number].mail
             return rfc822.headers(mail) if rfc822.header(mail, "Message-ID") else b""
         shape = "--format=%aN <%aE>%x00%aD%x00%s%x00%(trailers:only,unfold)"
-        words = ("log", "-1", "--no-show-signature", shape, self.history.name(number))
-        author, date, subject, trailers = git.text(*words, cwd=self.history.tree).split("\0", 3)
+        words = ("log", "-1", "--no-show-signature", shape, self.range.name(number))
+        author, date, subject, trailers = git.text(*words, cwd=self.range.tree).split("\0", 3)
         pairs = [line.partition(":")[::2] for line in trailers.splitlines()]
         if not (identifier := _message_id(pairs)):
             return b""
@@ -112,14 +112,14 @@ class Suspects:
     def diffstat(self, number: int) -> str:
         if self.patches:
             diff = rfc822.body_of(self.patches[number].mail).encode()
-            stat = git.git("apply", "--stat", "-", cwd=self.history.tree, stdin=diff).stdout
+            stat = git.git("apply", "--stat", "-", cwd=self.range.tree, stdin=diff).stdout
             return stat.strip("\n")
         words = ("show", STAT, "--format=", "--no-show-signature", "--diff-merges=first-parent")
-        return git.git(*words, self.history.name(number), cwd=self.history.tree).stdout.strip("\n")
+        return git.git(*words, self.range.name(number), cwd=self.range.tree).stdout.strip("\n")
 
     def parents(self, number: int) -> tuple[int, ...]:
         """The commits of the range before this one; the good end if there is none."""
-        return self.history.commits[number].parents or (GOOD,)
+        return self.range.commits[number].parents or (GOOD,)
 
 
 def _message_id(trailers: Sequence[tuple[str, str]]) -> str:
@@ -155,18 +155,19 @@ def of_tree(
         )
     bad, tree = request.target, request.tree.expanduser()
     base.check_tree(tree)
-    commits = [base.commit_of(tree, name, context.store) for name in (good, bad)]
-    fetched = all(commits) and not all(base.commit_of(tree, commit) for commit in commits)
-    if fetched:  # by a night
+    ends = [base.commit_of(tree, name, context.store) for name in (good, bad)]
+    if all(ends) and not all(base.commit_of(tree, commit) for commit in ends):  # a night fetched it
         git.borrow(context.store, tree)
-    where, ends = (git.repository(context.store), commits) if fetched else (tree, [good, bad])
-    range_ = histories.read(where, *ends, paths=paths, first_parent=first_parent)
+        where = git.repository(context.store)
+    else:
+        where, ends = tree, [good, bad]
+    range_ = commits.read(where, *ends, paths=paths, first_parent=first_parent)
     if range_.dirty:
         log.note(f"{tree} has changes that are not committed: they are not tested")
     if range_.diverged:
         log.note(f"{good} is not in the history of {bad}: GOOD is where they parted, {range_.good}")
     pinned = replace(request, target=range_.commits[-1].name, tree=tree)
-    return Suspects(history=range_, whole=_single(context, pinned))
+    return Suspects(range=range_, whole=_single(context, pinned))
 
 
 def of_series(context: Context, request: Request) -> Suspects:
@@ -184,7 +185,7 @@ def of_series(context: Context, request: Request) -> Suspects:
     called = str(file) if file else whole.tree.subject.name
     names = [f"{called}:{number + 1}" for number in range(len(patches))]
     return Suspects(
-        history=History(
+        range=Range(
             tree=git.repository(context.store),
             good=whole.tree.base.commit,
             bad=names[-1],

@@ -15,9 +15,8 @@ import pytest
 from rig import __main__ as main
 from rig import git
 from rig.campaigns import bisect as bisecting
-from rig.campaigns import bisection, forecast, inquiry, pipeline, request, stored, suspects
+from rig.campaigns import bisection, commits, forecast, inquiry, pipeline, request, stored, suspects
 from rig.campaigns import execute as executing
-from rig.campaigns import history as histories
 from rig.campaigns.bisect import Options
 from rig.campaigns.bisection import Bisection
 from rig.campaigns.forecast import Spent
@@ -37,7 +36,7 @@ from rig.shelves import Shelves
 from rig.store import Store
 from rig.suites.suite import Selection
 from rig.verdict.rules import Outcome, Owner, Shows, Trouble
-from tests.unit.campaigns.test_history import commit, sh
+from tests.unit.campaigns.test_commits import commit, sh
 from tests.unit.conftest import case
 from tests.unit.conftest import result as make_result
 
@@ -577,7 +576,7 @@ def test_the_mail_of_a_commit(line: Path, spec: RunSpec, trailers: str, identifi
     text = f"mm: a\x1b subject\n\nWhy.\n\nReviewed-by: R (x) <r@example.org>\n{trailers}"
     commit(line, "mm/rmap.c", "c17")
     sh(line, "commit", "--amend", "--quiet", "-m", text)
-    range_ = suspects.Suspects(history=histories.read(line, "c16", "main"), whole=spec)
+    range_ = suspects.Suspects(range=commits.read(line, "c16", "main"), whole=spec)
     mail = range_.mail(0)
     assert bool(mail) == bool(identifier)
     if identifier:
@@ -636,9 +635,9 @@ def test_commits_that_only_a_night_has_fetched(
     request = replace(spec.request, target=bad, tree=clone)
     for end, length in ((good, 1), ("HEAD", 2)):
         range_ = suspects.of_tree(context, request, end)
-        assert [range_.name(number) for number in range(len(range_.history))][-1] == bad[:12]
-        assert len(range_.history) == length and "mm/rmap.c" in range_.diffstat(0)
-        assert range_.spec(store, 0).tree.base.commit == range_.history.commits[0].name
+        assert [range_.name(number) for number in range(len(range_.range))][-1] == bad[:12]
+        assert len(range_.range) == length and "mm/rmap.c" in range_.diffstat(0)
+        assert range_.spec(store, 0).tree.base.commit == range_.range.commits[0].name
     with pytest.raises(ConfigError, match="has no revision named 'gone'"):
         suspects.of_tree(context, request, "gone")
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from rig.campaigns import history
-from rig.campaigns.history import History, Mark
+from rig.campaigns import commits
+from rig.campaigns.commits import Mark, Range
 from rig.errors import ConfigError
 
 ENV = {
@@ -66,7 +66,7 @@ def tree(tmp_path: Path) -> Path:
     return path
 
 
-def read(tree: Path, good: str, bad: str, **options: Any) -> History:
+def read(tree: Path, good: str, bad: str, **options: Any) -> Range:
     """The range; nothing in the user's repository changes: no ref, no index, no file, no time."""
 
     def files() -> dict[Path, tuple[int, int]]:
@@ -75,16 +75,16 @@ def read(tree: Path, good: str, bad: str, **options: Any) -> History:
 
     before = files()
     try:
-        return history.read(tree, good, bad, **options)
+        return commits.read(tree, good, bad, **options)
     finally:
         assert files() == before
 
 
-def subjects(range_: History) -> list[str]:
+def subjects(range_: Range) -> list[str]:
     return [commit.subject for commit in range_.commits]
 
 
-def edges(range_: History) -> set[tuple[str, str]]:
+def edges(range_: Range) -> set[tuple[str, str]]:
     names = subjects(range_)
     return {
         (names[parent], commit.subject) for commit in range_.commits for parent in commit.parents
@@ -260,15 +260,15 @@ def test_git_reads_the_log(tree: Path, replay: Replay) -> None:
         number["mm1"]: Mark.GOOD,
     }
     notes = {number["net1"]: "0 of 3 runs failed", number["doc"]: "7 of 64 runs failed"}
-    text = history.log(range_, marks, notes)
+    text = commits.log(range_, marks, notes)
     assert f"# undecided: [{range_.name(number['net1'])}] net1: 0 of 3 runs failed\n" in text
-    said = replay(text + history.last_line(range_, number["doc"]))
+    said = replay(text + commits.last_line(range_, number["doc"]))
     assert f"# first bad commit: [{range_.name(number['doc'])}] doc" in said
 
 
 def test_git_reads_skips_first_parent_and_paths(tree: Path, replay: Replay) -> None:
     range_ = read(tree, "base", "main", first_parent=True)
-    said = replay(history.log(range_, {1: Mark.SKIP, 0: Mark.GOOD, 2: Mark.BAD}, {}))
+    said = replay(commits.log(range_, {1: Mark.SKIP, 0: Mark.GOOD, 2: Mark.BAD}, {}))
     assert said.startswith("git bisect start '--first-parent'")
     possible = [line for line in said.splitlines() if line.startswith("# possible first bad")]
     # git adds the side branch, which it does not leave out here.
@@ -277,6 +277,6 @@ def test_git_reads_skips_first_parent_and_paths(tree: Path, replay: Replay) -> N
 
 def test_git_reads_paths(tree: Path, replay: Replay) -> None:
     range_ = read(tree, "base", "main", paths=["mm", "it's"])
-    text = history.log(range_, {}, {})
+    text = commits.log(range_, {}, {})
     assert text.startswith("git bisect start '--' 'mm' 'it'\\''s'\n")
     assert "git bisect start '--' 'mm' 'it'\\''s'\n" in replay(text)

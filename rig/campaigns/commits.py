@@ -35,7 +35,7 @@ class Commit:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class History:
+class Range:
     tree: Path
     good: str
     """The commit below the range: GOOD, or where BAD's history left GOOD's."""
@@ -63,7 +63,7 @@ class History:
 
 def read(
     tree: Path, good: str, bad: str, *, paths: Sequence[str] = (), first_parent: bool = False
-) -> History:
+) -> Range:
     """The range GOOD..BAD; with `paths` only the commits that change them, as git log shows them.
 
     Raises ConfigError if there is no such range.
@@ -92,7 +92,7 @@ def read(
         commits.append(
             Commit(name=name, subject=subject, author=author, parents=parents, files=files)
         )
-    return History(
+    return Range(
         tree=tree,
         good=below,
         bad=new,
@@ -174,22 +174,22 @@ class Mark(StrEnum):
     SKIP = "skip"
 
 
-def log(history: History, marks: Mapping[int, Mark], notes: Mapping[int, str]) -> str:
+def log(range_: Range, marks: Mapping[int, Mark], notes: Mapping[int, str]) -> str:
     """A log that `git bisect replay` reads: the marks as commands, the notes as comments.
 
     The good end and the bad end are always marked. A commit that has only a note is undecided: git
     has no word for that.
     """
-    first = ["--first-parent"] if history.first_parent else []
-    paths = ["--", *history.paths] if history.paths else []
+    first = ["--first-parent"] if range_.first_parent else []
+    paths = ["--", *range_.paths] if range_.paths else []
     lines = [" ".join(["git bisect start", *map(_quoted, (*first, *paths))])]
-    lines += _entry(history.bad, "", Mark.BAD, notes.get(len(history) - 1, ""))
-    lines += _entry(history.good, "", Mark.GOOD, notes.get(GOOD, ""))
+    lines += _entry(range_.bad, "", Mark.BAD, notes.get(len(range_) - 1, ""))
+    lines += _entry(range_.good, "", Mark.GOOD, notes.get(GOOD, ""))
     for number in dict.fromkeys((*marks, *notes)):
-        if history.name(number) in (history.bad, history.good):
+        if range_.name(number) in (range_.bad, range_.good):
             continue
-        subject = history.commits[number].subject
-        lines += _entry(history.name(number), subject, marks.get(number), notes.get(number, ""))
+        subject = range_.commits[number].subject
+        lines += _entry(range_.name(number), subject, marks.get(number), notes.get(number, ""))
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -205,7 +205,7 @@ def _entry(name: str, subject: str, mark: Mark | None, note: str) -> Iterable[st
         yield f"git bisect {mark} {name}"
 
 
-def last_line(history: History, culprit: int) -> str:
+def last_line(range_: Range, culprit: int) -> str:
     """What git writes at the end of a log."""
-    commit = history.commits[culprit]
+    commit = range_.commits[culprit]
     return f"# first bad commit: [{commit.name}] {commit.subject}\n"
