@@ -50,7 +50,7 @@ def now() -> float:
 
 def duration(seconds: float) -> str:
     """A short text: "0.4 s", "75 s", "12 min", "1 h 05 min"."""
-    if seconds < 10:
+    if seconds < 9.95:
         return f"{seconds:.1f} s"
     if seconds < 120:
         return f"{seconds:.0f} s"

@@ -46,7 +46,7 @@ def headline(morning: Morning) -> str:
     runs = f"{total} run{'s' * (total != 1)}" + _left(morning)
     before = f", {old} failing as before" * bool(old)
     changed = ", ".join(counts) or ("nothing changed" if total else "nothing was run")
-    return f"{morning.night.name}: {changed}; {runs}{before}, {duration(morning.seconds)}"
+    return f"{morning.night.name}: {changed}; {runs}{before}, {log.duration(morning.seconds)}"
 
 
 def _count(number: int, kind: Kind) -> str:
@@ -109,13 +109,6 @@ def _fit(text: str, end: str = "") -> str:
     return (text if len(text) <= room else f"{text[: room - 1]}…") + end
 
 
-def duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
-
-
 # --- what would run ----------------------------------------------------------------------------
 
 
@@ -139,12 +132,12 @@ def preview(file: NightFile, plan: Plan, width: int) -> str:
     runs = len(plan.jobs)
     out = [
         f"{file.name}: {runs} run{'s' * (runs != 1)} in {len(order)} rows, about "
-        f"{duration(total)} of {file.budget}, {width} guest{'s' * (width != 1)} at a time"
+        f"{log.duration(total)} of {file.budget}, {width} guest{'s' * (width != 1)} at a time"
     ]
     if built:
         out.append(f"{len(built)} kernels are new, or not known to be built:")
         for (label, _, arch, flavour), build in built.items():
-            time = "not measured" if build is None else duration(build)
+            time = "not measured" if build is None else log.duration(build)
             out.append(f"  {label}, {arch} {flavour}: {time}")
     if unknown or unmeasured:
         out.append(f"Not in the time: {unknown} rows and {unmeasured} builds never measured")
@@ -155,7 +148,7 @@ def preview(file: NightFile, plan: Plan, width: int) -> str:
 
 
 def _row(row: Row, seconds: float | None) -> Iterator[str]:
-    time = "not measured" if seconds is None else duration(seconds)
+    time = "not measured" if seconds is None else log.duration(seconds)
     last = f", last run in {row.last}" if row.last else ", never run"
     yield f"{row.why}: {row.label}, {row.setup}"
     yield f"  {row.does}: {row.runs} run{'s' * (row.runs != 1)}, {time}{last}"

@@ -99,7 +99,14 @@ def test_no_event_holds_what_a_terminal_obeys(
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.04, "0.0 s"), (9.94, "9.9 s"), (75, "75 s"), (125, "2 min"), (3900, "1 h 05 min")],
+    [
+        (0.04, "0.0 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (75, "75 s"),
+        (125, "2 min"),
+        (3900, "1 h 05 min"),
+    ],
 )
 def test_duration(seconds: float, text: str) -> None:
     assert log.duration(seconds) == text

@@ -41,6 +41,7 @@ def with_changes(*changes: Change) -> Morning:
 
 def test_one_line_if_nothing_changed() -> None:
     assert digest.render(QUIET) == "2026-11-28 mm: nothing changed; 48 runs, 21 min\n"
+    assert digest.render(replace(QUIET, seconds=3900)).endswith(" runs, 1 h 05 min\n")
     failing = with_changes(change(Kind.STILL_FAILING, new=False))
     assert digest.render(failing) == (
         "2026-11-28 mm: nothing changed; 48 runs, 1 failing as before, 21 min\n"
