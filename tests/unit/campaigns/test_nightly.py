@@ -793,6 +793,36 @@ def test_a_kernel_that_no_longer_builds_or_boots_is_searched_as_such(
     assert (search.good, search.request.target) == ("a" * 40, "b" * 40)
 
 
+def test_without_a_commit_between_the_nights_nothing_is_searched(
+    context: Context, trees: tuple[Path, Path], tmp_path: Path, fakes: Fakes, clock: Clock
+) -> None:
+    """A race that was not seen before, or the host: there is no commit that brought it."""
+    text = '[[git]]\npath = "linux"\nbranches = ["mm"]\n[[matrix]]\nsuites = ["stale_tlb"]\n'
+    fakes.commits["mm"] = "a" * 40
+    night(context, file(tmp_path, text))
+    clock("2026-11-29T22:00:00")
+    fakes.fails = lambda case, spec: True
+    with nightly.run(context, file(tmp_path, text)) as morning:
+        assert {change.finding.commits for change in morning.worse} == {("a" * 40, "a" * 40)}
+        assert [*handover.searches(context, morning)] == []
+
+
+def test_a_series_on_a_git_tree_is_not_searched(
+    context: Context, trees: tuple[Path, Path], tmp_path: Path, fakes: Fakes, clock: Clock
+) -> None:
+    name = "batch-dirty-tlb-flush"
+    target = f"{name}@v{model.revisions(context.shelves.patches, name)[-1]}"
+    text = f'[shelf]\ntree = "linux"\nbase = "mm"\nseries = ["{name}"]\n'
+    fakes.commits[target] = "a" * 40
+    night(context, file(tmp_path, text))
+    clock("2026-11-29T22:00:00")
+    fakes.commits[target] = "b" * 40
+    fakes.fails = lambda case, spec: True
+    with nightly.run(context, file(tmp_path, text)) as morning:
+        assert {change.finding.commits for change in morning.worse} == {("a" * 40, "b" * 40)}
+        assert [*handover.searches(context, morning)] == []
+
+
 def test_a_release_and_a_series_are_not_searched(
     context: Context, tmp_path: Path, fakes: Fakes, clock: Clock
 ) -> None:
