@@ -12,6 +12,12 @@ from rig.store import Store
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
+SIGNED_ONLY = (
+    *("Acquire::AllowInsecureRepositories", "Acquire::AllowDowngradeToInsecureRepositories"),
+    *("Acquire::AllowWeakRepositories", "APT::Get::AllowUnauthenticated"),
+)
+"""The host's configuration may allow these; for what the rig builds they are off."""
+
 
 class Unreachable(InfraError):
     """A server does not answer, so it is not known whether it has the package."""
@@ -74,7 +80,7 @@ def _options(root: Path) -> list[str]:
         "APT::Sandbox::User": "",
         "APT::Update::Error-Mode": "any",
         "Acquire::Languages": "none",
-    }
+    } | dict.fromkeys(SIGNED_ONLY, "false")
     return [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
 
 

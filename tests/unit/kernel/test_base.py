@@ -11,7 +11,7 @@ from urllib.response import addinfourl
 
 import pytest
 
-from rig import git
+from rig import git, proc
 from rig.errors import ConfigError, DiskFull, InfraError
 from rig.kernel import base, debian
 from rig.kernel.base import Base
@@ -266,6 +266,30 @@ def archive(
 def suites(archive: Path) -> list[str]:
     lines = (archive / "asked").read_text().splitlines()
     return [line.split("/apt/")[1].split("/")[0] for line in lines]
+
+
+@pytest.mark.skipif(not (proc.which("apt-get") and debian.KEYRING.is_file()), reason="no apt")
+def test_an_archive_without_a_signature_is_refused(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the host's own apt takes it."""
+    arch = subprocess.run(
+        ["dpkg", "--print-architecture"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    packages = tmp_path / "archive" / "dists" / "trixie" / "main" / f"binary-{arch}" / "Packages"
+    packages.parent.mkdir(parents=True)
+    packages.write_text(
+        f"Package: linux-source-9.9\nVersion: 9.9.4-1\nArchitecture: {arch}\n"
+        f"Filename: x.deb\nSize: 1\nSHA256: {'0' * 64}\n"
+    )
+    config = tmp_path / "apt.conf"
+    lenient = ("Acquire::AllowInsecureRepositories", "APT::Get::AllowUnauthenticated")
+    config.write_text("".join(f'{key} "true";\n' for key in lenient))
+    monkeypatch.setenv("APT_CONFIG", str(config))
+    apt = debian.private_apt(store, f"file://{tmp_path}/archive", "trixie")
+    with pytest.raises(Unreachable) as refused:
+        debian.newest(apt, "linux-source-9.9")
+    assert "Release" in refused.value.detail
 
 
 def test_a_package_of_the_first_suite_that_has_it(
