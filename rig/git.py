@@ -343,6 +343,12 @@ def keep(store: Store, name: str, commit: str) -> None:
     git("update-ref", f"refs/rig/{name}", commit, cwd=repository(store))
 
 
+def kept(store: Store, kind: str) -> list[str]:
+    """The names of a kind that keep() has made a ref for."""
+    words = ("for-each-ref", "--format=%(refname:lstrip=3)", f"refs/rig/{kind}/")
+    return git(*words, cwd=repository(store), check=False).stdout.split()
+
+
 def prune(store: Store) -> None:
     """Remove git's records of work trees that are gone; the caller holds the lock of linux.git."""
     repo = repository(store)

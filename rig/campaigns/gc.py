@@ -5,8 +5,9 @@ What a living rig may be using stays, and what stored results still need (needs.
 except results, can be made again. A part is renamed into tmp/ and removed there: so it is whole or
 gone, even if gc is killed, and another gc removes the rest. The rename needs no space on the disk.
 
-linux.git keeps its objects. Only refs without an entry are removed, and alternates whose directory
-has vanished.
+linux.git keeps its objects: docs/store.md says why, and what a user can do. Only refs without an
+entry are removed, and alternates whose directory has vanished. Locks stay: a file that is removed
+while another process waits for it is no lock any more.
 """
 
 import re
@@ -229,10 +230,10 @@ def _tidy_git(store: Store, planned: Plan) -> None:
     if not (store.root / "linux.git" / git.READY).is_file():
         return
     for kind in WITH_REF:
-        for ref in (store.root / "linux.git" / "refs" / "rig" / kind).glob("[!.]*"):
-            with store.at_once(f"{kind}-{ref.name}") as free:
-                if free and not store.path(kind, ref.name).exists():
-                    git.release(store, f"{kind}/{ref.name}")
+        for name in git.kept(store, kind):
+            with store.at_once(f"{kind}-{name}") as free:
+                if free and not store.path(kind, name).exists():
+                    git.release(store, f"{kind}/{name}")
     with store.at_once("linux.git") as free:
         if not free:
             log.note("linux.git is in use: its alternates and work trees stay as they are")

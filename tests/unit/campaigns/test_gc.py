@@ -565,15 +565,19 @@ def test_a_rig_that_uses_linux_git_is_not_disturbed(
     assert "theirs" in alternates(context.store)
 
 
+@pytest.mark.parametrize("packed", [False, True])
 def test_a_removed_tree_leaves_no_ref_and_no_object_is_lost(
-    context: Context, base: Base, entry: Entry
+    context: Context, base: Base, entry: Entry, packed: bool
 ) -> None:
+    """Also if the user has run `git gc` in linux.git, as docs/store.md says."""
     store = context.store
     for name, days in (("old", 99), ("new", 1)):
         entry(f"trees/{name}", days)
         git.keep(store, f"trees/{name}", base.commit)
     git.keep(store, "bases/v6.12", base.commit)
     repo = git.repository(store)
+    if packed:
+        git.git("gc", "--quiet", cwd=repo)
     before = git.text("count-objects", cwd=repo)
     gc.collect(context)
     refs = git.text("for-each-ref", "--format=%(refname)", cwd=repo).splitlines()
