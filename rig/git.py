@@ -19,6 +19,10 @@ ENV = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_ATTR_NOSYSTEM": "1",
     "GIT_TERMINAL_PROMPT": "0",
+    # A tree's own configuration can say that missing objects are fetched from somewhere, and by
+    # which command. A mail can name an object that is missing. Older gits know only the second.
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "none",
     "GIT_AUTHOR_NAME": "rig",
     "GIT_AUTHOR_EMAIL": "rig@localhost",
     "GIT_AUTHOR_DATE": "2020-01-01T00:00:00Z",

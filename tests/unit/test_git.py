@@ -13,6 +13,7 @@ import pytest
 
 from rig import git, proc
 from rig.errors import InfraError
+from rig.kernel import base
 from rig.kernel.base import Base
 from rig.store import Store
 
@@ -340,6 +341,27 @@ def test_a_remote_that_is_not_there_is_said(store: Store, clone: Path, theirs: P
 
 
 # Throw-away work trees
+
+
+def test_a_tree_runs_no_command_to_fetch_what_it_lacks(theirs: Path, tmp_path: Path) -> None:
+    """What a partial clone lacks is fetched by the command in its configuration, which may be
+    somebody else's. A mail names the commit."""
+    lacking, evil = "0123456789" * 4, tmp_path / "evil"
+    for key, value in {
+        "core.repositoryFormatVersion": "1",
+        "extensions.partialClone": "origin",
+        "remote.origin.promisor": "true",
+        "remote.origin.url": "ssh://example.org/linux",
+        "core.sshCommand": f"touch {evil}; false",
+    }.items():
+        git.git("config", key, value, cwd=theirs)
+    words = ["git", "-c", "safe.directory=*", "cat-file", "-e", lacking]
+    proc.run(words, cwd=theirs, check=False)
+    assert evil.exists(), "or the attempt proves nothing"
+    evil.unlink()
+    assert base.commit_of(theirs, lacking) == ""
+    assert not base.in_history(theirs, lacking)
+    assert not evil.exists()
 
 
 def worktrees(store: Store) -> list[str]:
