@@ -76,13 +76,7 @@ def _named_base(store: Store, series: SeriesVersion, tree: Path | None) -> Base 
     is_hash = bool(base.COMMIT.fullmatch(series.base))
     if tree is not None and is_hash and base.commit_of(tree, series.base, store):
         log.note(f"{tree} has {series.label}'s base-commit {series.base[:12]}")
-        commit_base = base.resolve(store, series.base, tree=tree)
-        if base.in_history(tree, commit_base.commit):
-            return commit_base
-        log.note(
-            f"it is not in the history of {tree}'s HEAD: its objects are not used by other builds"
-        )
-        return replace(commit_base, trusted=False)
+        return _as_named(tree, base.resolve(store, series.base, tree=tree))
     if not (release := base.named(series.base)):
         if tree is not None:
             log.note(f"{tree} does not have {series.label}'s base-commit {series.base[:12]}")
@@ -93,9 +87,18 @@ def _named_base(store: Store, series: SeriesVersion, tree: Path | None) -> Base 
         return base.resolve(store, release)
     if base.commit_of(tree, release):
         log.note(f"{tree} has {release}")
-        return base.resolve(store, release, tree=tree)
+        return _as_named(tree, base.resolve(store, release, tree=tree))
     log.note(f"{tree} does not have {release}: using the rig's own {release}")
     return base.resolve(store, release)
+
+
+def _as_named(tree: Path, named: Base) -> Base:
+    """A base of the user's tree that a mail names. A commit, and a tag as well, may come from a
+    stranger's repository: git fetches the tags of what it fetches."""
+    if base.in_history(tree, named.commit):
+        return named
+    log.note(f"it is not in the history of {tree}'s HEAD: its objects are not used by other builds")
+    return replace(named, trusted=False)
 
 
 def _candidates(store: Store, tree: Path | None) -> tuple[Base, dict[str, Base]]:

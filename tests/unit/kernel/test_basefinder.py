@@ -171,6 +171,21 @@ def test_a_commit_that_only_a_mail_names_is_not_trusted(
     assert (chosen.commit, chosen.trusted) == (new, False)
 
 
+@pytest.mark.parametrize("named", ["v6.12", "v6.99", "adc218676eef25575469234709c2d87185ca223a"])
+def test_a_tag_that_only_a_mail_names_is_not_trusted(
+    store: Store, bases: dict[str, Base], v2: SeriesVersion, theirs: Path, named: str
+) -> None:
+    """`git fetch` of a stranger's branch brings the stranger's tags."""
+    tag = named if named.startswith("v") else "v6.12"
+    git.git("tag", tag, "old", cwd=theirs)
+    says = replace(v2, base=named)
+    chosen = basefinder.base_of(store, says, tree=theirs)
+    assert (chosen.commit, chosen.trusted) == (git.text("rev-parse", "old", cwd=theirs), False)
+    assert basefinder.base_of(store, says, name=tag, tree=theirs).trusted, "the user names it"
+    git.git("checkout", "--quiet", "old", cwd=theirs)
+    assert basefinder.base_of(store, says, tree=theirs).trusted
+
+
 def test_their_head_is_asked_first_for_blobs_and_whether_it_applies(
     store: Store, bases: dict[str, Base], v2: SeriesVersion, theirs: Path, events: list[Event]
 ) -> None:
