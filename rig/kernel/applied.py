@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Checks the commits that `git am` made of a series: git can do other things than a mail shows."""
 
+import functools
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -53,6 +55,23 @@ def check(work: Path, steps: Sequence[Step], base: str) -> None:
                 raise ConfigError(f"{step.name}: {change.path} is a submodule", hint=HINT)
     _check_contents(work, steps, changes)
     _check_links(work, steps, changes)
+
+
+@functools.cache
+def check_base(repo: Path, commit: str) -> None:
+    """Raise ConfigError if a base that a mail has named has a symlink that leads out of the tree.
+
+    Its changes are those of no mail, so nothing else looks at them. The rig itself reads and writes
+    files of a work tree, and must not follow such a link.
+    """
+    rows = (row.partition("\t") for row in _listing(repo, commit).split("\0"))
+    blobs = {path: head.split(" ")[2] for head, _, path in rows if head.startswith(LINK)}
+    texts = git.blobs(blobs.values(), repo)
+    links = {path: os.fsdecode(texts[blob]) for path, blob in blobs.items()}
+    for path, walk in symlinks.gone_astray({}, links):
+        raise ConfigError(
+            f"the base-commit {commit[:12]}: {path!a} is a symlink that {walk.trouble}", hint=HINT
+        )
 
 
 def _changes(work: Path, steps: Sequence[Step]) -> dict[str, list[Change]]:

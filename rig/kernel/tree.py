@@ -148,6 +148,8 @@ def applies(store: Store, spec: TreeSpec) -> bool:
 
 def _materialize(store: Store, spec: TreeSpec) -> KernelTree:
     commit = spec.base.commit
+    if not spec.base.trusted:
+        applied.check_base(git.repository(store), commit)
     if spec.patches:
         # "checked": so that trees of an older rig, without applied.check(), are not used.
         inputs = {"base": commit, "patches": model.digest(spec.patches), "checked": 1}

@@ -341,6 +341,28 @@ def test_spatch_is_boxed(
     assert victim.read_text() == "mine\n"
 
 
+@pytest.mark.parametrize("path", ["mm/rmap.c", "mm/Makefile", "mm/rig_mutant.c"])
+def test_a_link_of_a_base_that_is_not_trusted_is_not_followed(
+    store: Store,
+    base: Base,
+    kernel: Path,
+    victim: Path,
+    program: Callable[[str, str], Path],
+    path: str,
+) -> None:
+    """Mutants are written into a work tree by the rig itself, which no box holds."""
+    program("spatch", "for file; do :; done; echo 'int rig_mutant(X);' >>$file")
+    header = "// SPDX-License-Identifier: GPL-2.0-only\n// Rule: x\n// Files: mm/rmap.c\n"
+    body = "@@ @@\n- a();\n+ if (!rig_mutant(X)) a();\n"
+    parsed = mutant.parse("x", f"{header}// Killed-By: suite/case\n\n{body}")
+    (kernel / path).unlink(missing_ok=True)
+    (kernel / path).symlink_to(victim)
+    theirs = replace(base, commit=git.import_tree(store, kernel, "theirs\n"), trusted=False)
+    with pytest.raises(ConfigError, match="is a symlink that leads out of the tree"):
+        weave.instrument(store, tree.materialize(store, TreeSpec(base=theirs)), (parsed,))
+    assert victim.read_text() == "mine\n"
+
+
 def test_a_source_that_is_no_text_is_woven_into(
     store: Store, hostile: Hostile, kernel: Path, program: Callable[[str, str], Path]
 ) -> None:
