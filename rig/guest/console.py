@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rig.guest import stamps
-from rig.guest.headlines import DIE, End, headline
-from rig.guest.splat import FRAME, TRACE, Splat, SplatKind, fingerprint
+from rig.guest.headlines import DIE, headline
+from rig.guest.splat import FRAME, TRACE, End, Splat, SplatKind, fingerprint
 from rig.guest.stamps import LINE_MAX, Line
 
 __all__ = [

@@ -3,7 +3,7 @@
 
 Read off the format strings of v6.12, v7.2 and v7.3-rc7; the file that prints a message stands
 behind it. Older kernels print what is marked with their version. The first pattern that matches
-counts.
+counts. `diskheadlines` has the rows of disks and file systems.
 
 Only the prefixes of `pr_fmt()` are allowed before a headline: `mytest: BUG: ` was written to
 /dev/kmsg by a program. What a program writes to /dev/kmsg without a prefix of its own has the same
@@ -11,31 +11,11 @@ bytes as the kernel's own message, and cannot be told from it.
 """
 
 import re
-from enum import Enum, auto
 from functools import cache
 
-from rig.guest.splat import SplatKind
+from rig.guest.diskheadlines import DATA, DISK, FILE_SYSTEMS
+from rig.guest.splat import End, SplatKind
 
-
-class End(Enum):
-    """What ends a splat, besides a gap, the next splat and the end of the log."""
-
-    TRACE_ID = auto()
-    """---[ end trace 0000000000000000 ]---"""
-    FENCE = auto()
-    """A line of ====."""
-    BACKTRACE = auto()
-    """The end of its backtrace."""
-    LINE = auto()
-    """It is a single line."""
-    KILLED = auto()
-    """The line that names the process which the OOM killer killed."""
-    NEVER = auto()
-    """---[ end Kernel panic; with panic=-1 the machine resets before that line."""
-
-
-_DISK = r"(?!fd\d|sr\d)[\w!-]+"
-"""Not the drives of QEMU's machine that have no medium in them."""
 _LOCKDEP = (
     r"(?:possible (?:circular|recursive|irq lock)|inconsistent lock state|\S+-safe -> "
     r"|bad (?:unlock|contention)|held lock freed|lock held (?:when|at)|suspicious RCU usage"
@@ -125,7 +105,8 @@ _STALLS: _Rows = (
     (_K.SLOW, _E.LINE, r"INFO: The task .* has been waiting for writeback"),  # fs/fs-writeback.c
     (_K.SLOW, _E.BACKTRACE, r"sched: CPU \d+ need_resched set for > "),  # kernel/sched/debug.c
     (_K.SLOW, _E.LINE, r"NOHZ tick-stop error: local softirq work is pending"),  # tick-sched.c
-    (_K.SLOW, _E.LINE, r"CPU\d+: failed to come online"),  # arch/arm64/kernel/smp.c
+    # arch/arm64/kernel/smp.c, kernel/cpu.c
+    (_K.SLOW, _E.LINE, r"CPU\d+:? failed to (?:come online|report \w+ state)"),
 )
 _CORRUPTION: _Rows = (
     (_K.BAD_PAGE, _E.LINE, r"BUG: Bad rss-counter |BUG: non-zero pgtables_bytes "),  # kernel/fork.c
@@ -150,6 +131,9 @@ _CORRUPTION: _Rows = (
     (_K.CORRUPTION, _E.BACKTRACE, r"issue in \S"),  # mm/vma.c validate_mm()
     (_K.CORRUPTION, _E.BACKTRACE, r"(?:rcu: )?\w+\(\): Double-freed CB "),  # kernel/rcu/tree.c
     (_K.CORRUPTION, _E.LINE, r"percpu_ref\w*: .*percpu_ref underflow"),  # lib/percpu-refcount.c
+    # mm/dmapool.c with SLUB_DEBUG_ON: dev_err() prints the driver and the device
+    (_K.CORRUPTION, _E.LINE, r"\w+(?:-\w{1,20})? [\w.:-]{1,40}: pool_(?:check_block|block_err) "),
+    (_K.LEAK, _E.LINE, r"\w+(?:-\w{1,20})? [\w.:-]{1,40}: dma_pool_destroy \S{1,40} busy"),
 )
 _BAD_STATES: _Rows = (
     (_K.BAD_STATE, _E.LINE, r"vmstat_refresh: \w+ -\d"),  # mm/vmstat.c
@@ -157,7 +141,12 @@ _BAD_STATES: _Rows = (
     (_K.BAD_STATE, _E.LINE, r"shmem_evict_inode: ino=\d+ i_blocks=\d"),
     (_K.BAD_STATE, _E.LINE, r"page 0x[0-9a-f]+ outside node \d+ zone "),  # mm/page_alloc.c
     (_K.BAD_STATE, _E.LINE, r"Huh VM_FAULT_OOM leaked out"),  # mm/oom_kill.c
-    (_K.BAD_STATE, _E.LINE, r"hugetlb: Huge Page Reserved count may go negative"),  # mm/hugetlb.c
+    # mm/hugetlb.c
+    (
+        _K.BAD_STATE,
+        _E.LINE,
+        r"hugetlb: Huge Page Reserved count |HugeTLB: (?:vma_lock|NULL demote) ",
+    ),
     (_K.BAD_STATE, _E.LINE, r"SLUB:? \S+:? ?.*\bslabs counted but counter="),  # mm/slub.c
     # mm/slab_common.c
     (
@@ -186,14 +175,20 @@ _BAD_STATES: _Rows = (
     (_K.BAD_STATE, _E.LINE, r"sysfs: cannot create duplicate filename"),  # fs/sysfs/dir.c
     # lib/kobject.c
     (
-        _K.BAD_STATE,
-        _E.BACKTRACE,
-        r"kobject: .*(?:something is seriously wrong|failed for .* with -)",
+        *(_K.BAD_STATE, _E.BACKTRACE),
+        r"kobject: .*(?:something is seriously wrong|failed for .* with -|must have a ktype"
+        r"|invalid kobject pointer)",
     ),
     # lib/random32.c, lib/crc*, lib/crypto, crypto/testmgr.c
     (_K.BAD_STATE, _E.LINE, r"(?:prandom|crc32\w*|crc_t10dif): .*self tests? failed"),
     (_K.BAD_STATE, _E.LINE, r"alg: self-tests for |(?:\w+poly1305|blake2s|curve25519) .*: FAIL"),
     (_K.BAD_STATE, _E.LINE, r"CPU\d+: (?:is stuck in kernel|died during early boot|Unknown IPI)"),
+    # kernel/locking/lockdep.c, kernel/fork.c
+    (
+        _K.BAD_STATE,
+        _E.LINE,
+        r"CPU \d+ left hardirqs enabled!|exe_file_deny_write_access\(\) failed",
+    ),
     (_K.BAD_STATE, _E.LINE, r"IPv6: BUG: "),  # net/ipv6/addrconf.c: a counter went wrong
     (_K.BUG, _E.BACKTRACE, r"BUG (?:at|in) "),  # include/linux/maple_tree.h MT_BUG_ON(), fs/kernfs
     # include/asm-generic/bug.h, lib/smp_processor_id.c, mm/mempool.c, kernel/sched/core.c, ...
@@ -207,106 +202,6 @@ _BAD_STATES: _Rows = (
         *(_K.WARNING, _E.LINE),
         r"WARNING: (?:WARNING: (?:bad lookup|Bad or missing|Corrupt)|stack recursion on|missing \w+"
         r" value at|unknown (?:\.orc|[BS]P)|can't access (?:iret )?registers|stack going in the)",
-    ),
-)
-_DATA: _Rows = (
-    (_K.DATA_LOSS, _E.LINE, r"Read-error on swap-device"),  # mm/page_io.c
-    (_K.IO_ERROR, _E.LINE, r"Write-error on swap-device|Write error -?\d+ on dio swapfile"),
-    (_K.DATA_LOSS, _E.LINE, r"zswap: Decompression error"),  # mm/zswap.c
-    (_K.DATA_LOSS, _E.LINE, r"zram: Decompression failed!"),  # drivers/block/zram/zram_drv.c
-    (_K.IO_ERROR, _E.LINE, r"zram: (?:Compression failed!|Error allocating memory for compressed)"),
-    # mm/filemap.c dio_warn_stale_pagecache(), fs/iomap/direct-io.c
-    (_K.DATA_LOSS, _E.LINE, r"Page cache invalidation failure on direct I/O"),
-    (_K.DATA_LOSS, _E.LINE, r"Direct I/O collision with buffered writes!"),
-    # fs/iomap/ioend.c
-    (_K.DATA_LOSS, _E.LINE, r"[\w.-]{1,32}: writeback error on inode \d"),
-    # block/blk-mq.c blk_print_req_error() with the errors of block/blk-core.c blk_errors[]. A disk
-    # may answer a discard with "operation not supported"; nobody's data is in it.
-    (
-        *(_K.IO_ERROR, _E.LINE),
-        r"(?:blk_update_request: )?(?:I/O|timeout|critical [a-z ]+|recoverable transport|protection"
-        r"|reservation conflict|(?:kernel|device|zone) resource|device offline|dm internal retry"
-        rf"|\w+ zones exceeded|duration limit exceeded|invalid) error, dev {_DISK}, sector ",
-    ),
-    (
-        *(_K.IO_ERROR, _E.LINE),
-        r"operation not supported error, dev \S+, sector \d+ op 0x[0-2]:",
-    ),
-    (
-        _K.IO_ERROR,
-        _E.LINE,
-        rf"Buffer I/O error on dev(?:ice)? {_DISK}, logical block",
-    ),  # fs/buffer.c
-    (_K.IO_ERROR, _E.LINE, r"\w+: requested out-of-range block \d+ for device"),
-    (
-        _K.IO_ERROR,
-        _E.LINE,
-        r"(?:[^:\n]{1,15}(?::\d[^ \n]{0,15})?: )?attempt to access beyond end of ",
-    ),  # blk-core.c
-    (_K.IO_ERROR, _E.LINE, r"VFS: Dirty inode writeback failed for block device"),  # block/bdev.c
-    (_K.IO_ERROR, _E.LINE, rf"{_DISK}: (?:ref|guard) tag error at "),  # block/t10-pi.c
-    (_K.IO_ERROR, _E.LINE, r"\w+: over max (?:\w+ )?(?:size|segments) limit\."),  # block/blk-mq.c
-    (_K.IO_ERROR, _E.LINE, rf"{_DISK}: zone \d+: (?:Aborting plugged BIOs|Invalid mix of)"),
-    (_K.IO_ERROR, _E.LINE, r"loop: (?:Write error at byte offset|[Tt]ransfer error)"),  # loop.c
-    (_K.IO_ERROR, _E.LINE, r"null_blk: rq \w+ timed out"),  # drivers/block/null_blk/main.c
-    # drivers/block/virtio_blk.c, drivers/virtio/virtio_ring.c BAD_RING()
-    (
-        *(_K.IO_ERROR, _E.LINE),
-        r"virtio_blk virtio\d+: (?:\S+:id \d+ (?:out of range|is not a head)"
-        r"|zone \d+: invalid |.* failure: config access)",
-    ),
-)
-_EXT4 = (  # ext4_msg(): what is wrong with the disk, and not with a mount option
-    r"(?:Remounting filesystem read-only|This should not happen!!|Delayed block allocation failed"
-    r"|failed to convert unwritten|error restoring inline_data|previous I/O error to superblock"
-    r"|I/O error while writing superblock|Failed to update primary superblock|journal bmap failed"
-    r"|.*[Cc]hecksum for |group descriptors corrupted|corrupt root inode|corruption in group"
-    r"|Inode \d+ \(|.*: inode #\d|error loading journal|.*invalid superblock checksum"
-    r"|.*jbd2_start: |sb orphan head is|uh-oh! used pa|ext4_check_descriptors: |bad geometry: "
-    r"|unable to read superblock|can't read |Can't read |(?:initial|last) error at time"
-    r"|error count since last fsck|warning: mounting fs with errors|Magic mismatch"
-    r"|invalid journal inode|journal inode is deleted|get (?:root|orphan) (?:inode|dentry) failed"
-    r"|journal UUID does not match|inodes count not valid)"
-)
-_EXT4_WARNING = (  # ext4_warning(): the others are about resizing, quota and full directories
-    r".*(?:I/O error|data will be lost|data blocks|[Cc]orrupt|[Bb]ad |error -?\d+|dx entry|reading"
-    r"|assertion failed|[Cc]annot (?:read|get)|no links|too many links|directory missing|bitmap"
-    r"|validation failed|conflict with existing|does not have buffers|Non-contiguous)"
-)
-_FILE_SYSTEMS: _Rows = (
-    # fs/ext4/super.c
-    (_K.FILE_SYSTEM, _E.LINE, r"EXT[234]-fs (?:error|panic) \(device |EXT2-fs \(\S+\): error: "),
-    (_K.FILE_SYSTEM, _E.LINE, rf"EXT4-fs \([^)\n]*\): {_EXT4}"),
-    (_K.FILE_SYSTEM, _E.LINE, rf"EXT4-fs warning \(device [^)\n]*\): {_EXT4_WARNING}"),
-    # fs/jbd2/*.c
-    (_K.FILE_SYSTEM, _E.LINE, r"Aborting journal on device |\w+: journal block not found at"),
-    (
-        *(_K.FILE_SYSTEM, _E.LINE),
-        r"JBD2: (?:.*(?:I/?O error|assertion failure|[Cc]hecksum|corrupt|failed)|bad block|leaked"
-        r"|Detected IO errors|Spotted dirty metadata|Failed to read|error -?\d+ scanning"
-        r"|recovery pass|.*too many credits|.*Waiting for Godot|no valid journal superblock)",
-    ),
-    (_K.FILE_SYSTEM, _E.LINE, r"\w+: needed \d+ blocks and only had \d+ space available"),
-    (  # fs/xfs/{xfs_error,xfs_fsops,xfs_buf,xfs_log,xfs_message}.c
-        *(_K.FILE_SYSTEM, _E.LINE),
-        r"XFS(?: \([^)\n]*\))?: (?:Internal error|Corruption |.*(?:[Mm]etadata|[Ll]og) "
-        r"(?:corruption|CRC error|I/O [Ee]rror)|.*Shutting down filesystem"
-        r"|Filesystem has been shut|Assertion failed|First \d+ bytes of corrupted)",
-    ),
-    (_K.FILE_SYSTEM, _E.LINE, r"BTRFS(?::)? ?(?:error|critical|panic|alert|emergency)\b"),  # btrfs
-    (
-        *(_K.FILE_SYSTEM, _E.LINE),
-        r"F2FS-fs \([^)\n]*\): .*(?:[Ii]nconsistent|[Cc]orrupt|Stopped filesystem|wrong)",
-    ),
-    # fs/{fat,squashfs,erofs,nilfs2,udf,isofs}
-    (
-        _K.FILE_SYSTEM,
-        _E.LINE,
-        r"(?:FAT-fs|exFAT-fs) \([^)\n]*\): error|SQUASHFS error: |UDF-fs: error",
-    ),
-    (
-        *(_K.FILE_SYSTEM, _E.LINE),
-        r"(?:erofs|NILFS error|NILFS) \((?:device )?[^)\n]*\): .*(?:fail|corrupt|bogus|error|bad )",
     ),
 )
 _NOTES: _Rows = (
@@ -325,13 +220,13 @@ _NOTES: _Rows = (
     (_K.HARDWARE, _E.BACKTRACE, r"unchecked MSR access error: "),  # arch/x86/mm/extable.c
 )
 HEADLINES = (
-    *(*_DEATHS, *_CHECKERS, *_STALLS, *_CORRUPTION, *_DATA, *_BAD_STATES),
-    *(*_FILE_SYSTEMS, *_NOTES),
+    *(*_DEATHS, *_CHECKERS, *_STALLS, *_CORRUPTION, *DATA, *_BAD_STATES),
+    *(*FILE_SYSTEMS, *_NOTES),
 )
 
 _BOUNDED = tuple(pattern.replace(".*", ".{0,200}") for _, _, pattern in HEADLINES)
 """No row has a group of its own, an end of the line, or a repetition without a limit."""
-_COMMON = (r"\w+", r".{1,20}", rf"{_DISK}: ")
+_COMMON = (r"\w+", r".{1,20}", rf"{DISK}: ")
 
 
 def _branches(pattern: str) -> list[str]:

@@ -15,6 +15,23 @@ class Severity(Enum):
     """Is mentioned, and changes no verdict."""
 
 
+class End(Enum):
+    """What ends a splat, besides a gap, the next splat and the end of the log."""
+
+    TRACE_ID = auto()
+    """---[ end trace 0000000000000000 ]---"""
+    FENCE = auto()
+    """A line of ====."""
+    BACKTRACE = auto()
+    """The end of its backtrace."""
+    LINE = auto()
+    """It is a single line."""
+    KILLED = auto()
+    """The line that names the process which the OOM killer killed."""
+    NEVER = auto()
+    """---[ end Kernel panic; with panic=-1 the machine resets before that line."""
+
+
 class SplatKind(StrEnum):
     PANIC = "panic"
     OOPS = "oops"

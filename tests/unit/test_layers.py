@@ -57,7 +57,7 @@ PURE = (
     *(f"rig.campaigns.{name}" for name in ("ancestry", "rates", "culprit", "forecast")),
     *(
         f"rig.guest.{name}"
-        for name in ("console", "cpio", "headlines", "splat", "sshkeys", "stamps")
+        for name in ("console", "cpio", "diskheadlines", "headlines", "splat", "sshkeys", "stamps")
     ),
 )
 """Values and what can be computed of them: no file of the store, no program, no network."""
