@@ -231,12 +231,14 @@ def test_a_tree_that_is_somebody_elses_can_be_borrowed(store: Store, theirs: Pat
 
 # What is fetched for a night
 
+MAY_FETCH = {"GIT_ALLOW_PROTOCOL": "file"}
+
 
 @pytest.fixture
 def clone(theirs: Path) -> Path:
     """The user's clone of a repository, with a path from the clone's directory as its URL."""
     clone = theirs.with_name("clone")
-    git.git("clone", "--quiet", theirs, clone, cwd=theirs.parent)
+    git.git("clone", "--quiet", theirs, clone, cwd=theirs.parent, env=MAY_FETCH)
     git.git("config", "remote.origin.url", f"../{theirs.name}", cwd=clone)
     return clone
 
@@ -298,7 +300,8 @@ def test_a_shallow_clone_is_fetched_from(store: Store, theirs: Path) -> None:
     main = git.text("branch", "--show-current", cwd=theirs)
     commit(theirs)
     clone = theirs.with_name("shallow")
-    git.git("clone", "--quiet", "--depth=1", f"file://{theirs}", clone, cwd=theirs.parent)
+    words = ("clone", "--quiet", "--depth=1", f"file://{theirs}")
+    git.git(*words, clone, cwd=theirs.parent, env=MAY_FETCH)
     git.git("config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*", cwd=clone)
     git.git("branch", "--quiet", "older", "HEAD~1", cwd=theirs)
     for _ in range(2):
@@ -319,7 +322,7 @@ def test_what_the_tree_has_lost_is_fetched_again(store: Store, theirs: Path, clo
     git.git("add", "other", cwd=theirs)
     empty = git.text("commit-tree", git.text("write-tree", cwd=theirs), "-m", "x", cwd=theirs)
     git.git("update-ref", f"refs/heads/{main}", empty, cwd=theirs)
-    git.git("fetch", "--quiet", "origin", cwd=clone)
+    git.git("fetch", "--quiet", "origin", cwd=clone, env=MAY_FETCH)
     git.git("reset", "--quiet", "--hard", f"origin/{main}", cwd=clone)
     git.git("reflog", "expire", "--expire=now", "--all", cwd=clone)
     git.git("gc", "--quiet", "--prune=now", cwd=clone)

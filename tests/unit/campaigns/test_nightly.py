@@ -548,7 +548,7 @@ def trees(tmp_path: Path) -> tuple[Path, Path]:
     upstream.mkdir()
     git.git("init", "--quiet", "--initial-branch=mm", cwd=upstream)
     commit(upstream, "v6.13-rc1", "v6.12.9")
-    git.git("clone", "--quiet", upstream, clone, cwd=tmp_path)
+    git.git("clone", "--quiet", upstream, clone, cwd=tmp_path, env={"GIT_ALLOW_PROTOCOL": "file"})
     return upstream, clone
 
 

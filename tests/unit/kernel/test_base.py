@@ -61,7 +61,7 @@ def test_a_commit_that_was_fetched_for_a_tree_is_known_by_its_hash(
     store: Store, theirs: Path, tmp_path: Path
 ) -> None:
     clone = tmp_path / "clone"
-    git.git("clone", "--quiet", theirs, clone, cwd=tmp_path)
+    git.git("clone", "--quiet", theirs, clone, cwd=tmp_path, env={"GIT_ALLOW_PROTOCOL": "file"})
     git.git("commit", "--quiet", "--allow-empty", "-m", "new", cwd=theirs)
     commit = git.text("rev-parse", "HEAD", cwd=theirs)
     with pytest.raises(ConfigError, match=f"{clone} has no revision named"):

@@ -163,7 +163,9 @@ def test_a_commit_that_only_a_mail_names_is_not_trusted(
     assert basefinder.base_of(store, says, tree=theirs).trusted
     # Nor is one that a night has fetched.
     clone = theirs.with_name("clone")
-    git.git("clone", "--quiet", theirs, clone, cwd=theirs.parent)
+    git.git(
+        "clone", "--quiet", theirs, clone, cwd=theirs.parent, env={"GIT_ALLOW_PROTOCOL": "file"}
+    )
     git.git("commit", "--quiet", "--allow-empty", "-m", "new", cwd=theirs)
     new = git.text("rev-parse", "HEAD", cwd=theirs)
     git.fetch(store, clone, "origin")
