@@ -50,7 +50,11 @@ def _for_reading(path: Path) -> sqlite3.Connection:
         return _opened(path)
     # Nobody writes to it, and SQLite cannot make the files that it would tell a writer with.
     connection = sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)
-    _checked(connection, path)
+    try:
+        _checked(connection, path)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

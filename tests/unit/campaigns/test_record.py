@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -260,7 +261,7 @@ def test_a_store_that_cannot_be_written_imports_nothing(
     store: Store, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     execute.store_result(results["pass"][0], slot(store))
-    with sqlite3.connect(database.path_of(store)) as connection:
+    with closing(sqlite3.connect(database.path_of(store))) as connection, connection:
         connection.execute("DELETE FROM run")
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
     assert unread.campaigns(store) == ()
