@@ -7,6 +7,7 @@ file system with a few mounts, no capabilities, no network, an environment with 
 docs/security.md describes each boundary and the test of it.
 """
 
+import base64
 import contextlib
 import functools
 import os
@@ -24,6 +25,7 @@ from typing import BinaryIO
 from rig import proc
 from rig import scratch as leftovers
 from rig.errors import BuildError, InfraError
+from rig.kernel import seccomp
 
 UID = 65530
 """The user of a command if root runs the rig. It is in no range that systemd or Debian assign to
@@ -37,6 +39,7 @@ NAMESPACES = (
     *("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"),
     *("--die-with-parent", "--cap-drop", "ALL", "--clearenv", "--hostname", "rig"),
 )
+WITH_FILTER = 'exec 9< <(printf %s "$0" | base64 --decode); exec "$@"'
 NO_MORE_NAMESPACES = ("--unshare-user", "--disable-userns")
 TMP_BYTES = 4 << 30
 OTHERS, LONGEST = ("/tmp", "/var/tmp", "/dev/shm"), 70
@@ -177,8 +180,7 @@ def _confined(argv: Sequence[str], box: Box, *, root: bool) -> list[str]:
         "env",
         "--ignore-environment",
         f"PATH={PATH}",
-        str(proc.find("bwrap")),
-        *NAMESPACES,
+        *_filtered([str(proc.find("bwrap")), *NAMESPACES]),
         *session,
     ]
     if not root:
@@ -192,6 +194,14 @@ def _confined(argv: Sequence[str], box: Box, *, root: bool) -> list[str]:
         "bwrap", *NO_MORE_NAMESPACES, "--cap-drop", "ALL", "--dev-bind", "/", "/",
         *cwd, "--", *inner,
     ]  # fmt: skip
+
+
+def _filtered(bwrap: list[str]) -> list[str]:
+    """bubblewrap with a seccomp filter, which it reads from a file descriptor."""
+    if not (program := seccomp.program()):
+        return bwrap
+    text = base64.b64encode(program).decode()
+    return ["bash", "-c", WITH_FILTER, text, *bwrap, "--seccomp", "9"]
 
 
 def _environment(box: Box) -> dict[str, str]:

@@ -184,6 +184,60 @@ def test_a_stranger_is_refused(attempt: str, script: str, boxed: Run) -> None:
     assert "escaped" not in done.stdout, attempt
 
 
+# What the kernel gives to a process whatever its namespaces are
+
+WITH_A_KEY = """
+import ctypes, os, sys
+call = ctypes.CDLL(None).syscall
+key = call({add}, b"user", b"rig-test", b"secret", 6, call({keyctl}, 1, None))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+READS_IT = """
+import ctypes
+call, data = ctypes.CDLL(None).syscall, ctypes.create_string_buffer(6)
+call({keyctl}, 11, call({keyctl}, 10, -3, b"user", b"rig-test", 0), data, 6)
+print(data.raw.decode(errors="replace"))
+"""
+HOSTS_OWN = {
+    "a key of the session": READS_IT,
+    "a socket to the hypervisor": "import socket; socket.socket(socket.AF_VSOCK); print('secret')",
+    "io_uring, which makes such sockets": """
+import ctypes
+print("secret" if ctypes.CDLL(None).syscall(425, 1, bytes(120)) >= 0 else "refused")
+""",
+    "32-bit system calls, which have other numbers": """
+import ctypes, mmap
+page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+page.write(bytes.fromhex("b8 14000000 cd80 c3"))  # getpid by int 0x80
+getpid = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page)))
+print("secret" if getpid() > 0 else "refused")
+""",
+}
+
+
+@pytest.mark.parametrize("attempt", HOSTS_OWN)
+def test_a_stranger_does_not_reach_what_no_namespace_has(
+    attempt: str, who: str, box: Box, as_user: Callable[[list[str]], list[str]]
+) -> None:
+    numbers = (248, 250) if os.uname().machine == "x86_64" else (217, 219)
+    texts = (text.format(add=numbers[0], keyctl=numbers[1]) for text in (WITH_A_KEY, READS_IT))
+    (with_a_key, reads), python = texts, "/usr/bin/python3"
+    argv = [python, "-c", reads if attempt == "a key of the session" else HOSTS_OWN[attempt]]
+    if attempt.startswith("32-bit") and os.uname().machine != "x86_64":
+        pytest.skip("no 32-bit programs run here")
+
+    def output(command: list[str]) -> str:
+        done = proc.run(as_user([python, "-c", with_a_key, *command]), check=False, deadline=60)
+        return done.stdout + done.stderr
+
+    if "secret" not in output(argv):
+        pytest.skip("this host refuses it to everybody")
+    command = sandbox.confined(argv, box, root=who == "root")
+    refused = output([str(proc.find(command[0])), *command[1:]])
+    assert "secret" not in refused
+    assert "bwrap" not in refused, "the attempt was made"
+
+
 def test_a_stranger_has_no_rights_left(boxed: Run) -> None:
     status = boxed("cat /proc/self/status").stdout
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
