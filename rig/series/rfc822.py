@@ -4,6 +4,7 @@
 import codecs
 import email
 import email.policy
+import functools
 import re
 from email.message import EmailMessage
 
@@ -12,6 +13,11 @@ from rig.errors import ConfigError
 # What git and b4 put before each mail of an mbox (git-mailsplit(1)).
 FROM_LINE = re.compile(rb"^From \S+ .*\d{1,2}:\d{2}:\d{2} \d{4}\r?$", re.MULTILINE)
 HEADERS_END = re.compile(rb"\r?\n(?=\r?\n)")
+CONTENT = re.compile(rb"^content-[a-z-]+:.*(?:\n[ \t].*)*", re.MULTILINE | re.IGNORECASE)
+"""A field that describes a mail, or a part of it, such as Content-Type."""
+CONTENT_MAX, FIELD_MAX, HEADER_MAX = 1000, 16 << 10, 256 << 10
+"""Bytes of such a field, of any field, and of a mail's whole header."""
+PARTS_MAX = 100
 FROM = b"From rig Thu Jan  1 00:00:00 1970\n"
 # All of ASCII, and an escape sequence of HZ, a charset that is ASCII but for such sequences.
 PROBE = bytes(range(128)) + b"~{AB~}"
@@ -31,7 +37,31 @@ def headers(mail: bytes) -> bytes:
 
 
 def parsed(mail: bytes) -> EmailMessage:
+    """Raises ConfigError for a mail that would keep the parser busy for hours."""
+    _check_size(mail)
     return email.message_from_bytes(mail, policy=email.policy.default)
+
+
+@functools.lru_cache(maxsize=256)
+def _check_size(mail: bytes) -> None:
+    """Python's parser takes a time that grows with the square of the length of a field, and a lot
+    for each part of a mail. The limits are far above what mailers write."""
+    mail = mail.replace(b"\r\n", b"\n").replace(b"\r", b"\n")  # each of them ends a line
+    header = headers(mail)
+    contents = CONTENT.findall(mail)
+    fields = re.split(rb"\n(?![ \t])", header[:HEADER_MAX])
+    parts = len(contents)
+    if parts <= PARTS_MAX and max(map(len, contents), default=0) <= CONTENT_MAX:
+        for content in contents:
+            boundary = email.message_from_bytes(content, policy=email.policy.default).get_boundary()
+            if boundary is not None:
+                parts += mail.count(b"\n--" + boundary.encode(errors="surrogateescape"))
+        if parts <= PARTS_MAX and len(header) <= HEADER_MAX and max(map(len, fields)) <= FIELD_MAX:
+            return
+    raise ConfigError(
+        "a mail has too many parts, or fields that are too long",
+        hint="no mailer writes such a mail: look at it before you trust its author",
+    )
 
 
 def body_of(mail: bytes) -> str:

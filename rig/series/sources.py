@@ -7,7 +7,7 @@ All of them go through b4, so that the result is an mbox as b4 writes it.
 import email.utils
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from email.header import Header
 from pathlib import Path
@@ -19,10 +19,10 @@ from rig.series.model import SeriesVersion
 
 RANGE = re.compile(r"git:(?P<path>.+?)\s+(?P<base>\S+?)\.\.(?P<tip>\S+)")
 TAG = re.compile(r"^\s*\[(?P<tag>[^\]]*)\]\s*(?P<rest>.*)$", re.DOTALL)
-EARLIER = re.compile(
-    r"\bv([0-9]{1,4})\b[^\n]*?(?:\n[ \t>*-]*)?(https?://[^\s<>]+@[^\s<>,;)\]]+)", re.I
-)
-"""`Link to v1: https://lore.kernel.org/r/ID`, or a link on the line after `v1:`."""
+LINK = re.compile(r"https?://[^\s<>]{1,500}@[^\s<>,;)\]]+", re.I)
+REVISION = re.compile(r"\bv([0-9]{1,4})\b", re.I)
+BEFORE = 500
+"""Characters before a link in which it says what the link is of."""
 HEADER = re.compile(rb"[A-Za-z][A-Za-z-]*: ")
 BEGINS = re.compile(rb"^From ", re.MULTILINE)
 NAME_MAX = 48
@@ -278,10 +278,22 @@ def _links(mails: Sequence[bytes]) -> list[str]:
         if not (revision := revision_in(mail)):
             continue
         text = rfc822.body_of(mail).split("\ndiff --git ", 1)[0]
-        for number, link in EARLIER.findall(text):
+        for number, link in earlier(text):
             if int(number) < revision and (identifier := target.message(link)):
                 identifiers.append(identifier)
     return list(dict.fromkeys(identifiers))
+
+
+def earlier(text: str) -> Iterator[tuple[str, str]]:
+    """Revision and link of `Link to v1: https://lore.kernel.org/r/ID`; the link may be on the line
+    after `v1:`. One expression for both would take hours for a line of some MiB."""
+    end = 0
+    for link in LINK.finditer(text):
+        line, newline, rest = text[max(end, link.start() - BEFORE) : link.start()].rpartition("\n")
+        is_alone = newline and not rest.strip(" \t>*-")
+        if match := REVISION.search(line.rpartition("\n")[2] if is_alone else rest):
+            yield match[1], link[0]
+            end = link.end()
 
 
 def revision_of(subject: str) -> int:

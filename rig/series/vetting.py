@@ -23,6 +23,8 @@ EXTENDED = re.compile(
     r"|rename to|similarity index|dissimilarity index|index) (?P<value>.*)"
 )
 """The lines after a `diff --git` line (git-diff(1), "Generating patch text with -p")."""
+NAMES_MAX = 4 * 2 * 4096
+"""Characters of two paths (PATH_MAX), each byte written as an octal escape."""
 BINARY = re.compile(r"^(?:GIT binary patch|Binary files .* differ)$")
 NOT_TO_REVIEW = "nobody can review a binary file; ask the author for the series without it"
 HINT = "kernel developers do not send such patches: read the mail before you trust its author"
@@ -53,6 +55,8 @@ def unquoted(name: str) -> str:
 def named(line: str) -> str:
     """The file that a `diff --git` line names; the new name if there are two."""
     names = line.removeprefix("diff --git ")
+    if len(names) > NAMES_MAX:  # the loop below would take hours for a line of some MiB
+        return names
     if '"' in names and (match := SIDES.fullmatch(names)):
         return unquoted(match[2]).partition("/")[2]
     for space in re.finditer(" ", names):

@@ -3,12 +3,13 @@
 
 import base64
 import re
+import time
 from pathlib import Path
 
 import pytest
 
 from rig.errors import ConfigError
-from rig.series import model, rfc822
+from rig.series import model, rfc822, sources
 
 TOP = Path(__file__).parents[3]
 MBX = TOP / "tests" / "data" / "mbx"
@@ -457,3 +458,45 @@ def test_a_binary_patch_is_not_read() -> None:
     binary = "diff --git a/x.png b/x.png\nGIT binary patch\nliteral 3\n"
     with pytest.raises(ConfigError, match=r"x: patch 1 \(x\): 'x\.png' is a binary patch"):
         model.parse("x", mail("[PATCH] x", DIFF + binary))
+
+
+# Mails that are written to keep the rig busy
+
+BUSY = b"From: A <a@b.org>\nSubject: [PATCH 1/1] mm: x\n"
+CHANGE = b"diff --git a/a.c b/a.c\n--- a/a.c\n+++ b/a.c\n@@ -1 +1 @@\n-a\n+b\n"
+MANY = 20_000
+NESTS = b"".join(
+    b'Content-Type: multipart/mixed; boundary="b%d"\n\n--b%d\n' % (number, number)
+    for number in range(300)
+)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        BUSY.replace(b"mm: x", b"=?utf-8?q?a?= " * MANY),
+        BUSY.replace(b"A <a@b.org>", b"A <a@b.org>, " * MANY),
+        BUSY + b"Content-Type: text/plain" + b"; a=b" * MANY + b"\n",
+        BUSY + b"X: y\rContent-Type: text/plain" + b";\r a=b" * MANY + b"\r",
+        BUSY + b'Content-Type: multipart/mixed; boundary="b"\n\n' + b"--b\n\n" * MANY,
+        BUSY + b"Content-Type: multipart/mixed; boundary*=us-ascii''%62\n\n" + b"--b\n\n" * MANY,
+        BUSY + NESTS,
+        BUSY + b"X: y\n" * 10 * MANY,
+    ],
+    ids=["words", "addresses", "parameters", "CRs", "parts", "encoded", "nested", "fields"],
+)
+def test_a_mail_that_keeps_the_parser_busy_is_refused(header: bytes) -> None:
+    with pytest.raises(ConfigError, match=r"too many parts, or fields that are too long|damaged"):
+        model.parse("s", rfc822.FROM + header + b"\nWhy.\n---\n" + CHANGE)
+
+
+@pytest.mark.parametrize(
+    "body", [b"diff --git" + b" x" * 10 * MANY + b"\n", b"v1 " * 10 * MANY + b"\n"]
+)
+def test_a_long_line_does_not_keep_the_rig_busy(body: bytes) -> None:
+    """The time grew with the square of its length: an hour for 5 MiB."""
+    began = time.process_time()
+    mail = BUSY.replace(b"PATCH", b"PATCH v9") + b"\n" + body + CHANGE
+    model.parse("s", rfc822.FROM + mail)
+    assert sources._links([mail]) == []
+    assert time.process_time() - began < 5
