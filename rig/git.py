@@ -211,7 +211,7 @@ def repository(store: Store) -> Path:
                 git("init", "--quiet", "--bare", path, cwd=store.root)
                 (path / READY).touch()
     attributes = path / "info" / "attributes"
-    if not attributes.is_file() or attributes.read_text() != ATTRIBUTES:
+    if not attributes.is_file() or attributes.read_bytes() != ATTRIBUTES.encode():
         attributes.parent.mkdir(exist_ok=True)
         write_whole(attributes, ATTRIBUTES.encode())
     return path
@@ -259,12 +259,12 @@ def borrow(store: Store, tree: Path) -> None:
 def _alternates(repo: Path) -> tuple[str, ...]:
     """The directories of objects that linux.git borrows."""
     file = repo / "objects" / "info" / "alternates"
-    return tuple(file.read_text().splitlines()) if file.is_file() else ()
+    return tuple(os.fsdecode(file.read_bytes()).splitlines()) if file.is_file() else ()
 
 
 def _write_alternates(repo: Path, lines: Iterable[str]) -> None:
     text = "".join(f"{line}\n" for line in lines)
-    write_whole(repo / "objects" / "info" / "alternates", text.encode())
+    write_whole(repo / "objects" / "info" / "alternates", os.fsencode(text))
 
 
 def vanished(store: Store) -> tuple[str, ...]:
@@ -279,7 +279,9 @@ def is_complete(store: Store) -> bool:
     Their history is not looked at, which is a borrowed tree's; nor is what was only fetched.
     """
     repo = store.root / "linux.git"
-    heads = [head.read_text().strip() for head in (repo / "worktrees").glob("*/HEAD")]
+    heads = [
+        head.read_text(errors="replace").strip() for head in (repo / "worktrees").glob("*/HEAD")
+    ]
     refs = git("for-each-ref", "--format=%(objectname) %(refname)", cwd=repo, check=False)
     lines = [line.split() for line in refs.stdout.splitlines()]
     kept = [name for name, ref in lines if not ref.startswith(f"{FETCHED}/")]

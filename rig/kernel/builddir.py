@@ -11,6 +11,7 @@ Then it has printed the warnings of the whole kernel. An object that is gone, or
 configuration does not have, is not compiled and has none.
 """
 
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from rig.kernel.sandbox import Box
 from rig.kernel.tree import KernelTree
 from rig.store import Store, write_whole
 
+COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 OWNER, KILLED = "of", "building"
 """OWNER has the digest of the series that a copy belongs to. KILLED exists while make runs, and so
 also after make was killed."""
@@ -147,7 +149,7 @@ def held(store: Store, name: str, tree: KernelTree, *, warnings: bool = False) -
         if not _is_worktree(place / "src"):  # a person removed it, or linux.git was made again
             for file in (marker, place / "ready"):
                 file.unlink(missing_ok=True)
-        before = marker.read_text() if marker.is_file() else ""
+        before = _commit_in(marker)
         if before != tree.commit:
             with log.step(f"Checking out {tree.label}"):
                 marker.unlink(missing_ok=True)
@@ -174,7 +176,7 @@ def _copy_for(place: Path, series: str, warnings: bool) -> Path:
     copy = place / "series"
     owner = copy / OWNER
     unknown = warnings and warned(copy / "out") is None
-    if unknown or not owner.is_file() or owner.read_text() != series:
+    if unknown or not owner.is_file() or _text_of(owner) != series:
         sandbox.remove(copy)
         copy.mkdir(mode=0o700)  # so that no other user can run a set-uid program in it
         proc.run(["cp", "--archive", "--reflink=auto", place / "out", copy / "out"])
@@ -261,16 +263,27 @@ def _check_out(store: Store, place: Path, commit: str) -> None:
 
 
 def _is_worktree(source: Path) -> bool:
-    """Whether a work tree is there, and linux.git has its part of it."""
+    """Whether a work tree is there, and linux.git has its part of it, undamaged."""
     try:
-        admin = Path((source / ".git").read_text().removeprefix("gitdir:").strip())
+        admin = Path(_text_of(source / ".git").removeprefix("gitdir:").strip())
     except OSError:
         return False
-    return (admin / "HEAD").is_file()
+    return bool(_commit_in(admin / "HEAD")) and _worktree_of(admin).resolve() == source.resolve()
 
 
 def _worktree_of(admin: Path) -> Path:
-    return Path((admin / "gitdir").read_text().strip()).parent
+    return Path(_text_of(admin / "gitdir").strip()).parent
+
+
+def _text_of(file: Path) -> str:
+    """A machine that lost its power may have left anything in a file."""
+    return file.read_text(errors="replace").replace("\0", "")
+
+
+def _commit_in(file: Path) -> str:
+    """The commit that a file names; empty if there is no such file, or if it is damaged."""
+    text = _text_of(file).strip() if file.is_file() else ""
+    return text if COMMIT.fullmatch(text) else ""
 
 
 def jobs() -> int:

@@ -888,3 +888,30 @@ def test_a_lane_whose_work_tree_is_gone_is_made_again(
     again = TreeSpec(base=Base(name="v6.12", commit=commit, origin="again"))
     rebuilt = replace(spec, tree=tree.materialize(store, again))
     assert kbuild.build(store, rebuilt).release == "6.12.0-rig"
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        *("lanes/*/checked-out", "lanes/*/src/.git", "lanes/*/warned", "lanes/*/ready"),
+        *(
+            "linux.git/info/attributes",
+            "linux.git/worktrees/*/gitdir",
+            "linux.git/worktrees/*/HEAD",
+        ),
+        "linux.git/objects/info/alternates",
+    ],
+)
+@pytest.mark.parametrize(
+    "content", [b"", bytes(41), b"\xff\xfe garbage\n"], ids=["empty", "zeros", "garbage"]
+)
+def test_a_lane_whose_own_files_are_damaged_is_checked_out_again(
+    store: Store, spec: BuildSpec, edited: Callable[..., BuildSpec], damaged: str, content: bytes
+) -> None:
+    kbuild.build(store, spec)
+    (store.root / "linux.git/objects/info/alternates").touch()
+    paths = list(store.root.glob(damaged))
+    assert paths
+    for path in paths:
+        path.write_bytes(content)
+    assert kbuild.build(store, edited("mm/vmscan.c", "int more;\n")).release == "6.12.0-rig"
