@@ -9,6 +9,9 @@ from pathlib import Path
 
 import platformdirs
 
+from rig import log
+from rig.errors import ConfigError
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shelves:
@@ -28,12 +31,25 @@ class Shelves:
 def _patches(top: Path) -> Path:
     """patches/: $RIG_PATCHES, or that of a checkout, or the user's own, with what the package has.
 
-    `rig fetch` writes there, and an installed package is not the user's to write to.
+    `rig fetch` writes there, and an installed package is not the user's to write to. Raises
+    ConfigError for a mistyped $RIG_PATCHES: other revisions of a series would be tested.
     """
     packaged, named = top / "patches", os.environ.get("RIG_PATCHES")
     if not named and top.name != "_data":
         return packaged
     own = Path(named).expanduser() if named else platformdirs.user_data_path("rig") / "patches"
+    if named and not own.is_dir():
+        if os.path.lexists(own) or not own.parent.is_dir():
+            where = own if os.path.lexists(own) else own.parent
+            raise ConfigError(
+                f"RIG_PATCHES is {own}, and {where} is not a directory",
+                hint="correct RIG_PATCHES, or make that directory",
+            )
+        log.note(f"making {own}, which RIG_PATCHES names")
+        try:
+            own.mkdir()
+        except OSError as error:
+            raise ConfigError(f"RIG_PATCHES is {own}, which cannot be made: {error}") from error
     with contextlib.suppress(OSError):  # a shelf that cannot be written can be read
         for entry in sorted(path for path in packaged.iterdir() if path.is_dir()):
             _add(entry, own / entry.name, refresh=not named)

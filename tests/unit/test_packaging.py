@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rig import shelves
+from rig import log, shelves
 from rig.errors import ConfigError, needs_extra
 from rig.shelves import Shelves
 
@@ -120,6 +120,27 @@ def test_the_user_can_name_another(
     (tmp_path / "mine" / "mutants" / "flush.cocci").write_text("edited")
     Shelves.default()
     assert (tmp_path / "mine" / "mutants" / "flush.cocci").read_text() == "edited"
+
+
+@pytest.mark.parametrize("wrong", ["gone/mine", "file", "file/mine"])
+def test_a_mistyped_directory_is_not_replaced_by_the_packages_own(
+    installed: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wrong: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("RIG_PATCHES", str(tmp_path / wrong))
+    with pytest.raises(ConfigError, match="RIG_PATCHES is "):
+        Shelves.default()
+    assert not (tmp_path / "gone").exists()
+
+
+def test_a_new_directory_is_made_with_a_note(
+    installed: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, events: list[log.Event]
+) -> None:
+    monkeypatch.setenv("RIG_PATCHES", str(tmp_path / "mine"))
+    Shelves.default()
+    Shelves.default()
+    notes = [event.text for event in events if event.kind == "note"]
+    assert notes == [f"making {tmp_path / 'mine'}, which RIG_PATCHES names"]
 
 
 def test_a_checkout_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
