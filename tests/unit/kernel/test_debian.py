@@ -127,8 +127,10 @@ def test_a_private_root_is_apart_from_the_machines(store: Store) -> None:
     line = (root / "sources.list").read_text()
     assert line == f"deb [signed-by={debian.KEYRING}] http://deb.example/debian/ trixie main\n"
     assert options["Dir::Etc::SourceList"] == str(root / "sources.list")
-    for unsafe in ("allow-insecure", "trusted", "AllowUnauthenticated", "Check-Valid-Until"):
-        assert unsafe not in " ".join([line, *words])
+    assert {options.pop(name) for name in debian.SIGNED_ONLY} == {"false"}
+    rest = " ".join([line, *options])
+    for unsafe in ("insecure", "trusted", "AllowUnauthenticated", "Check-Valid-Until"):
+        assert unsafe.lower() not in rest.lower()
 
 
 def test_the_newest_version(program: Program, tmp_path: Path) -> None:
