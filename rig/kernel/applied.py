@@ -15,6 +15,8 @@ from rig.series.vetting import HINT, NOT_TO_REVIEW
 
 LINK, SUBMODULE = "120000", "160000"
 OTHER_BASE = "name the base that it was made for: --base v7.2, or --base COMMIT with --tree PATH"
+LINKS_MAX = 1000
+"""Symlinks that a series may change; a kernel has about 100. Each is followed, for each patch."""
 SHOWN = 60
 """Characters of a symlink's target in an error: the target may be long."""
 
@@ -140,8 +142,13 @@ def _check_links(
     Only other links can change where a link leads. So there is nothing to check if the series
     changes no link.
     """
-    if not any(LINK in change.modes for step in steps for change in changes[step.after]):
+    links_changed = sum(LINK in change.modes for step in steps for change in changes[step.after])
+    if not links_changed:
         return
+    if links_changed > LINKS_MAX:
+        raise ConfigError(
+            f"{steps[0].name}: the series changes {links_changed} symlinks", hint=HINT
+        )
     states = [_links(work)]
     for step in reversed(steps):
         changed = {change.path for change in changes[step.after]}

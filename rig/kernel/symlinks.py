@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 MOST = 40
 """The number of links that the kernel follows for one path (MAXSYMLINKS)."""
+PARTS = 1000
+"""The number of names on a way. The kernel has no such limit, and no tree of it has so many."""
 LONGEST = 4095
 """Bytes of the longest target that symlink(2) accepts."""
 
@@ -30,8 +32,12 @@ def walk(links: Links, path: str) -> Walk:
     followed: list[tuple[str, str]] = []
     location: list[str] = []
     pending = path.split("/")[::-1]
+    parts = 0
     while pending:
         part = pending.pop()
+        parts += 1
+        if parts > PARTS:
+            return Walk(tuple(followed), "never ends")
         if part in ("", "."):
             continue
         if part == "..":

@@ -333,6 +333,12 @@ def test_a_symlink_led_outwards_by_another_is_refused(apply: Apply) -> None:
     refused(apply, first, second, says="leads out of the tree: q/s -> 'r/../../a.c'", number=2)
 
 
+def test_more_symlinks_than_a_kernel_has_are_refused(apply: Apply) -> None:
+    """Each is followed after each patch, which takes hours for a mail that is full of them."""
+    many = "".join(link(f"q/{number}", "../a.c") for number in range(1001))
+    refused(apply, many, says="the series changes 1001 symlinks")
+
+
 def test_a_file_written_through_a_symlink_is_refused(apply: Apply) -> None:
     says = "is a symlink"
     refused(apply, fresh("d/l/evil.c"), says=f"'d/l/evil.c' {says}")

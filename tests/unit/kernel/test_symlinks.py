@@ -113,3 +113,11 @@ def test_a_link_that_is_led_astray_by_another() -> None:
     ((path, walk),) = symlinks.gone_astray(before, {**before, "d": "."})
     assert (path, walk.trouble) == ("x/l", OUT)
     assert walk.followed == (("x/l", "../d/../mm"), ("d", "."))
+
+
+def test_a_walk_has_an_end() -> None:
+    """40 links with 2,000 names each took 0.1 s, and a mail has room for 300,000 of them."""
+    step = "/".join(["a"] * 400 + [".."] * 400)
+    chain = {f"l{number}": f"{step}/l{number + 1}" for number in range(10)}
+    assert symlinks.walk(chain, "l9").trouble == ""
+    assert symlinks.walk(chain, "l0").trouble == ENDLESS
