@@ -33,7 +33,8 @@ BOOT_DEADLINE = 10.0
 """Seconds on hardware, from the start of QEMU to the first answer over SSH."""
 OUTPUT_LIMIT = 4 << 20
 """Bytes of a command's output. A command that prints more is stopped."""
-
+QEMU_LOG_MAX = 64 << 10
+"""Bytes that are read of what QEMU has printed."""
 ASKED = 5.0
 """Seconds on hardware in which a hung guest has to list its blocked tasks."""
 SESSION = 60.0
@@ -224,9 +225,13 @@ class Guest:
         return self._lose("no answer within the deadline")
 
     def _printed_by_qemu(self) -> str:
-        """What QEMU itself has printed."""
+        """The end of what QEMU itself has printed: a hostile guest's may print without an end."""
         path = self.console.path.with_name("qemu.log")
-        return path.read_text(errors="replace") if path.is_file() else ""
+        if not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - QEMU_LOG_MAX))
+            return file.read(QEMU_LOG_MAX).decode(errors="replace")
 
     def monitor(self, command: str) -> str:
         """The output of a command of QEMU's human monitor; "" where QEMU has exited."""

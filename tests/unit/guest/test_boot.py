@@ -250,6 +250,20 @@ def test_a_console_log_has_a_maximum_size(tmp_path: Path, monkeypatch: pytest.Mo
     assert (tmp_path / "console.log").stat().st_size < 2 << 20
 
 
+def test_of_what_qemu_prints_the_end_is_read(tmp_path: Path) -> None:
+    """It has its log as stderr, and can make it as large as a file may be: a hole costs nothing."""
+    with proc.spawn(["true"]) as process:
+        console = Console(process, tmp_path / "console.log")
+        guest = Guest(Machine(arch="x86_64", accel=Accel.KVM), process, console, tmp_path / "qmp")
+        assert guest._printed_by_qemu() == ""
+        with (tmp_path / "qemu.log").open("wb") as file:
+            file.truncate(1 << 30)
+            file.seek(1 << 30)
+            file.write(b"qemu: the end\n")
+        text = guest._printed_by_qemu()
+        assert len(text) == guest_module.QEMU_LOG_MAX and text.endswith("qemu: the end\n")
+
+
 @pytest.fixture
 def other_monitor(tmp_path: Path) -> Iterator[Path]:
     """The monitor of another QEMU."""
