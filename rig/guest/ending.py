@@ -8,8 +8,10 @@ then says so. Any other status is QEMU's own.
 import os
 import re
 import signal
+import threading
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +24,8 @@ from rig.kernel import sandbox
 
 BUGS = (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
 """Signals of a program's own faults; all others were sent to QEMU."""
+BEAT, STOPPED = 0.5, 5.0
+"""Seconds. A rig that does not look at the clock for STOPPED seconds does not run."""
 STARTS = 3
 """How often QEMU is started for one guest, if it crashes while the guest boots.
 
@@ -94,21 +98,91 @@ def full(directory: Path) -> DiskFull | None:
     return DiskFull(f"QEMU writes to {directory}") if blocks * free.f_frsize < LEFT else None
 
 
+class Pulse:
+    """Notices that the rig itself was stopped (Ctrl-Z, SIGSTOP): none of its threads ran then."""
+
+    def __init__(self) -> None:
+        self._beat = time.monotonic()
+        self._stops: list[tuple[float, float]] = []
+        """When it went on, and after how many seconds."""
+        threading.Thread(target=self._run, name="pulse", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(BEAT)
+            now = time.monotonic()
+            if now - self._beat > STOPPED:
+                self._stops.append((now, now - self._beat))
+            self._beat = now
+
+    def stopped(self, since: float) -> float:
+        """For how many seconds since then."""
+        now, beat = time.monotonic(), self._beat
+        stops = [*self._stops, *([(now, now - beat)] if now - beat > STOPPED else [])]
+        return sum(seconds for end, seconds in stops if end > since)
+
+
+pulse = cache(Pulse)
+"""That of this process. It begins with the first call."""
+
+
+def halted(pid: int, began: float) -> InfraError | None:
+    """The error if a guest's deadline has passed because somebody has stopped the rig, for a tenth
+    of the time, or QEMU."""
+    stopped, seconds = pulse().stopped(began), time.monotonic() - began
+    if stopped > seconds / 10:
+        return InfraError(
+            f"the rig was stopped for {stopped:.0f} of {seconds:.0f} s (Ctrl-Z, SIGSTOP)",
+            hint="run it again",
+        )
+    if _is_stopped(pid):
+        return InfraError("QEMU is stopped (SIGSTOP, or a debugger)", hint="run it again")
+    return None
+
+
+def _is_stopped(pid: int) -> bool:
+    for thread, children in family.threads(pid):
+        try:
+            state = (thread / "stat").read_text(errors="replace").rpartition(") ")[2][:1]
+        except OSError:
+            continue
+        if state in ("T", "t") or any(map(_is_stopped, children)):
+            return True
+    return False
+
+
 class Load:
     """How much of the CPUs QEMU gets from now on."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
+        pulse()
         self._began = time.monotonic()
         self._ran, self._waited = schedule(pid)
 
     def starved(self) -> InfraError | None:
-        """The error if QEMU waited for a CPU nearly all the time: it is not the guest that is
-        slow."""
+        """The error if QEMU was stopped, or waited for a CPU nearly all the time: it is not the
+        guest that is slow."""
+        if stop := halted(self._pid, self._began):
+            return stop
         ran, waited = schedule(self._pid)
         seconds = time.monotonic() - self._began
         enough = STARVED * seconds * proc.cpus()
         return starved(seconds, ran - self._ran, waited - self._waited, enough)
+
+
+class Late:
+    """Looks why a guest of the seeded schedule does not exit in time: `fault` is the host's."""
+
+    def __init__(self, enough: float) -> None:
+        pulse()
+        self._began, self._enough = time.monotonic(), enough
+        self.fault: InfraError | None = None
+
+    def look(self, pid: int) -> None:
+        ran, waited = schedule(pid)
+        seconds = time.monotonic() - self._began
+        self.fault = halted(pid, self._began) or starved(seconds, ran, waited, self._enough)
 
 
 def starved(seconds: float, ran: float, waited: float, enough: float) -> InfraError | None:

@@ -69,23 +69,18 @@ def run(
     """
     began = time.monotonic()
     deadline *= arches.pick(machine.arch).tcg_patience
-    busy: list[InfraError | None] = []
-
-    def look(pid: int) -> None:
-        ran = ending.schedule(pid)
-        busy.append(ending.starved(time.monotonic() - began, *ran, STARVED * deadline))
-
+    late = ending.Late(STARVED * deadline)
     with started(machine, software, command, directory, options, leaves) as (argv, writes):
         try:
             with log.step(f"{' '.join(command[:2])} on {machine.arch}, seed {seed_of(machine)}"):
-                result = proc.run(argv, check=False, deadline=deadline, on_deadline=look)
+                result = proc.run(argv, check=False, deadline=deadline, on_deadline=late.look)
         except DeadlineExceeded as error:
-            if host := next(filter(None, busy), None):
-                raise host from error
-            late = f"the guest does not exit within {deadline:.0f} s"
+            if late.fault:
+                raise late.fault from error
+            hangs = f"the guest does not exit within {deadline:.0f} s"
             if not _printed(writes):
-                raise ending.silence(machine, error.detail, late) from error
-            raise ending.full(writes) or GuestLost(late) from error
+                raise ending.silence(machine, error.detail, hangs) from error
+            raise ending.full(writes) or GuestLost(hangs) from error
     errors = result.stderr.strip()[-2000:]
     if fault := ending.fault(result.status, result.stderr):
         raise fault

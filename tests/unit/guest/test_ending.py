@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Whose fault it is that QEMU ends: fake QEMUs, live and seeded."""
 
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -209,6 +212,44 @@ def test_a_seeded_guest_that_gets_no_cpu_is_the_hosts_fault(
     kind, message = (InfraError, "too busy") if busy else (GuestLost, "does not exit within")
     with pytest.raises(kind, match=message):
         seed("echo '[    0.1] Linux version'; exec sleep 1000", deadline=0.5)
+
+
+STOPPED = """
+import os, time
+from rig.guest import ending
+ending.BEAT, ending.STOPPED = 0.05, 1.5
+ending.pulse()
+began = time.monotonic()
+print("ready", flush=True)
+while time.monotonic() < began + 2:
+    time.sleep(0.01)
+print(ending.halted(os.getpid(), began))
+"""
+
+
+@pytest.mark.parametrize("stop", [True, False])
+def test_a_rig_that_was_stopped_does_not_blame_the_kernel(stop: bool) -> None:
+    """Ctrl-Z, and `fg` after the deadline of a case."""
+    words = [sys.executable, "-c", STOPPED]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as rig:
+        assert rig.stdout and rig.stdout.readline() == "ready\n"
+        if stop:
+            rig.send_signal(signal.SIGSTOP)
+            time.sleep(2.5)
+            rig.send_signal(signal.SIGCONT)
+        told = rig.stdout.read()
+    assert told.startswith("the rig was stopped for " if stop else "None"), told
+
+
+@pytest.mark.parametrize("schedule", ["live", "seed"])
+def test_a_qemu_that_is_stopped_is_the_hosts_fault(
+    schedule: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run: Run = request.getfixturevalue(schedule)
+    monkeypatch.setattr(boots, "BOOT_DEADLINE", 0.5)
+    options = {"deadline": 0.5} if schedule == "seed" else {}
+    with pytest.raises(InfraError, match="QEMU is stopped"):
+        run("echo '[    0.1] Linux version'; kill -STOP $$", **options)
 
 
 def test_what_a_process_and_its_children_ran() -> None:
