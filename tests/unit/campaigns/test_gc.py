@@ -518,10 +518,11 @@ def test_what_was_fetched_for_a_tree_that_vanished_is_forgotten(
     context: Context, base: Base, borrowed: tuple[Path, str], tmp_path: Path
 ) -> None:
     store, clone, theirs = context.store, tmp_path / "clone", tmp_path / "upstream"
-    git.git("clone", "--quiet", borrowed[0], theirs, cwd=tmp_path)
+    may_fetch = {"GIT_ALLOW_PROTOCOL": "file"}
+    git.git("clone", "--quiet", borrowed[0], theirs, cwd=tmp_path, env=may_fetch)
     (theirs / "Makefile").write_text("VERSION = 7\n")
     git.git("commit", "--quiet", "-a", "-m", "x", cwd=theirs)
-    git.git("clone", "--quiet", theirs, clone, cwd=tmp_path)
+    git.git("clone", "--quiet", theirs, clone, cwd=tmp_path, env=may_fetch)
     git.fetch(store, clone, "origin")
     shutil.rmtree(clone)
     refs = ("for-each-ref", "--format=%(refname)", git.FETCHED)
