@@ -132,7 +132,7 @@ def _specs(context: Context, request: Request) -> Iterator[RunSpec]:
     tree = tree_spec(context, request)
     suite.check_promises(tree.promises)  # also those of the series below this one
     pinned = _pinned(request, tree)
-    for name in _architectures(request):
+    for name in architectures(request):
         yield RunSpec(
             request=pinned,
             tree=tree,
@@ -182,12 +182,12 @@ def build(context: Context, request: Request) -> tuple[KernelBuild, ...]:
     specs = (
         # The machine is not booted: TCG is there because the field needs a value.
         RunSpec(request=request, tree=tree, machine=Machine(arch=name, accel=Accel.TCG))
-        for name in _architectures(request)
+        for name in architectures(request)
     )
     return tuple(kbuild.build(context.store, pipeline.build_spec(context, spec)) for spec in specs)
 
 
-def _architectures(request: Request) -> tuple[str, ...]:
+def architectures(request: Request) -> tuple[str, ...]:
     """The requested architectures by their own names, without duplicates."""
     return tuple(dict.fromkeys(arches.pick(name).name for name in request.arch))
 

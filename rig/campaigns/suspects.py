@@ -208,10 +208,14 @@ def _commit(number: int, name: str, patches: Sequence[Patch]) -> Commit:
 
 
 def _single(context: Context, request: Request) -> RunSpec:
+    """Raises ConfigError for several architectures, before the host is asked about each."""
+    if len(names := requests.architectures(request)) > 1:
+        raise ConfigError(
+            f"rig bisect takes one architecture, and {len(names)} are named", hint="--arch x86_64"
+        )
     specs = requests.specs(context, request)
     if len(specs) != 1:
         raise ConfigError(
-            f"rig bisect takes one architecture and one revision, and {len(specs)} are named",
-            hint="--arch x86_64",
+            f"rig bisect takes one revision, and {len(specs)} are named", hint="SERIES@v2"
         )
     return specs[0]

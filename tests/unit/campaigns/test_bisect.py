@@ -623,6 +623,15 @@ def test_the_verb(
     assert (status, out) == (130, "") and "the same command goes on from here: rig" in err
 
 
+def test_two_architectures_are_refused_before_the_host_is_looked_at(
+    line: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request, "specs", lambda *_: pytest.fail("a guest is probed"))
+    asked = Request(target="main", tree=line, arch=("x86_64", "arm64"))
+    with pytest.raises(ConfigError, match="takes one architecture, and 2 are named"):
+        suspects.of_tree(Context(store, SHELVES), asked, "base")
+
+
 def test_commits_that_only_a_night_has_fetched(
     line: Path, store: Store, spec: RunSpec, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
