@@ -43,7 +43,10 @@ def reporter(
     if quiet:
         return contextlib.nullcontext()
     if out.isatty() and not os.environ.get("CI") and os.environ.get("TERM", "dumb") != "dumb":
-        return terminal(Console(file=out, highlight=False), verbose=verbose)
+        # An empty value asks for nothing (no-color.org). rich 13.7 takes it for a 1.
+        no_color = bool(os.environ.get("NO_COLOR"))
+        console = Console(file=out, highlight=False, no_color=no_color)
+        return terminal(console, verbose=verbose)
     return plain(out, verbose=verbose)
 
 
